@@ -1,0 +1,90 @@
+"""Whole files or none: write beside the target, flush to disk, then rename."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from core.errors import OutputError
+
+
+@contextmanager
+def whole_file(target: Path, *, exist_ok: bool = True) -> Iterator[Path]:
+    """Give a temporary path beside ``target``; on success it becomes the target, at once.
+
+    On any error, an interrupt included, nothing is left behind. With ``exist_ok=False`` a target
+    that appeared meanwhile is kept. The file gets the permissions that the umask grants, so that
+    a shared folder stays shared.
+
+    Errors: OutputError names the folder or file and what would make it writable.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:60]}.", dir=target.parent)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _publish(temporary, target, exist_ok)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def make_folder(folder: Path) -> None:
+    """Make one folder; its parent must be there already (a mistyped path makes no tree)."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError as error:
+        raise OutputError(
+            f"{folder}: its parent folder {folder.parent} does not exist; make it first."
+        ) from error
+    except FileExistsError as error:
+        raise OutputError(f"{folder}: a file is in the way; name a folder.") from error
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _publish(temporary: Path, target: Path, exist_ok: bool) -> None:
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        os.fchmod(descriptor, 0o666 & ~_umask())
+    finally:
+        os.close(descriptor)
+    if exist_ok:
+        os.replace(temporary, target)
+    else:
+        os.link(temporary, target)
+    sync_folder(target.parent)
+
+
+def _umask() -> int:
+    # Python can read the umask only by setting it; the process file has it without a race.
+    with suppress(OSError), open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
+def _cannot_write(target: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{target}: cannot be written ({error.strerror or error}); "
+        "name a folder that exists, may be written to and has space."
+    )

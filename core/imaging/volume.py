@@ -1,0 +1,49 @@
+"""A 3D file behind one small protocol: shape, dtype, voxel size, grid, and read a box.
+
+``open_volume`` looks at the first bytes, never at the name, and returns the reader of that
+format (mrc.py, nrrd.py, nifti.py, tiff.py). A reader checks its header against the file's
+size before it believes it, and reads the rows that a box needs, never the whole volume.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.imaging.geometry import Box, Grid, Zyx
+
+
+class Segment(NamedTuple):
+    """One named label of a multi-label file (MITK, 3D Slicer)."""
+
+    name: str
+    value: int
+    layer: int
+
+
+class Volume(Protocol):
+    """An open 3D file. A context manager; ``close`` twice is harmless."""
+
+    path: Path
+    shape: Zyx
+    dtype: np.dtype[Any]
+    """Of what ``read`` returns: native byte order."""
+    voxel_size: float | None
+    """Angstrom, if the file states one that can be true (not 0, not 1, and cubic to 1 %)."""
+    grid: Grid | None
+    """Where the voxels lie, if the file says so (NRRD and NIfTI can, MRC and TIFF cannot)."""
+    layers: int
+    """1, except for layered label files, whose further layers ``read`` takes by number."""
+    segments: tuple[Segment, ...]
+    """The labels that a multi-label file names."""
+
+    def read(self, box: Box, layer: int = 0) -> NDArray[Any]:
+        """The voxels of a box that lies in the volume: a new C-order (z, y, x) array."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
