@@ -1,0 +1,330 @@
+"""NIfTI-1 (.nii, .nii.gz): read any label or image volume, write patches and labels.
+
+Small on purpose: NIfTI-1's header is 348 bytes (https://nifti.nimh.nih.gov/nifti-1), and a bounded
+reader of our own starts in no time, where a library takes 0.18 s. The tests hold it against nibabel
+and SimpleITK. A file is written with the number of angstrom as its spacing (NIfTI knows no
+angstrom; ITK reads "mm"), directions LPS identity, no date, no name: the same voxels give the
+same bytes.
+"""
+
+import os
+import stat
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Self
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from core.errors import VolumeError
+from core.imaging.files import whole_file
+from core.imaging.geometry import Box, Grid, Zyx
+from core.imaging.volume import Segment
+
+HEADER_BYTES = 348
+DATA_OFFSET = 352
+MAX_SIDE = 65_535
+MAX_VOXEL_BYTES = 4 << 30
+"""Of a compressed file: it is inflated into memory."""
+
+DTYPES = {
+    2: "u1", 256: "i1", 4: "i2", 512: "u2", 8: "i4", 768: "u4",
+    1024: "i8", 1280: "u8", 16: "f4", 64: "f8",
+}  # fmt: skip
+"""NIfTI-1 datatype codes that hold one real number a voxel."""
+
+_LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_CHUNK = 1 << 20
+_HEADER = struct.Struct("<i10s18sihBB8h3fhhhh8ffffhBBffffii80s24shh6f4f4f4f16s4s")
+
+
+class _Facts(NamedTuple):
+    """What a header says."""
+
+    shape: Zyx
+    stored: np.dtype[Any]
+    offset: int
+    slope: float
+    intercept: float
+    spacing_xyz: tuple[float, float, float]
+    grid: Grid | None
+
+
+class NiftiVolume:
+    """An open NIfTI-1 file; ``read`` gives (z, y, x). Compressed files are inflated once."""
+
+    layers = 1
+    segments: tuple[Segment, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        """Open and check a file.
+
+        Errors: VolumeError for what is no NIfTI-1, no 3D volume of real numbers, or shorter or
+        longer than its header says.
+        """
+        self.path = path
+        self._file = _open_regular(path)
+        try:
+            self._open()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self) -> None:
+        head = self._file.read(2)
+        self._file.seek(0)
+        self._voxels: NDArray[Any] | None = None
+        if head == b"\x1f\x8b":
+            inflated = _inflate_header(self._file, self.path)
+            self._facts = _parse_header(inflated, self.path)
+            self._voxels = _inflate_voxels(self._file, self._facts, self.path)
+        else:
+            self._facts = _parse_header(self._file.read(HEADER_BYTES), self.path)
+            self._check_length()
+        self.shape = self._facts.shape
+        scaled = (self._facts.slope, self._facts.intercept) != (1.0, 0.0)
+        self.dtype = np.dtype("f4") if scaled else self._facts.stored.newbyteorder("=")
+        self.grid = self._facts.grid
+        self.voxel_size = _voxel_size(self._facts.spacing_xyz)
+
+    def _check_length(self) -> None:
+        facts = self._facts
+        needed = facts.offset + int(np.prod(facts.shape, dtype=object)) * facts.stored.itemsize
+        found = os.fstat(self._file.fileno()).st_size
+        if found < needed:
+            raise VolumeError(
+                f"{self.path}: holds {found} bytes, but its header promises {needed}; "
+                "it was cut short, copy it again."
+            )
+
+    def read(self, box: Box, layer: int = 0) -> NDArray[Any]:
+        if self._file.closed:
+            raise ValueError(f"{self.path}: is closed")
+        if layer != 0 or not box.lies_in(self.shape):
+            raise VolumeError(
+                f"{self.path}: box {box.start} to {box.stop} (z, y, x) leaves the volume "
+                f"of shape {tuple(self.shape)}."
+            )
+        stored = self._sections(box) if self._voxels is None else self._voxels[box.slices]
+        if (self._facts.slope, self._facts.intercept) != (1.0, 0.0):
+            return (stored * self._facts.slope + self._facts.intercept).astype("f4")
+        return np.array(stored, dtype=self.dtype, order="C")
+
+    def _sections(self, box: Box) -> NDArray[Any]:
+        """Read the rows of the box from a plain file, one pread a section."""
+        facts = self._facts
+        _, y_size, x_size = facts.shape
+        out = np.empty(box.shape, facts.stored)
+        rows = np.empty((box.shape.y, x_size), facts.stored)
+        for index, z in enumerate(range(box.start.z, box.stop.z)):
+            first = (z * y_size + box.start.y) * x_size * facts.stored.itemsize
+            got = os.preadv(self._file.fileno(), [memoryview(rows).cast("B")], facts.offset + first)
+            if got != rows.nbytes:
+                raise VolumeError(f"{self.path}: was cut short while it was read; copy it again.")
+            out[index] = rows[:, box.start.x : box.stop.x]
+        return out
+
+    def close(self) -> None:
+        self._voxels = None
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def is_nifti(first_bytes: bytes) -> bool:
+    """Whether a file that begins (inflated, 348 bytes) like this is NIfTI-1."""
+    return len(first_bytes) >= HEADER_BYTES and first_bytes[344:347] in (b"n+1", b"ni1")
+
+
+def write_nifti(path: Path, voxels: NDArray[Any], grid: Grid, *, exist_ok: bool = True) -> None:
+    """Write a (z, y, x) array as ``.nii.gz`` (or plain ``.nii``), whole or not at all.
+
+    The grid's spacing is the number of angstrom. float16 becomes float32 and bool uint8, since
+    NIfTI has neither. The same voxels and grid give the same bytes.
+
+    Errors: OutputError where it cannot be written; with ``exist_ok=False`` also where ``path``
+    exists.
+    """
+    voxels = storable(voxels)
+    header = encode_header(Zyx(*voxels.shape), voxels.dtype, grid)
+    with whole_file(path, exist_ok=exist_ok) as temporary, temporary.open("wb") as out:
+        if path.suffix == ".gz":
+            _write_gzip(out, header, voxels)
+        else:
+            out.write(header)
+            out.write(memoryview(voxels).cast("B"))
+
+
+def storable(voxels: NDArray[Any]) -> NDArray[Any]:
+    """The same voxels in C order, little-endian, in a dtype that NIfTI has."""
+    dtype = {"f2": np.dtype("f4"), "b1": np.dtype("u1")}.get(voxels.dtype.str[1:], voxels.dtype)
+    return np.ascontiguousarray(voxels, dtype=dtype.newbyteorder("<"))
+
+
+def encode_header(shape: Zyx, dtype: np.dtype[Any], grid: Grid) -> bytes:
+    """The 352 bytes before the voxels of a single-file NIfTI-1."""
+    code = next((code for code, name in DTYPES.items() if name == dtype.str[1:]), None)
+    if code is None:
+        raise VolumeError(f"voxels of type {dtype} cannot be kept in NIfTI; use a real number.")
+    ras = _LPS_FROM_RAS @ grid.matrix
+    qfac, quaternion = _quaternion(ras)
+    x, y, z = shape.to_xyz()
+    return _HEADER.pack(
+        HEADER_BYTES, b"", b"", 0, 0, ord("r"), 0,
+        3, x, y, z, 1, 1, 1, 1,
+        0.0, 0.0, 0.0, 0, code, dtype.itemsize * 8, 0,
+        qfac, *grid.spacing_xyz, 0.0, 0.0, 0.0, 0.0,
+        float(DATA_OFFSET), 1.0, 0.0, 0, 0, 10,
+        0.0, 0.0, 0.0, 0.0, 0, 0, b"", b"",
+        1, 1, *quaternion, *ras[:3, 3], *ras[0], *ras[1], *ras[2], b"", b"n+1\0",
+    ) + bytes(DATA_OFFSET - HEADER_BYTES)  # fmt: skip
+
+
+def _write_gzip(out: BinaryIO, header: bytes, voxels: NDArray[Any]) -> None:
+    """Level 1 of igzip: 15 times faster than zlib on float noise, and smaller."""
+    squeeze = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
+    out.write(squeeze.compress(header))
+    raw = memoryview(voxels).cast("B")
+    for start in range(0, len(raw), _CHUNK):
+        out.write(squeeze.compress(raw[start : start + _CHUNK]))
+    out.write(squeeze.flush())
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise VolumeError(f"{path}: cannot be opened ({error.strerror}).") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise VolumeError(f"{path}: is not a regular file; name a volume file.")
+    return os.fdopen(descriptor, "rb")
+
+
+def _parse_header(raw: bytes, path: Path) -> _Facts:
+    if not is_nifti(raw):
+        raise VolumeError(f"{path}: is no NIfTI-1 file; save it as .nii.gz.")
+    order = "<" if struct.unpack_from("<i", raw)[0] == HEADER_BYTES else ">"
+    dims = struct.unpack_from(order + "8h", raw, 40)
+    code = struct.unpack_from(order + "h", raw, 70)[0]
+    pixdim = struct.unpack_from(order + "8f", raw, 76)
+    offset, slope, intercept = struct.unpack_from(order + "3f", raw, 108)
+    if raw[344:347] == b"ni1":
+        raise VolumeError(f"{path}: keeps its voxels in another file; save one .nii.gz.")
+    if code not in DTYPES:
+        raise VolumeError(f"{path}: NIfTI datatype {code} is no real number a voxel.")
+    if not DATA_OFFSET <= offset <= _CHUNK:
+        raise VolumeError(f"{path}: header puts the voxels at byte {offset:g}, 352 is usual.")
+    if not (np.isfinite(slope) and slope != 0):
+        slope, intercept = 1.0, 0.0
+    spacing_x, spacing_y, spacing_z = (abs(float(value)) for value in pixdim[1:4])
+    return _Facts(
+        _shape(dims, path), np.dtype(order + DTYPES[code]), int(offset), slope, intercept,
+        (spacing_x, spacing_y, spacing_z), _grid(raw, order, pixdim),
+    )  # fmt: skip
+
+
+def _shape(dims: tuple[int, ...], path: Path) -> Zyx:
+    count, sides = dims[0], dims[1:]
+    if not 1 <= count <= 7 or any(side > 1 for side in sides[3:count]) or count < 3:
+        raise VolumeError(f"{path}: has dimensions {dims[1 : max(count, 0) + 1]}, not one volume.")
+    if not all(1 <= side <= MAX_SIDE for side in sides[:3]):
+        raise VolumeError(f"{path}: header states impossible sides {sides[:3]} (x, y, z).")
+    return Zyx.from_xyz(sides[:3])
+
+
+def _grid(raw: bytes, order: str, pixdim: tuple[float, ...]) -> Grid | None:
+    """The sform if stated, else the qform, else none; NIfTI speaks RAS, Grid LPS."""
+    qform, sform = struct.unpack_from(order + "2h", raw, 252)
+    ras = np.eye(4)
+    if sform > 0:
+        ras[:3] = np.array(struct.unpack_from(order + "12f", raw, 280)).reshape(3, 4)
+    elif qform > 0:
+        b, c, d, *offset = struct.unpack_from(order + "6f", raw, 256)
+        scale = np.array(pixdim[1:4]) * (1, 1, -1 if pixdim[0] < 0 else 1)
+        ras[:3, :3] = _rotation(b, c, d) * scale
+        ras[:3, 3] = offset
+    else:
+        return None
+    lps = _LPS_FROM_RAS @ ras
+    if not np.isfinite(lps).all() or abs(np.linalg.det(lps[:3, :3])) < 1e-12:
+        return None
+    rows = [(float(row[0]), float(row[1]), float(row[2])) for row in lps[:3]]
+    origin = float(lps[0, 3]), float(lps[1, 3]), float(lps[2, 3])
+    return Grid(origin, (rows[0], rows[1], rows[2]))
+
+
+def _rotation(b: float, c: float, d: float) -> NDArray[np.float64]:
+    """The rotation of a NIfTI quaternion (nifti1.h, method 2)."""
+    a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
+    return np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - c * c - b * b],
+        ]
+    )
+
+
+def _quaternion(ras: NDArray[np.float64]) -> tuple[float, tuple[float, float, float]]:
+    """qfac and (b, c, d) of a grid's rotation (nifti1_io's mat44_to_quatern, for rotations)."""
+    rotation = ras[:3, :3] / np.linalg.norm(ras[:3, :3], axis=0)
+    qfac = 1.0 if np.linalg.det(rotation) > 0 else -1.0
+    rotation[:, 2] *= qfac
+    # The eigenvector of the largest eigenvalue of this matrix is the quaternion (Bar-Itzhack).
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
+    symmetric = np.array(
+        [
+            [xx + yy + zz, zy - yz, xz - zx, yx - xy],
+            [zy - yz, xx - yy - zz, xy + yx, xz + zx],
+            [xz - zx, xy + yx, yy - xx - zz, yz + zy],
+            [yx - xy, xz + zx, yz + zy, zz - xx - yy],
+        ]
+    )
+    quaternion = np.linalg.eigh(symmetric)[1][:, -1]
+    leading = next(value for value in quaternion if abs(value) > 1e-9)
+    _, b, c, d = quaternion * np.sign(leading)
+    return qfac, (float(b), float(c), float(d))
+
+
+def _voxel_size(spacing_xyz: tuple[float, float, float]) -> float | None:
+    """One voxel size in angstrom, if stated: 0 and 1 mean unknown, unequal sides too."""
+    low, high = min(spacing_xyz), max(spacing_xyz)
+    if not np.isfinite(high) or low <= 0 or high > low * 1.01 or low == high == 1.0:
+        return None
+    return round(float(np.mean(spacing_xyz)), 4)
+
+
+def _inflate_header(file: BinaryIO, path: Path) -> bytes:
+    try:
+        inflater = isal_zlib.decompressobj(31)
+        return bytes(inflater.decompress(file.read(_CHUNK), HEADER_BYTES))
+    except isal_zlib.error as error:
+        raise VolumeError(f"{path}: damaged gzip data; copy or save it again.") from error
+
+
+def _inflate_voxels(file: BinaryIO, facts: _Facts, path: Path) -> NDArray[Any]:
+    """Inflate exactly what the header promises, and refuse a byte more or less."""
+    promised = int(np.prod(facts.shape, dtype=object)) * facts.stored.itemsize
+    if promised > MAX_VOXEL_BYTES:
+        raise VolumeError(f"{path}: promises {promised} bytes compressed; save it as plain .nii.")
+    size = os.fstat(file.fileno()).st_size
+    if promised > size * 1100:  # deflate cannot shrink more than 1032 to 1
+        raise VolumeError(f"{path}: promises {promised} bytes, more than {size} can inflate to.")
+    file.seek(0)
+    inflater = isal_zlib.decompressobj(31)
+    try:
+        raw = inflater.decompress(file.read(), facts.offset + promised + 1)
+    except isal_zlib.error as error:
+        raise VolumeError(f"{path}: damaged gzip data; copy or save it again.") from error
+    if len(raw) != facts.offset + promised or not inflater.eof:
+        raise VolumeError(
+            f"{path}: does not inflate to the {facts.offset + promised} bytes that its header "
+            "promises; copy or save it again."
+        )
+    return np.frombuffer(raw, facts.stored, offset=facts.offset).reshape(facts.shape)
