@@ -28,6 +28,8 @@ def whole_file(target: Path, *, exist_ok: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         _publish(temporary, target, exist_ok)
+    except FileExistsError as error:
+        raise OutputError(f"{target}: appeared while it was being written; run again.") from error
     except OSError as error:
         raise _cannot_write(target, error) from error
     finally:
@@ -66,7 +68,7 @@ def _publish(temporary: Path, target: Path, exist_ok: bool) -> None:
     finally:
         os.close(descriptor)
     if exist_ok:
-        os.replace(temporary, target)
+        temporary.replace(target)
     else:
         os.link(temporary, target)
     sync_folder(target.parent)
@@ -74,7 +76,7 @@ def _publish(temporary: Path, target: Path, exist_ok: bool) -> None:
 
 def _umask() -> int:
     # Python can read the umask only by setting it; the process file has it without a race.
-    with suppress(OSError), open("/proc/self/status") as status:
+    with suppress(OSError), Path("/proc/self/status").open() as status:
         for line in status:
             if line.startswith("Umask:"):
                 return int(line.split()[1], 8)

@@ -57,9 +57,7 @@ class Box(NamedTuple):
 
     def lies_in(self, shape: Zyx) -> bool:
         """Whether every voxel of the box is a voxel of a volume of this shape."""
-        return all(
-            0 <= a < b <= n for a, b, n in zip(self.start, self.stop, shape, strict=True)
-        )
+        return all(0 <= a < b <= n for a, b, n in zip(self.start, self.stop, shape, strict=True))
 
     def overlap(self, other: "Box") -> "Box | None":
         """The voxels that both boxes hold, or None."""
@@ -99,10 +97,7 @@ def shifted_to_fit(center: Zyx, shape: Zyx, side: int = PATCH_SIDE) -> Zyx | Non
     if legal is None:
         return None
     return Zyx(
-        *(
-            min(max(c, a), b - 1)
-            for c, a, b in zip(center, legal.start, legal.stop, strict=True)
-        )
+        *(min(max(c, a), b - 1) for c, a, b in zip(center, legal.start, legal.stop, strict=True))
     )
 
 
@@ -126,9 +121,7 @@ class Grid:
         cls, spacing: float = 1.0, origin_xyz: tuple[float, float, float] = (0.0, 0.0, 0.0)
     ) -> "Grid":
         """A grid along the LPS axes with one spacing."""
-        return cls(
-            origin_xyz, ((spacing, 0.0, 0.0), (0.0, spacing, 0.0), (0.0, 0.0, spacing))
-        )
+        return cls(origin_xyz, ((spacing, 0.0, 0.0), (0.0, spacing, 0.0), (0.0, 0.0, spacing)))
 
     @property
     def matrix(self) -> NDArray[np.float64]:

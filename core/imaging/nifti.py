@@ -11,7 +11,7 @@ import os
 import stat
 import struct
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self, cast
 
 import numpy as np
 from isal import isal_zlib
@@ -33,6 +33,9 @@ DTYPES = {
     1024: "i8", 1280: "u8", 16: "f4", 64: "f8",
 }  # fmt: skip
 """NIfTI-1 datatype codes that hold one real number a voxel."""
+
+IsalError = cast(type[Exception], isal_zlib.error)
+"""isal's stub calls the class an instance."""
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _CHUNK = 1 << 20
@@ -119,7 +122,7 @@ class NiftiVolume:
         rows = np.empty((box.shape.y, x_size), facts.stored)
         for index, z in enumerate(range(box.start.z, box.stop.z)):
             first = (z * y_size + box.start.y) * x_size * facts.stored.itemsize
-            got = os.preadv(self._file.fileno(), [memoryview(rows).cast("B")], facts.offset + first)
+            got = os.preadv(self._file.fileno(), [rows.data.cast("B")], facts.offset + first)
             if got != rows.nbytes:
                 raise VolumeError(f"{self.path}: was cut short while it was read; copy it again.")
             out[index] = rows[:, box.start.x : box.stop.x]
@@ -150,20 +153,26 @@ def write_nifti(path: Path, voxels: NDArray[Any], grid: Grid, *, exist_ok: bool 
     Errors: OutputError where it cannot be written; with ``exist_ok=False`` also where ``path``
     exists.
     """
+    with whole_file(path, exist_ok=exist_ok) as temporary:
+        fill_nifti(temporary, voxels, grid, compressed=path.suffix == ".gz")
+
+
+def fill_nifti(path: Path, voxels: NDArray[Any], grid: Grid, *, compressed: bool = True) -> None:
+    """Write the bytes of ``write_nifti`` into a temporary file that its caller publishes."""
     voxels = storable(voxels)
     header = encode_header(Zyx(*voxels.shape), voxels.dtype, grid)
-    with whole_file(path, exist_ok=exist_ok) as temporary, temporary.open("wb") as out:
-        if path.suffix == ".gz":
+    with path.open("wb") as out:
+        if compressed:
             _write_gzip(out, header, voxels)
         else:
             out.write(header)
-            out.write(memoryview(voxels).cast("B"))
+            out.write(voxels.data.cast("B"))
 
 
 def storable(voxels: NDArray[Any]) -> NDArray[Any]:
     """The same voxels in C order, little-endian, in a dtype that NIfTI has."""
-    dtype = {"f2": np.dtype("f4"), "b1": np.dtype("u1")}.get(voxels.dtype.str[1:], voxels.dtype)
-    return np.ascontiguousarray(voxels, dtype=dtype.newbyteorder("<"))
+    name = {"f2": "f4", "b1": "u1"}.get(voxels.dtype.str[1:], voxels.dtype.str[1:])
+    return np.ascontiguousarray(voxels, dtype=np.dtype("<" + name))
 
 
 def encode_header(shape: Zyx, dtype: np.dtype[Any], grid: Grid) -> bytes:
@@ -189,7 +198,7 @@ def _write_gzip(out: BinaryIO, header: bytes, voxels: NDArray[Any]) -> None:
     """Level 1 of igzip: 15 times faster than zlib on float noise, and smaller."""
     squeeze = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
     out.write(squeeze.compress(header))
-    raw = memoryview(voxels).cast("B")
+    raw = voxels.data.cast("B")
     for start in range(0, len(raw), _CHUNK):
         out.write(squeeze.compress(raw[start : start + _CHUNK]))
     out.write(squeeze.flush())
@@ -304,7 +313,7 @@ def _inflate_header(file: BinaryIO, path: Path) -> bytes:
     try:
         inflater = isal_zlib.decompressobj(31)
         return bytes(inflater.decompress(file.read(_CHUNK), HEADER_BYTES))
-    except isal_zlib.error as error:
+    except IsalError as error:
         raise VolumeError(f"{path}: damaged gzip data; copy or save it again.") from error
 
 
@@ -320,7 +329,7 @@ def _inflate_voxels(file: BinaryIO, facts: _Facts, path: Path) -> NDArray[Any]:
     inflater = isal_zlib.decompressobj(31)
     try:
         raw = inflater.decompress(file.read(), facts.offset + promised + 1)
-    except isal_zlib.error as error:
+    except IsalError as error:
         raise VolumeError(f"{path}: damaged gzip data; copy or save it again.") from error
     if len(raw) != facts.offset + promised or not inflater.eof:
         raise VolumeError(

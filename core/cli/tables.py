@@ -1,0 +1,60 @@
+"""Tables for people and JSON for machines, from the same values."""
+
+import dataclasses
+import enum
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from core.cli.border import printable
+
+
+def say_json(value: Any) -> None:
+    """Print a value of dataclasses, enums and paths as JSON."""
+    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def say_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows under headings; numbers to the right, nothing where there are no rows."""
+    if not rows:
+        return
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    right = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(headings))]
+    click.echo(_line(headings, widths, right))
+    click.echo(_line(["─" * width for width in widths], widths, right))
+    for row in cells:
+        click.echo(_line(row, widths, right))
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON knows it; names say units and order, as the fields do."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if hasattr(value, "_asdict"):
+        return {name: plain(item) for name, item in value._asdict().items()}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Path | datetime):
+        return value.isoformat() if isinstance(value, datetime) else str(value)
+    if isinstance(value, Mapping):
+        return {str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return value
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else printable(str(plain(value)))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    aligned = (
+        cell.rjust(width) if to_right else cell.ljust(width)
+        for cell, width, to_right in zip(cells, widths, right, strict=True)
+    )
+    return "  ".join(aligned).rstrip()

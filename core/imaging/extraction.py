@@ -1,0 +1,251 @@
+"""Extract the patches of one tomogram into the guide's folders, imagesCorr and labelsCorr.
+
+What is in the folders stays: a rerun finds its own patches again and makes no doubles, a taken
+name with other voxels gets the next free number, and one bad center stops no other.
+"""
+
+import itertools
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from core.errors import PatchNameError, VolumeError
+from core.imaging.files import make_folder, whole_file
+from core.imaging.geometry import Box, Grid, Zyx, whole
+from core.imaging.labels import LabelCounts, count_values
+from core.imaging.nifti import NiftiVolume, fill_nifti
+from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid, place_patch
+from core.imaging.placing import identity, place
+from core.imaging.volume import Volume
+from db.errors import TomocurateError
+from db.vocabulary import NearBorder
+
+IMAGES, LABELS = "imagesCorr", "labelsCorr"
+WORKERS = 2
+"""Threads: reading, squeezing and writing release the interpreter lock; each holds one patch."""
+
+_DATASET_TOKEN = re.compile(r"[^\W_](?:[^\W_]|-)*")
+_TOKEN = re.compile(r"[\w.+-]+")
+_MAX_TOKEN = 120
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class WantedPatch:
+    """A center to extract and the number that its row gives it."""
+
+    center: Zyx
+    number: int
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    """How the patches of one tomogram are cut and named."""
+
+    out_folder: Path
+    token: str
+    ds_token: str = "other"  # noqa: S105 - a dataset's name, no secret
+    threshold: float | None = None
+    near_border: NearBorder = NearBorder.REFUSE
+    voxel_size: float | None = None
+    """Angstrom; overrides the tomogram's header."""
+
+
+@dataclass(frozen=True)
+class ExtractedPatch:
+    """One line of the report: a patch that was written, was there already, or failed."""
+
+    center: Zyx
+    name: str | None = None
+    outcome: str = "failed"
+    """written, kept (the same patch was there) or failed."""
+    box: Box | None = None
+    counts: LabelCounts | None = None
+    findings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ExtractionReport:
+    """Every wanted patch, in the order of its row."""
+
+    patches: tuple[ExtractedPatch, ...]
+    voxel_size: float | None
+    findings: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> int:
+        return sum(patch.outcome == "failed" for patch in self.patches)
+
+
+def check_tokens(ds_token: str, token: str) -> None:
+    """A patch is named <dataset>_<token>_patch<N>; the dataset ends at the first underscore.
+
+    Errors: PatchNameError says what may stand there.
+    """
+    if not _DATASET_TOKEN.fullmatch(ds_token) or len(ds_token) > _MAX_TOKEN:
+        raise PatchNameError(
+            f"dataset token {ds_token!r}: use letters, digits and hyphens, no underscore "
+            "(MemBrain-seg reads the dataset up to the first underscore)."
+        )
+    if not _TOKEN.fullmatch(token) or token.startswith(".") or len(token) > _MAX_TOKEN:
+        raise PatchNameError(
+            f"token {token!r}: use letters, digits, . _ + and -, at most {_MAX_TOKEN} of them "
+            "(it becomes part of file names)."
+        )
+
+
+def token_of(tomogram: Path) -> str:
+    """The token that a tomogram's file name gives: without .mrc, .rec, .gz and so on."""
+    name = tomogram.name
+    for suffixes in ((".gz", ".bz2"), (".mrc", ".rec", ".map", ".st")):
+        for suffix in suffixes:
+            if name.lower().endswith(suffix):
+                name = name[: -len(suffix)]
+    return name
+
+
+def extract_patches(
+    tomogram: Volume,
+    segmentation: Volume,
+    wanted: Sequence[WantedPatch],
+    plan: ExtractionPlan,
+    progress: Callable[[ExtractedPatch], None] = lambda patch: None,
+) -> ExtractionReport:
+    """Cut every wanted patch and write its image and label.
+
+    Errors: PatchNameError, OutputError or SegmentationError where no patch at all can be written;
+    what concerns one patch stands in the report.
+    """
+    check_tokens(plan.ds_token, plan.token)
+    for folder in (plan.out_folder, plan.out_folder / IMAGES, plan.out_folder / LABELS):
+        make_folder(folder)
+    voxel_size = plan.voxel_size or tomogram.voxel_size
+    naming = _Naming(wanted)
+
+    def extract(patch: WantedPatch) -> ExtractedPatch:
+        try:
+            return _extract_one(tomogram, segmentation, patch, plan, voxel_size, naming)
+        except TomocurateError as error:
+            return ExtractedPatch(patch.center, error=str(error))
+
+    done = []
+    for result in side_by_side(extract, wanted):
+        done.append(result)
+        progress(result)
+    return ExtractionReport(tuple(done), voxel_size, voxel_size_findings(voxel_size))
+
+
+def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Do the work on ``WORKERS`` threads, results in order; an interrupt drops what waits."""
+    workers = ThreadPoolExecutor(WORKERS)
+    try:
+        yield from workers.map(work, items)
+    finally:
+        workers.shutdown(wait=True, cancel_futures=True)
+
+
+def voxel_size_findings(voxel_size: float | None) -> tuple[str, ...]:
+    """What a user should know about a voxel size, in angstrom."""
+    if voxel_size is None:
+        return ("the voxel size is unknown (header 0 or 1); state it with --voxel-size",)
+    if not 10 <= voxel_size <= 14:
+        return (f"the voxel size is {voxel_size:g} Å; MemBrain-seg is trained on 10 to 14 Å",)
+    return ()
+
+
+class _Naming:
+    """Gives each row its own number, and a displaced one the next that no row wants."""
+
+    def __init__(self, wanted: Sequence[WantedPatch]) -> None:
+        self._taken = {patch.number for patch in wanted}
+        self._lock = threading.Lock()
+
+    def candidates(self, number: int) -> Iterator[int]:
+        yield number
+        for next_number in itertools.count(number + 1):
+            with self._lock:
+                if next_number in self._taken:
+                    continue
+                self._taken.add(next_number)
+            yield next_number
+
+
+def _extract_one(
+    tomogram: Volume,
+    segmentation: Volume,
+    patch: WantedPatch,
+    plan: ExtractionPlan,
+    voxel_size: float | None,
+    naming: _Naming,
+) -> ExtractedPatch:
+    placed = place_patch(patch.center, tomogram.shape, plan.near_border)
+    cut = cut_patch(tomogram, segmentation, placed, plan.threshold)
+    grid = patch_grid(placed.box, voxel_size)
+    for number in naming.candidates(patch.number):
+        name = f"{plan.ds_token}_{plan.token}_patch{number}"
+        outcome = _keep_or_write(plan.out_folder, name, cut, grid)
+        if outcome is not None:
+            findings = (*_findings(patch, placed, number), *cut.findings)
+            return ExtractedPatch(
+                placed.center, name, outcome, placed.box, count_values(cut.label), findings
+            )
+    raise AssertionError("numbers do not end")
+
+
+def _keep_or_write(out_folder: Path, name: str, cut: CutPatch, grid: Grid) -> str | None:
+    """Keep the same patch, write an absent one; None where the name is another patch's."""
+    image = out_folder / IMAGES / f"{name}.nii.gz"
+    label = out_folder / LABELS / f"{name}.nii.gz"
+    there = {
+        path: same_voxels(path, voxels, grid)
+        for path, voxels in ((image, cut.image), (label, cut.label))
+        if os.path.lexists(path)
+    }
+    if not all(there.values()):
+        return None
+    if len(there) == 2:
+        return "kept"
+    with ExitStack() as files:
+        for path, voxels in ((image, cut.image), (label, cut.label)):
+            if path not in there:
+                temporary = files.enter_context(whole_file(path, exist_ok=False))
+                fill_nifti(temporary, voxels, grid)
+    return "written"
+
+
+def same_voxels(path: Path, voxels: NDArray[Any], grid: Grid) -> bool:
+    """Whether a NIfTI file holds just these voxels on this grid."""
+    try:
+        with NiftiVolume(path) as volume:
+            if volume.shape != voxels.shape or volume.dtype != voxels.dtype:
+                return False
+            if volume.grid is None or place(volume.shape, volume.grid, grid) != identity(
+                volume.shape
+            ):
+                return False
+            return volume.read(whole(volume.shape)).tobytes() == voxels.tobytes()
+    except VolumeError:
+        return False
+
+
+def _findings(patch: WantedPatch, placed: Placed, number: int) -> list[str]:
+    findings = []
+    if placed.shifted:
+        x, y, z = placed.center.to_xyz()
+        findings.append(f"shifted to {x},{y},{z} (x, y, z) to fit")
+    if placed.padded:
+        findings.append("padded: mean outside the tomogram, label ignore")
+    if number != patch.number:
+        findings.append(f"number {patch.number} belongs to another patch, took {number}")
+    return findings

@@ -1,0 +1,196 @@
+"""Training labels: 0 background, 1 membrane, 2 ignore; how a prediction becomes one.
+
+The merge rule is MemBrain-seg's (its annotation guide): start from the extracted label, remove,
+then add, then ignore, then the border. What wins: border over ignore over add over remove.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import LabelError, SegmentationError
+from core.imaging.geometry import BORDER, Zyx
+from db.vocabulary import CorrectionKind
+
+BACKGROUND, MEMBRANE, IGNORE = 0, 1, 2
+
+Label = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+MERGE_RULE = "extracted label; remove to 0; add to 1; ignore to 2; 16-voxel border to 2"
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Voxels of each value in a label."""
+
+    background: int
+    membrane: int
+    ignore: int
+
+
+@dataclass(frozen=True)
+class MergeCounts:
+    """What a merge did, in voxels; the first four look inside the border only."""
+
+    added: int
+    """Not membrane before, membrane now."""
+    removed: int
+    """Membrane before, background now."""
+    ignored: int
+    """Not ignore before, ignore now."""
+    contested: int
+    """Claimed by more than one kind of correction."""
+    lost_in_border: int
+    """Painted in the border, where every voxel is ignore: work without effect."""
+
+
+@dataclass(frozen=True)
+class MergedLabel:
+    """A training label, uint8 (z, y, x), and what the merge did to make it."""
+
+    voxels: Label
+    counts: MergeCounts
+
+
+def core_of(shape: Zyx, border: int = BORDER) -> tuple[slice, slice, slice]:
+    """The voxels inside the border, as an index of a (z, y, x) array; empty if it is thin."""
+    z, y, x = (slice(min(border, n), max(n - border, min(border, n))) for n in shape)
+    return z, y, x
+
+
+def ignore_border(label: Label, border: int = BORDER) -> None:
+    """Set the outer voxels to ignore, in place."""
+    z, y, x = core_of(Zyx(*label.shape), border)
+    label[: z.start] = label[z.stop :] = IGNORE
+    label[:, : y.start] = label[:, y.stop :] = IGNORE
+    label[:, :, : x.start] = label[:, :, x.stop :] = IGNORE
+
+
+def label_from_prediction(
+    prediction: NDArray[Any], threshold: float | None = None
+) -> tuple[Label, tuple[str, ...]]:
+    """Binarise a predicted segmentation: uint8 {0, 1}, and findings for the user.
+
+    With a threshold, membrane is score > threshold (as MemBrain-seg has it). Without: {0, 1} as
+    they are; connected components (whole numbers above 1) and -1 (255 read as signed) count as
+    membrane, and a finding says so.
+
+    Errors: SegmentationError for real-valued scores without a threshold, NaN, other negatives.
+    """
+    if prediction.dtype.kind == "f" and np.isnan(prediction).any():
+        raise SegmentationError("holds NaN; predict this tomogram again.")
+    if threshold is not None:
+        return (prediction > threshold).astype(np.uint8), ()
+    if prediction.dtype.kind not in "iub" and not _is_whole(prediction):
+        raise SegmentationError(
+            "holds real-valued scores; state which are membrane with --threshold (MemBrain-seg "
+            "takes scores above 0)."
+        )
+    return (prediction != 0).astype(np.uint8), _value_findings(prediction)
+
+
+def check_label(label: NDArray[Any]) -> Label:
+    """Take an extracted label as uint8 (z, y, x), any 3D shape.
+
+    Errors: LabelError for values other than 0, 1 and 2.
+    """
+    if label.ndim != 3 or min(label.shape) < 2:
+        raise LabelError(f"has shape {tuple(label.shape)}; a label is a 3D volume.")
+    if label.dtype == np.uint8:
+        wrong = label > IGNORE
+    else:
+        wrong = (label != BACKGROUND) & (label != MEMBRANE) & (label != IGNORE)
+    if wrong.any():
+        found = np.unique(label[wrong])[:5].tolist()
+        raise LabelError(
+            f"holds the values {', '.join(map(str, found))}; a label holds 0 background, "
+            "1 membrane and 2 ignore."
+        )
+    return np.ascontiguousarray(label, dtype=np.uint8)
+
+
+def merge(label: Label, corrections: Iterable[Mapping[CorrectionKind, Mask]]) -> MergedLabel:
+    """Merge corrections into an extracted label; the inputs are left as they are.
+
+    All arrays are (z, y, x) of one shape; every correction is a mask for each kind it paints.
+    """
+    painted = _union_by_kind(corrections)
+    merged = label.copy()
+    for kind, value in (
+        (CorrectionKind.REMOVE, BACKGROUND),
+        (CorrectionKind.ADD, MEMBRANE),
+        (CorrectionKind.IGNORE, IGNORE),
+    ):
+        if kind in painted:
+            np.copyto(merged, np.uint8(value), where=painted[kind])
+    ignore_border(merged)
+    return MergedLabel(merged, _merge_counts(label, merged, painted))
+
+
+def count_values(label: Label) -> LabelCounts:
+    """Count background, membrane and ignore."""
+    background, membrane, ignore = np.bincount(label.reshape(-1), minlength=3)[:3]
+    return LabelCounts(int(background), int(membrane), int(ignore))
+
+
+def _union_by_kind(
+    corrections: Iterable[Mapping[CorrectionKind, Mask]],
+) -> dict[CorrectionKind, Mask]:
+    union: dict[CorrectionKind, Mask] = {}
+    for correction in corrections:
+        for kind, mask in correction.items():
+            union[kind] = union[kind] | mask if kind in union else mask
+    return union
+
+
+def _merge_counts(
+    before: Label, after: Label, painted: Mapping[CorrectionKind, Mask]
+) -> MergeCounts:
+    core = core_of(Zyx(*before.shape))
+    old, new = before[core], after[core]
+    changed = old != new
+    new_changed = new[changed]
+    values = np.bincount(new_changed, minlength=3)
+    lost = sum(
+        int(np.count_nonzero(mask)) - int(np.count_nonzero(mask[core])) for mask in painted.values()
+    )
+    removed = int(np.count_nonzero(old[changed][new_changed == BACKGROUND] == MEMBRANE))
+    return MergeCounts(
+        added=int(values[MEMBRANE]),
+        removed=removed,
+        ignored=int(values[IGNORE]),
+        contested=_contested([mask[core] for mask in painted.values()]),
+        lost_in_border=lost,
+    )
+
+
+def _contested(masks: list[Mask]) -> int:
+    if len(masks) < 2:
+        return 0
+    once, twice = masks[0], np.zeros_like(masks[0])
+    for mask in masks[1:]:
+        twice = twice | (once & mask)
+        once = once | mask
+    return int(np.count_nonzero(twice))
+
+
+def _is_whole(voxels: NDArray[Any]) -> bool:
+    return bool(np.isfinite(voxels).all() and (np.rint(voxels) == voxels).all())
+
+
+def _value_findings(prediction: NDArray[Any]) -> tuple[str, ...]:
+    low, high = int(prediction.min(initial=0)), int(prediction.max(initial=0))
+    if low < -1:
+        raise SegmentationError(
+            f"holds the value {low}; a segmentation holds 0 and 1 (or whole component numbers)."
+        )
+    findings = []
+    if low == -1:
+        findings.append("-1 counts as membrane (255 read as a signed number)")
+    if high > 1:
+        findings.append(f"values up to {high} count as membrane (connected components)")
+    return tuple(findings)

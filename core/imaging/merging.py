@@ -1,0 +1,239 @@
+"""Merge the guide's folders: labels and corrections become training labels.
+
+    labels/<patch>.nii.gz  +  corrections/<patch>/Add1.nrrd ...  ->  out/<patch>.nii.gz
+
+One bad file stops no other patch, but its own patch is not written: a label that misses a Remove
+is wrong. Nothing is overwritten unless that was asked for.
+"""
+
+import difflib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import CorrectionError, LabelError, OutputError, VolumeError
+from core.imaging.correction import Correction, may_be_correction, read_correction
+from core.imaging.extraction import same_voxels, side_by_side
+from core.imaging.files import make_folder
+from core.imaging.geometry import Grid, whole
+from core.imaging.labels import Label, LabelCounts, MergeCounts, check_label, count_values, merge
+from core.imaging.nifti import write_nifti
+from core.imaging.volume import open_volume
+from db.errors import TomocurateError
+
+LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mrc")
+
+
+@dataclass(frozen=True)
+class RefusedFile:
+    """A file that cannot be used, and the sentence that says why."""
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True)
+class MergedPatch:
+    """One line of the report."""
+
+    name: str
+    outcome: str
+    """written, kept (the same label was there), uncorrected (nothing to merge) or failed."""
+    corrections: tuple[str, ...] = ()
+    counts: MergeCounts | None = None
+    values: LabelCounts | None = None
+    findings: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
+    """Files in the patch's folder that are no corrections."""
+    refused: tuple[RefusedFile, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """Every label, every folder without one, and the strays beside them."""
+
+    patches: tuple[MergedPatch, ...]
+    folders_without_label: tuple[RefusedFile, ...] = ()
+    strays: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> int:
+        bad = sum(patch.outcome == "failed" for patch in self.patches)
+        return bad + len(self.folders_without_label)
+
+
+@dataclass(frozen=True)
+class MergeFolders:
+    """The guide's three folders, and what may be done in them."""
+
+    labels_dir: Path
+    corrections_dir: Path
+    out_dir: Path
+    overwrite: bool = False
+    nothing_to_change: bool = False
+    """An empty correction folder means: looked at, the prediction is right as it is."""
+
+
+def merge_folders(
+    folders: MergeFolders, progress: Callable[[MergedPatch], None] = lambda patch: None
+) -> MergeReport:
+    """Merge every label that has a correction folder of its name.
+
+    Errors: LabelError, CorrectionError or OutputError where a folder is not there or cannot be
+    written; what concerns one patch stands in the report.
+    """
+    _check_folders(folders)
+    labels, strays = _labels(folders.labels_dir)
+    corrected = _folders(folders.corrections_dir)
+    strays += _loose_files(folders.corrections_dir)
+
+    def merge_named(name: str) -> MergedPatch:
+        return _merge_named(name, labels[name], folders, name in corrected)
+
+    done = []
+    for result in side_by_side(merge_named, sorted(labels)):
+        done.append(result)
+        progress(result)
+    lonely = tuple(_without_label(name, labels) for name in sorted(corrected - labels.keys()))
+    return MergeReport(tuple(done), lonely, tuple(sorted(strays)))
+
+
+def count_labels(labels_dir: Path) -> int:
+    """How many labels a folder holds, for a progress bar."""
+    return len(_labels(labels_dir)[0])
+
+
+def read_label(path: Path) -> tuple[Label, Grid | None]:
+    """An extracted or merged label, uint8 (z, y, x), and its grid if the file states one.
+
+    Errors: VolumeError; LabelError for values other than 0, 1 and 2.
+    """
+    with open_volume(path) as volume:
+        try:
+            return check_label(volume.read(whole(volume.shape))), volume.grid
+        except LabelError as error:
+            raise LabelError(f"{path}: {error}") from error
+
+
+def correction_files(folder: Path) -> tuple[list[Path], list[str]]:
+    """The corrections in a patch's folder in the order of their names, and the strays."""
+    files, strays = [], []
+    for path in sorted(folder.iterdir()):
+        if may_be_correction(path):
+            files.append(path)
+        else:
+            strays.append(path.name)
+    return files, strays
+
+
+def _merge_named(
+    name: str, paths: Sequence[Path], folders: MergeFolders, has_folder: bool
+) -> MergedPatch:
+    if not has_folder:
+        return MergedPatch(name, "uncorrected", findings=("no correction folder",))
+    try:
+        if len(paths) > 1:
+            names = " and ".join(path.name for path in paths)
+            raise LabelError(f"{folders.labels_dir}: {names} are one patch twice; keep one.")
+        return _merge_patch(name, paths[0], folders)
+    except TomocurateError as error:
+        return MergedPatch(name, "failed", error=str(error))
+    except OSError as error:
+        return MergedPatch(name, "failed", error=f"{error.filename}: {error.strerror}.")
+
+
+def _merge_patch(name: str, label_path: Path, folders: MergeFolders) -> MergedPatch:
+    files, strays = correction_files(folders.corrections_dir / name)
+    if not files and not folders.nothing_to_change:
+        said = "no corrections in its folder yet (--nothing-to-change takes the label as it is)"
+        return MergedPatch(name, "uncorrected", findings=(said,), strays=tuple(strays))
+    label, grid = read_label(label_path)
+    corrections, refused = _read_all(files, label, grid)
+    named = tuple(path.name for path in files)
+    if refused:
+        error = f"{refused[0].error}" if len(refused) == 1 else f"{len(refused)} files refused"
+        return MergedPatch(
+            name, "failed", named, strays=tuple(strays), refused=tuple(refused), error=error
+        )
+    merged = merge(label, [correction.masks for correction in corrections])
+    findings = [
+        f"{correction.path.name}: {finding}"
+        for correction in corrections
+        for finding in correction.findings
+    ]
+    if not files:
+        findings.append("nothing to change: the label is the prediction")
+    target = folders.out_dir / f"{name}.nii.gz"
+    outcome = _write(target, merged.voxels, grid or Grid.aligned(), folders.overwrite)
+    return MergedPatch(
+        name, outcome, named, merged.counts, count_values(merged.voxels),
+        tuple(findings), tuple(strays),
+    )  # fmt: skip
+
+
+def _read_all(
+    files: Sequence[Path], label: Label, grid: Grid | None
+) -> tuple[list[Correction], list[RefusedFile]]:
+    corrections, refused = [], []
+    for path in files:
+        try:
+            corrections.append(read_correction(path, label, grid))
+        except (VolumeError, CorrectionError) as error:
+            refused.append(RefusedFile(path.name, str(error)))
+    return corrections, refused
+
+
+def _write(target: Path, voxels: Label, grid: Grid, overwrite: bool) -> str:
+    if os.path.lexists(target):
+        if same_voxels(target, voxels, grid):
+            return "kept"
+        if not overwrite:
+            raise OutputError(
+                f"{target}: exists and differs; name another --out-dir, or say --overwrite."
+            )
+    write_nifti(target, voxels, grid, exist_ok=overwrite)
+    return "written"
+
+
+def _check_folders(folders: MergeFolders) -> None:
+    if not folders.labels_dir.is_dir():
+        raise LabelError(f"{folders.labels_dir}: no such folder; --labels-dir holds the labels.")
+    if not folders.corrections_dir.is_dir():
+        raise CorrectionError(
+            f"{folders.corrections_dir}: no such folder; --corrections-dir holds one folder a "
+            "patch, named like its label."
+        )
+    make_folder(folders.out_dir)
+    if folders.out_dir.samefile(folders.labels_dir):
+        raise OutputError(
+            f"{folders.out_dir}: holds the labels themselves; name another --out-dir, so that "
+            "the predictions stay."
+        )
+
+
+def _labels(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
+    labels: dict[str, list[Path]] = {}
+    strays = []
+    for path in sorted(folder.iterdir()):
+        suffix = next((s for s in LABEL_SUFFIXES if path.name.endswith(s)), None)
+        if suffix is None or path.name.startswith(".") or path.is_dir():
+            strays.append(str(path))
+        else:
+            labels.setdefault(path.name[: -len(suffix)], []).append(path)
+    return labels, strays
+
+
+def _folders(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
+
+
+def _loose_files(folder: Path) -> list[str]:
+    return [str(path) for path in folder.iterdir() if not path.is_dir() or path.name[0] == "."]
+
+
+def _without_label(name: str, labels: Sequence[str] | dict[str, list[Path]]) -> RefusedFile:
+    nearest = difflib.get_close_matches(name, list(labels), n=1, cutoff=0.5)
+    meant = f"; did you mean {nearest[0]}?" if nearest else "."
+    return RefusedFile(name, f"correction folder {name}: there is no label of this name{meant}")
