@@ -270,7 +270,10 @@ def _grid(raw: bytes, order: str, pixdim: tuple[float, ...]) -> Grid | None:
 
 def _rotation(b: float, c: float, d: float) -> NDArray[np.float64]:
     """The rotation of a NIfTI quaternion (nifti1.h, method 2)."""
-    a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
+    rest, length = 1.0 - (b * b + c * c + d * d), np.sqrt(b * b + c * c + d * d)
+    a = np.sqrt(rest) if rest > 1e-6 else 0.0
+    if not a:  # a half turn, blurred by single precision
+        b, c, d = b / length, c / length, d / length
     return np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
