@@ -7,11 +7,10 @@ angstrom; ITK reads "mm"), directions LPS identity, no date, no name: the same v
 same bytes.
 """
 
-import os
-import stat
+import math
 import struct
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self, cast
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 from isal import isal_zlib
@@ -20,22 +19,20 @@ from numpy.typing import NDArray
 from core.errors import VolumeError
 from core.imaging.files import whole_file
 from core.imaging.geometry import Box, Grid, Zyx
+from core.imaging.source import Source
 from core.imaging.volume import Segment
 
 HEADER_BYTES = 348
 DATA_OFFSET = 352
 MAX_SIDE = 65_535
-MAX_VOXEL_BYTES = 4 << 30
-"""Of a compressed file: it is inflated into memory."""
+MAX_IN_MEMORY = 64 << 20
+"""A compressed file up to here (a patch) is inflated into memory, and exactly."""
 
 DTYPES = {
     2: "u1", 256: "i1", 4: "i2", 512: "u2", 8: "i4", 768: "u4",
     1024: "i8", 1280: "u8", 16: "f4", 64: "f8",
 }  # fmt: skip
 """NIfTI-1 datatype codes that hold one real number a voxel."""
-
-IsalError = cast(type[Exception], isal_zlib.error)
-"""isal's stub calls the class an instance."""
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _CHUNK = 1 << 20
@@ -67,43 +64,29 @@ class NiftiVolume:
         longer than its header says.
         """
         self.path = path
-        self._file = _open_regular(path)
+        self._source = Source(path)
         try:
             self._open()
         except BaseException:
-            self._file.close()
+            self._source.close()
             raise
 
     def _open(self) -> None:
-        head = self._file.read(2)
-        self._file.seek(0)
+        self._facts = facts = _parse_header(self._source.head(HEADER_BYTES), self.path)
+        length = facts.offset + math.prod(facts.shape) * facts.stored.itemsize
+        self._source.promise(length)
         self._voxels: NDArray[Any] | None = None
-        if head == b"\x1f\x8b":
-            inflated = _inflate_header(self._file, self.path)
-            self._facts = _parse_header(inflated, self.path)
-            self._voxels = _inflate_voxels(self._file, self._facts, self.path)
-        else:
-            self._facts = _parse_header(self._file.read(HEADER_BYTES), self.path)
-            self._check_length()
-        self.shape = self._facts.shape
-        scaled = (self._facts.slope, self._facts.intercept) != (1.0, 0.0)
-        self.dtype = np.dtype("f4") if scaled else self._facts.stored.newbyteorder("=")
-        self.grid = self._facts.grid
-        self.voxel_size = _voxel_size(self._facts.spacing_xyz)
-
-    def _check_length(self) -> None:
-        facts = self._facts
-        needed = facts.offset + int(np.prod(facts.shape, dtype=object)) * facts.stored.itemsize
-        found = os.fstat(self._file.fileno()).st_size
-        if found < needed:
-            raise VolumeError(
-                f"{self.path}: holds {found} bytes, but its header promises {needed}; "
-                "it was cut short, copy it again."
-            )
+        if self._source.compression and length <= MAX_IN_MEMORY:
+            raw = self._source.read_all(length)
+            self._voxels = np.frombuffer(raw, facts.stored, offset=facts.offset)
+            self._voxels = self._voxels.reshape(facts.shape)
+        self.shape = facts.shape
+        scaled = (facts.slope, facts.intercept) != (1.0, 0.0)
+        self.dtype = np.dtype("f4") if scaled else facts.stored.newbyteorder("=")
+        self.grid = facts.grid
+        self.voxel_size = _voxel_size(facts.spacing_xyz)
 
     def read(self, box: Box, layer: int = 0) -> NDArray[Any]:
-        if self._file.closed:
-            raise ValueError(f"{self.path}: is closed")
         if layer != 0 or not box.lies_in(self.shape):
             raise VolumeError(
                 f"{self.path}: box {box.start} to {box.stop} (z, y, x) leaves the volume "
@@ -122,15 +105,13 @@ class NiftiVolume:
         rows = np.empty((box.shape.y, x_size), facts.stored)
         for index, z in enumerate(range(box.start.z, box.stop.z)):
             first = (z * y_size + box.start.y) * x_size * facts.stored.itemsize
-            got = os.preadv(self._file.fileno(), [rows.data.cast("B")], facts.offset + first)
-            if got != rows.nbytes:
-                raise VolumeError(f"{self.path}: was cut short while it was read; copy it again.")
+            self._source.read_into(rows.data.cast("B"), facts.offset + first)
             out[index] = rows[:, box.start.x : box.stop.x]
         return out
 
     def close(self) -> None:
         self._voxels = None
-        self._file.close()
+        self._source.close()
 
     def __enter__(self) -> Self:
         return self
@@ -202,17 +183,6 @@ def _write_gzip(out: BinaryIO, header: bytes, voxels: NDArray[Any]) -> None:
     for start in range(0, len(raw), _CHUNK):
         out.write(squeeze.compress(raw[start : start + _CHUNK]))
     out.write(squeeze.flush())
-
-
-def _open_regular(path: Path) -> BinaryIO:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise VolumeError(f"{path}: cannot be opened ({error.strerror}).") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise VolumeError(f"{path}: is not a regular file; name a volume file.")
-    return os.fdopen(descriptor, "rb")
 
 
 def _parse_header(raw: bytes, path: Path) -> _Facts:
@@ -310,33 +280,3 @@ def _voxel_size(spacing_xyz: tuple[float, float, float]) -> float | None:
     if not np.isfinite(high) or low <= 0 or high > low * 1.01 or low == high == 1.0:
         return None
     return round(float(np.mean(spacing_xyz)), 4)
-
-
-def _inflate_header(file: BinaryIO, path: Path) -> bytes:
-    try:
-        inflater = isal_zlib.decompressobj(31)
-        return bytes(inflater.decompress(file.read(_CHUNK), HEADER_BYTES))
-    except IsalError as error:
-        raise VolumeError(f"{path}: damaged gzip data; copy or save it again.") from error
-
-
-def _inflate_voxels(file: BinaryIO, facts: _Facts, path: Path) -> NDArray[Any]:
-    """Inflate exactly what the header promises, and refuse a byte more or less."""
-    promised = int(np.prod(facts.shape, dtype=object)) * facts.stored.itemsize
-    if promised > MAX_VOXEL_BYTES:
-        raise VolumeError(f"{path}: promises {promised} bytes compressed; save it as plain .nii.")
-    size = os.fstat(file.fileno()).st_size
-    if promised > size * 1100:  # deflate cannot shrink more than 1032 to 1
-        raise VolumeError(f"{path}: promises {promised} bytes, more than {size} can inflate to.")
-    file.seek(0)
-    inflater = isal_zlib.decompressobj(31)
-    try:
-        raw = inflater.decompress(file.read(), facts.offset + promised + 1)
-    except IsalError as error:
-        raise VolumeError(f"{path}: damaged gzip data; copy or save it again.") from error
-    if len(raw) != facts.offset + promised or not inflater.eof:
-        raise VolumeError(
-            f"{path}: does not inflate to the {facts.offset + promised} bytes that its header "
-            "promises; copy or save it again."
-        )
-    return np.frombuffer(raw, facts.stored, offset=facts.offset).reshape(facts.shape)

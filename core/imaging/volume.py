@@ -11,7 +11,9 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import VolumeError
 from core.imaging.geometry import Box, Grid, Zyx
+from core.imaging.source import Source
 
 
 class Segment(NamedTuple):
@@ -47,3 +49,38 @@ class Volume(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+
+def open_volume(path: Path) -> Volume:
+    """Open a 3D file by what it holds: MRC, NRRD, NIfTI-1 or TIFF.
+
+    Errors: VolumeError for what is none of these, or not what it claims to be.
+    """
+    # Each reader is imported where its format is met, so that a command starts fast.
+    source = Source(path)
+    try:
+        first = source.head(1024)
+    finally:
+        source.close()
+    if first.startswith(b"NRRD"):
+        from core.imaging.nrrd import NrrdVolume
+
+        return NrrdVolume(path)
+    if first[344:347] in (b"n+1", b"ni1"):
+        from core.imaging.nifti import NiftiVolume
+
+        return NiftiVolume(path)
+    if first.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        from core.imaging.tiff import TiffVolume
+
+        return TiffVolume(path)
+    return _open_mrc(path, first)
+
+
+def _open_mrc(path: Path, first: bytes) -> "Volume":
+    from core.imaging.mrc import MrcVolume, may_be_mrc
+
+    if not may_be_mrc(first):
+        held = "is empty" if not first else f"begins with {first[:8]!r}"
+        raise VolumeError(f"{path}: {held}, so it is neither MRC, NRRD, NIfTI-1 nor TIFF.")
+    return MrcVolume(path)

@@ -158,7 +158,7 @@ def test_a_gzip_that_inflates_past_its_header_is_refused_and_not_inflated(tmp_pa
     write_nifti(path, ramp("u1"), GRID)
     bomb = tmp_path / "bomb.nii.gz"
     bomb.write_bytes(gzip.compress(path.read_bytes() + bytes(300 << 20), 1))
-    with pytest.raises(VolumeError, match="does not inflate to"):
+    with pytest.raises(VolumeError, match="holds more"):
         NiftiVolume(bomb)
 
 

@@ -1,0 +1,356 @@
+"""NRRD label volumes (.nrrd, .seg.nrrd): what MITK, 3D Slicer and napari plugins save.
+
+Format: https://teem.sourceforge.net/nrrd/format.html. The header is cut off and bounded before
+pynrrd sees it, since pynrrd follows ``data file`` anywhere, spins on ``line skip`` and inflates
+without end. Only one attached file is read.
+"""
+
+import bz2
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import VolumeError
+from core.imaging.geometry import Box, Grid, Zyx
+from core.imaging.source import Source, inflate_exactly
+from core.imaging.volume import Segment
+
+MAX_HEADER_BYTES, MAX_HEADER_LINES = 64 << 10, 1000
+MAX_SIDE = 65_535
+MAX_VOXEL_BYTES = 1 << 30
+"""Of a compressed file, which is inflated into memory: a label volume is far smaller."""
+
+TYPES = {
+    name: code
+    for code, names in {
+        "i1": "signed char, int8, int8_t",
+        "u1": "uchar, unsigned char, uint8, uint8_t",
+        "i2": "short, short int, signed short, signed short int, int16, int16_t",
+        "u2": "ushort, unsigned short, unsigned short int, uint16, uint16_t",
+        "i4": "int, signed int, int32, int32_t",
+        "u4": "uint, unsigned int, uint32, uint32_t",
+        "i8": "longlong, long long, long long int, signed long long, int64, int64_t",
+        "u8": "ulonglong, unsigned long long, unsigned long long int, uint64, uint64_t",
+        "f4": "float",
+        "f8": "double",
+    }.items()
+    for name in names.split(", ")
+}
+
+_TO_LPS = {
+    "left-posterior-superior": (1, 1, 1), "lps": (1, 1, 1),
+    "right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1),
+    "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1),
+}  # fmt: skip
+_LAYER_KINDS = {"vector", "list", "point", "none", "???", "covariant-vector", "normal"}
+_MITK_GROUPS = "org.mitk.multilabel.segmentation.labelgroups"
+_BAD_NAMES = (
+    ValueError, KeyError, TypeError, AttributeError, RecursionError, ElementTree.ParseError,
+)  # fmt: skip
+_SLICER_NAME = re.compile(r"Segment(\d+)_Name")
+
+
+class _Facts(NamedTuple):
+    """What a header says."""
+
+    shape: Zyx
+    layers: int
+    layer_axis: int | None
+    """Of the file's array in C order (slowest first), where the layers lie."""
+    stored: np.dtype[Any]
+    encoding: str
+    offset: int
+    grid: Grid | None
+    segments: tuple[Segment, ...]
+
+
+class NrrdVolume:
+    """An open NRRD file; ``read`` gives (z, y, x). Compressed voxels are inflated once."""
+
+    def __init__(self, path: Path) -> None:
+        """Open and check a file.
+
+        Errors: VolumeError for what is no attached 3D (or layered 3D) NRRD of real numbers, or
+        holds more or fewer voxels than its header says.
+        """
+        self.path = path
+        self._source = Source(path)
+        self._voxels: NDArray[Any] | None = None
+        try:
+            self._facts = _parse(self._source, path)
+            if self._facts.encoding == "raw":
+                self._source.promise(self._facts.offset + self._bytes)
+        except BaseException:
+            self._source.close()
+            raise
+        self.shape = self._facts.shape
+        self.dtype = self._facts.stored.newbyteorder("=")
+        self.grid = self._facts.grid
+        self.layers = self._facts.layers
+        self.segments = self._facts.segments
+        self.voxel_size = _voxel_size(self.grid)
+
+    @property
+    def _bytes(self) -> int:
+        return math.prod(self._facts.shape) * self._facts.layers * self._facts.stored.itemsize
+
+    def read(self, box: Box, layer: int = 0) -> NDArray[Any]:
+        if not 0 <= layer < self.layers or not box.lies_in(self.shape):
+            raise VolumeError(
+                f"{self.path}: box {tuple(box.start)} to {tuple(box.stop)} (z, y, x), layer "
+                f"{layer} leaves the volume of shape {tuple(self.shape)}, {self.layers} layers."
+            )
+        if self._voxels is None:
+            self._voxels = self._load()
+        return np.array(self._voxels[layer][box.slices], dtype=self.dtype, order="C")
+
+    def _load(self) -> NDArray[Any]:
+        """All voxels as (layer, z, y, x)."""
+        facts = self._facts
+        if self._bytes > MAX_VOXEL_BYTES:
+            raise VolumeError(
+                f"{self.path}: promises {self._bytes} bytes of voxels, far more than a label of a "
+                "patch; save it as MRC."
+            )
+        flat = np.frombuffer(_decode(self._source, facts, self._bytes), facts.stored)
+        if facts.layer_axis is None:
+            return flat.reshape(1, *facts.shape)
+        shape = list(facts.shape)
+        shape.insert(facts.layer_axis, facts.layers)
+        return np.moveaxis(flat.reshape(shape), facts.layer_axis, 0)
+
+    def close(self) -> None:
+        self._voxels = None
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _parse(source: Source, path: Path) -> _Facts:
+    header, offset = _header(source, path)
+    _refuse_other_files(header, path)
+    stored = _stored(header, path)
+    sizes = _sizes(header, path)
+    layer = _layer_position(header, sizes, path)
+    space = sizes if layer is None else sizes[:layer] + sizes[layer + 1 :]
+    encoding = _encoding(header, path)
+    grid = _grid(header, layer, path)
+    return _Facts(
+        Zyx.from_xyz(space), 1 if layer is None else sizes[layer],
+        None if layer is None else len(sizes) - 1 - layer,
+        stored, encoding, offset, grid, _segments(header),
+    )  # fmt: skip
+
+
+def _header(source: Source, path: Path) -> tuple[dict[str, Any], int]:
+    """The parsed fields, and where the voxels begin."""
+    if source.compression:
+        raise VolumeError(f"{path}: is compressed as a whole; save it as .nrrd with gzip inside.")
+    raw = source.head(MAX_HEADER_BYTES)
+    match = re.search(rb"\r?\n\r?\n", raw)
+    end = match.start() if match else len(raw)
+    lines = raw[:end].splitlines()
+    if (match is None and source.size > len(raw)) or len(lines) > MAX_HEADER_LINES:
+        raise VolumeError(
+            f"{path}: its NRRD header is longer than {MAX_HEADER_BYTES >> 10} KiB or "
+            f"{MAX_HEADER_LINES} lines; it is damaged."
+        )
+    return _fields(lines, path), match.end() if match else len(raw)
+
+
+def _fields(lines: list[bytes], path: Path) -> dict[str, Any]:
+    import nrrd
+
+    try:
+        return dict(nrrd.read_header(lines))
+    except Exception as error:  # pynrrd raises whatever its parsing trips over
+        raise VolumeError(
+            f"{path}: its NRRD header cannot be understood ({_short(error)}); save it again."
+        ) from error
+
+
+def _refuse_other_files(header: dict[str, Any], path: Path) -> None:
+    for field in ("data file", "datafile"):
+        if field in header:
+            raise VolumeError(f"{path}: keeps its voxels in another file; save one .nrrd file.")
+    for field in ("line skip", "lineskip", "byte skip", "byteskip"):
+        if header.get(field, 0) != 0:
+            raise VolumeError(f"{path}: uses '{field}'; save it again as one plain .nrrd file.")
+
+
+def _stored(header: dict[str, Any], path: Path) -> np.dtype[Any]:
+    stated = str(header.get("type", "")).lower()
+    if stated not in TYPES:
+        raise VolumeError(f"{path}: NRRD type {stated!r:.40} is no real number a voxel.")
+    big = str(header.get("endian", "little")).lower() == "big"
+    return np.dtype((">" if big else "<") + TYPES[stated])
+
+
+def _sizes(header: dict[str, Any], path: Path) -> list[int]:
+    try:
+        sizes = [int(size) for size in header["sizes"]]
+        dimension = int(header["dimension"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise VolumeError(f"{path}: its NRRD header states no sizes; save it again.") from error
+    if len(sizes) != dimension or not all(1 <= size <= MAX_SIDE for size in sizes):
+        raise VolumeError(f"{path}: its NRRD header states impossible sizes {sizes[:6]}.")
+    if dimension not in (3, 4):
+        raise VolumeError(f"{path}: is {dimension}D; save the whole 3D segmentation.")
+    return sizes
+
+
+def _layer_position(header: dict[str, Any], sizes: list[int], path: Path) -> int | None:
+    """Which of the file's axes (fastest first) counts layers instead of space."""
+    if len(sizes) == 3:
+        return None
+    kinds = [str(kind).lower() for kind in header.get("kinds") or ()]
+    layers = [i for i, kind in enumerate(kinds) if kind in _LAYER_KINDS]
+    if not layers:
+        directions = header.get("space directions")
+        rows = [] if directions is None else list(directions)
+        layers = [i for i, row in enumerate(rows) if row is None or np.isnan(row).any()]
+    if len(layers) != 1:
+        raise VolumeError(
+            f"{path}: is 4D and does not say which axis counts layers; save one 3D file a kind."
+        )
+    return layers[0]
+
+
+def _encoding(header: dict[str, Any], path: Path) -> str:
+    stated = str(header.get("encoding", "")).lower()
+    known = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
+    known |= {"ascii": "text", "text": "text", "txt": "text"}
+    if stated not in known:
+        raise VolumeError(f"{path}: NRRD encoding {stated!r:.40} is not read; save it with gzip.")
+    return known[stated]
+
+
+def _decode(source: Source, facts: _Facts, length: int) -> bytes:
+    if facts.encoding == "raw":
+        raw = bytearray(length)
+        source.read_into(memoryview(raw), facts.offset)
+        return bytes(raw)
+    packed = bytearray(max(0, source.size - facts.offset))
+    source.read_into(memoryview(packed), facts.offset)
+    if facts.encoding == "gzip":
+        return inflate_exactly(bytes(packed), length, source.path)
+    if facts.encoding == "bzip2":
+        return _unpack_bzip2(bytes(packed), length, source.path)
+    return _parse_text(bytes(packed), facts, length, source.path)
+
+
+def _unpack_bzip2(packed: bytes, length: int, path: Path) -> bytes:
+    try:
+        raw = bz2.BZ2Decompressor().decompress(packed, length + 1)
+    except (OSError, EOFError) as error:
+        raise VolumeError(f"{path}: its bzip2 data is damaged; save it again.") from error
+    if len(raw) != length:
+        raise VolumeError(f"{path}: does not hold the {length} bytes that its header promises.")
+    return raw
+
+
+def _parse_text(packed: bytes, facts: _Facts, length: int, path: Path) -> bytes:
+    try:
+        numbers = np.array(packed.split(), dtype=facts.stored)
+    except (ValueError, OverflowError) as error:
+        raise VolumeError(f"{path}: its text holds something else than numbers.") from error
+    if numbers.nbytes != length:
+        raise VolumeError(f"{path}: does not hold as many numbers as its header promises.")
+    return numbers.tobytes()
+
+
+def _grid(header: dict[str, Any], layer: int | None, path: Path) -> Grid | None:
+    """The grid in LPS; None where the file states no directions (spacing alone is no place)."""
+    directions = header.get("space directions")
+    if directions is None:
+        return None
+    signs = _TO_LPS.get(str(header.get("space", "lps")).lower())
+    if signs is None:
+        raise VolumeError(f"{path}: NRRD space {header['space']!r:.40} is not read; save in LPS.")
+    rows = [row for i, row in enumerate(directions) if i != layer]
+    origin = header.get("space origin")
+    try:
+        steps = np.array(rows, dtype=float).T * np.array(signs)[:, None]
+        at = np.zeros(3) if origin is None else np.array(origin, dtype=float) * signs
+        if steps.shape != (3, 3) or at.shape != (3,):
+            raise ValueError("not three axes")
+    except (TypeError, ValueError) as error:
+        raise VolumeError(f"{path}: its NRRD space directions are no 3D grid.") from error
+    if not np.isfinite(steps).all() or not np.isfinite(at).all() or not np.linalg.det(steps):
+        raise VolumeError(f"{path}: its NRRD space directions are flat or not finite.")
+    table = [(float(row[0]), float(row[1]), float(row[2])) for row in steps]
+    return Grid((float(at[0]), float(at[1]), float(at[2])), (table[0], table[1], table[2]))
+
+
+def _segments(header: dict[str, Any]) -> tuple[Segment, ...]:
+    """The labels that MITK (today's and older) or 3D Slicer name in the header."""
+    try:
+        if _MITK_GROUPS in header:
+            return _mitk_segments(str(header[_MITK_GROUPS]))
+        if "layers" in header and "layer_000" in header:
+            return _old_mitk_segments(header)
+        return _slicer_segments(header)
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        ElementTree.ParseError,
+    ):
+        return ()  # names that cannot be read name nothing; the file's own kind counts
+
+
+def _mitk_segments(groups: str) -> tuple[Segment, ...]:
+    return tuple(
+        Segment(str(label["name"]), int(label["value"]), layer)
+        for layer, group in enumerate(json.loads(groups))
+        for label in group["labels"]
+    )
+
+
+def _old_mitk_segments(header: dict[str, Any]) -> tuple[Segment, ...]:
+    segments = []
+    for layer in range(min(int(header["layers"]), 100)):
+        text = str(header[f"layer_{layer:03}"])
+        if "<!" in text:  # a document type could define entities
+            raise ValueError("XML with a document type")
+        for label in ElementTree.fromstring(text).iter("Label"):  # noqa: S314 - bounded, no DTD
+            properties = {item.get("key"): item for item in label.iter("property")}
+            name = properties["name"].find("string").get("value")  # type: ignore[union-attr]
+            value = properties["value"].find("unsigned").get("value")  # type: ignore[union-attr]
+            segments.append(Segment(str(name), int(str(value)), layer))
+    return tuple(segments)
+
+
+def _slicer_segments(header: dict[str, Any]) -> tuple[Segment, ...]:
+    segments = []
+    for field, name in header.items():
+        match = _SLICER_NAME.fullmatch(field)
+        if match:
+            segment = f"Segment{match[1]}_"
+            value = int(header.get(segment + "LabelValue", 1))
+            segments.append(Segment(str(name), value, int(header.get(segment + "Layer", 0))))
+    return tuple(segments)
+
+
+def _voxel_size(grid: Grid | None) -> float | None:
+    if grid is None:
+        return None
+    low, high = min(grid.spacing_xyz), max(grid.spacing_xyz)
+    return None if high > 1.01 * low or low == high == 1.0 else round(low, 4)
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:80]

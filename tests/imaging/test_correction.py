@@ -1,0 +1,261 @@
+"""Correction files as MITK, 3D Slicer, napari plugins and others save them."""
+
+import os
+from pathlib import Path
+
+import nibabel
+import nrrd
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from core.errors import CorrectionError, VolumeError
+from core.imaging.correction import kind_of, may_be_correction, read_correction, write_correction
+from core.imaging.geometry import Grid, Zyx
+from core.imaging.nifti import write_nifti
+from db.vocabulary import CorrectionKind
+
+ADD, REMOVE, IGNORE = CorrectionKind.ADD, CorrectionKind.REMOVE, CorrectionKind.IGNORE
+SHAPE = Zyx(40, 44, 48)
+GRID = Grid.aligned(10.0, (480.0, 800.0, 200.0))
+LPS = {"space": "left-posterior-superior", "kinds": ["domain"] * 3}
+
+
+@pytest.fixture
+def label() -> np.ndarray:
+    """A predicted membrane: a slanted sheet that lies otherwise in every orientation."""
+    z, y, x = np.mgrid[: SHAPE.z, : SHAPE.y, : SHAPE.x]
+    return (abs(x - 10 - 0.5 * y + 0.2 * z) < 2).astype(np.uint8)
+
+
+@pytest.fixture
+def painted(label) -> np.ndarray:
+    mask = label.astype(bool).copy()
+    mask[:, 20:] = False
+    mask[:17] = mask[24:] = False
+    return mask
+
+
+def save_nrrd(path: Path, voxels: np.ndarray, **fields) -> Path:
+    nrrd.write(str(path), voxels, {**LPS, **fields}, index_order="C")
+    return path
+
+
+def on_grid(grid: Grid = GRID) -> dict:
+    return {
+        "space directions": np.asarray(grid.steps_xyz).T,
+        "space origin": np.asarray(grid.origin_xyz),
+    }
+
+
+def masks_of(path: Path, label: np.ndarray, grid: Grid | None = GRID):
+    return read_correction(path, label, grid)
+
+
+def test_what_we_write_is_read_back_and_lies_where_the_patch_lies(tmp_path, label, painted):
+    path = tmp_path / "Add1.nrrd"
+    write_correction(path, painted, GRID, ADD)
+    read = masks_of(path, label)
+    np.testing.assert_array_equal(read.masks[ADD], painted)
+    assert read.findings == ()
+    patch = tmp_path / "patch.nii.gz"
+    write_nifti(patch, label, GRID)
+    ours, theirs = sitk.ReadImage(str(path)), sitk.ReadImage(str(patch))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(ours) > 0, painted)
+    assert ours.GetOrigin() == pytest.approx(theirs.GetOrigin())
+    assert ours.GetSpacing() == pytest.approx(theirs.GetSpacing())
+    assert ours.GetDirection() == pytest.approx(theirs.GetDirection())
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".nii"])
+@pytest.mark.parametrize("orientation", ["RAS", "LPS", "PIR", "SAL", "AIL"])
+def test_a_file_turned_by_itk_comes_back_voxel_for_voxel(
+    tmp_path, label, painted, orientation, suffix
+):
+    image = sitk.GetImageFromArray(painted.astype(np.uint16))
+    image.SetSpacing((10.0,) * 3)
+    image.SetOrigin(GRID.origin_xyz)
+    turned = sitk.DICOMOrient(image, orientation)
+    path = tmp_path / f"Remove1{suffix}"
+    sitk.WriteImage(turned, str(path), useCompression=True)
+    read = masks_of(path, label)
+    np.testing.assert_array_equal(read.masks[REMOVE], painted)
+    assert bool(read.findings) == (orientation != "LPS")
+
+
+def test_a_cropped_file_is_pasted_where_its_origin_says(tmp_path, label, painted):
+    crop = painted[15:30, 0:25]
+    origin = np.asarray(GRID.origin_xyz) + (0, 0, 150)
+    path = save_nrrd(
+        tmp_path / "Ignore1.nrrd", crop.astype(np.uint8), **on_grid() | {"space origin": origin}
+    )
+    read = masks_of(path, label)
+    np.testing.assert_array_equal(read.masks[IGNORE], painted)
+    assert "placed at 0,0,15" in read.findings[0]
+
+
+def test_paint_outside_the_patch_is_refused_and_counted(tmp_path, label, painted):
+    origin = np.asarray(GRID.origin_xyz) + (0, 0, 200)
+    path = save_nrrd(
+        tmp_path / "Add1.nrrd", painted.astype(np.uint8), **on_grid() | {"space origin": origin}
+    )
+    outside = int(painted[20:].sum())
+    with pytest.raises(CorrectionError, match=f"{outside} of its {painted.sum()} painted voxels"):
+        masks_of(path, label)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        Grid.aligned(13.0, GRID.origin_xyz),
+        Grid.aligned(10.0, (485.0, 800.0, 200.0)),
+        Grid(GRID.origin_xyz, ((9.9, 1.4, 0.0), (-1.4, 9.9, 0.0), (0.0, 0.0, 10.0))),
+    ],
+    ids=["spacing", "half a voxel", "rotation"],
+)
+def test_another_grid_is_refused_with_expected_and_found(tmp_path, label, painted, grid):
+    path = save_nrrd(tmp_path / "Add1.nrrd", painted.astype(np.uint8), **on_grid(grid))
+    with pytest.raises(CorrectionError, match=r"expected .*spacing 10,10,10.*; found"):
+        masks_of(path, label)
+
+
+def bare(path: Path, voxels: np.ndarray) -> Path:
+    nrrd.write(str(path), voxels, {}, index_order="C")
+    return path
+
+
+def lps_identity(path: Path, voxels: np.ndarray) -> Path:
+    return save_nrrd(path, voxels, **on_grid(Grid.aligned()))
+
+
+def ras_identity(path: Path, voxels: np.ndarray) -> Path:
+    path = path.with_suffix(".nii.gz")
+    nibabel.save(nibabel.Nifti1Image(voxels.T, np.eye(4)), path)
+    return path
+
+
+@pytest.mark.parametrize("save", [bare, lps_identity, ras_identity])
+def test_no_geometry_at_the_patch_s_shape_is_taken_and_said(tmp_path, label, painted, save):
+    path = save(tmp_path / "Add1.nrrd", painted.astype(np.uint8))
+    read = masks_of(path, label)
+    np.testing.assert_array_equal(read.masks[ADD], painted)
+    assert "orientation not stated" in read.findings[0]
+
+
+@pytest.mark.parametrize("save", [bare, lps_identity, ras_identity])
+def test_no_geometry_at_another_shape_is_refused(tmp_path, label, painted, save):
+    with pytest.raises(CorrectionError):
+        masks_of(save(tmp_path / "Add1.nrrd", painted[:-1].astype(np.uint8)), label)
+
+
+def test_a_flipped_remove_without_orientation_is_doubted_and_the_better_one_named(tmp_path):
+    cube = np.zeros((40, 40, 40), np.uint8)
+    cube[5:10, 12:18, 20:35] = 1
+    path = bare(tmp_path / "Remove1.nrrd", np.ascontiguousarray(cube[::-1, :, ::-1]))
+    findings = " ".join(read_correction(path, cube, GRID).findings)
+    assert "Remove touches no voxels of predicted membrane" in findings
+    assert "100 %" in findings
+    assert "(-z, y, -x)" in findings
+
+
+def test_mitk_labels_count_by_their_names_whatever_the_file_s(tmp_path, label):
+    voxels = np.zeros(SHAPE, np.uint16)
+    voxels[20, 20, 20:23] = (1, 2, 7)
+    groups = (
+        '[{"labels":[{"name":"Add","value":1},{"name":"remove vesicle","value":2},'
+        '{"name":"Ignore","value":7}]}]'
+    )
+    fields = {
+        "modality": "org.mitk.multilabel.segmentation",
+        "org.mitk.multilabel.segmentation.version": "1",
+        "org.mitk.multilabel.segmentation.labelgroups": groups,
+    }
+    path = save_nrrd(tmp_path / "Segmentation.nrrd", voxels, **on_grid(), **fields)
+    assert may_be_correction(path)
+    read = masks_of(path, label)
+    for kind, x in ((ADD, 20), (REMOVE, 21), (IGNORE, 22)):
+        assert np.argwhere(read.masks[kind]).tolist() == [[20, 20, x]]
+
+
+def test_unnamed_labels_count_as_the_file_s_kind(tmp_path, label):
+    voxels = np.zeros(SHAPE, np.uint16)
+    voxels[20, 20, 20:23] = (1, 2, 40000)
+    read = masks_of(save_nrrd(tmp_path / "Add1.nrrd", voxels, **on_grid()), label)
+    assert read.masks.keys() == {ADD}
+    assert read.masks[ADD].sum() == 3
+
+
+def test_a_layered_file_counts_all_its_layers(tmp_path, label):
+    voxels = np.zeros((*SHAPE, 2), np.uint16)
+    voxels[20, 20, 20, 0] = voxels[20, 20, 21, 1] = 1
+    directions = np.vstack([[np.nan] * 3, np.asarray(GRID.steps_xyz).T])
+    fields = {
+        "space": "left-posterior-superior",
+        "kinds": ["vector", "domain", "domain", "domain"],
+        "space directions": directions,
+        "space origin": np.asarray(GRID.origin_xyz),
+    }
+    path = tmp_path / "Add1.nrrd"
+    nrrd.write(str(path), voxels, fields, index_order="C")
+    assert masks_of(path, label).masks[ADD].sum() == 2
+
+
+def test_one_voxel_and_one_slice_are_never_spread_over_the_patch(tmp_path, label):
+    one = save_nrrd(tmp_path / "Add1.nrrd", np.ones((1, 1, 1), np.uint8), **on_grid())
+    with pytest.raises(CorrectionError, match="one voxel"):
+        masks_of(one, label)
+    flat = save_nrrd(tmp_path / "Add2.nrrd", np.ones((1, *SHAPE[1:]), np.uint8), **on_grid())
+    with pytest.raises(CorrectionError, match="single slice"):
+        masks_of(flat, label)
+    nrrd.write(str(tmp_path / "Add3.nrrd"), np.ones(SHAPE[1:], np.uint8), {}, index_order="C")
+    with pytest.raises((CorrectionError, VolumeError)):
+        masks_of(tmp_path / "Add3.nrrd", label)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "said"),
+    [
+        (-1, np.int16, "negative"),
+        (-2.0, np.float32, "negative"),
+        (0.3, np.float32, "fractions"),
+        (np.nan, np.float64, "NaN"),
+        (np.inf, np.float32, "NaN"),
+    ],
+)
+def test_values_that_are_no_label_are_refused(tmp_path, label, value, dtype, said):
+    voxels = np.zeros(SHAPE, dtype)
+    voxels[20, 20, 20] = value
+    with pytest.raises(CorrectionError, match=said):
+        masks_of(save_nrrd(tmp_path / "Add1.nrrd", voxels, **on_grid()), label)
+
+
+def test_an_amira_file_is_refused_with_the_way_out(tmp_path, label):
+    path = tmp_path / "Add1.am"
+    path.write_bytes(b"# AmiraMesh BINARY-LITTLE-ENDIAN 2.1")
+    assert may_be_correction(path)
+    with pytest.raises(CorrectionError, match="export it as NRRD"):
+        masks_of(path, label)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Add1.nrrd", ADD),
+        ("ADD.nii.gz", ADD),
+        ("rEmove_vesicle.nrrd", REMOVE),
+        ("ignore12.mrc", IGNORE),
+        ("Segmentation.nrrd", None),
+        ("no_add.nrrd", None),
+    ],
+)
+def test_the_kind_is_how_the_name_begins(name, kind):
+    assert kind_of(name) is kind
+
+
+def test_strays_are_no_corrections(tmp_path):
+    for name in (".DS_Store", "._Add1.nrrd", "Add_notes.txt", "notes.md", "Segmentation.nrrd"):
+        (tmp_path / name).write_bytes(b"stray")
+    (tmp_path / "Add_old").mkdir()
+    (tmp_path / "Add2").write_bytes(b"a correction that lost its suffix")
+    os.mkfifo(tmp_path / "Add3.nrrd")
+    found = {path.name for path in tmp_path.iterdir() if may_be_correction(path)}
+    assert found == {"Add2", "Add3.nrrd"}, "what may be a correction is read, and then refused"
