@@ -1,14 +1,14 @@
 """Every error of the core that a person can act on, one shallow tree.
 
-    TomocurateError            the root (in db.errors, so that all floors may raise it)
-    ├── VolumeError            a volume file cannot be read as what it claims to be
-    ├── PointsError            a coordinate file holds no usable centers
-    ├── CenterError            a patch center whose box leaves the tomogram
-    ├── SegmentationError      a segmentation that does not belong to its tomogram
-    ├── PatchNameError         a token or patch name that cannot be a file name
-    ├── LabelError             a label that is no training label
-    ├── CorrectionError        a correction file that cannot be placed on its patch
-    └── OutputError            a result that cannot be written
+TomocurateError            the root (in db.errors, so that all floors may raise it)
+├── VolumeError            a volume file cannot be read as what it claims to be
+├── PointsError            a coordinate file holds no usable centers
+├── CenterError            a patch center whose box leaves the tomogram
+├── SegmentationError      a segmentation that does not belong to its tomogram
+├── PatchNameError         a token or patch name that cannot be a file name
+├── LabelError             a label that is no training label
+├── CorrectionError        a correction file that cannot be placed on its patch
+└── OutputError            a result that cannot be written
 """
 
 from db.errors import TomocurateError

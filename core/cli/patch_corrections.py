@@ -145,7 +145,7 @@ def _wanted(
     options: dict[str, Any], tomogram: "Volume"
 ) -> tuple[list["WantedPatch"], list[str], list[str]]:
     """The centers of the call, what to tell about them, and the rows that hold none."""
-    from core.imaging.extraction import WantedPatch
+    from core.imaging.extraction import WantedPatch, token_of
     from core.imaging.geometry import Zyx
 
     first: int = options["idx_add"]
@@ -162,7 +162,10 @@ def _wanted(
     from core.imaging.points.read import Frame, read_points
 
     voxel_size = options["voxel_size"] or tomogram.voxel_size
-    points = read_points(options["coords_file"], Frame(tomogram.shape, voxel_size))
+    points = read_points(
+        options["coords_file"],
+        Frame(tomogram.shape, voxel_size, options["token"] or token_of(options["tomogram_path"])),
+    )
     taken = f"centers read as {points.axis_order}, unit {points.unit}, origin {points.origin}"
     failed = [row.error for row in points.failed]
     wanted = [WantedPatch(center.position, first + center.row) for center in points.centers]

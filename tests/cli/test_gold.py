@@ -9,6 +9,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
+
 from core.cli.patch_corrections import main
 from core.imaging.geometry import whole
 from core.imaging.volume import open_volume

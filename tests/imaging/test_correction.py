@@ -8,6 +8,7 @@ import nrrd
 import numpy as np
 import pytest
 import SimpleITK as sitk
+
 from core.errors import CorrectionError, VolumeError
 from core.imaging.correction import kind_of, may_be_correction, read_correction, write_correction
 from core.imaging.geometry import Grid, Zyx

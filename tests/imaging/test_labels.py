@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
 from core.errors import LabelError, SegmentationError
 from core.imaging.geometry import BORDER, Zyx
 from core.imaging.labels import (
@@ -13,9 +17,6 @@ from core.imaging.labels import (
     merge,
 )
 from db.vocabulary import CorrectionKind
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 
 ADD, REMOVE, IGNORE = CorrectionKind.ADD, CorrectionKind.REMOVE, CorrectionKind.IGNORE
 SHAPE = (36, 35, 34)

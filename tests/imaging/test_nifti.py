@@ -9,17 +9,16 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from core.errors import OutputError, VolumeError
-from core.imaging.geometry import Box, Grid, Zyx, whole
-from core.imaging.nifti import NiftiVolume, write_nifti
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.errors import OutputError, VolumeError
+from core.imaging.geometry import Box, Grid, Zyx, whole
+from core.imaging.nifti import NiftiVolume, write_nifti
+
 GRID = Grid.aligned(13.48, (100.5, 200.0, -300.0))
 DTYPES = ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
-TURNS = [
-    (order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)
-]
+TURNS = [(order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)]
 
 
 def ramp(dtype: str, shape: tuple[int, int, int] = (4, 5, 6)) -> np.ndarray:
@@ -109,38 +108,27 @@ def test_a_box_is_read_alone(tmp_path):
         np.testing.assert_array_equal(volume.read(box), ramp("i2")[box.slices])
 
 
+DAMAGES = {
+    "huge": (42, struct.pack("<3h", 32767, 32767, 32767)),
+    "negative": (42, struct.pack("<3h", -4, 5, 6)),
+    "2D": (40, struct.pack("<h", 2)),
+    "time series": (40, struct.pack("<5h", 4, 6, 5, 2, 2)),
+    "complex": (70, struct.pack("<h", 32)),
+    "detached": (344, b"ni1\0"),
+    "far offset": (108, struct.pack("<f", 1e9)),
+}
+CUTS = {"truncated": -10, "header alone": 200, "empty": 0}
+
+
 def damaged(raw: bytes, kind: str) -> bytes:
-    out = bytearray(raw)
-    if kind == "truncated":
-        return raw[:-10]
-    if kind == "header alone":
-        return raw[:200]
-    if kind == "empty":
-        return b""
-    if kind == "huge":
-        out[42:48] = struct.pack("<3h", 32767, 32767, 32767)
-    if kind == "negative":
-        out[42:48] = struct.pack("<3h", -4, 5, 6)
-    if kind == "2D":
-        out[40:42] = struct.pack("<h", 2)
-    if kind == "time series":
-        out[40:50] = struct.pack("<5h", 4, 6, 5, 2, 2)
-    if kind == "complex":
-        out[70:72] = struct.pack("<h", 32)
-    if kind == "detached":
-        out[344:348] = b"ni1\0"
-    if kind == "far offset":
-        out[108:112] = struct.pack("<f", 1e9)
-    return bytes(out)
+    if kind in CUTS:
+        return raw[: CUTS[kind]]
+    at, replaced = DAMAGES[kind]
+    return raw[:at] + replaced + raw[at + len(replaced) :]
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-@pytest.mark.parametrize(
-    "kind",
-    "truncated,header alone,empty,huge,negative,2D,time series,complex,detached,far offset".split(
-        ","
-    ),
-)
+@pytest.mark.parametrize("kind", [*CUTS, *DAMAGES])
 def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, kind, suffix):
     path = tmp_path / "a.nii"
     write_nifti(path, ramp("u1"), GRID)

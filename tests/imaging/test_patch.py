@@ -5,13 +5,14 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from core.errors import CenterError, SegmentationError
 from core.imaging.geometry import Box, Zyx, box_around, legal_centers, shifted_to_fit
 from core.imaging.patch import cut_patch, patch_grid, place_patch
 from core.imaging.volume import open_volume
 from db.vocabulary import NearBorder
-from hypothesis import given
-from hypothesis import strategies as st
 
 sides = st.integers(1, 400)
 shapes = st.builds(Zyx, sides, sides, sides)

@@ -4,10 +4,11 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from core.imaging.geometry import Box, Grid, Zyx, whole
-from core.imaging.placing import orientations, place
 from hypothesis import given
 from hypothesis import strategies as st
+
+from core.imaging.geometry import Box, Grid, Zyx, whole
+from core.imaging.placing import orientations, place
 
 PATCH = Zyx(12, 10, 8)
 PATCH_GRID = Grid.aligned(10.0, (300.0, 200.0, 100.0))

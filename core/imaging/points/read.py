@@ -1,0 +1,159 @@
+"""Patch centers from a coordinate file, whatever program wrote it.
+
+One reader a format gives raw rows and says what they mean; here they become voxel positions, and
+what was assumed (unit, origin, axis order, rounding) is told. A bad row stops no other and keeps
+its number.
+"""
+
+import math
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import PointsError
+from core.imaging.geometry import Zyx
+from core.imaging.points.rows import Origin, Rows, Unit
+
+MAX_BYTES = 50 << 20
+MAX_POSITION = 1 << 24
+"""Voxels; no tomogram is as wide."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The tomogram that centers belong to: what angstrom and centred coordinates need."""
+
+    shape: Zyx
+    voxel_size: float | None = None
+    """Angstrom."""
+    token: str = ""
+    """Chooses the tomogram's rows in a file that lists several tomograms."""
+
+
+@dataclass(frozen=True)
+class Center:
+    """A patch center and the number of its row, from 0."""
+
+    position: Zyx
+    row: int
+
+
+@dataclass(frozen=True)
+class FailedRow:
+    """A row without a usable center."""
+
+    row: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Points:
+    """The centers of a file, and how it was read."""
+
+    centers: tuple[Center, ...]
+    failed: tuple[FailedRow, ...]
+    unit: str
+    origin: str
+    axis_order: str
+    findings: tuple[str, ...]
+
+
+def read_points(path: Path, frame: Frame | None = None) -> Points:
+    """Read a csv, tsv or space-separated file, IMOD .mod, RELION .star, napari csv or copick json.
+
+    Errors: PointsError where no row holds a center, or the coordinates need a tomogram's size or
+    voxel size that is not known.
+    """
+    rows = _reader(path)(path, frame.token if frame else "")
+    if not rows.values and not rows.failed:
+        raise PointsError(f"{path}: holds no coordinates; a row is x,y,z of one center.")
+    centers, failed, rounded = [], [FailedRow(*row) for row in rows.failed], 0
+    for number, xyz in rows.values:
+        try:
+            position, exact = _position(xyz, rows, frame, path)
+            centers.append(Center(position, number))
+            rounded += not exact
+        except PointsError as error:
+            failed.append(FailedRow(number, f"{path}, {rows.place(number)}: {error}"))
+    if not centers:
+        raise PointsError(f"{min(failed, key=lambda row: row.row).error}")
+    findings = list(rows.findings)
+    if rounded:
+        findings.append(f"{rounded} of {len(centers)} centers were rounded to whole voxels")
+    failed.sort(key=lambda row: row.row)
+    return Points(
+        tuple(centers), tuple(failed), rows.unit.value, rows.origin.value, rows.axis_order,
+        tuple(findings),
+    )  # fmt: skip
+
+
+def _reader(path: Path) -> Callable[[Path, str], Rows]:
+    """The reader of a format, by content first and name second; imported only then."""
+    first = _first_bytes(path)
+    if first.startswith(b"IMODV"):
+        from core.imaging.points.imod import read_model
+
+        return read_model
+    if first.lstrip()[:1] in (b"{", b"["):
+        from core.imaging.points.picks import read_picks
+
+        return read_picks
+    if path.suffix.lower() == ".star" or b"\nloop_" in first:
+        from core.imaging.points.star import read_star
+
+        return read_star
+    from core.imaging.points.text import read_text
+
+    return read_text
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise PointsError(f"{path}: cannot be opened ({said}).") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise PointsError(f"{path}: is not a regular file; name a coordinate file.")
+        if status.st_size > MAX_BYTES:
+            raise PointsError(f"{path}: has {status.st_size} bytes; centers need far fewer.")
+        return os.pread(descriptor, 4096, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _position(
+    xyz: tuple[float, float, float], rows: Rows, frame: Frame | None, path: Path
+) -> tuple[Zyx, bool]:
+    """A row as a voxel position (z, y, x), and whether it was a whole one already."""
+    if not all(map(math.isfinite, xyz)):
+        raise PointsError(f"{xyz} is not finite.")
+    voxels = list(xyz)
+    if rows.unit is Unit.ANGSTROM:
+        voxels = [value / _voxel_size(frame, path) for value in voxels]
+    if rows.origin is Origin.CENTER:
+        if frame is None:
+            raise PointsError("counts from the tomogram's center; name the tomogram.")
+        sides = frame.shape.to_xyz()
+        voxels = [value + side / 2 for value, side in zip(voxels, sides, strict=True)]
+    if any(abs(value) > MAX_POSITION for value in voxels):
+        raise PointsError(f"{_plain(xyz)} lies outside every tomogram.")
+    # IMOD counts x and y from the pixel's corner: 438.5 is the middle of pixel 438.
+    halves = (0.0, 0.0, 0.5) if rows.origin is Origin.PIXEL_CORNER else (0.5, 0.5, 0.5)
+    whole = [math.floor(value + half) for value, half in zip(voxels, halves, strict=True)]
+    exact = rows.origin is Origin.PIXEL_CORNER or whole == voxels
+    return Zyx.from_xyz(whole), exact
+
+
+def _voxel_size(frame: Frame | None, path: Path) -> float:
+    if frame is None or frame.voxel_size is None:
+        raise PointsError("is in angstrom, and the voxel size is unknown; state --voxel-size.")
+    return frame.voxel_size
+
+
+def _plain(xyz: tuple[float, float, float]) -> str:
+    return ",".join(f"{value:g}" for value in xyz)
