@@ -1,0 +1,100 @@
+"""One picture that shows a patch's way: tomogram, prediction, corrections, training label."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.imaging import colors
+from core.imaging.files import whole_file
+from core.imaging.labels import IGNORE, MEMBRANE
+
+PANEL, MARGIN, CAPTION = 320, 16, 30
+BACKGROUND, INK = (250, 250, 248), (34, 38, 42)
+
+Gray = NDArray[Any]
+Rgb = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PatchSlice:
+    """One z slice of a patch, every array (y, x)."""
+
+    name: str
+    image: Gray
+    prediction: NDArray[np.uint8]
+    corrections: Mapping[str, NDArray[np.bool_]]
+    """Masks by colour."""
+    merged: NDArray[np.uint8]
+
+
+def write_sheet(path: Path, slices: Sequence[PatchSlice]) -> None:
+    """Draw one row a patch with four panels, and a legend, as PNG."""
+    from PIL import Image, ImageDraw
+
+    titles = ("tomogram", "prediction", "corrections", "training label")
+    width = MARGIN + len(titles) * (PANEL + MARGIN)
+    height = MARGIN + CAPTION + len(slices) * (PANEL + CAPTION + MARGIN) + CAPTION
+    sheet = Image.new("RGB", (width, height), BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for column, title in enumerate(titles):
+        draw.text((_left(column), MARGIN), title, INK, font=_font(17))
+    for row, patch in enumerate(slices):
+        top = MARGIN + CAPTION + row * (PANEL + CAPTION + MARGIN)
+        for column, panel in enumerate(_panels(patch)):
+            picture = Image.fromarray(panel).resize((PANEL, PANEL), Image.Resampling.BICUBIC)
+            sheet.paste(picture, (_left(column), top))
+        draw.text((_left(0), top + PANEL + 6), patch.name, INK, font=_font(13))
+    _draw_legend(draw, height - CAPTION)
+    with whole_file(path) as temporary:
+        sheet.save(temporary, format="PNG")
+
+
+def _panels(patch: PatchSlice) -> list[Rgb]:
+    gray = _gray(patch.image)
+    prediction = _over(gray, patch.prediction == MEMBRANE, colors.PREDICTION, 0.55)
+    corrections = _over(gray, patch.prediction == MEMBRANE, colors.PREDICTION, 0.3)
+    for color, mask in patch.corrections.items():
+        corrections = _over(corrections, mask, color, 0.65)
+    merged = _over(gray, patch.merged == MEMBRANE, colors.PREDICTION, 0.65)
+    merged = _over(merged, patch.merged == IGNORE, colors.IGNORE, 0.35)
+    return [gray, prediction, corrections, merged]
+
+
+def _gray(image: Gray) -> Rgb:
+    low, high = np.percentile(image, (1, 99))
+    scaled = np.clip((image - low) / max(high - low, 1e-9), 0, 1)
+    return np.repeat((255 * scaled).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _over(picture: Rgb, mask: NDArray[np.bool_], color: str, opacity: float) -> Rgb:
+    out = picture.copy()
+    ink = np.array(colors.rgb(color))
+    out[mask] = (picture[mask] * (1 - opacity) + ink * opacity).astype(np.uint8)
+    return out
+
+
+def _draw_legend(draw: Any, top: int) -> None:
+    entries = (
+        ("membrane", colors.PREDICTION),
+        ("add", colors.ADD),
+        ("remove", colors.REMOVE),
+        ("ignore", colors.IGNORE),
+    )
+    for column, (name, color) in enumerate(entries):
+        left = _left(0) + 120 * column
+        draw.rectangle((left, top + 4, left + 14, top + 18), fill=colors.rgb(color))
+        draw.text((left + 22, top + 2), name, INK, font=_font(14))
+
+
+def _left(column: int) -> int:
+    return MARGIN + column * (PANEL + MARGIN)
+
+
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
