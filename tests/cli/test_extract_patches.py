@@ -1,0 +1,296 @@
+"""patch_corrections extract_patches, as a person at a terminal or a script uses it."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+from core.cli.patch_corrections import main
+from core.imaging.geometry import whole
+from core.imaging.volume import open_volume
+
+SHAPE = (170, 180, 190)
+
+
+def save(path: Path, voxels: np.ndarray, voxel_size: float = 10.0) -> Path:
+    with mrcfile.new(path, overwrite=True) as mrc:
+        mrc.set_data(voxels)
+        mrc.voxel_size = voxel_size
+    return path
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(5)
+    tomogram = save(folder / "TS_001.mrc", rng.normal(size=SHAPE).astype(np.float32))
+    segmentation = save(folder / "seg.mrc", (rng.random(SHAPE) > 0.9).astype(np.int8))
+    return tomogram, segmentation
+
+
+def extract(inputs: tuple[Path, Path], out: Path, *more: str) -> int:
+    tomogram, segmentation = inputs
+    return main(
+        ["extract_patches", "--tomogram-path", str(tomogram)]
+        + ["--segmentation-path", str(segmentation), "--out-folder", str(out), *more]
+    )
+
+
+def center(x: int, y: int, z: int) -> list[str]:
+    return ["--x", str(x), "--y", str(y), "--z", str(z)]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def one_sentence(capsys, *words: str) -> str:
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    for word in words:
+        assert word in err, err
+    return err
+
+
+def test_several_centers_in_one_call_are_numbered_from_idx_add(inputs, tmp_path):
+    more = [*center(80, 80, 80), *center(110, 100, 90), "--idx-add", "7", "--ds-token", "chlamy"]
+    assert extract(inputs, tmp_path, *more) == 0
+    expected = ["chlamy_TS_001_patch7.nii.gz", "chlamy_TS_001_patch8.nii.gz"]
+    assert names(tmp_path / "imagesCorr") == names(tmp_path / "labelsCorr") == expected
+
+
+def test_the_patch_lies_in_the_world_where_it_lay_in_the_tomogram(inputs, tmp_path):
+    assert extract(inputs, tmp_path, *center(110, 100, 90)) == 0
+    for folder in ("imagesCorr", "labelsCorr"):
+        with open_volume(tmp_path / folder / "other_TS_001_patch0.nii.gz") as patch:
+            assert patch.voxel_size == 10.0
+            assert patch.grid.origin_xyz == pytest.approx((300.0, 200.0, 100.0))
+
+
+def test_a_failed_row_keeps_its_number_and_stops_no_other(inputs, tmp_path, capsys):
+    coords = tmp_path / "c.csv"
+    coords.write_text("80,80,80\n300,80,80\n81,81,81\n")
+    out = tmp_path / "out"
+    assert extract(inputs, out, "--coords-file", str(coords)) == 1
+    one_sentence(capsys, "300,80,80", "x 80..110")
+    assert names(out / "imagesCorr") == ["other_TS_001_patch0.nii.gz", "other_TS_001_patch2.nii.gz"]
+
+
+def test_a_rerun_keeps_what_is_there_and_makes_no_doubles(inputs, tmp_path, capsys):
+    more = [*center(80, 80, 80), *center(90, 90, 90)]
+    assert extract(inputs, tmp_path, *more) == 0
+    before = files_below(tmp_path)
+    assert extract(inputs, tmp_path, *more) == 0
+    assert files_below(tmp_path) == before
+    assert "0 written, 2 there already" in capsys.readouterr().out
+
+
+def test_a_taken_name_gets_the_next_number_that_no_row_wants(inputs, tmp_path):
+    assert extract(inputs, tmp_path, *center(80, 80, 80)) == 0
+    before = files_below(tmp_path)
+    more = [*center(95, 95, 85), *center(90, 90, 90)]
+    for _ in range(2):
+        assert extract(inputs, tmp_path, *more) == 0
+        after = files_below(tmp_path)
+        assert before.items() <= after.items(), "the first call's files are as they were"
+        expected = [f"other_TS_001_patch{n}.nii.gz" for n in (0, 1, 2)]
+        assert names(tmp_path / "imagesCorr") == expected
+
+
+def test_a_hand_edited_label_is_never_overwritten(inputs, tmp_path):
+    assert extract(inputs, tmp_path, *center(80, 80, 80)) == 0
+    label = tmp_path / "labelsCorr" / "other_TS_001_patch0.nii.gz"
+    (tmp_path / "imagesCorr" / "other_TS_001_patch0.nii.gz").unlink()
+    label.write_bytes(b"edited by hand")
+    assert extract(inputs, tmp_path, *center(80, 80, 80)) == 0
+    assert label.read_bytes() == b"edited by hand"
+    assert names(tmp_path / "imagesCorr") == ["other_TS_001_patch1.nii.gz"]
+
+
+def test_near_the_border_a_center_is_shifted_on_request(inputs, tmp_path):
+    assert extract(inputs, tmp_path, *center(5, 80, 80), "--near-border", "shift") == 0
+    assert extract(inputs, tmp_path / "direct", *center(80, 80, 80)) == 0
+    shifted, direct = files_below(tmp_path / "imagesCorr"), files_below(tmp_path / "direct")
+    assert shifted["other_TS_001_patch0.nii.gz"] == direct["imagesCorr/other_TS_001_patch0.nii.gz"]
+
+
+def test_the_report_for_machines_names_every_patch_in_both_units(inputs, tmp_path, capsys):
+    code = extract(inputs, tmp_path, *center(80, 80, 80), *center(1, 1, 1), "--json")
+    assert code == 1
+    report = json.loads(capsys.readouterr().out)
+    first, second = report["patches"]
+    assert first["outcome"] == "written"
+    assert first["box"]["start"] == {"z": 0, "y": 0, "x": 0}
+    assert second["outcome"] == "failed"
+    assert report["voxel_size"] == 10.0
+
+
+def test_an_unknown_voxel_size_is_told_and_can_be_stated(inputs, tmp_path, capsys):
+    tomogram = save(tmp_path / "t.mrc", np.zeros(SHAPE, np.float32), voxel_size=0)
+    pair = (tomogram, inputs[1])
+    assert extract(pair, tmp_path / "a", *center(80, 80, 80)) == 0
+    assert "--voxel-size" in capsys.readouterr().out
+    assert extract(pair, tmp_path / "b", *center(80, 80, 80), "--voxel-size", "13.5") == 0
+    with open_volume(tmp_path / "b" / "imagesCorr" / "other_t_patch0.nii.gz") as patch:
+        assert patch.voxel_size == 13.5
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--ds-token", "a_b"], "underscore"),
+        (["--token", "a/b"], "token 'a/b'"),
+        (["--token", "../../etc"], "token"),
+        (["--token", ".."], "token"),
+        (["--token", "a\nb"], "token"),
+        (["--token", "x" * 300], "at most"),
+    ],
+)
+def test_a_token_that_is_no_file_name_is_refused(inputs, tmp_path, capsys, more, said):
+    assert extract(inputs, tmp_path, *center(80, 80, 80), *more) == 1
+    one_sentence(capsys, said)
+    assert names(tmp_path) == []
+
+
+def test_a_segmentation_of_another_size_is_refused_with_both(inputs, tmp_path, capsys):
+    binned = save(tmp_path / "binned.mrc", np.zeros((85, 90, 95), np.int8))
+    assert extract((inputs[0], binned), tmp_path / "out", *center(80, 80, 80)) == 1
+    one_sentence(capsys, "95,90,85", "190,180,170")
+    assert names(tmp_path / "out" / "imagesCorr") == []
+
+
+def test_scores_are_refused_without_a_threshold_and_cut_with_one(inputs, tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    scores = save(tmp_path / "scores.mrc", rng.normal(size=SHAPE).astype(np.float32))
+    assert extract((inputs[0], scores), tmp_path / "out", *center(80, 80, 80)) == 1
+    one_sentence(capsys, "scores.mrc", "--threshold")
+    assert names(tmp_path / "out" / "labelsCorr") == []
+    pair = (inputs[0], scores)
+    assert extract(pair, tmp_path / "out", *center(80, 80, 80), "--threshold", "0.5") == 0
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "empty", "text", "truncated"])
+def test_a_tomogram_that_is_none_is_refused_at_once(inputs, tmp_path, capsys, kind):
+    path = tmp_path / "bad.mrc"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind != "missing":
+        raw = {"empty": b"", "text": b"hello" * 400, "truncated": inputs[0].read_bytes()[:-9]}
+        path.write_bytes(raw[kind])
+    assert extract((path, inputs[1]), tmp_path / "out", *center(80, 80, 80)) == 1
+    one_sentence(capsys, str(path))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_parent_of_the_output_is_named_and_not_made(inputs, tmp_path, capsys):
+    assert extract(inputs, tmp_path / "no" / "out", *center(80, 80, 80)) == 1
+    one_sentence(capsys, str(tmp_path / "no"), "make it first")
+    assert names(tmp_path) == []
+
+
+def test_an_output_that_is_a_file_is_refused(inputs, tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert extract(inputs, tmp_path / "out", *center(80, 80, 80)) == 1
+    one_sentence(capsys, "a file is in the way")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        ["--x", "80", "--y", "80"],
+        ["--x", "80", "--y", "80", "--z", "80", "--z", "81"],
+        ["--coords-file", "c.csv", "--x", "80"],
+        ["--near-border", "guess", "--x", "80", "--y", "80", "--z", "80"],
+        ["--x", "eighty"],
+    ],
+)
+def test_wrong_usage_is_status_2_and_writes_nothing(inputs, tmp_path, capsys, more):
+    assert extract(inputs, tmp_path / "out", *more) == 2
+    one_sentence(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_any_option_the_help_teaches(capsys):
+    assert main(["extract_patches"]) == 2
+    out = capsys.readouterr()
+    assert "--coords-file" in out.out + out.err
+    assert "imagesCorr" in out.out + out.err
+
+
+def command(*arguments: str) -> list[str]:
+    program = "import sys; from core.cli.patch_corrections import main; sys.exit(main())"
+    return [sys.executable, "-c", program, *arguments]
+
+
+def arguments(inputs: tuple[Path, Path], out: Path, count: int) -> list[str]:
+    centers = [c for n in range(count) for c in center(80 + n % 20, 80 + n // 20, 80)]
+    options = ["--tomogram-path", str(inputs[0]), "--segmentation-path", str(inputs[1])]
+    return ["extract_patches", *options, "--out-folder", str(out), *centers]
+
+
+def test_a_full_disk_leaves_no_partial_file_and_a_sentence(inputs, tmp_path):
+    def small_files_only() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+
+    done = subprocess.run(
+        command(*arguments(inputs, tmp_path / "out", 2)),
+        preexec_fn=small_files_only,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files_below(tmp_path / "out") == {}
+
+
+def test_ctrl_c_leaves_whole_files_only(inputs, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        command(*arguments(inputs, out, 60)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    while not names(out / "imagesCorr"):
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted" in err
+    written = files_below(out)
+    assert 0 < len(written) < 120
+    for name in written:
+        assert name.split("/")[1].startswith("other_")
+        with open_volume(out / name) as volume:
+            volume.read(whole(volume.shape))
+
+
+def test_a_bare_start_loads_no_catalog_and_nothing_heavy():
+    program = (
+        "import sys; from core.cli.patch_corrections import main; main(['extract_patches', '-h'])\n"
+        "import core.imaging.extraction, core.imaging.merging, core.imaging.mrc\n"
+        "heavy = {'sqlalchemy', 'streamlit', 'alembic', 'pandas', 'starfile', 'tifffile', 'PIL',"
+        " 'nrrd', 'plotly', 'scipy'}\n"
+        "sys.exit(','.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
