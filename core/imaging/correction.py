@@ -205,12 +205,11 @@ def _by_kind(
     if not named:
         return {_stated(file_kind, path): painted}
     masks: dict[CorrectionKind, Mask] = {}
-    rest = painted
     for value, kind in named.items():
         mask = voxels == value
         masks[kind] = masks[kind] | mask if kind in masks else mask
-        rest = rest & ~mask
-    if rest.any():
+    if sum(map(np.count_nonzero, masks.values())) < np.count_nonzero(painted):
+        rest = painted & ~np.isin(voxels, list(named))
         kind = _stated(file_kind, path)
         masks[kind] = masks[kind] | rest if kind in masks else rest
     return masks

@@ -4,6 +4,7 @@ The merge rule is MemBrain-seg's (its annotation guide): start from the extracte
 then add, then ignore, then the border. What wins: border over ignore over add over remove.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,13 @@ BACKGROUND, MEMBRANE, IGNORE = 0, 1, 2
 
 Label = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+
+_IN_ORDER = (
+    (CorrectionKind.REMOVE, BACKGROUND),
+    (CorrectionKind.ADD, MEMBRANE),
+    (CorrectionKind.IGNORE, IGNORE),
+)
+_NOTHING = np.empty(0, np.intp)
 
 MERGE_RULE = "extracted label; remove to 0; add to 1; ignore to 2; 16-voxel border to 2"
 
@@ -100,10 +108,9 @@ def check_label(label: NDArray[Any]) -> Label:
     """
     if label.ndim != 3 or min(label.shape) < 2:
         raise LabelError(f"has shape {tuple(label.shape)}; a label is a 3D volume.")
-    if label.dtype == np.uint8:
-        wrong = label > IGNORE
-    else:
-        wrong = (label != BACKGROUND) & (label != MEMBRANE) & (label != IGNORE)
+    if label.dtype == np.uint8 and label.max() <= IGNORE:
+        return np.ascontiguousarray(label)
+    wrong = (label != BACKGROUND) & (label != MEMBRANE) & (label != IGNORE)
     if wrong.any():
         found = np.unique(label[wrong])[:5].tolist()
         raise LabelError(
@@ -120,21 +127,18 @@ def merge(label: Label, corrections: Iterable[Mapping[CorrectionKind, Mask]]) ->
     """
     painted = _union_by_kind(corrections)
     merged = label.copy()
-    for kind, value in (
-        (CorrectionKind.REMOVE, BACKGROUND),
-        (CorrectionKind.ADD, MEMBRANE),
-        (CorrectionKind.IGNORE, IGNORE),
-    ):
+    for kind, value in _IN_ORDER:
         if kind in painted:
             np.copyto(merged, np.uint8(value), where=painted[kind])
+    counts = _merge_counts(label, merged, painted)
     ignore_border(merged)
-    return MergedLabel(merged, _merge_counts(label, merged, painted))
+    return MergedLabel(merged, counts)
 
 
 def count_values(label: Label) -> LabelCounts:
     """Count background, membrane and ignore."""
-    background, membrane, ignore = np.bincount(label.reshape(-1), minlength=3)[:3]
-    return LabelCounts(int(background), int(membrane), int(ignore))
+    membrane, ignore = (int(np.count_nonzero(label == value)) for value in (MEMBRANE, IGNORE))
+    return LabelCounts(label.size - membrane - ignore, membrane, ignore)
 
 
 def _union_by_kind(
@@ -150,32 +154,29 @@ def _union_by_kind(
 def _merge_counts(
     before: Label, after: Label, painted: Mapping[CorrectionKind, Mask]
 ) -> MergeCounts:
-    core = core_of(Zyx(*before.shape))
-    old, new = before[core], after[core]
-    changed = old != new
-    new_changed = new[changed]
-    values = np.bincount(new_changed, minlength=3)
-    lost = sum(
-        int(np.count_nonzero(mask)) - int(np.count_nonzero(mask[core])) for mask in painted.values()
-    )
-    removed = int(np.count_nonzero(old[changed][new_changed == BACKGROUND] == MEMBRANE))
+    """Count by the painted voxels alone: they are few, the patch is not."""
+    core = _core_mask(Zyx(*before.shape))
+    claims = {kind: np.flatnonzero(mask) for kind, mask in painted.items()}
+    total = sum(map(len, claims.values()))
+    inside = [voxels[core[voxels]] for voxels in claims.values()]
+    claimed, times = np.unique(np.concatenate(inside or [_NOTHING]), return_counts=True)
+    old, new = before.reshape(-1)[claimed], after.reshape(-1)[claimed]
     return MergeCounts(
-        added=int(values[MEMBRANE]),
-        removed=removed,
-        ignored=int(values[IGNORE]),
-        contested=_contested([mask[core] for mask in painted.values()]),
-        lost_in_border=lost,
+        added=int(np.count_nonzero((old != MEMBRANE) & (new == MEMBRANE))),
+        removed=int(np.count_nonzero((old == MEMBRANE) & (new == BACKGROUND))),
+        ignored=int(np.count_nonzero((old != IGNORE) & (new == IGNORE))),
+        contested=int(np.count_nonzero(times > 1)),
+        lost_in_border=total - sum(map(len, inside)),
     )
 
 
-def _contested(masks: list[Mask]) -> int:
-    if len(masks) < 2:
-        return 0
-    once, twice = masks[0], np.zeros_like(masks[0])
-    for mask in masks[1:]:
-        twice = twice | (once & mask)
-        once = once | mask
-    return int(np.count_nonzero(twice))
+@functools.lru_cache(maxsize=2)
+def _core_mask(shape: Zyx) -> Mask:
+    """Which voxels of a flat label lie inside the border."""
+    mask: Mask = np.zeros(shape, bool)
+    mask[core_of(shape)] = True
+    mask.flags.writeable = False
+    return mask.reshape(-1)
 
 
 def _is_whole(voxels: NDArray[Any]) -> bool:

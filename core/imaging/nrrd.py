@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
-from core.imaging.geometry import Box, Grid, Zyx
-from core.imaging.source import Source, inflate_exactly
+from core.imaging.geometry import Box, Grid, Zyx, whole
+from core.imaging.source import Bytes, Source, check_length, inflate_exactly
 from core.imaging.volume import Segment
 
 MAX_HEADER_BYTES, MAX_HEADER_LINES = 64 << 10, 1000
@@ -106,6 +106,8 @@ class NrrdVolume:
                 f"{self.path}: box {tuple(box.start)} to {tuple(box.stop)} (z, y, x), layer "
                 f"{layer} leaves the volume of shape {tuple(self.shape)}, {self.layers} layers."
             )
+        if self.layers == 1 and box == whole(self.shape):
+            return np.ascontiguousarray(self._load()[0], dtype=self.dtype)
         if self._voxels is None:
             self._voxels = self._load()
         return np.array(self._voxels[layer][box.slices], dtype=self.dtype, order="C")
@@ -118,7 +120,7 @@ class NrrdVolume:
                 f"{self.path}: promises {self._bytes} bytes of voxels, far more than a label of a "
                 "patch; save it as MRC."
             )
-        flat = np.frombuffer(_decode(self._source, facts, self._bytes), facts.stored)
+        flat = _decode(self._source, facts, self._bytes).view(facts.stored)
         if facts.layer_axis is None:
             return flat.reshape(1, *facts.shape)
         shape = list(facts.shape)
@@ -235,11 +237,11 @@ def _encoding(header: dict[str, Any], path: Path) -> str:
     return known[stated]
 
 
-def _decode(source: Source, facts: _Facts, length: int) -> bytes:
+def _decode(source: Source, facts: _Facts, length: int) -> Bytes:
     if facts.encoding == "raw":
-        raw = bytearray(length)
-        source.read_into(memoryview(raw), facts.offset)
-        return bytes(raw)
+        raw = np.empty(length, np.uint8)
+        source.read_into(raw.data, facts.offset)
+        return raw
     packed = bytearray(max(0, source.size - facts.offset))
     source.read_into(memoryview(packed), facts.offset)
     if facts.encoding == "gzip":
@@ -249,24 +251,22 @@ def _decode(source: Source, facts: _Facts, length: int) -> bytes:
     return _parse_text(bytes(packed), facts, length, source.path)
 
 
-def _unpack_bzip2(packed: bytes, length: int, path: Path) -> bytes:
+def _unpack_bzip2(packed: bytes, length: int, path: Path) -> Bytes:
     try:
         raw = bz2.BZ2Decompressor().decompress(packed, length + 1)
     except (OSError, EOFError) as error:
         raise VolumeError(f"{path}: its bzip2 data is damaged; save it again.") from error
-    if len(raw) != length:
-        raise VolumeError(f"{path}: does not hold the {length} bytes that its header promises.")
-    return raw
+    check_length(len(raw), length, path)
+    return np.frombuffer(bytearray(raw), np.uint8)
 
 
-def _parse_text(packed: bytes, facts: _Facts, length: int, path: Path) -> bytes:
+def _parse_text(packed: bytes, facts: _Facts, length: int, path: Path) -> Bytes:
     try:
         numbers = np.array(packed.split(), dtype=facts.stored)
     except (ValueError, OverflowError) as error:
         raise VolumeError(f"{path}: its text holds something else than numbers.") from error
-    if numbers.nbytes != length:
-        raise VolumeError(f"{path}: does not hold as many numbers as its header promises.")
-    return numbers.tobytes()
+    check_length(numbers.nbytes, length, path)
+    return numbers.view(np.uint8)
 
 
 def _grid(header: dict[str, Any], layer: int | None, path: Path) -> Grid | None:
