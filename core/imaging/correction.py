@@ -201,17 +201,17 @@ def _by_kind(
     path: Path,
 ) -> dict[CorrectionKind, Mask]:
     """Labels named Add, Remove or Ignore count as those; all others as the file's kind."""
-    painted: Mask = voxels != 0
     if not named:
-        return {_stated(file_kind, path): painted}
+        return {_stated(file_kind, path): voxels != 0}
     masks: dict[CorrectionKind, Mask] = {}
     for value, kind in named.items():
         mask = voxels == value
         masks[kind] = masks[kind] | mask if kind in masks else mask
-    if sum(map(np.count_nonzero, masks.values())) < np.count_nonzero(painted):
-        rest = painted & ~np.isin(voxels, list(named))
-        kind = _stated(file_kind, path)
-        masks[kind] = masks[kind] | rest if kind in masks else rest
+    if voxels.max() > sum(value in named for value in range(1, len(named) + 1)):
+        rest = (voxels != 0) & ~np.isin(voxels, list(named))
+        if rest.any():
+            kind = _stated(file_kind, path)
+            masks[kind] = masks[kind] | rest if kind in masks else rest
     return masks
 
 
