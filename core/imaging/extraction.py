@@ -143,7 +143,9 @@ def extract_patches(
     for result in side_by_side(extract, wanted):
         done.append(result)
         progress(result)
-    return ExtractionReport(tuple(done), voxel_size, voxel_size_findings(voxel_size))
+    return ExtractionReport(
+        tuple(done), voxel_size, (*tomogram.warnings, *voxel_size_findings(voxel_size))
+    )
 
 
 def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -56,6 +56,7 @@ class NiftiVolume:
 
     layers = 1
     segments: tuple[Segment, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         """Open and check a file.

@@ -73,6 +73,8 @@ class _Facts(NamedTuple):
 class NrrdVolume:
     """An open NRRD file; ``read`` gives (z, y, x). Compressed voxels are inflated once."""
 
+    warnings: tuple[str, ...] = ()
+
     def __init__(self, path: Path) -> None:
         """Open and check a file.
 

@@ -29,6 +29,7 @@ class TiffVolume:
     grid: Grid | None = None
     layers = 1
     segments: tuple[Segment, ...] = ()
+    warnings: tuple[str, ...] = ()
     voxel_size: float | None = None
     """TIFF's resolution is dots an inch or nothing; it is not believed."""
 

@@ -39,6 +39,8 @@ class Volume(Protocol):
     """1, except for layered label files, whose further layers ``read`` takes by number."""
     segments: tuple[Segment, ...]
     """The labels that a multi-label file names."""
+    warnings: tuple[str, ...]
+    """What a user should know about the file, though it can be read."""
 
     def read(self, box: Box, layer: int = 0) -> NDArray[Any]:
         """The voxels of a box that lies in the volume: a new C-order (z, y, x) array."""

@@ -147,6 +147,12 @@ def test_an_unknown_voxel_size_is_told_and_can_be_stated(inputs, tmp_path, capsy
         assert patch.voxel_size == 13.5
 
 
+def test_a_voxel_size_that_differs_by_axis_is_told_and_not_averaged(inputs, tmp_path, capsys):
+    tomogram = save(tmp_path / "t.mrc", np.zeros(SHAPE, np.float32), voxel_size=(10, 10, 20))
+    assert extract((tomogram, inputs[1]), tmp_path / "a", *center(80, 80, 80)) == 0
+    assert "differs by axis: 10, 10, 20" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
