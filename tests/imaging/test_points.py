@@ -37,6 +37,15 @@ def written(folder: Path, content: str | bytes, name: str = "c.csv") -> Path:
         "x,y,z\n128,160,100\n100,200,90\n",
         "X (px),Y (px),Z (px)\n128,160,100\n100,200,90\n",
         "z,y,x\n100,160,128\n90,200,100\n",
+        "x,y,z,score\n128,160,100,0.5\n100,200,90,0.1\n",
+        "normal_x,normal_y,normal_z,x,y,z\n1,0,0,128,160,100\n0,1,0,100,200,90\n",
+        "id,coord_x,coord_y,coord_z,shift_x\n7,128,160,100,3\n8,100,200,90,3\n",
+        "x_angstrom,y_angstrom,z_angstrom\n1280,1600,1000\n1000,2000,900\n",
+        "X [Å];Y [Å];Z [Å]\n1280,0;1600,0;1000,0\n1000,0;2000,0;900,0\n",
+        "# z y x\n100 160 128\n90 200 100\n",
+        "# painted by hand: x, y, z\n128 160 100\n100 200 90\n",
+        "128,160,100,\n100,200,90,\n",
+        "128\t160\t100\r100\t200\t90",
         "name,x,y,z,score\na,128,160,100,0.5\nb,100,200,90,0.1\n",
         "128;160;100\n100;200;90\n",
         "128,0;160,0;100,0\n100,0;200,0;90,0\n",
@@ -73,6 +82,8 @@ def test_rounding_and_axis_order_are_told(tmp_path):
         ("128,inf,100", "finite"),
         ("99999999999999999999,160,100", "outside"),
         ("12,5;1;1", "columns"),
+        ("'128',160,100", "no number"),
+        (",160,100", "no number"),
     ],
 )
 def test_a_bad_row_is_named_and_the_others_keep_their_numbers(tmp_path, row, said):
@@ -82,6 +93,47 @@ def test_a_bad_row_is_named_and_the_others_keep_their_numbers(tmp_path, row, sai
     assert failed.row == 1
     assert "line 2" in failed.error
     assert said in failed.error
+
+
+def test_a_bad_first_row_is_no_header(tmp_path):
+    points = read_points(written(tmp_path, "I28,160,100\n100,200,90\n"))
+    assert [(center.row, center.position) for center in points.centers] == [(1, TWO)]
+    assert "'I28' is no number" in points.failed[0].error
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["x_nm,y_nm,z_nm", "normal_x,normal_y,normal_z", "x,y,y", "axis-0,axis-1", "X,Y,Slice",
+     "start_x,y,z,end_x", "axis-0,axis-1,axis-2,axis-3", "x_px,y_px,z_angstrom"],
+)  # fmt: skip
+def test_a_header_that_does_not_say_voxels_or_angstrom_is_not_guessed(tmp_path, header):
+    path = written(tmp_path, f"{header}\n{','.join('123456'[: header.count(',') + 1])}\n")
+    with pytest.raises(PointsError, match="line 1: the header"):
+        read_points(path, FRAME)
+
+
+def test_a_decimal_comma_is_read_where_the_columns_are_not_split_by_commas(tmp_path):
+    points = read_points(written(tmp_path, "127,5;160,4;1e2\n"))
+    assert points.centers[0].position == ONE
+    with pytest.raises(PointsError, match="6 columns"):
+        read_points(written(tmp_path, "127,5,160,4,100,0\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("1,2,3\n" * 100_001, "more than 100000 rows"),
+        ("1," * 100_000, "far too long"),
+        ("\n" * 1_000_001, "lines"),
+        ('{"points": [' + "{}," * 100_001 + "{}]}", "more than 100000 points"),
+        ('{"points": [' + "{}," * 2_000_001 + "{}]}", "far more than picks"),
+        ("data_a\n_x 1\n" * 30_000, "names"),
+    ],
+)
+def test_a_file_far_too_long_for_centers_is_refused_soon(tmp_path, content, said):
+    path = written(tmp_path, content, "c.star" if "data_" in content else "c.csv")
+    with pytest.raises(PointsError, match=said):
+        read_points(path, FRAME)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +209,46 @@ def test_relion_5_is_in_angstrom_from_the_center_and_of_the_named_tomogram(tmp_p
     assert "2 of 3 rows are of TS_001" in points.findings
 
 
+RELION4 = """
+data_optics
+
+loop_
+_rlnOpticsGroup #1
+_rlnTomoTiltSeriesPixelSize #2
+1 2.5
+
+data_particles
+
+loop_
+_rlnTomoName #1
+_rlnCoordinateX #2
+_rlnCoordinateY #3
+_rlnCoordinateZ #4
+TS_001 512 640 400
+TS_001 400 800 360
+"""
+
+
+def test_relion_4_counts_in_unbinned_pixels_of_the_stated_size(tmp_path):
+    path = written(tmp_path, RELION4, "p.star")
+    points = read_points(path, FRAME)
+    assert [center.position for center in points.centers] == [ONE, TWO]
+    assert "unbinned pixels of 2.5 angstrom" in points.findings[0]
+    with pytest.raises(PointsError, match="--voxel-size"):
+        read_points(path, Frame(FRAME.shape))
+
+
+def test_relion_4_with_several_pixel_sizes_is_not_guessed(tmp_path):
+    path = written(tmp_path, RELION4.replace("1 2.5\n", "1 2.5\n2 1.25\n"), "p.star")
+    with pytest.raises(PointsError, match=r"1\.25, 2\.5 angstrom"):
+        read_points(path, FRAME)
+
+
+def test_centered_coordinates_need_the_tomogram(tmp_path):
+    with pytest.raises(PointsError, match="name the tomogram"):
+        read_points(written(tmp_path, RELION5.replace("TS_002", "TS_001"), "p.star"))
+
+
 def test_rows_of_no_tomogram_of_this_name_are_not_guessed(tmp_path):
     with pytest.raises(PointsError, match="2 tomograms"):
         read_points(written(tmp_path, RELION5, "p.star"), Frame(FRAME.shape, 10.0, "other"))
@@ -168,11 +260,11 @@ def test_a_list_of_tomograms_is_no_list_of_centers():
 
 
 def test_copick_picks_are_in_angstrom(tmp_path):
-    points = [{"location": {"x": 1280.0, "y": 1600.0, "z": 1000.0}}, {"location": {"x": 1}}]
+    points = [{"location": {"x": 1280.0, "y": 1600.0, "z": 1000.0}}, {"location": {"x": 1}}, 3]
     path = written(tmp_path, json.dumps({"points": points}), "picks.json")
     read = read_points(path, FRAME)
     assert [center.position for center in read.centers] == [ONE]
-    assert read.failed[0].row == 1
+    assert [row.row for row in read.failed] == [1, 2]
     with pytest.raises(PointsError, match="--voxel-size"):
         read_points(path, Frame(FRAME.shape))
 
@@ -187,6 +279,8 @@ def test_copick_picks_are_in_angstrom(tmp_path):
         ("a.json", "{" * 100_000),
         ("a.json", '{"points": 3}'),
         ("a.json", "[1, 2]"),
+        ("a.json", '\ufeff{"points": []}'),
+        ("a.json", '{"points": [{"location": {"x": 1%s, "y": 1, "z": 1}}]}' % ("0" * 400)),
     ],
 )
 def test_a_broken_file_is_refused_in_one_sentence(tmp_path, name, content):

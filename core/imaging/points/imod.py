@@ -7,10 +7,11 @@ here, each count held against the file; the tests hold it against imodmodel.
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from core.errors import PointsError
-from core.imaging.points.rows import Origin, Rows
+from core.imaging.points.rows import MAX_ROWS, Origin, Rows
 
 HEADER_BYTES = 8 + 232
 """IMODV1.2, then the model's header."""
@@ -25,11 +26,13 @@ def read_model(path: Path, token: str = "") -> Rows:
     """
     raw = path.read_bytes()
     try:
-        values = tuple(enumerate(_points(raw)))
+        values = tuple(enumerate(islice(_points(raw), MAX_ROWS + 1)))
     except (struct.error, ValueError) as error:
         raise PointsError(
             f"{path}: its IMOD model is damaged or cut short ({error}); save it again in 3dmod."
         ) from error
+    if len(values) > MAX_ROWS:
+        raise PointsError(f"{path}: has more than {MAX_ROWS} points; name a shorter file.")
     return Rows(values, origin=Origin.PIXEL_CORNER)
 
 

@@ -7,6 +7,7 @@ its number.
 
 import math
 import os
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,16 +70,17 @@ def read_points(path: Path, frame: Frame | None = None) -> Points:
     rows = _reader(path)(path, frame.token if frame else "")
     if not rows.values and not rows.failed:
         raise PointsError(f"{path}: holds no coordinates; a row is x,y,z of one center.")
+    _check_frame(rows, frame, path)
     centers, failed, rounded = [], [FailedRow(*row) for row in rows.failed], 0
     for number, xyz in rows.values:
         try:
-            position, exact = _position(xyz, rows, frame, path)
+            position, exact = _position(xyz, rows, frame)
             centers.append(Center(position, number))
             rounded += not exact
         except PointsError as error:
             failed.append(FailedRow(number, f"{path}, {rows.place(number)}: {error}"))
     if not centers:
-        raise PointsError(f"{min(failed, key=lambda row: row.row).error}")
+        raise PointsError(min(failed, key=lambda row: row.row).error)
     findings = list(rows.findings)
     if rounded:
         findings.append(f"{rounded} of {len(centers)} centers were rounded to whole voxels")
@@ -91,7 +93,7 @@ def read_points(path: Path, frame: Frame | None = None) -> Points:
 
 def _reader(path: Path) -> Callable[[Path, str], Rows]:
     """The reader of a format, by content first and name second; imported only then."""
-    first = _first_bytes(path)
+    first = _first_bytes(path).removeprefix(b"\xef\xbb\xbf")
     if first.startswith(b"IMODV"):
         from core.imaging.points.imod import read_model
 
@@ -100,7 +102,7 @@ def _reader(path: Path) -> Callable[[Path, str], Rows]:
         from core.imaging.points.picks import read_picks
 
         return read_picks
-    if path.suffix.lower() == ".star" or b"\nloop_" in first:
+    if path.suffix.lower() == ".star" or re.search(rb"(^|[\r\n])loop_", first):
         from core.imaging.points.star import read_star
 
         return read_star
@@ -126,33 +128,36 @@ def _first_bytes(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def _position(
-    xyz: tuple[float, float, float], rows: Rows, frame: Frame | None, path: Path
-) -> tuple[Zyx, bool]:
+def _check_frame(rows: Rows, frame: Frame | None, path: Path) -> None:
+    """Refuse coordinates that need what nobody stated."""
+    if rows.origin is Origin.CENTER and frame is None:
+        raise PointsError(
+            f"{path}: its coordinates count from the tomogram's center; name the tomogram."
+        )
+    if rows.unit is Unit.ANGSTROM and not (frame and frame.voxel_size):
+        raise PointsError(
+            f"{path}: its coordinates are in angstrom and the tomogram's voxel size is unknown; "
+            "state --voxel-size."
+        )
+
+
+def _position(xyz: tuple[float, float, float], rows: Rows, frame: Frame | None) -> tuple[Zyx, bool]:
     """A row as a voxel position (z, y, x), and whether it was a whole one already."""
     if not all(map(math.isfinite, xyz)):
-        raise PointsError(f"{xyz} is not finite.")
+        raise PointsError(f"{_plain(xyz)} is not finite; state three numbers x, y, z.")
     voxels = list(xyz)
-    if rows.unit is Unit.ANGSTROM:
-        voxels = [value / _voxel_size(frame, path) for value in voxels]
-    if rows.origin is Origin.CENTER:
-        if frame is None:
-            raise PointsError("counts from the tomogram's center; name the tomogram.")
+    if frame and frame.voxel_size and rows.unit is Unit.ANGSTROM:
+        voxels = [value / frame.voxel_size for value in voxels]
+    if frame and rows.origin is Origin.CENTER:
         sides = frame.shape.to_xyz()
         voxels = [value + side / 2 for value, side in zip(voxels, sides, strict=True)]
     if any(abs(value) > MAX_POSITION for value in voxels):
-        raise PointsError(f"{_plain(xyz)} lies outside every tomogram.")
+        raise PointsError(f"{_plain(xyz)} lies outside every tomogram; a row is x, y, z.")
     # IMOD counts x and y from the pixel's corner: 438.5 is the middle of pixel 438.
     halves = (0.0, 0.0, 0.5) if rows.origin is Origin.PIXEL_CORNER else (0.5, 0.5, 0.5)
     whole = [math.floor(value + half) for value, half in zip(voxels, halves, strict=True)]
     exact = rows.origin is Origin.PIXEL_CORNER or whole == voxels
     return Zyx.from_xyz(whole), exact
-
-
-def _voxel_size(frame: Frame | None, path: Path) -> float:
-    if frame is None or frame.voxel_size is None:
-        raise PointsError("is in angstrom, and the voxel size is unknown; state --voxel-size.")
-    return frame.voxel_size
 
 
 def _plain(xyz: tuple[float, float, float]) -> str:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+MAX_ROWS = 100_000
+"""Far more than anybody chooses centers; what is longer is another file."""
+
 
 class Unit(StrEnum):
     """What one step of a coordinate is."""

@@ -1,45 +1,82 @@
 """Centers from text: csv, tsv, semicolons, pipes or spaces; header or none; napari's points csv."""
 
 import csv
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from core.errors import PointsError
-from core.imaging.points.rows import Rows
+from core.imaging.points.rows import MAX_ROWS, Rows, Unit
 
-MAX_ROWS = 1_000_000
 DELIMITERS = ";\t|,"
-_ORDERS = {
-    ("x", "y", "z"): re.compile(r"(?:.*[_ .-])?(?:coord(?:inate)?[_ ]?)?([xyz])(?:[ _(\[].*)?"),
-    ("axis-2", "axis-1", "axis-0"): re.compile(r"(axis-[012])"),
-}
+MAX_LINE = 65536
+"""Characters."""
+MAX_LINES = 10 * MAX_ROWS
+"""With the blank ones and comments."""
 
-Line = tuple[int, list[str]]
+_WORD = "(?:coord(?:inate)?s?|pos(?:ition)?|cent(?:er|re)|point|location|loc)"
+_VOXEL_UNIT = "px|pix|pixels?|vox|voxels?"
+_ANGSTROM_UNIT = "å|ang|angst|angstroms?"
+_NAME = re.compile(
+    rf"_?(?:rln)?(?:{_WORD}[_ .-]?)?(?P<axis>[xyz])(?:[_ .-]?{_WORD})?"
+    rf"(?:[_ ]?[(\[]?(?:{_VOXEL_UNIT}|(?P<angstrom>{_ANGSTROM_UNIT}))[)\]]?)?"
+)
+"""A column of positions; direction_x, shift_x or x (nm) are none that we could read as voxels."""
+
+Line = tuple[int, str]
+Row = tuple[int, list[str]]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which cells of a row are x, y and z."""
+
+    xyz: tuple[int, int, int] = (0, 1, 2)
+    named: bool = False
+    """By a header; without one a row has just three cells."""
+    unit: Unit = Unit.VOXEL
+    axis_order: str = "x, y, z"
+    commented: bool = False
+    """By a comment before the first row."""
 
 
 def read_text(path: Path, token: str = "") -> Rows:
     """Read rows of x, y, z; a header may name them, and napari's axis-0, 1, 2 are z, y, x.
 
-    Errors: PointsError for a file that is no text, or whose columns cannot be told apart.
+    Errors: PointsError for a file that is no text, is far too long, or whose columns cannot be
+    told apart.
     """
-    text = _decoded(path)
-    delimiter = _delimiter(text)
-    lines = list(_cells(text, delimiter, path))
-    if not lines:
+    raw, encoding = _text(path)
+    comment, first = _opening(_lines(raw, encoding, path))
+    delimiter = next((mark for mark in DELIMITERS if mark in first.strip()), None)
+    rows = _cells(_lines(raw, encoding, path), delimiter, path)
+    head = next(rows, None)
+    if head is None:
         return Rows(())
-    columns, order, lines = _columns(lines, path)
+    columns = _commented_header(comment, head[1])
+    if columns is None:
+        columns = _columns(head, path)
+    rows = rows if columns.named and not columns.commented else chain([head], rows)
+    return _placed(rows, columns, delimiter, path)
+
+
+def _placed(rows: Iterable[Row], columns: Columns, delimiter: str | None, path: Path) -> Rows:
     values, failed, numbers = [], [], {}
-    for row, (line, cells) in enumerate(lines):
+    for row, (line, cells) in enumerate(rows):
         numbers[row] = line
         try:
             values.append((row, _numbers(cells, columns, delimiter)))
         except ValueError as error:
             failed.append((row, f"{path}, line {line}: {error}"))
-    return Rows(tuple(values), tuple(failed), axis_order=order, lines=numbers)
+    order = columns.axis_order
+    return Rows(tuple(values), tuple(failed), columns.unit, axis_order=order, lines=numbers)
 
 
-def _decoded(path: Path) -> str:
+def _text(path: Path) -> tuple[bytes, str]:
+    """The bytes of a file and their encoding."""
     raw = path.read_bytes()
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
@@ -48,71 +85,124 @@ def _decoded(path: Path) -> str:
     else:
         encoding = "utf-8-sig"
     try:
-        return raw.decode(encoding)
+        raw.decode(encoding)
     except UnicodeDecodeError:
-        return raw.decode("latin-1")
+        encoding = "latin-1"
+    return raw, encoding
 
 
-def _delimiter(text: str) -> str | None:
-    """The first of ; tab | , that a row of data holds; None means spaces."""
-    for line in text.splitlines():
-        if line.strip() and not line.lstrip().startswith("#"):
-            return next((mark for mark in DELIMITERS if mark in line.strip()), None)
-    return None
+def _lines(raw: bytes, encoding: str, path: Path) -> Iterator[Line]:
+    """Lines with their number from 1, however they end."""
+    text = io.TextIOWrapper(io.BytesIO(raw), encoding)
+    for number in range(1, MAX_LINES + 1):
+        line = text.readline(MAX_LINE)
+        if not line:
+            return
+        if len(line) == MAX_LINE:
+            raise PointsError(f"{path}, line {number}: is far too long; a row is x, y, z.")
+        yield number, line
+    raise PointsError(f"{path}: has more than {MAX_LINES} lines; name a shorter file.")
 
 
-def _cells(text: str, delimiter: str | None, path: Path) -> Iterator[Line]:
+def _opening(lines: Iterator[Line]) -> tuple[str, str]:
+    """The last comment before the first row, and that row."""
+    comment = ""
+    for _, line in lines:
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            return comment, line
+        comment = stripped or comment
+    return comment, ""
+
+
+def _cells(lines: Iterator[Line], delimiter: str | None, path: Path) -> Iterator[Row]:
     kept = 0
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in lines:
         stripped = line.strip(" \r\n\ufeff" if delimiter == "\t" else None)
         if not stripped or stripped.startswith("#"):
             continue
         kept += 1
         if kept > MAX_ROWS:
-            raise PointsError(f"{path}: has more than {MAX_ROWS} rows.")
-        if delimiter is None:
-            cells = stripped.split()
-        else:
-            try:
-                cells = next(csv.reader([stripped], delimiter=delimiter, skipinitialspace=True))
-            except csv.Error as error:
-                raise PointsError(f"{path}, line {number}: {error}.") from error
-        cells = [cell.strip().strip('"').strip() for cell in cells]
-        yield number, cells
+            raise PointsError(f"{path}: has more than {MAX_ROWS} rows; name a shorter file.")
+        yield number, [cell.strip().strip('"').strip() for cell in _split(stripped, delimiter)]
 
 
-def _columns(lines: list[Line], path: Path) -> tuple[tuple[int, int, int], str, list[Line]]:
+def _split(line: str, delimiter: str | None) -> list[str]:
+    if delimiter is None or '"' not in line:
+        return line.split(delimiter)
+    return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+
+
+def _columns(head: Row, path: Path) -> Columns:
     """Which columns are x, y, z, by a header or by there being just three."""
-    number, first = lines[0]
-    if not _is_header(first):
-        return (0, 1, 2), "x, y, z", lines
-    names = [name.lower() for name in first]
-    for wanted, pattern in _ORDERS.items():
-        found = {match[1]: i for i, name in reversed([*enumerate(names)])
-                 if (match := pattern.fullmatch(name))}  # fmt: skip
-        if all(name in found for name in wanted):
-            x, y, z = (found[name] for name in wanted)
-            order = "x, y, z" if wanted[0] == "x" else "z, y, x (napari: axis-0, 1, 2)"
-            return (x, y, z), order, lines[1:]
-    raise PointsError(
-        f"{path}, line {number}: the header {', '.join(first)[:80]!r} names no columns x, y and z."
-    )
+    number, cells = head
+    if not _is_header(cells):
+        return Columns()
+    columns = _named_columns([cell.lower() for cell in cells])
+    if columns is None:
+        raise PointsError(
+            f"{path}, line {number}: the header {', '.join(cells)[:80]!r} does not name x, y and z "
+            "in voxels or angstrom just once; name the columns x, y and z."
+        )
+    return columns
+
+
+def _commented_header(comment: str, cells: list[str]) -> Columns | None:
+    """The header in a comment, as numpy.savetxt writes it, if it has as many names as cells."""
+    names = re.split(r"[\s,;|]+", comment.lower().lstrip("# "))
+    columns = _named_columns(names) if len(names) == len(cells) else None
+    return columns and replace(columns, commented=True)
+
+
+def _named_columns(names: list[str]) -> Columns | None:
+    """Columns plainly called x, y, z; else the only ones that are called like it."""
+    if "axis-0" in names:
+        return _napari_columns(names)
+    if all(names.count(axis) == 1 for axis in "xyz"):
+        x, y, z = (names.index(axis) for axis in "xyz")
+        return Columns((x, y, z), True)
+    found = [(i, match) for i, name in enumerate(names) if (match := _NAME.fullmatch(name))]
+    by_axis = {match["axis"]: i for i, match in found}
+    units = {match["angstrom"] is not None for _, match in found}
+    if len(found) != 3 or len(by_axis) != 3 or len(units) != 1:
+        return None
+    unit = Unit.ANGSTROM if units == {True} else Unit.VOXEL
+    return Columns((by_axis["x"], by_axis["y"], by_axis["z"]), True, unit)
+
+
+def _napari_columns(names: list[str]) -> Columns | None:
+    """Columns of a napari points layer, unless it has a time axis or is flat."""
+    axes = sorted(name for name in names if name.startswith("axis-"))
+    if axes != ["axis-0", "axis-1", "axis-2"]:
+        return None
+    z, y, x = (names.index(axis) for axis in axes)
+    return Columns((x, y, z), True, axis_order="z, y, x (napari: axis-0, 1, 2)")
 
 
 def _is_header(cells: list[str]) -> bool:
-    return any(re.search("[A-Za-z]", cell) and _as_number(cell) is None for cell in cells)
+    """A row of words; one with any number is data, and perhaps bad data."""
+    if any(_as_number(cell) is not None for cell in cells):
+        return False
+    return any(re.search("[A-Za-z]", cell) for cell in cells)
 
 
 def _numbers(
-    cells: list[str], columns: tuple[int, int, int], delimiter: str | None
+    cells: list[str], columns: Columns, delimiter: str | None
 ) -> tuple[float, float, float]:
-    if columns == (0, 1, 2) and len([cell for cell in cells if cell]) != 3 and len(cells) != 3:
-        given = (delimiter or " ").join(cells)[:80]
-        raise ValueError(f"{given!r} has {len(cells)} columns; a row is x, y, z of one center.")
-    if len(cells) <= max(columns):
-        raise ValueError(f"has {len(cells)} columns; x, y or z is missing.")
-    x, y, z = (_number(cells[column], delimiter) for column in columns)
+    if not columns.named and len(cells) != 3 and len([cell for cell in cells if cell]) != 3:
+        raise ValueError(
+            f"{_shown(cells, delimiter)} has {len(cells)} columns; a row is x, y, z of one center."
+        )
+    if len(cells) <= max(columns.xyz):
+        raise ValueError(
+            f"{_shown(cells, delimiter)} has {len(cells)} columns; the header names more."
+        )
+    x, y, z = (_number(cells[column], delimiter) for column in columns.xyz)
     return x, y, z
+
+
+def _shown(cells: list[str], delimiter: str | None) -> str:
+    return repr((delimiter or " ").join(cells)[:80])
 
 
 def _number(cell: str, delimiter: str | None) -> float:
@@ -120,7 +210,7 @@ def _number(cell: str, delimiter: str | None) -> float:
         cell = cell.replace(",", ".")  # a decimal comma
     value = _as_number(cell)
     if value is None:
-        raise ValueError(f"{cell[:40]!r} is no number.")
+        raise ValueError(f"{cell[:40]!r} is no number; a row is x, y, z of one center.")
     return value
 
 
