@@ -8,7 +8,10 @@ TomocurateError            the root (in db.errors, so that all floors may raise 
 ├── PatchNameError         a token or patch name that cannot be a file name
 ├── LabelError             a label that is no training label
 ├── CorrectionError        a correction file that cannot be placed on its patch
-└── OutputError            a result that cannot be written
+├── OutputError            a result that cannot be written
+├── ExportError            a training set or bundle that would not load, or give too much away
+├── ArchiveError           an archive that is not safe to open
+└── BundleError            a bundle that is not what it says
 """
 
 from db.errors import TomocurateError
@@ -44,3 +47,22 @@ class CorrectionError(TomocurateError):
 
 class OutputError(TomocurateError):
     """A result cannot be written where it was asked for."""
+
+
+class ExportError(TomocurateError):
+    """A training set or bundle that would not load, or would give too much away.
+
+    ``faults`` holds one sentence for each thing that is wrong; the message tells the first.
+    """
+
+    def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults or (message,)
+
+
+class ArchiveError(TomocurateError):
+    """An archive or folder is not safe to open: a link, a path that leaves it, a bomb."""
+
+
+class BundleError(TomocurateError):
+    """A bundle is not what it says: a checksum, a file, a field or a version."""

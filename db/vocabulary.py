@@ -17,3 +17,26 @@ class NearBorder(StrEnum):
     REFUSE = "refuse"
     SHIFT = "shift"
     PAD = "pad"
+
+
+class Split(StrEnum):
+    """Where a patch goes in a training set; test never enters training or validation."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+class Scope(StrEnum):
+    """How far the owner of a tomogram lets its patches go."""
+
+    INTERNAL = "internal"
+    COLLABORATOR = "collaborator"
+    PUBLIC = "public"
+
+
+class Licence(StrEnum):
+    """The licences that MIFA, Zenodo, EMPIAR and the CryoET Data Portal all know (SPDX)."""
+
+    CC0 = "CC0-1.0"
+    CC_BY = "CC-BY-4.0"
