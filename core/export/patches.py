@@ -1,0 +1,102 @@
+"""Curated patches as values: all that an export needs to know, without the catalog.
+
+Whoever holds the catalog makes one ``CuratedPatch`` for each patch and calls the export.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from core.imaging.geometry import BORDER, Box, Zyx
+from core.imaging.labels import MergeCounts, core_of
+from db.vocabulary import CorrectionKind, Licence, Scope, Split
+
+ACCEPTED = "accepted"
+"""The review status of a patch that a reviewer accepted."""
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What the owner of a tomogram allows to be done with patches of it."""
+
+    owner: str
+    scope: Scope
+    licence: Licence
+    approved_by: str
+    approved_on: date
+    embargo_until: date | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a label was made, and by whom (real names; a bundle never ships these)."""
+
+    kinds: tuple[CorrectionKind, ...] = ()
+    """Kinds of correction that were merged; none where somebody stated "nothing to change"."""
+    annotators: tuple[str, ...] = ()
+    reviewer: str | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Where a patch came from that another group shared: kept as it came, frozen."""
+
+    bundle_id: str
+    patch_id: str
+    source_group: str
+    licence: Licence
+    attribution: str
+    doi: str | None = None
+
+
+@dataclass(frozen=True)
+class CuratedPatch:
+    """One patch with its files and its record. Positions and shapes are (z, y, x) voxels."""
+
+    name: str
+    """``<dataset>_<token>_patch<N>``."""
+    dataset: str
+    tomogram: str
+    """The tomogram's real token."""
+    source_group: str
+    """What must not be torn apart by a split: the tomogram, or its acquisition session."""
+    image_path: Path
+    label_path: Path
+    """The merged training label, uint8 {0, 1, 2}."""
+    box: Box
+    tomogram_shape: Zyx
+    voxel_size: float | None
+    """Angstrom; None where nobody knows it (curable, but not exportable)."""
+    prediction_path: Path | None = None
+    """The label as it was extracted, before corrections."""
+    padded: bool = False
+    model: str | None = None
+    method: Method = field(default_factory=Method)
+    permission: Permission | None = None
+    pinned: Split | None = None
+    recorded: Split | None = None
+    """The split of its first export, kept since."""
+    status: str = ACCEPTED
+    counts: MergeCounts | None = None
+    imported: Imported | None = None
+    normalised: bool = False
+    """The image is z-scored already (it came from a bundle): shipped as it is."""
+    core_only: bool = False
+    """The patch came without its border (128³)."""
+
+    @property
+    def center(self) -> Zyx:
+        return Zyx(*((a + b) // 2 for a, b in zip(self.box.start, self.box.stop, strict=True)))
+
+    @property
+    def real_box(self) -> Box:
+        """The voxels of the patch's own array that lie in the tomogram (not padding)."""
+        start = Zyx(*(max(0, -a) for a in self.box.start))
+        stop = Zyx(*(min(n, b) - a for a, b, n in zip(*self.box, self.tomogram_shape, strict=True)))
+        return Box(start, stop)
+
+
+def core_box(shape: Zyx) -> Box:
+    """The box inside the border of a patch of this shape: what is supervised."""
+    z, y, x = core_of(shape, BORDER)
+    return Box(Zyx(z.start, y.start, x.start), Zyx(z.stop, y.stop, x.stop))
