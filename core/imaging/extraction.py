@@ -8,36 +8,26 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-from numpy.typing import NDArray
-
-from core.errors import PatchNameError, VolumeError
+from core.errors import PatchNameError
 from core.imaging.files import make_folder, whole_file
-from core.imaging.geometry import Box, Grid, Zyx, whole
+from core.imaging.geometry import Box, Grid, Zyx
 from core.imaging.labels import LabelCounts, count_values
-from core.imaging.nifti import NiftiVolume, fill_nifti
+from core.imaging.nifti import fill_nifti, same_voxels
 from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid, place_patch
-from core.imaging.placing import identity, place
+from core.imaging.threads import side_by_side
 from core.imaging.volume import Volume
 from db.errors import TomocurateError
 from db.vocabulary import NearBorder
 
 IMAGES, LABELS = "imagesCorr", "labelsCorr"
-WORKERS = 2
-"""Threads: reading, squeezing and writing release the interpreter lock; each holds one patch."""
-
 _DATASET_TOKEN = re.compile(r"[^\W_](?:[^\W_]|-)*")
 _TOKEN = re.compile(r"[\w.+-]+")
 _MAX_TOKEN = 120
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -148,15 +138,6 @@ def extract_patches(
     )
 
 
-def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Do the work on ``WORKERS`` threads, results in order; an interrupt drops what waits."""
-    workers = ThreadPoolExecutor(WORKERS)
-    try:
-        yield from workers.map(work, items)
-    finally:
-        workers.shutdown(wait=True, cancel_futures=True)
-
-
 def voxel_size_findings(voxel_size: float | None) -> tuple[str, ...]:
     """What a user should know about a voxel size, in angstrom."""
     if voxel_size is None:
@@ -224,21 +205,6 @@ def _keep_or_write(out_folder: Path, name: str, cut: CutPatch, grid: Grid) -> st
                 temporary = files.enter_context(whole_file(path, exist_ok=False))
                 fill_nifti(temporary, voxels, grid)
     return "written"
-
-
-def same_voxels(path: Path, voxels: NDArray[Any], grid: Grid) -> bool:
-    """Whether a NIfTI file holds just these voxels on this grid."""
-    try:
-        with NiftiVolume(path) as volume:
-            if volume.shape != voxels.shape or volume.dtype != voxels.dtype:
-                return False
-            if volume.grid is None or place(volume.shape, volume.grid, grid) != identity(
-                volume.shape
-            ):
-                return False
-            return volume.read(whole(volume.shape)).tobytes() == voxels.tobytes()
-    except VolumeError:
-        return False
 
 
 def _findings(patch: WantedPatch, placed: Placed, number: int) -> list[str]:

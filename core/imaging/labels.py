@@ -26,7 +26,6 @@ _IN_ORDER = (
     (CorrectionKind.ADD, MEMBRANE),
     (CorrectionKind.IGNORE, IGNORE),
 )
-_NOTHING = np.empty(0, np.intp)
 
 MERGE_RULE = "extracted label; remove to 0; add to 1; ignore to 2; 16-voxel border to 2"
 
@@ -156,18 +155,30 @@ def _merge_counts(
 ) -> MergeCounts:
     """Count by the painted voxels alone: they are few, the patch is not."""
     core = _core_mask(Zyx(*before.shape))
-    claims = {kind: np.flatnonzero(mask) for kind, mask in painted.items()}
-    total = sum(map(len, claims.values()))
-    inside = [voxels[core[voxels]] for voxels in claims.values()]
-    claimed, times = np.unique(np.concatenate(inside or [_NOTHING]), return_counts=True)
-    old, new = before.reshape(-1)[claimed], after.reshape(-1)[claimed]
-    return MergeCounts(
-        added=int(np.count_nonzero((old != MEMBRANE) & (new == MEMBRANE))),
-        removed=int(np.count_nonzero((old == MEMBRANE) & (new == BACKGROUND))),
-        ignored=int(np.count_nonzero((old != IGNORE) & (new == IGNORE))),
-        contested=int(np.count_nonzero(times > 1)),
-        lost_in_border=total - sum(map(len, inside)),
-    )
+    old, new = before.reshape(-1), after.reshape(-1)
+    added = removed = ignored = contested = lost = 0
+    earlier: list[Mask] = []
+    for mask in painted.values():
+        claimed = np.flatnonzero(mask)
+        inside = claimed[core[claimed]]
+        lost += len(claimed) - len(inside)
+        again = _claims(earlier, inside)
+        contested += int(np.count_nonzero(again == 1))
+        first = inside[again == 0]  # each voxel is counted once, with the first kind that claims it
+        was, became = old[first], new[first]
+        added += int(np.count_nonzero((was != MEMBRANE) & (became == MEMBRANE)))
+        removed += int(np.count_nonzero((was == MEMBRANE) & (became == BACKGROUND)))
+        ignored += int(np.count_nonzero((was != IGNORE) & (became == IGNORE)))
+        earlier.append(mask.reshape(-1))
+    return MergeCounts(added, removed, ignored, contested, lost)
+
+
+def _claims(masks: list[Mask], voxels: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """How many of the masks hold each voxel."""
+    claims = np.zeros(len(voxels), np.uint8)
+    for mask in masks:
+        claims += mask[voxels]
+    return claims
 
 
 @functools.lru_cache(maxsize=2)

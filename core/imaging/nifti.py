@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from core.errors import VolumeError
 from core.imaging.files import whole_file
-from core.imaging.geometry import Box, Grid, Zyx
+from core.imaging.geometry import Box, Grid, Zyx, whole
 from core.imaging.source import Source
 from core.imaging.volume import Segment
 
@@ -74,18 +74,17 @@ class NiftiVolume:
 
     def _open(self) -> None:
         self._facts = facts = _parse_header(self._source.head(HEADER_BYTES), self.path)
-        length = facts.offset + math.prod(facts.shape) * facts.stored.itemsize
-        self._source.promise(length)
+        self._length = facts.offset + math.prod(facts.shape) * facts.stored.itemsize
+        self._source.promise(self._length)
+        self._in_memory = bool(self._source.compression) and self._length <= MAX_IN_MEMORY
         self._voxels: NDArray[Any] | None = None
-        if self._source.compression and length <= MAX_IN_MEMORY:
-            raw = self._source.read_all(length)
-            self._voxels = np.frombuffer(raw, facts.stored, offset=facts.offset)
-            self._voxels = self._voxels.reshape(facts.shape)
         self.shape = facts.shape
         scaled = (facts.slope, facts.intercept) != (1.0, 0.0)
         self.dtype = np.dtype("f4") if scaled else facts.stored.newbyteorder("=")
         self.grid = facts.grid
         self.voxel_size = _voxel_size(facts.spacing_xyz)
+        if self._in_memory:
+            self._voxels = self._inflate()
 
     def read(self, box: Box, layer: int = 0) -> NDArray[Any]:
         if layer != 0 or not box.lies_in(self.shape):
@@ -93,10 +92,23 @@ class NiftiVolume:
                 f"{self.path}: box {box.start} to {box.stop} (z, y, x) leaves the volume "
                 f"of shape {tuple(self.shape)}."
             )
-        stored = self._sections(box) if self._voxels is None else self._voxels[box.slices]
+        stored = self._inflated(box) if self._in_memory else self._sections(box)
         if (self._facts.slope, self._facts.intercept) != (1.0, 0.0):
             return (stored * self._facts.slope + self._facts.intercept).astype("f4")
-        return np.array(stored, dtype=self.dtype, order="C")
+        return np.ascontiguousarray(stored, dtype=self.dtype)
+
+    def _inflated(self, box: Box) -> NDArray[Any]:
+        """The box of the inflated voxels; the whole of them is handed over, not copied."""
+        if self._voxels is None:
+            self._voxels = self._inflate()
+        if box != whole(self.shape):
+            return np.array(self._voxels[box.slices])
+        voxels, self._voxels = self._voxels, None
+        return voxels
+
+    def _inflate(self) -> NDArray[Any]:
+        raw = self._source.read_all(self._length)
+        return raw[self._facts.offset :].view(self._facts.stored).reshape(self.shape)
 
     def _sections(self, box: Box) -> NDArray[Any]:
         """Read the rows of the box from a plain file, one pread a section."""
@@ -149,6 +161,19 @@ def fill_nifti(path: Path, voxels: NDArray[Any], grid: Grid, *, compressed: bool
         else:
             out.write(header)
             out.write(voxels.data.cast("B"))
+
+
+def same_voxels(path: Path, voxels: NDArray[Any], grid: Grid) -> bool:
+    """Whether a NIfTI file holds just these voxels on this grid."""
+    try:
+        with NiftiVolume(path) as volume:
+            if volume.shape != voxels.shape or volume.dtype != voxels.dtype:
+                return False
+            if volume.grid is None or not np.allclose(volume.grid.matrix, grid.matrix, atol=1e-3):
+                return False
+            return volume.read(whole(volume.shape)).tobytes() == voxels.tobytes()
+    except VolumeError:
+        return False
 
 
 def storable(voxels: NDArray[Any]) -> NDArray[Any]:
