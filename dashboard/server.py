@@ -1,0 +1,69 @@
+"""What the dashboard's one process serves besides Streamlit's pages: routes, and the gate."""
+
+import http
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from dashboard.api.renewal import renewal_route
+from dashboard.api.slices import slice_routes
+from dashboard.gate import Gate
+from dashboard.session import Site, open_browser_session
+from dashboard.volumes import OpenVolumes
+
+ASSETS = Path(__file__).with_name("assets")
+GRACE_S = 2.0
+"""Seconds between the polite and the certain end."""
+
+
+class _KeptForEver(StaticFiles):
+    """Built files carry a hash in their name, so a browser never asks twice."""
+
+    def file_response(self, *args: object, **keywords: object) -> Response:
+        answer = super().file_response(*args, **keywords)  # type: ignore[arg-type]  # passed on
+        if answer.status_code == http.HTTPStatus.OK:
+            answer.headers["cache-control"] = "public, max-age=31536000, immutable"
+        return answer
+
+
+def routes(site: Site, volumes: OpenVolumes) -> list[BaseRoute]:
+    """All routes of our own."""
+
+    async def open_session(request: Request) -> Response:
+        return open_browser_session(site, request)
+
+    return [
+        Route("/open", open_session),
+        Mount("/assets", _KeptForEver(directory=ASSETS)),
+        renewal_route(site.signer),
+        *slice_routes(volumes, site.signer),
+    ]
+
+
+def gate(site: Site) -> list[Middleware]:
+    """The middleware that stands before all of them, and before Streamlit's own."""
+    return [Middleware(Gate, site=site)]
+
+
+def end_with_parent() -> None:
+    """End this process when its stdin closes, so that even a killed parent leaves nothing."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_S)
+        os._exit(0)
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
