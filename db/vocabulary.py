@@ -40,3 +40,94 @@ class Licence(StrEnum):
 
     CC0 = "CC0-1.0"
     CC_BY = "CC-BY-4.0"
+
+
+class Stage(StrEnum):
+    """Where a patch stands in its life; rejected, stale and withdrawn are marks beside it."""
+
+    CHOSEN = "chosen"
+    EXTRACTED = "extracted"
+    CORRECTING = "correcting"
+    MERGED = "merged"
+    IN_REVIEW = "in_review"
+    ACCEPTED = "accepted"
+
+
+class ChosenBecause(StrEnum):
+    """Why somebody chose this place."""
+
+    MISSED_MEMBRANE = "missed_membrane"
+    FALSE_MEMBRANE = "false_membrane"
+    HARD_NEGATIVE = "hard_negative"
+    OTHER = "other"
+
+
+class Origin(StrEnum):
+    """How a correction came in."""
+
+    COLLECTED = "collected"
+    UPLOADED = "uploaded"
+    PAINTED = "painted"
+    IMPORTED = "imported"
+
+
+class Verdict(StrEnum):
+    """What a reviewer says of one merge."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+
+
+class Role(StrEnum):
+    """What a person may do, from least to most."""
+
+    VIEWER = "viewer"
+    ANNOTATOR = "annotator"
+    REVIEWER = "reviewer"
+    CURATOR = "curator"
+    ADMIN = "admin"
+
+
+class PictureState(StrEnum):
+    """Whether a tomogram has its thumbnail and preview."""
+
+    ABSENT = "absent"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class ExportKind(StrEnum):
+    """What was exported."""
+
+    TRAINING_SET = "training_set"
+    BUNDLE = "bundle"
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    EXTRACT = "extract"
+    MERGE = "merge"
+    COLLECT = "collect"
+    HASH = "hash"
+    PREVIEW = "preview"
+    EXPORT = "export"
+    BACKUP = "backup"
+
+
+class BackupKind(StrEnum):
+    """Why a backup was made."""
+
+    DAILY = "daily"
+    BEFORE_MIGRATION = "before_migration"
+    ASKED = "asked"

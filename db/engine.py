@@ -1,0 +1,269 @@
+"""The opened catalog: short read and short write transactions on SQLite or PostgreSQL.
+
+SQLite takes its write lock at BEGIN (a lock taken later loses updates or fails at once), reads
+with ``query_only``, and keeps a journal that suits its version and its file system. A read ends
+with its block, a write commits at the end of its block or leaves nothing.
+"""
+
+import random
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
+
+from db.errors import CatalogBusyError, CatalogError
+from db.filesystems import Mount, mount_of
+from db.models.tables import Host
+
+APPLICATION_ID = 0x746F6D6F
+"""SQLite's application_id of a catalog: "tomo"."""
+
+BUSY_SECONDS = 20.0
+"""How long one try waits for other writers; SQLite's queue is not fair, so there are several."""
+
+TRIES = 4
+HOST_QUIET = timedelta(minutes=10)
+"""Another machine that wrote to this SQLite file within this time may still be writing."""
+
+HOST_NOTED_EVERY = 60.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def parse_url(url: str | URL) -> URL:
+    """Read a catalog's address.
+
+    Errors: CatalogError for what is neither sqlite:///FILE nor postgresql+psycopg://.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise CatalogError(
+            "the catalog's address is no URL; write sqlite:////folder/catalog.sqlite or "
+            "postgresql+psycopg://user@host/name."
+        ) from error
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise CatalogError(
+            f"{shown(parsed)}: a catalog lies in SQLite (sqlite:///...) or PostgreSQL "
+            "(postgresql+psycopg://...)."
+        )
+    if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise CatalogError("a catalog in memory is lost at once; name a file: sqlite:////folder/x.")
+    return parsed
+
+
+def shown(url: URL) -> str:
+    """Show a catalog's address to people: the file, or the URL without its password."""
+    if url.drivername == "sqlite":
+        return str(url.database)
+    return url.render_as_string(hide_password=True)
+
+
+def file_of(url: URL) -> Path | None:
+    """The SQLite file of an address; None for PostgreSQL."""
+    return Path(str(url.database)) if url.drivername == "sqlite" else None
+
+
+def wal_is_safe(version: tuple[int, int, int]) -> bool:
+    """Whether this SQLite is free of the WAL-reset corruption bug (3.7.0 to 3.51.2)."""
+    return (
+        version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    )
+
+
+class Catalog:
+    """An opened catalog. A context manager; safe to use from several threads."""
+
+    def __init__(self, url: URL, *, network_file_ok: bool = False) -> None:
+        self.url = url
+        self.file = file_of(url)
+        self.name = shown(url)
+        self.mount: Mount | None = mount_of(self.file.parent) if self.file else None
+        self.wal = bool(self.file) and not self.on_network and wal_is_safe(_sqlite_version())
+        self._may_write = network_file_ok or not self.on_network
+        self._host_noted = float("-inf")
+        self._writer = _engine(url, self.wal, query_only=False)
+        self._reader = _engine(url, self.wal, query_only=True) if self.file else self._writer
+
+    @property
+    def on_network(self) -> bool:
+        return self.mount is not None and self.mount.is_network
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """One snapshot to read from; nothing can be written in it."""
+        options: dict[str, Any] = {}
+        if not self.file:
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with (
+            self._told(),
+            self._reader.connect() as connection,
+            Session(connection.execution_options(**options)) as session,
+        ):
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction: committed at the end of the block, or nothing of it happens.
+
+        Keep it short and touch no file in it: others wait.
+
+        Errors: CatalogBusyError when others do not stop writing; CatalogError where the catalog
+        may or can not be written.
+        """
+        self._check_may_write()
+        with self._told(), self._begun() as connection:
+            with Session(connection) as session:
+                self._note_host(session)
+                yield session
+                session.flush()
+            connection.commit()
+
+    def close(self) -> None:
+        self._writer.dispose()
+        self._reader.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        """A connection that holds the write lock. Nothing was done yet, so trying again is safe."""
+        for attempt in range(TRIES):
+            connection = self._writer.connect()
+            try:
+                connection.begin()
+                break
+            except DBAPIError as error:
+                connection.close()
+                if not _is_busy(error) or attempt == TRIES - 1:
+                    raise
+                time.sleep(random.uniform(0.01, 0.2))  # noqa: S311 - spreads writers, no secret
+        with connection:
+            yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in one sentence what the database says in its own words."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise told(error, self.name) from error
+
+    def _check_may_write(self) -> None:
+        if not self._may_write and self.mount:
+            raise CatalogError(
+                f"{self.name}: lies on a network file system ({self.mount.kind} at "
+                f"{self.mount.point}), where SQLite loses data; put the catalog on a local disk, "
+                "or into PostgreSQL."
+            )
+
+    def _note_host(self, session: Session) -> None:
+        """Record which machine writes; two machines on one SQLite file are refused."""
+        if not self.file or time.monotonic() - self._host_noted < HOST_NOTED_EVERY:
+            return
+        note_host(session, self.name, socket.gethostname(), _boot_id(), datetime.now(UTC))
+        self._host_noted = time.monotonic()
+
+
+def note_host(session: Session, name: str, host: str, boot_id: str | None, now: datetime) -> None:
+    """Write down that a machine writes to a SQLite catalog.
+
+    Containers on one kernel share its boot id and its locks: they are one machine.
+
+    Errors: CatalogError while another machine may still be writing.
+    """
+    for other in session.scalars(select(Host).where(Host.last_seen > now - HOST_QUIET)):
+        same = other.name == host or (boot_id is not None and other.boot_id == boot_id)
+        if not same:
+            raise CatalogError(
+                f"{name}: {other.name} wrote to it on {other.last_seen:%Y-%m-%d at %H:%M} UTC, and "
+                f"this is {host}; a SQLite file is for one machine: work on {other.name}, or move "
+                "the catalog to PostgreSQL."
+            )
+    row = session.scalar(select(Host).where(Host.name == host))
+    if row is None:
+        row = Host(name=host, first_seen=now)
+        session.add(row)
+    row.boot_id, row.last_seen = boot_id, now
+
+
+def told(error: DBAPIError, name: str) -> CatalogError:
+    """One sentence for what a database reports; the original stays as its cause."""
+    said = str(error.orig or error).strip().split("\n")[0]
+    if _is_busy(error):
+        return CatalogBusyError(f"{name}: others are writing to the catalog; try again.")
+    for words, sentence in _REPORTS:
+        if words in said:
+            return CatalogError(f"{name}: {sentence}")
+    return CatalogError(f"{name}: the catalog reports: {said}.")
+
+
+_REPORTS = (
+    ("readonly database", "the catalog is read-only; make the file and its folder writable."),
+    ("disk is full", "the disk is full; make space, nothing was changed."),
+    ("disk I/O error", "the disk reports an error; nothing was changed, check it and its space."),
+    ("malformed", "the catalog file is damaged; restore the last backup (tomocurate restore)."),
+    ("file is not a database", "is not a catalog; name the right file."),
+    ("unable to open database", "cannot be opened; check that its folder is there and writable."),
+    ("connection is bad", "the database server does not answer; check its address."),
+    ("connection failed", "the database server does not answer; check its address."),
+)  # fmt: skip
+
+
+def _is_busy(error: Exception) -> bool:
+    if isinstance(error, StaleDataError):
+        return True
+    original = getattr(error, "orig", None)
+    if isinstance(original, sqlite3.OperationalError):
+        return "locked" in str(original)
+    return getattr(original, "sqlstate", None) in ("40001", "40P01", "55P03")
+
+
+def _engine(url: URL, wal: bool, *, query_only: bool) -> Engine:
+    if url.drivername != "sqlite":
+        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=5)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    def connected(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours, below
+        pragmas = [
+            "foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON",
+            f"busy_timeout={BUSY_SECONDS * 1000:.0f}", "synchronous=FULL",
+        ]  # fmt: skip
+        if wal:
+            pragmas.append("journal_mode=WAL")
+        pragmas.append(f"query_only={'ON' if query_only else 'OFF'}")
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if query_only else "BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _sqlite_version() -> tuple[int, int, int]:
+    return sqlite3.sqlite_version_info
+
+
+def _boot_id() -> str | None:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return None

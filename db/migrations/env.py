@@ -1,0 +1,13 @@
+"""How Alembic meets the catalog: on the connection that db.schema gives it, in its transaction."""
+
+from alembic import context
+
+from db.models.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+context.run_migrations()

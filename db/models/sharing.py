@@ -1,0 +1,60 @@
+"""What left and what came in: exports with their patches, and imported bundles."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.models.base import Base, JsonDict, one_of, word
+from db.vocabulary import ExportKind, Licence, Scope, Split
+
+
+class Export(Base):
+    """A training set or bundle that was written."""
+
+    __tablename__ = "exports"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[ExportKind] = word(ExportKind)
+    path: Mapped[str]
+    manifest_sha256: Mapped[str]
+    options: Mapped[JsonDict]
+    scope: Mapped[Scope | None] = word(Scope)
+    licence: Mapped[Licence | None] = word(Licence)
+    patch_count: Mapped[int]
+    made_at: Mapped[datetime]
+    made_by_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
+
+    __table_args__ = (
+        one_of("kind", ExportKind),
+        one_of("scope", Scope),
+        one_of("licence", Licence),
+        Index(None, "made_at"),
+    )
+
+
+class ExportPatch(Base):
+    """A patch in an export, with the merge that was exported."""
+
+    __tablename__ = "export_patches"
+    export_id: Mapped[int] = mapped_column(ForeignKey("exports.id"), primary_key=True)
+    patch_id: Mapped[int] = mapped_column(ForeignKey("patches.id"), primary_key=True)
+    merge_id: Mapped[int] = mapped_column(ForeignKey("merges.id"))
+    case: Mapped[str]
+    """Its name in the export."""
+    split: Mapped[Split | None] = word(Split)
+
+    __table_args__ = (one_of("split", Split), Index(None, "patch_id"))
+
+
+class Bundle(Base):
+    """A bundle from another group, imported with its licence and attribution."""
+
+    __tablename__ = "bundles"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bundle_id: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str | None]
+    licence: Mapped[str]
+    attribution: Mapped[str]
+    sha256: Mapped[str]
+    imported_at: Mapped[datetime]
+    imported_by_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))

@@ -1,0 +1,40 @@
+"""Every table of the catalog, imported together, so that its metadata is whole."""
+
+from db.models.base import Base
+from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
+from db.models.patches import Comment, Draft, Hold, Patch, Review
+from db.models.people import Person, SavedView
+from db.models.sharing import Bundle, Export, ExportPatch
+from db.models.volumes import DataRoot, Dataset, Permission, Segmentation, Tomogram
+from db.models.work import Backup, Event, Fact, Host, Job, JobEvent, Worker
+
+__all__ = [
+    "Backup",
+    "Bundle",
+    "Comment",
+    "CorrectionSlot",
+    "CorrectionVersion",
+    "DataRoot",
+    "Dataset",
+    "Draft",
+    "Event",
+    "Export",
+    "ExportPatch",
+    "Fact",
+    "Hold",
+    "Host",
+    "Job",
+    "JobEvent",
+    "Merge",
+    "Patch",
+    "Permission",
+    "Person",
+    "Review",
+    "SavedView",
+    "Segmentation",
+    "Tomogram",
+    "Worker",
+    "metadata",
+]
+
+metadata = Base.metadata
