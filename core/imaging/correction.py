@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from core.errors import CorrectionError, VolumeError
 from core.imaging.files import whole_file
 from core.imaging.geometry import Grid, Zyx, whole
-from core.imaging.labels import MEMBRANE, Label, Mask
+from core.imaging.labels import MEMBRANE, Label, Mask, painted_voxels
 from core.imaging.placing import Placement, identity, orientations, place
 from core.imaging.volume import Volume, open_volume
 from db.vocabulary import CorrectionKind
@@ -273,12 +273,12 @@ def _plausibility(masks: Mapping[CorrectionKind, Mask], label: Label, stated: bo
     remove = masks.get(CorrectionKind.REMOVE)
     if remove is None or not remove.any():
         return []
-    membrane = label == MEMBRANE
-    touched = int(np.count_nonzero(remove & membrane))
-    if touched and (stated or touched >= np.count_nonzero(remove) // 100):
+    painted = painted_voxels(remove)
+    touched = int(np.count_nonzero(label.reshape(-1)[painted] == MEMBRANE))
+    if touched and (stated or touched >= len(painted) // 100):
         return []
     finding = f"Remove touches {touched or 'no'} voxels of predicted membrane"
-    better = None if stated else _better_orientation(remove, membrane, touched)
+    better = None if stated else _better_orientation(remove, label == MEMBRANE, touched)
     return [finding + (f"; it would touch {better}, is the file flipped?" if better else "")]
 
 

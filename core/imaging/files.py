@@ -1,5 +1,6 @@
 """Whole files or none: write beside the target, flush to disk, then rename."""
 
+import functools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -74,6 +75,7 @@ def _publish(temporary: Path, target: Path, exist_ok: bool) -> None:
     sync_folder(target.parent)
 
 
+@functools.cache
 def _umask() -> int:
     # Python can read the umask only by setting it; the process file has it without a race.
     with suppress(OSError), Path("/proc/self/status").open() as status:
