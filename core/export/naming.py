@@ -76,10 +76,12 @@ class ContributorNames:
 
 
 def label_file(case: str) -> str:
+    """The label's file name, which is the case's."""
     return case + LABEL_ENDING
 
 
 def image_file(case: str) -> str:
+    """The image's file name: channel 0 of the case, as nnU-Net and MemBrain-seg ask."""
     return case + IMAGE_ENDING
 
 
