@@ -25,15 +25,17 @@ def _tables() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("token", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("length(token) BETWEEN 1 AND 120", name="ck_datasets_token_length"),
-        sa.PrimaryKeyConstraint("id", name="pk_datasets"),
-        sa.UniqueConstraint("token", name="uq_datasets_token"),
+        sa.CheckConstraint(
+            "length(token) BETWEEN 1 AND 120", name=op.f("ck_datasets_token_length")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_datasets")),
+        sa.UniqueConstraint("token", name=op.f("uq_datasets_token")),
     )
     op.create_table(
         "facts",
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("value", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name="pk_facts"),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_facts")),
     )
     op.create_table(
         "hosts",
@@ -42,8 +44,8 @@ def _tables() -> None:
         sa.Column("boot_id", sa.String(), nullable=True),
         sa.Column("first_seen", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_hosts"),
-        sa.UniqueConstraint("name", name="uq_hosts_name"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_hosts")),
+        sa.UniqueConstraint("name", name=op.f("uq_hosts_name")),
     )
     op.create_table(
         "people",
@@ -59,18 +61,21 @@ def _tables() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_by_id", sa.Integer(), nullable=True),
         sa.CheckConstraint(
-            "role IN ('viewer', 'annotator', 'reviewer', 'curator', 'admin')", name="ck_people_role"
+            "role IN ('viewer', 'annotator', 'reviewer', 'curator', 'admin')",
+            name=op.f("ck_people_role"),
         ),
         sa.CheckConstraint(
             "(issuer IS NULL AND subject IS NULL) OR (issuer IS NOT NULL AND subject IS NOT NULL)",
-            name="ck_people_identity",
+            name=op.f("ck_people_identity"),
         ),
-        sa.CheckConstraint("length(name) BETWEEN 1 AND 200", name="ck_people_name_length"),
-        sa.ForeignKeyConstraint(["updated_by_id"], ["people.id"], name="fk_people_updated_by_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_people"),
-        sa.UniqueConstraint("issuer", "subject", name="uq_people_issuer_subject"),
-        sa.UniqueConstraint("name", name="uq_people_name"),
-        sa.UniqueConstraint("os_user", name="uq_people_os_user"),
+        sa.CheckConstraint("length(name) BETWEEN 1 AND 200", name=op.f("ck_people_name_length")),
+        sa.ForeignKeyConstraint(
+            ["updated_by_id"], ["people.id"], name=op.f("fk_people_updated_by_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_people")),
+        sa.UniqueConstraint("issuer", "subject", name=op.f("uq_people_issuer_subject")),
+        sa.UniqueConstraint("name", name=op.f("uq_people_name")),
+        sa.UniqueConstraint("os_user", name=op.f("uq_people_os_user")),
     )
     op.create_table(
         "workers",
@@ -81,8 +86,8 @@ def _tables() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("stopped_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("id", name="pk_workers"),
-        sa.UniqueConstraint("name", name="uq_workers_name"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
+        sa.UniqueConstraint("name", name=op.f("uq_workers_name")),
     )
     op.create_table(
         "backups",
@@ -98,12 +103,12 @@ def _tables() -> None:
         sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('daily', 'before_migration', 'asked')", name="ck_backups_kind"
+            "kind IN ('daily', 'before_migration', 'asked')", name=op.f("ck_backups_kind")
         ),
-        sa.ForeignKeyConstraint(["made_by_id"], ["people.id"], name="fk_backups_made_by_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_backups"),
+        sa.ForeignKeyConstraint(["made_by_id"], ["people.id"], name=op.f("fk_backups_made_by_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_backups")),
     )
-    op.create_index("ix_backups_made_at", "backups", ["made_at"], unique=False)
+    op.create_index(op.f("ix_backups_made_at"), "backups", ["made_at"], unique=False)
     op.create_table(
         "bundles",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -115,10 +120,10 @@ def _tables() -> None:
         sa.Column("imported_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("imported_by_id", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
-            ["imported_by_id"], ["people.id"], name="fk_bundles_imported_by_id"
+            ["imported_by_id"], ["people.id"], name=op.f("fk_bundles_imported_by_id")
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_bundles"),
-        sa.UniqueConstraint("bundle_id", name="uq_bundles_bundle_id"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bundles")),
+        sa.UniqueConstraint("bundle_id", name=op.f("uq_bundles_bundle_id")),
     )
     op.create_table(
         "data_roots",
@@ -126,9 +131,11 @@ def _tables() -> None:
         sa.Column("path", sa.String(), nullable=False),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("added_by_id", sa.Integer(), nullable=True),
-        sa.ForeignKeyConstraint(["added_by_id"], ["people.id"], name="fk_data_roots_added_by_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_data_roots"),
-        sa.UniqueConstraint("path", name="uq_data_roots_path"),
+        sa.ForeignKeyConstraint(
+            ["added_by_id"], ["people.id"], name=op.f("fk_data_roots_added_by_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_data_roots")),
+        sa.UniqueConstraint("path", name=op.f("uq_data_roots_path")),
     )
     op.create_table(
         "exports",
@@ -142,15 +149,15 @@ def _tables() -> None:
         sa.Column("patch_count", sa.Integer(), nullable=False),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("made_by_id", sa.Integer(), nullable=True),
-        sa.CheckConstraint("kind IN ('training_set', 'bundle')", name="ck_exports_kind"),
-        sa.CheckConstraint("licence IN ('CC0-1.0', 'CC-BY-4.0')", name="ck_exports_licence"),
+        sa.CheckConstraint("kind IN ('training_set', 'bundle')", name=op.f("ck_exports_kind")),
+        sa.CheckConstraint("licence IN ('CC0-1.0', 'CC-BY-4.0')", name=op.f("ck_exports_licence")),
         sa.CheckConstraint(
-            "scope IN ('internal', 'collaborator', 'public')", name="ck_exports_scope"
+            "scope IN ('internal', 'collaborator', 'public')", name=op.f("ck_exports_scope")
         ),
-        sa.ForeignKeyConstraint(["made_by_id"], ["people.id"], name="fk_exports_made_by_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_exports"),
+        sa.ForeignKeyConstraint(["made_by_id"], ["people.id"], name=op.f("fk_exports_made_by_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_exports")),
     )
-    op.create_index("ix_exports_made_at", "exports", ["made_at"], unique=False)
+    op.create_index(op.f("ix_exports_made_at"), "exports", ["made_at"], unique=False)
     op.create_table(
         "jobs",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -178,21 +185,28 @@ def _tables() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "kind IN ('extract', 'merge', 'collect', 'hash', 'preview', 'export', 'backup')",
-            name="ck_jobs_kind",
+            name=op.f("ck_jobs_kind"),
         ),
-        sa.CheckConstraint("state <> 'running' OR lease_until IS NOT NULL", name="ck_jobs_leased"),
         sa.CheckConstraint(
-            "state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="ck_jobs_state"
+            "state <> 'running' OR lease_until IS NOT NULL", name=op.f("ck_jobs_leased")
         ),
-        sa.CheckConstraint("progress BETWEEN 0 AND 1", name="ck_jobs_progress"),
-        sa.ForeignKeyConstraint(["created_by_id"], ["people.id"], name="fk_jobs_created_by_id"),
-        sa.ForeignKeyConstraint(["parent_id"], ["jobs.id"], name="fk_jobs_parent_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_jobs"),
+        sa.CheckConstraint(
+            "state IN ('queued', 'running', 'done', 'failed', 'cancelled')",
+            name=op.f("ck_jobs_state"),
+        ),
+        sa.CheckConstraint("progress BETWEEN 0 AND 1", name=op.f("ck_jobs_progress")),
+        sa.ForeignKeyConstraint(
+            ["created_by_id"], ["people.id"], name=op.f("fk_jobs_created_by_id")
+        ),
+        sa.ForeignKeyConstraint(["parent_id"], ["jobs.id"], name=op.f("fk_jobs_parent_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
-    op.create_index("ix_jobs_created_at", "jobs", ["created_at"], unique=False)
-    op.create_index("ix_jobs_parent_id", "jobs", ["parent_id"], unique=False)
-    op.create_index("ix_jobs_state_due_at", "jobs", ["state", "due_at"], unique=False)
-    op.create_index("ix_jobs_state_lease_until", "jobs", ["state", "lease_until"], unique=False)
+    op.create_index(op.f("ix_jobs_created_at"), "jobs", ["created_at"], unique=False)
+    op.create_index(op.f("ix_jobs_parent_id"), "jobs", ["parent_id"], unique=False)
+    op.create_index(op.f("ix_jobs_state_due_at"), "jobs", ["state", "due_at"], unique=False)
+    op.create_index(
+        op.f("ix_jobs_state_lease_until"), "jobs", ["state", "lease_until"], unique=False
+    )
     op.create_index(
         "uq_jobs_idempotency_key_active",
         "jobs",
@@ -211,11 +225,11 @@ def _tables() -> None:
         sa.Column("shared", sa.Boolean(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["owner_id"], ["people.id"], name="fk_saved_views_owner_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_saved_views"),
-        sa.UniqueConstraint("owner_id", "name", name="uq_saved_views_owner_id_name"),
+        sa.ForeignKeyConstraint(["owner_id"], ["people.id"], name=op.f("fk_saved_views_owner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_views")),
+        sa.UniqueConstraint("owner_id", "name", name=op.f("uq_saved_views_owner_id_name")),
     )
-    op.create_index("ix_saved_views_shared", "saved_views", ["shared"], unique=False)
+    op.create_index(op.f("ix_saved_views_shared"), "saved_views", ["shared"], unique=False)
     op.create_table(
         "job_events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -223,10 +237,10 @@ def _tables() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("detail", sa.JSON(), nullable=True),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_job_events_job_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_job_events"),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_events_job_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job_events")),
     )
-    op.create_index("ix_job_events_job_id_id", "job_events", ["job_id", "id"], unique=False)
+    op.create_index(op.f("ix_job_events_job_id_id"), "job_events", ["job_id", "id"], unique=False)
     op.create_table(
         "tomograms",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -253,31 +267,39 @@ def _tables() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_by_id", sa.Integer(), nullable=True),
-        sa.CheckConstraint("preview IN ('absent', 'ready', 'failed')", name="ck_tomograms_preview"),
-        sa.CheckConstraint("split_pin IN ('train', 'val', 'test')", name="ck_tomograms_split_pin"),
         sa.CheckConstraint(
-            "thumbnail IN ('absent', 'ready', 'failed')", name="ck_tomograms_thumbnail"
+            "preview IN ('absent', 'ready', 'failed')", name=op.f("ck_tomograms_preview")
         ),
         sa.CheckConstraint(
-            "shape_z > 0 AND shape_y > 0 AND shape_x > 0", name="ck_tomograms_shape"
+            "split_pin IN ('train', 'val', 'test')", name=op.f("ck_tomograms_split_pin")
         ),
-        sa.CheckConstraint("voxel_size > 0", name="ck_tomograms_voxel_size"),
-        sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name="fk_tomograms_dataset_id"),
+        sa.CheckConstraint(
+            "thumbnail IN ('absent', 'ready', 'failed')", name=op.f("ck_tomograms_thumbnail")
+        ),
+        sa.CheckConstraint(
+            "shape_z > 0 AND shape_y > 0 AND shape_x > 0", name=op.f("ck_tomograms_shape")
+        ),
+        sa.CheckConstraint("voxel_size > 0", name=op.f("ck_tomograms_voxel_size")),
         sa.ForeignKeyConstraint(
-            ["registered_by_id"], ["people.id"], name="fk_tomograms_registered_by_id"
+            ["dataset_id"], ["datasets.id"], name=op.f("fk_tomograms_dataset_id")
         ),
-        sa.ForeignKeyConstraint(["root_id"], ["data_roots.id"], name="fk_tomograms_root_id"),
         sa.ForeignKeyConstraint(
-            ["updated_by_id"], ["people.id"], name="fk_tomograms_updated_by_id"
+            ["registered_by_id"], ["people.id"], name=op.f("fk_tomograms_registered_by_id")
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_tomograms"),
-        sa.UniqueConstraint("dataset_id", "token", name="uq_tomograms_dataset_id_token"),
-        sa.UniqueConstraint("root_id", "path", name="uq_tomograms_root_id_path"),
+        sa.ForeignKeyConstraint(["root_id"], ["data_roots.id"], name=op.f("fk_tomograms_root_id")),
+        sa.ForeignKeyConstraint(
+            ["updated_by_id"], ["people.id"], name=op.f("fk_tomograms_updated_by_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tomograms")),
+        sa.UniqueConstraint("dataset_id", "token", name=op.f("uq_tomograms_dataset_id_token")),
+        sa.UniqueConstraint("root_id", "path", name=op.f("uq_tomograms_root_id_path")),
     )
-    op.create_index("ix_tomograms_content_hash", "tomograms", ["content_hash"], unique=False)
-    op.create_index("ix_tomograms_registered_at", "tomograms", ["registered_at"], unique=False)
-    op.create_index("ix_tomograms_size_bytes", "tomograms", ["size_bytes"], unique=False)
-    op.create_index("ix_tomograms_token", "tomograms", ["token"], unique=False)
+    op.create_index(op.f("ix_tomograms_content_hash"), "tomograms", ["content_hash"], unique=False)
+    op.create_index(
+        op.f("ix_tomograms_registered_at"), "tomograms", ["registered_at"], unique=False
+    )
+    op.create_index(op.f("ix_tomograms_size_bytes"), "tomograms", ["size_bytes"], unique=False)
+    op.create_index(op.f("ix_tomograms_token"), "tomograms", ["token"], unique=False)
     op.create_table(
         "permissions",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -291,21 +313,23 @@ def _tables() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_by_id", sa.Integer(), nullable=True),
-        sa.CheckConstraint("licence IN ('CC0-1.0', 'CC-BY-4.0')", name="ck_permissions_licence"),
         sa.CheckConstraint(
-            "scope = 'internal' OR licence IS NOT NULL", name="ck_permissions_licence_stated"
+            "licence IN ('CC0-1.0', 'CC-BY-4.0')", name=op.f("ck_permissions_licence")
         ),
         sa.CheckConstraint(
-            "scope IN ('internal', 'collaborator', 'public')", name="ck_permissions_scope"
+            "scope = 'internal' OR licence IS NOT NULL", name=op.f("ck_permissions_licence_stated")
+        ),
+        sa.CheckConstraint(
+            "scope IN ('internal', 'collaborator', 'public')", name=op.f("ck_permissions_scope")
         ),
         sa.ForeignKeyConstraint(
-            ["tomogram_id"], ["tomograms.id"], name="fk_permissions_tomogram_id"
+            ["tomogram_id"], ["tomograms.id"], name=op.f("fk_permissions_tomogram_id")
         ),
         sa.ForeignKeyConstraint(
-            ["updated_by_id"], ["people.id"], name="fk_permissions_updated_by_id"
+            ["updated_by_id"], ["people.id"], name=op.f("fk_permissions_updated_by_id")
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_permissions"),
-        sa.UniqueConstraint("tomogram_id", name="uq_permissions_tomogram_id"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_permissions")),
+        sa.UniqueConstraint("tomogram_id", name=op.f("uq_permissions_tomogram_id")),
     )
     op.create_table(
         "segmentations",
@@ -326,21 +350,23 @@ def _tables() -> None:
         sa.Column("mtime_ns", sa.BigInteger(), nullable=False),
         sa.Column("content_hash", sa.String(), nullable=True),
         sa.CheckConstraint(
-            "shape_z > 0 AND shape_y > 0 AND shape_x > 0", name="ck_segmentations_shape"
+            "shape_z > 0 AND shape_y > 0 AND shape_x > 0", name=op.f("ck_segmentations_shape")
         ),
         sa.ForeignKeyConstraint(
-            ["registered_by_id"], ["people.id"], name="fk_segmentations_registered_by_id"
+            ["registered_by_id"], ["people.id"], name=op.f("fk_segmentations_registered_by_id")
         ),
-        sa.ForeignKeyConstraint(["root_id"], ["data_roots.id"], name="fk_segmentations_root_id"),
         sa.ForeignKeyConstraint(
-            ["tomogram_id"], ["tomograms.id"], name="fk_segmentations_tomogram_id"
+            ["root_id"], ["data_roots.id"], name=op.f("fk_segmentations_root_id")
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_segmentations"),
+        sa.ForeignKeyConstraint(
+            ["tomogram_id"], ["tomograms.id"], name=op.f("fk_segmentations_tomogram_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_segmentations")),
         sa.UniqueConstraint(
-            "tomogram_id", "root_id", "path", name="uq_segmentations_tomogram_id_root_id_path"
+            "tomogram_id", "root_id", "path", name=op.f("uq_segmentations_tomogram_id_root_id_path")
         ),
     )
-    op.create_index("ix_segmentations_model", "segmentations", ["model"], unique=False)
+    op.create_index(op.f("ix_segmentations_model"), "segmentations", ["model"], unique=False)
     op.create_table(
         "patches",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -385,36 +411,39 @@ def _tables() -> None:
         sa.Column("updated_by_id", sa.Integer(), nullable=True),
         sa.CheckConstraint(
             "chosen_because IN ('missed_membrane', 'false_membrane', 'hard_negative', 'other')",
-            name="ck_patches_chosen_because",
+            name=op.f("ck_patches_chosen_because"),
         ),
         sa.CheckConstraint(
-            "stage <> 'accepted' OR accepted_merge_id IS NOT NULL", name="ck_patches_accepted"
+            "stage <> 'accepted' OR accepted_merge_id IS NOT NULL", name=op.f("ck_patches_accepted")
         ),
         sa.CheckConstraint(
-            "stage = 'chosen' OR label_hash IS NOT NULL", name="ck_patches_extracted"
+            "stage = 'chosen' OR label_hash IS NOT NULL", name=op.f("ck_patches_extracted")
         ),
         sa.CheckConstraint(
             "stage IN ('chosen', 'extracted', 'correcting', 'merged', 'in_review', 'accepted')",
-            name="ck_patches_stage",
+            name=op.f("ck_patches_stage"),
         ),
         sa.CheckConstraint(
             "stage NOT IN ('merged', 'in_review', 'accepted') OR current_merge_id IS NOT NULL",
-            name="ck_patches_merged",
+            name=op.f("ck_patches_merged"),
         ),
         sa.CheckConstraint(
             "(center_z IS NULL AND center_y IS NULL AND center_x IS NULL) "
             "OR (center_z IS NOT NULL AND center_y IS NOT NULL AND center_x IS NOT NULL)",
-            name="ck_patches_center",
+            name=op.f("ck_patches_center"),
         ),
         sa.CheckConstraint(
             "(start_z IS NULL AND start_y IS NULL AND start_x IS NULL) "
             "OR (start_z IS NOT NULL AND start_y IS NOT NULL AND start_x IS NOT NULL)",
-            name="ck_patches_position",
+            name=op.f("ck_patches_position"),
         ),
-        sa.CheckConstraint("length(name) BETWEEN 1 AND 250", name="ck_patches_name_length"),
-        sa.CheckConstraint("shape_z > 1 AND shape_y > 1 AND shape_x > 1", name="ck_patches_shape"),
+        sa.CheckConstraint("length(name) BETWEEN 1 AND 250", name=op.f("ck_patches_name_length")),
         sa.CheckConstraint(
-            "start_z IS NULL OR tomogram_id IS NOT NULL", name="ck_patches_position_in_tomogram"
+            "shape_z > 1 AND shape_y > 1 AND shape_x > 1", name=op.f("ck_patches_shape")
+        ),
+        sa.CheckConstraint(
+            "start_z IS NULL OR tomogram_id IS NOT NULL",
+            name=op.f("ck_patches_position_in_tomogram"),
         ),
         sa.ForeignKeyConstraint(
             ["accepted_merge_id"],
@@ -422,49 +451,71 @@ def _tables() -> None:
             name="fk_patches_accepted_merge_id",
             use_alter=True,
         ),
-        sa.ForeignKeyConstraint(["assignee_id"], ["people.id"], name="fk_patches_assignee_id"),
-        sa.ForeignKeyConstraint(["bundle_id"], ["bundles.id"], name="fk_patches_bundle_id"),
-        sa.ForeignKeyConstraint(["chosen_by_id"], ["people.id"], name="fk_patches_chosen_by_id"),
+        sa.ForeignKeyConstraint(
+            ["assignee_id"], ["people.id"], name=op.f("fk_patches_assignee_id")
+        ),
+        sa.ForeignKeyConstraint(["bundle_id"], ["bundles.id"], name=op.f("fk_patches_bundle_id")),
+        sa.ForeignKeyConstraint(
+            ["chosen_by_id"], ["people.id"], name=op.f("fk_patches_chosen_by_id")
+        ),
         sa.ForeignKeyConstraint(
             ["current_merge_id"], ["merges.id"], name="fk_patches_current_merge_id", use_alter=True
         ),
-        sa.ForeignKeyConstraint(["dataset_id"], ["datasets.id"], name="fk_patches_dataset_id"),
         sa.ForeignKeyConstraint(
-            ["segmentation_id"], ["segmentations.id"], name="fk_patches_segmentation_id"
+            ["dataset_id"], ["datasets.id"], name=op.f("fk_patches_dataset_id")
         ),
-        sa.ForeignKeyConstraint(["tomogram_id"], ["tomograms.id"], name="fk_patches_tomogram_id"),
-        sa.ForeignKeyConstraint(["updated_by_id"], ["people.id"], name="fk_patches_updated_by_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_patches"),
-        sa.UniqueConstraint("name", name="uq_patches_name"),
+        sa.ForeignKeyConstraint(
+            ["segmentation_id"], ["segmentations.id"], name=op.f("fk_patches_segmentation_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["tomogram_id"], ["tomograms.id"], name=op.f("fk_patches_tomogram_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["updated_by_id"], ["people.id"], name=op.f("fk_patches_updated_by_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_patches")),
+        sa.UniqueConstraint("name", name=op.f("uq_patches_name")),
     )
     op.create_index(
-        "ix_patches_assignee_id_withdrawn_stage",
+        op.f("ix_patches_assignee_id_withdrawn_stage"),
         "patches",
         ["assignee_id", "withdrawn", "stage"],
         unique=False,
     )
-    op.create_index("ix_patches_chosen_because", "patches", ["chosen_because"], unique=False)
-    op.create_index("ix_patches_dataset_id_token", "patches", ["dataset_id", "token"], unique=False)
+    op.create_index(op.f("ix_patches_chosen_because"), "patches", ["chosen_because"], unique=False)
     op.create_index(
-        "ix_patches_dataset_id_withdrawn_name",
+        op.f("ix_patches_dataset_id_token"), "patches", ["dataset_id", "token"], unique=False
+    )
+    op.create_index(
+        op.f("ix_patches_dataset_id_withdrawn_name"),
         "patches",
         ["dataset_id", "withdrawn", "name"],
         unique=False,
     )
-    op.create_index("ix_patches_image_hash", "patches", ["image_hash"], unique=False)
-    op.create_index("ix_patches_segmentation_id", "patches", ["segmentation_id"], unique=False)
+    op.create_index(op.f("ix_patches_image_hash"), "patches", ["image_hash"], unique=False)
     op.create_index(
-        "ix_patches_tomogram_id_withdrawn_stage",
+        op.f("ix_patches_segmentation_id"), "patches", ["segmentation_id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_patches_tomogram_id_withdrawn_stage"),
         "patches",
         ["tomogram_id", "withdrawn", "stage"],
         unique=False,
     )
-    op.create_index("ix_patches_withdrawn_name", "patches", ["withdrawn", "name"], unique=False)
     op.create_index(
-        "ix_patches_withdrawn_stage_name", "patches", ["withdrawn", "stage", "name"], unique=False
+        op.f("ix_patches_withdrawn_name"), "patches", ["withdrawn", "name"], unique=False
     )
     op.create_index(
-        "ix_patches_withdrawn_updated_at", "patches", ["withdrawn", "updated_at"], unique=False
+        op.f("ix_patches_withdrawn_stage_name"),
+        "patches",
+        ["withdrawn", "stage", "name"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_patches_withdrawn_updated_at"),
+        "patches",
+        ["withdrawn", "updated_at"],
+        unique=False,
     )
     op.create_table(
         "comments",
@@ -481,18 +532,20 @@ def _tables() -> None:
         sa.CheckConstraint(
             "(at_z IS NULL AND at_y IS NULL AND at_x IS NULL) "
             "OR (at_z IS NOT NULL AND at_y IS NOT NULL AND at_x IS NOT NULL)",
-            name="ck_comments_place",
+            name=op.f("ck_comments_place"),
         ),
-        sa.CheckConstraint("length(text) BETWEEN 1 AND 10000", name="ck_comments_text_length"),
-        sa.ForeignKeyConstraint(["author_id"], ["people.id"], name="fk_comments_author_id"),
-        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name="fk_comments_patch_id"),
+        sa.CheckConstraint(
+            "length(text) BETWEEN 1 AND 10000", name=op.f("ck_comments_text_length")
+        ),
+        sa.ForeignKeyConstraint(["author_id"], ["people.id"], name=op.f("fk_comments_author_id")),
+        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name=op.f("fk_comments_patch_id")),
         sa.ForeignKeyConstraint(
-            ["resolved_by_id"], ["people.id"], name="fk_comments_resolved_by_id"
+            ["resolved_by_id"], ["people.id"], name=op.f("fk_comments_resolved_by_id")
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_comments"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_comments")),
     )
-    op.create_index("ix_comments_patch_id", "comments", ["patch_id"], unique=False)
-    op.create_index("ix_comments_resolved_at", "comments", ["resolved_at"], unique=False)
+    op.create_index(op.f("ix_comments_patch_id"), "comments", ["patch_id"], unique=False)
+    op.create_index(op.f("ix_comments_resolved_at"), "comments", ["resolved_at"], unique=False)
     op.create_table(
         "correction_slots",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -502,13 +555,17 @@ def _tables() -> None:
         sa.Column("latest", sa.Integer(), nullable=False),
         sa.Column("withdrawn", sa.Boolean(), nullable=False),
         sa.Column("missing", sa.Boolean(), nullable=False),
-        sa.CheckConstraint("kind IN ('add', 'remove', 'ignore')", name="ck_correction_slots_kind"),
         sa.CheckConstraint(
-            "length(name) BETWEEN 1 AND 255", name="ck_correction_slots_name_length"
+            "kind IN ('add', 'remove', 'ignore')", name=op.f("ck_correction_slots_kind")
         ),
-        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name="fk_correction_slots_patch_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_correction_slots"),
-        sa.UniqueConstraint("patch_id", "name", name="uq_correction_slots_patch_id_name"),
+        sa.CheckConstraint(
+            "length(name) BETWEEN 1 AND 255", name=op.f("ck_correction_slots_name_length")
+        ),
+        sa.ForeignKeyConstraint(
+            ["patch_id"], ["patches.id"], name=op.f("fk_correction_slots_patch_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_correction_slots")),
+        sa.UniqueConstraint("patch_id", "name", name=op.f("uq_correction_slots_patch_id_name")),
     )
     op.create_table(
         "drafts",
@@ -519,10 +576,10 @@ def _tables() -> None:
         sa.Column("size_bytes", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name="fk_drafts_patch_id"),
-        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name="fk_drafts_person_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_drafts"),
-        sa.UniqueConstraint("patch_id", "person_id", name="uq_drafts_patch_id_person_id"),
+        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name=op.f("fk_drafts_patch_id")),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_drafts_person_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_drafts")),
+        sa.UniqueConstraint("patch_id", "person_id", name=op.f("uq_drafts_patch_id_person_id")),
     )
     op.create_table(
         "events",
@@ -537,16 +594,19 @@ def _tables() -> None:
         sa.Column("before", sa.JSON(), nullable=True),
         sa.Column("after", sa.JSON(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
-        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name="fk_events_patch_id"),
-        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name="fk_events_person_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_events"),
+        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name=op.f("fk_events_patch_id")),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_events_person_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
     )
-    op.create_index("ix_events_action_id", "events", ["action", "id"], unique=False)
-    op.create_index("ix_events_at", "events", ["at"], unique=False)
-    op.create_index("ix_events_patch_id_id", "events", ["patch_id", "id"], unique=False)
-    op.create_index("ix_events_person_id_id", "events", ["person_id", "id"], unique=False)
+    op.create_index(op.f("ix_events_action_id"), "events", ["action", "id"], unique=False)
+    op.create_index(op.f("ix_events_at"), "events", ["at"], unique=False)
+    op.create_index(op.f("ix_events_patch_id_id"), "events", ["patch_id", "id"], unique=False)
+    op.create_index(op.f("ix_events_person_id_id"), "events", ["person_id", "id"], unique=False)
     op.create_index(
-        "ix_events_subject_subject_id_id", "events", ["subject", "subject_id", "id"], unique=False
+        op.f("ix_events_subject_subject_id_id"),
+        "events",
+        ["subject", "subject_id", "id"],
+        unique=False,
     )
     op.create_table(
         "holds",
@@ -554,9 +614,9 @@ def _tables() -> None:
         sa.Column("person_id", sa.Integer(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name="fk_holds_patch_id"),
-        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name="fk_holds_person_id"),
-        sa.PrimaryKeyConstraint("patch_id", name="pk_holds"),
+        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name=op.f("fk_holds_patch_id")),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_holds_person_id")),
+        sa.PrimaryKeyConstraint("patch_id", name=op.f("pk_holds")),
     )
     op.create_table(
         "merges",
@@ -575,14 +635,14 @@ def _tables() -> None:
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("made_by_id", sa.Integer(), nullable=True),
-        sa.CheckConstraint("length(file_sha256) = 64", name="ck_merges_file_sha256"),
-        sa.ForeignKeyConstraint(["made_by_id"], ["people.id"], name="fk_merges_made_by_id"),
-        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name="fk_merges_patch_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_merges"),
-        sa.UniqueConstraint("patch_id", "number", name="uq_merges_patch_id_number"),
+        sa.CheckConstraint("length(file_sha256) = 64", name=op.f("ck_merges_file_sha256")),
+        sa.ForeignKeyConstraint(["made_by_id"], ["people.id"], name=op.f("fk_merges_made_by_id")),
+        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name=op.f("fk_merges_patch_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_merges")),
+        sa.UniqueConstraint("patch_id", "number", name=op.f("uq_merges_patch_id_number")),
     )
-    op.create_index("ix_merges_file_sha256", "merges", ["file_sha256"], unique=False)
-    op.create_index("ix_merges_made_at", "merges", ["made_at"], unique=False)
+    op.create_index(op.f("ix_merges_file_sha256"), "merges", ["file_sha256"], unique=False)
+    op.create_index(op.f("ix_merges_made_at"), "merges", ["made_at"], unique=False)
     op.create_table(
         "correction_versions",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -601,32 +661,37 @@ def _tables() -> None:
         sa.Column("received_by_id", sa.Integer(), nullable=True),
         sa.CheckConstraint(
             "origin IN ('collected', 'uploaded', 'painted', 'imported')",
-            name="ck_correction_versions_origin",
+            name=op.f("ck_correction_versions_origin"),
         ),
-        sa.CheckConstraint("length(sha256) = 64", name="ck_correction_versions_sha256"),
+        sa.CheckConstraint("length(sha256) = 64", name=op.f("ck_correction_versions_sha256")),
         sa.ForeignKeyConstraint(
-            ["author_id"], ["people.id"], name="fk_correction_versions_author_id"
-        ),
-        sa.ForeignKeyConstraint(
-            ["received_by_id"], ["people.id"], name="fk_correction_versions_received_by_id"
+            ["author_id"], ["people.id"], name=op.f("fk_correction_versions_author_id")
         ),
         sa.ForeignKeyConstraint(
-            ["slot_id"], ["correction_slots.id"], name="fk_correction_versions_slot_id"
+            ["received_by_id"], ["people.id"], name=op.f("fk_correction_versions_received_by_id")
         ),
-        sa.PrimaryKeyConstraint("id", name="pk_correction_versions"),
-        sa.UniqueConstraint("slot_id", "number", name="uq_correction_versions_slot_id_number"),
+        sa.ForeignKeyConstraint(
+            ["slot_id"], ["correction_slots.id"], name=op.f("fk_correction_versions_slot_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_correction_versions")),
+        sa.UniqueConstraint(
+            "slot_id", "number", name=op.f("uq_correction_versions_slot_id_number")
+        ),
     )
     op.create_index(
-        "ix_correction_versions_author_id_received_at",
+        op.f("ix_correction_versions_author_id_received_at"),
         "correction_versions",
         ["author_id", "received_at"],
         unique=False,
     )
     op.create_index(
-        "ix_correction_versions_received_at", "correction_versions", ["received_at"], unique=False
+        op.f("ix_correction_versions_received_at"),
+        "correction_versions",
+        ["received_at"],
+        unique=False,
     )
     op.create_index(
-        "ix_correction_versions_sha256", "correction_versions", ["sha256"], unique=False
+        op.f("ix_correction_versions_sha256"), "correction_versions", ["sha256"], unique=False
     )
     op.create_table(
         "export_patches",
@@ -635,13 +700,23 @@ def _tables() -> None:
         sa.Column("merge_id", sa.Integer(), nullable=False),
         sa.Column("case", sa.String(), nullable=False),
         sa.Column("split", sa.String(length=24), nullable=True),
-        sa.CheckConstraint("split IN ('train', 'val', 'test')", name="ck_export_patches_split"),
-        sa.ForeignKeyConstraint(["export_id"], ["exports.id"], name="fk_export_patches_export_id"),
-        sa.ForeignKeyConstraint(["merge_id"], ["merges.id"], name="fk_export_patches_merge_id"),
-        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name="fk_export_patches_patch_id"),
-        sa.PrimaryKeyConstraint("export_id", "patch_id", name="pk_export_patches"),
+        sa.CheckConstraint(
+            "split IN ('train', 'val', 'test')", name=op.f("ck_export_patches_split")
+        ),
+        sa.ForeignKeyConstraint(
+            ["export_id"], ["exports.id"], name=op.f("fk_export_patches_export_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["merge_id"], ["merges.id"], name=op.f("fk_export_patches_merge_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["patch_id"], ["patches.id"], name=op.f("fk_export_patches_patch_id")
+        ),
+        sa.PrimaryKeyConstraint("export_id", "patch_id", name=op.f("pk_export_patches")),
     )
-    op.create_index("ix_export_patches_patch_id", "export_patches", ["patch_id"], unique=False)
+    op.create_index(
+        op.f("ix_export_patches_patch_id"), "export_patches", ["patch_id"], unique=False
+    )
     op.create_table(
         "reviews",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -652,17 +727,22 @@ def _tables() -> None:
         sa.Column("reviewer_id", sa.Integer(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "verdict <> 'reject' OR length(reason) > 0", name="ck_reviews_reason_stated"
+            "verdict <> 'reject' OR length(reason) > 0", name=op.f("ck_reviews_reason_stated")
         ),
-        sa.CheckConstraint("verdict IN ('accept', 'reject')", name="ck_reviews_verdict"),
-        sa.ForeignKeyConstraint(["merge_id"], ["merges.id"], name="fk_reviews_merge_id"),
-        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name="fk_reviews_patch_id"),
-        sa.ForeignKeyConstraint(["reviewer_id"], ["people.id"], name="fk_reviews_reviewer_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_reviews"),
+        sa.CheckConstraint("verdict IN ('accept', 'reject')", name=op.f("ck_reviews_verdict")),
+        sa.ForeignKeyConstraint(["merge_id"], ["merges.id"], name=op.f("fk_reviews_merge_id")),
+        sa.ForeignKeyConstraint(["patch_id"], ["patches.id"], name=op.f("fk_reviews_patch_id")),
+        sa.ForeignKeyConstraint(
+            ["reviewer_id"], ["people.id"], name=op.f("fk_reviews_reviewer_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reviews")),
     )
-    op.create_index("ix_reviews_patch_id", "reviews", ["patch_id"], unique=False)
+    op.create_index(op.f("ix_reviews_patch_id"), "reviews", ["patch_id"], unique=False)
     op.create_index(
-        "ix_reviews_reviewer_id_decided_at", "reviews", ["reviewer_id", "decided_at"], unique=False
+        op.f("ix_reviews_reviewer_id_decided_at"),
+        "reviews",
+        ["reviewer_id", "decided_at"],
+        unique=False,
     )
 
 
