@@ -90,32 +90,24 @@ class MrcVolume:
                 f"{self.path}: box {tuple(box.start)} to {tuple(box.stop)} (z, y, x) leaves the "
                 f"volume of shape {tuple(self.shape)}."
             )
-        in_file = [slice(0)] * 3
-        for axis, part in zip(self._facts.axes, box.slices, strict=True):
-            in_file[axis] = part
-        stored = self._read_stored(*in_file)
+        starts, stops = [0, 0, 0], [0, 0, 0]
+        for axis, start, stop in zip(self._facts.axes, *box, strict=True):
+            starts[axis], stops[axis] = start, stop
+        stored = self._read_stored(Box(Zyx(*starts), Zyx(*stops)))
         return np.ascontiguousarray(stored.transpose(self._facts.axes), dtype=self.dtype)
 
-    def _read_stored(self, sections: slice, rows: slice, columns: slice) -> NDArray[Any]:
-        """The box in the file's own axis order, one read a section."""
+    def _read_stored(self, box: Box) -> NDArray[Any]:
+        """The box of (sections, rows, columns), as they lie in the file."""
         facts = self._facts
-        shape = tuple(part.stop - part.start for part in (sections, rows, columns))
-        out = np.empty(shape, facts.stored)
-        held = np.empty((shape[1], self._row_bytes), np.uint8)
-        first = facts.offset + rows.start * self._row_bytes
-        for index, section in enumerate(range(sections.start, sections.stop)):
-            self._source.read_into(held.data.cast("B"), first + section * self._section_bytes)
-            out[index] = self._values(held)[:, columns]
-        return out
-
-    def _values(self, held: NDArray[np.uint8]) -> NDArray[Any]:
-        """Rows of bytes as rows of numbers."""
-        if not self._facts.four_bit:
-            return held.view(self._facts.stored)
+        if not facts.four_bit:
+            return self._source.read_box(box, Zyx(*facts.sides), facts.stored, facts.offset)
         # Two values a byte, the first in the low four bits; a row ends on a whole byte.
-        values = np.empty((len(held), 2 * held.shape[1]), np.uint8)
-        values[:, 0::2], values[:, 1::2] = held & 15, held >> 4
-        return values
+        halved = Zyx(*facts.sides[:2], self._row_bytes)
+        start, stop = box.start.x // 2, (box.stop.x + 1) // 2
+        in_bytes = Box(box.start._replace(x=start), box.stop._replace(x=stop))
+        held = self._source.read_box(in_bytes, halved, facts.stored, facts.offset)
+        values = np.stack([held & 15, held >> 4], axis=-1).reshape(*held.shape[:2], -1)
+        return values[:, :, box.start.x - 2 * start :][:, :, : box.shape.x]
 
     def close(self) -> None:
         self._source.close()

@@ -92,7 +92,7 @@ class NiftiVolume:
                 f"{self.path}: box {box.start} to {box.stop} (z, y, x) leaves the volume "
                 f"of shape {tuple(self.shape)}."
             )
-        stored = self._inflated(box) if self._in_memory else self._sections(box)
+        stored = self._inflated(box) if self._in_memory else self._rows(box)
         if (self._facts.slope, self._facts.intercept) != (1.0, 0.0):
             return (stored * self._facts.slope + self._facts.intercept).astype("f4")
         return np.ascontiguousarray(stored, dtype=self.dtype)
@@ -110,17 +110,8 @@ class NiftiVolume:
         raw = self._source.read_all(self._length)
         return raw[self._facts.offset :].view(self._facts.stored).reshape(self.shape)
 
-    def _sections(self, box: Box) -> NDArray[Any]:
-        """Read the rows of the box from a plain file, one pread a section."""
-        facts = self._facts
-        _, y_size, x_size = facts.shape
-        out = np.empty(box.shape, facts.stored)
-        rows = np.empty((box.shape.y, x_size), facts.stored)
-        for index, z in enumerate(range(box.start.z, box.stop.z)):
-            first = (z * y_size + box.start.y) * x_size * facts.stored.itemsize
-            self._source.read_into(rows.data.cast("B"), facts.offset + first)
-            out[index] = rows[:, box.start.x : box.stop.x]
-        return out
+    def _rows(self, box: Box) -> NDArray[Any]:
+        return self._source.read_box(box, self.shape, self._facts.stored, self._facts.offset)
 
     def close(self) -> None:
         self._voxels = None

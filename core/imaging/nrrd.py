@@ -6,7 +6,6 @@ start than a patch to merge. The header is bounded, and only one attached file i
 hold this reader against pynrrd's writer and SimpleITK.
 """
 
-import bz2
 import json
 import math
 import re
@@ -18,13 +17,15 @@ from numpy.typing import NDArray
 
 from core.errors import VolumeError
 from core.imaging.geometry import Box, Grid, Zyx, whole
-from core.imaging.source import Bytes, Source, check_length, inflate_exactly
+from core.imaging.source import Bytes, More, Source, check_length
 from core.imaging.volume import Segment
 
 MAX_HEADER_BYTES, MAX_HEADER_LINES = 64 << 10, 1000
 MAX_SIDE = 65_535
-MAX_VOXEL_BYTES = 1 << 30
-"""Of a compressed file, which is inflated into memory: a label volume is far smaller."""
+MAX_NUMBER = 64
+"""Digits of a number in a text file."""
+MAX_IN_MEMORY = 64 << 20
+"""A file whose voxels take no more (a patch) is read whole, once; of others just the box is."""
 
 TYPES = {
     name: code
@@ -48,7 +49,8 @@ _TO_LPS = {
     "right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1),
     "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1),
 }  # fmt: skip
-_LAYER_KINDS = {"vector", "list", "point", "none", "???", "covariant-vector", "normal"}
+_PLACE_KINDS = {"domain", "space", "time", "none", "???"}
+_LAYER_KINDS = {"vector", "list", "point", "covariant-vector", "normal", "none", "???"}
 _MITK_GROUPS = "org.mitk.multilabel.segmentation.labelgroups"
 _VECTOR = re.compile(r"none|\([^()]*\)")
 _SLICER_NAME = re.compile(r"Segment(\d+)_Name")
@@ -84,8 +86,8 @@ class NrrdVolume:
         self._voxels: NDArray[Any] | None = None
         try:
             self._facts = _parse(self._source, path)
-            if self._facts.encoding == "raw":
-                self._source.promise(self._facts.offset + self._bytes)
+            self._in_memory = self._bytes <= MAX_IN_MEMORY
+            self._check_size()
         except BaseException:
             self._source.close()
             raise
@@ -106,26 +108,50 @@ class NrrdVolume:
                 f"{self.path}: box {tuple(box.start)} to {tuple(box.stop)} (z, y, x), layer "
                 f"{layer} leaves the volume of shape {tuple(self.shape)}, {self.layers} layers."
             )
+        if not self._in_memory:
+            return np.ascontiguousarray(self._rows(box, layer), dtype=self.dtype)
         if self.layers == 1 and box == whole(self.shape):
             return np.ascontiguousarray(self._load()[0], dtype=self.dtype)
         if self._voxels is None:
             self._voxels = self._load()
         return np.array(self._voxels[layer][box.slices], dtype=self.dtype, order="C")
 
+    def _check_size(self) -> None:
+        """Hold what the header promises against what the file can hold."""
+        facts = self._facts
+        if facts.encoding in ("gzip", "bzip2"):
+            self._source.go_inside(facts.encoding, facts.offset)
+            self._source.promise(self._bytes)
+        elif facts.encoding == "raw":
+            self._source.promise(facts.offset + self._bytes)
+        if not self._in_memory and (facts.encoding == "text" or facts.layer_axis in (1, 2)):
+            raise VolumeError(
+                f"{self.path}: holds {self._bytes} bytes of voxels as text, or with its layers "
+                "between its axes; save it with gzip, and one file a layer."
+            )
+
     def _load(self) -> NDArray[Any]:
         """All voxels as (layer, z, y, x)."""
         facts = self._facts
-        if self._bytes > MAX_VOXEL_BYTES:
-            raise VolumeError(
-                f"{self.path}: promises {self._bytes} bytes of voxels, far more than a label of a "
-                "patch; save it as MRC."
-            )
         flat = _decode(self._source, facts, self._bytes).view(facts.stored)
         if facts.layer_axis is None:
             return flat.reshape(1, *facts.shape)
         shape = list(facts.shape)
         shape.insert(facts.layer_axis, facts.layers)
         return np.moveaxis(flat.reshape(shape), facts.layer_axis, 0)
+
+    def _rows(self, box: Box, layer: int) -> NDArray[Any]:
+        """The box of a large file; its layers lie one after the other, or voxel by voxel."""
+        facts = self._facts
+        start = facts.offset if facts.encoding == "raw" else 0
+        if facts.layer_axis != len(facts.shape):
+            start += layer * math.prod(facts.shape) * facts.stored.itemsize
+            return self._source.read_box(box, facts.shape, facts.stored, start)
+        count = facts.layers
+        shape = facts.shape._replace(x=facts.shape.x * count)
+        begin, end = box.start.x * count, box.stop.x * count
+        wide = Box(box.start._replace(x=begin), box.stop._replace(x=end))
+        return self._source.read_box(wide, shape, facts.stored, start)[..., layer::count]
 
     def close(self) -> None:
         self._voxels = None
@@ -230,9 +256,10 @@ def _sizes(header: dict[str, str], path: Path) -> list[int]:
 
 def _layer_position(header: dict[str, str], sizes: list[int], path: Path) -> int | None:
     """Which of the file's axes (fastest first) counts layers instead of space."""
+    kinds = header.get("kinds", "").lower().split()
+    _check_kinds(kinds, len(sizes), path)
     if len(sizes) == 3:
         return None
-    kinds = header.get("kinds", "").lower().split()
     layers = [i for i, kind in enumerate(kinds) if kind in _LAYER_KINDS]
     if not layers:
         axes = _VECTOR.findall(header.get("space directions", ""))
@@ -242,6 +269,16 @@ def _layer_position(header: dict[str, str], sizes: list[int], path: Path) -> int
             f"{path}: is 4D and does not say which axis counts layers; save one 3D file a kind."
         )
     return layers[0]
+
+
+def _check_kinds(kinds: list[str], dimension: int, path: Path) -> None:
+    known = _PLACE_KINDS if dimension == 3 else _PLACE_KINDS | _LAYER_KINDS
+    strange = next((kind for kind in kinds if kind not in known), None)
+    if strange is not None:
+        raise VolumeError(
+            f"{path}: has an axis of kind {strange!r:.40}, not one number a voxel of a 3D volume; "
+            "save the 3D segmentation."
+        )
 
 
 def _encoding(header: dict[str, str], path: Path) -> str:
@@ -254,35 +291,39 @@ def _encoding(header: dict[str, str], path: Path) -> str:
 
 
 def _decode(source: Source, facts: _Facts, length: int) -> Bytes:
-    if facts.encoding == "raw":
-        raw = np.empty(length, np.uint8)
-        source.read_into(raw.data, facts.offset)
-        return raw
-    packed = bytearray(max(0, source.size - facts.offset))
-    source.read_into(memoryview(packed), facts.offset)
-    if facts.encoding == "gzip":
-        return inflate_exactly(bytes(packed), length, source.path)
-    if facts.encoding == "bzip2":
-        return _unpack_bzip2(bytes(packed), length, source.path)
-    return _parse_text(bytes(packed), facts, length, source.path)
+    if facts.encoding == "text":
+        return _parse_text(source.more(facts.offset), facts.stored, length, source.path)
+    if facts.encoding != "raw":
+        return source.read_all(length)
+    raw = np.empty(length, np.uint8)
+    source.read_into(raw.data, facts.offset)
+    return raw
 
 
-def _unpack_bzip2(packed: bytes, length: int, path: Path) -> Bytes:
+def _parse_text(more: More, stored: np.dtype[Any], length: int, path: Path) -> Bytes:
+    """Numbers between blanks, a piece of the text at a time."""
+    numbers, found = [np.empty(0, stored)], 0
+    cut = b""
+    while found <= length and (raw := more()):
+        words = (cut + raw).split()
+        cut = words.pop() if words and not raw[-1:].isspace() else b""
+        numbers.append(_as_numbers(words, stored, path))
+        found += numbers[-1].nbytes
+        if len(cut) > MAX_NUMBER:
+            break
+    numbers.append(_as_numbers(cut.split(), stored, path))
+    found += numbers[-1].nbytes
+    check_length(found, length, path)
+    return np.concatenate(numbers).view(np.uint8)
+
+
+def _as_numbers(words: list[bytes], stored: np.dtype[Any], path: Path) -> NDArray[Any]:
     try:
-        raw = bz2.BZ2Decompressor().decompress(packed, length + 1)
-    except (OSError, EOFError) as error:
-        raise VolumeError(f"{path}: its bzip2 data is damaged; save it again.") from error
-    check_length(len(raw), length, path)
-    return np.frombuffer(bytearray(raw), np.uint8)
-
-
-def _parse_text(packed: bytes, facts: _Facts, length: int, path: Path) -> Bytes:
-    try:
-        numbers = np.array(packed.split(), dtype=facts.stored)
+        if any(len(word) > MAX_NUMBER for word in words):
+            raise ValueError("a number of so many digits")
+        return np.array(words, dtype=stored)
     except (ValueError, OverflowError) as error:
         raise VolumeError(f"{path}: its text holds something else than numbers.") from error
-    check_length(numbers.nbytes, length, path)
-    return numbers.view(np.uint8)
 
 
 def _grid(header: dict[str, str], layer: int | None, path: Path) -> Grid | None:

@@ -2,33 +2,43 @@
 
 Gzip and bzip2 are known by their first bytes, never by the name. A compressed file is inflated
 once, on the first read, into a temporary file that has no name, and no further than its header
-promises.
+promises; a small one can be had in memory.
 """
 
 import bz2
 import os
+import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 import numpy as np
 from isal import igzip_lib
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
+from core.imaging.geometry import Box, Zyx
 
 Bytes = NDArray[np.uint8]
+More = Callable[[], bytes]
+"""The next compressed bytes; none at the end."""
 
-CHUNK = 1 << 20
 MAGIC = {"gzip": b"\x1f\x8b", "bzip2": b"BZh"}
-MAX_RATIO = 1100
-"""Deflate cannot shrink more than 1032 to 1; what promises more is no honest file."""
+MAX_RATIO = {"gzip": 1100, "bzip2": 1_100_000}
+"""Deflate cannot shrink more than 1032 to 1, and bzip2 zeros a million to 1; what promises more
+is no honest file."""
 
 IsalError = cast(type[Exception], igzip_lib.IsalError)
 """isal's stub calls the class an instance."""
+
+_FED, _PIECE = 64 << 10, 4 << 20
+"""Compressed bytes taken, and inflated bytes given, at a time."""
+
+_MEMBERS, _MEMBER_BYTES = 1000, 1000
+"""So many parts may be of any length, further ones are this long on average (bgzip's: 65280)."""
 
 
 class _Inflater(Protocol):
@@ -47,7 +57,7 @@ class _Inflater(Protocol):
 
 
 class Source:
-    """An open volume file. ``read_into`` may be called from several threads."""
+    """An open volume file. It may be read from several threads."""
 
     def __init__(self, path: Path) -> None:
         """Open a regular file without waiting for anybody (a FIFO is refused, not read).
@@ -57,7 +67,8 @@ class Source:
         self.path = path
         self._descriptor = _open_regular(path)
         self._inflated: IO[bytes] | None = None
-        self._promised = 0
+        self._start = 0
+        self._promised, self._exact = 0, False
         self._lock = threading.Lock()
         first = os.pread(self._descriptor, 3, 0)
         self.compression = next((name for name, m in MAGIC.items() if first.startswith(m)), "")
@@ -71,14 +82,35 @@ class Source:
         """The first bytes, inflated; fewer where the file is shorter."""
         if not self.compression:
             return os.pread(self._descriptor, count, 0)
-        return b"".join(self._pieces(count))
+        return b"".join(inflated(self.compression, self.more(), count, self.path))
+
+    def more(self, start: int = 0, stop: int | None = None) -> More:
+        """A function that gives the bytes on disk from here on, piece by piece."""
+        position = start
+        end = self.size if stop is None else stop
+
+        def give() -> bytes:
+            nonlocal position
+            raw = os.pread(self._descriptor, max(0, min(_FED, end - position)), position)
+            position += len(raw)
+            return raw
+
+        return give
+
+    def opened_again(self) -> BinaryIO:
+        """The same open file for a library that wants a file object; the caller closes it."""
+        return os.fdopen(os.dup(self._descriptor), "rb")
+
+    def go_inside(self, compression: str, start: int) -> None:
+        """From now on read what is compressed from this byte on (in NRRD, after its header)."""
+        self.compression, self._start, self._exact = compression, start, True
 
     def promise(self, length: int) -> None:
         """State how many bytes the header says there are, inflated.
 
         Errors: VolumeError where the file cannot hold them.
         """
-        most = self.size * MAX_RATIO if self.compression else self.size
+        most = (self.size - self._start) * MAX_RATIO.get(self.compression, 1)
         if length > most:
             held = f"can inflate to {most}" if self.compression else f"holds {most}"
             raise VolumeError(
@@ -100,17 +132,27 @@ class Source:
                 raise VolumeError(f"{self.path}: was cut short while it was read; copy it again.")
             done += got
 
+    def read_box(self, box: Box, shape: Zyx, stored: np.dtype[Any], offset: int) -> NDArray[Any]:
+        """The box of a C-order volume that begins at an offset, as stored.
+
+        One read a section, of its whole rows: for a patch that costs as much as copying it, and
+        a third of a read for each row. Errors: as ``read_into``.
+        """
+        out = np.empty(box.shape, stored)
+        rows = np.empty((box.shape.y, shape.x), stored)
+        held = rows.reshape(-1).view(np.uint8).data
+        for index, z in enumerate(range(box.start.z, box.stop.z)):
+            first = (z * shape.y + box.start.y) * shape.x * stored.itemsize
+            self.read_into(held, offset + first)
+            out[index] = rows[:, box.start.x : box.stop.x]
+        return out
+
     def read_all(self, length: int) -> Bytes:
         """All bytes of a small compressed file, which must inflate to exactly this length.
 
         Errors: VolumeError for a byte more or less, or damaged data.
         """
-        if self.compression == "gzip":
-            most = length + length // 64 + CHUNK  # incompressible bytes grow a little
-            return inflate_exactly(os.pread(self._descriptor, most, 0), length, self.path)
-        raw = b"".join(self._pieces(length + 1))
-        check_length(len(raw), length, self.path)
-        return np.frombuffer(bytearray(raw), np.uint8)
+        return inflate_exactly(self.compression, self.more(self._start), length, self.path)
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -131,87 +173,57 @@ class Source:
         return self._inflated.fileno()
 
     def _inflate(self) -> IO[bytes]:
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        if self._promised > free:
+            raise VolumeError(
+                f"{self.path}: inflates to {self._promised} bytes, but the folder for temporary "
+                f"files has {free} free; inflate it yourself, or set TMPDIR to a larger disk."
+            )
         # The file has no name and is gone with the process; close() ends it.
         out = tempfile.TemporaryFile(prefix="tomocurate-", buffering=0)  # noqa: SIM115
         try:
-            for piece in self._pieces(self._promised):
-                out.write(piece)
+            # One byte further than promised, so that the check sum at the end is looked at.
+            more, limit = self.more(self._start), self._promised + 1
+            for piece in inflated(self.compression, more, limit, self.path):
+                _write(out, piece, self.path)
             self._check_inflated(out.tell())
-        except OSError as error:
-            out.close()
-            raise self._damaged() from error
         except BaseException:
             out.close()
             raise
         return out
 
     def _check_inflated(self, found: int) -> None:
-        if found < self._promised:
-            raise VolumeError(
-                f"{self.path}: inflates to {found} bytes, but its header promises "
-                f"{self._promised}; it was cut short, copy it again."
-            )
-
-    def _pieces(self, limit: int) -> Iterator[bytes]:
-        """Inflate the first ``limit`` bytes, member after member, piece by piece."""
-        position = 0
-
-        def more() -> bytes:
-            nonlocal position
-            raw = os.pread(self._descriptor, CHUNK, position)
-            position += len(raw)
-            return raw
-
-        inflater, raw = _inflater(self.compression), more()
-        try:
-            while raw and limit > 0:
-                piece = inflater.decompress(raw, min(limit, 4 * CHUNK))
-                limit -= len(piece)
-                yield piece
-                while not (inflater.needs_input or inflater.eof) and limit > 0:
-                    piece = inflater.decompress(b"", min(limit, 4 * CHUNK))
-                    limit -= len(piece)
-                    yield piece
-                raw = more()
-                if inflater.eof:
-                    raw = inflater.unused_data + raw
-                    if not raw.startswith(MAGIC[self.compression]):
-                        return
-                    inflater = _inflater(self.compression)
-        except (IsalError, OSError, EOFError) as error:
-            raise self._damaged() from error
-
-    def _damaged(self) -> VolumeError:
-        return VolumeError(
-            f"{self.path}: its {self.compression} data cannot be inflated (damaged, or no space "
-            "for temporary files); copy it again, or inflate it yourself."
-        )
+        if found < self._promised or self._exact:
+            check_length(found, self._promised, self.path)
 
 
-def inflate_exactly(packed: bytes, length: int, path: Path) -> Bytes:
-    """Inflate gzip bytes that must be exactly this long, checked; the result is the caller's own.
+def inflated(compression: str, more: More, limit: int, path: Path) -> Iterator[bytes]:
+    """Inflate the first ``limit`` bytes, piece by piece.
+
+    Errors: VolumeError for data that is damaged, or ends too early.
+    """
+    try:
+        yield from _members(compression, more, limit)
+    except (IsalError, OSError, EOFError) as error:
+        raise VolumeError(
+            f"{path}: its {compression} data is damaged ({error}); copy or save it again."
+        ) from error
+
+
+def inflate_exactly(compression: str, more: More, length: int, path: Path) -> Bytes:
+    """Inflate what must be exactly this long, check sum and all; the result is the caller's own.
 
     Piece by piece into one array: NumPy asks for huge pages, so that a patch costs 2 ms and not
     the 10 ms of 2,000 page faults.
 
     Errors: VolumeError for a byte more or less, or damaged data.
     """
-    inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
     out = np.empty(length + 1, np.uint8)
     done = 0
-    try:
-        while not inflater.eof and done <= length:
-            piece = inflater.decompress(packed, min(CHUNK, length + 1 - done))
-            if not piece and (not packed or inflater.needs_input) and not inflater.eof:
-                break
-            packed = b""
-            out[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
-            done += len(piece)
-    except (IsalError, EOFError) as error:
-        raise VolumeError(f"{path}: its gzip data is damaged; copy or save it again.") from error
+    for piece in inflated(compression, more, length + 1, path):
+        out[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
+        done += len(piece)
     check_length(done, length, path)
-    if not inflater.eof:
-        raise VolumeError(f"{path}: its gzip data ends too early; copy or save it again.")
     return out[:length]
 
 
@@ -225,10 +237,52 @@ def check_length(found: int, promised: int, path: Path) -> None:
         )
 
 
+def _members(compression: str, more: More, limit: int) -> Iterator[bytes]:
+    """What parts, one after the other (bgzip, pbzip2), inflate to; what follows them is left."""
+    done, members, raw = 0, 0, more()
+    while members == 0 or raw.startswith(MAGIC.get(compression, b"none")):
+        members += 1
+        if members > _MEMBERS + done // _MEMBER_BYTES:
+            raise EOFError("it is in too many parts")
+        inflater = _inflater(compression)
+        while not inflater.eof:
+            if done == limit:
+                return
+            raw = _fed(inflater, raw, more)
+            piece = inflater.decompress(raw, min(limit - done, _PIECE))
+            done, raw = done + len(piece), b""
+            yield piece
+        raw = inflater.unused_data
+        raw = raw if len(raw) > len("BZh") else raw + more()
+
+
+def _fed(inflater: _Inflater, raw: bytes, more: More) -> bytes:
+    """What to give it next: nothing while it still holds some."""
+    if raw or not inflater.needs_input:
+        return raw
+    raw = more()
+    if not raw:
+        raise EOFError("it ends too early")
+    return raw
+
+
 def _inflater(compression: str) -> _Inflater:
     if compression == "bzip2":
         return bz2.BZ2Decompressor()
-    return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+    kinds = {"gzip": igzip_lib.DECOMP_GZIP, "zlib": igzip_lib.DECOMP_ZLIB}
+    return igzip_lib.IgzipDecompressor(flag=kinds[compression])
+
+
+def _write(out: IO[bytes], piece: bytes, path: Path) -> None:
+    try:
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[out.write(rest) :]
+    except OSError as error:
+        raise VolumeError(
+            f"{path}: no space for its inflated voxels in the folder for temporary files "
+            f"({error.strerror}); inflate it yourself, or set TMPDIR to a larger disk."
+        ) from error
 
 
 def _open_regular(path: Path) -> int:
