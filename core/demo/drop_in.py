@@ -34,6 +34,7 @@ from core.imaging.patch import patch_grid
 from core.imaging.volume import open_volume
 from db.vocabulary import CorrectionKind
 
+INNER = (slice(BORDER, -BORDER),) * 3
 CORRECTION_COLORS = {
     CorrectionKind.ADD: colors.ADD,
     CorrectionKind.REMOVE: colors.REMOVE,
@@ -100,7 +101,15 @@ def _extract(
 
 def _painted(box: Box, synthetic: SyntheticTomogram) -> dict[CorrectionKind, Mask]:
     predicted = synthetic.prediction[box.slices] == MEMBRANE
-    return annotate(synthetic.membrane[box.slices], synthetic.visible[box.slices], predicted)
+    painted = annotate(synthetic.membrane[box.slices], synthetic.visible[box.slices], predicted)
+    return {kind: _inside_border(mask) for kind, mask in painted.items()}
+
+
+def _inside_border(mask: Mask) -> Mask:
+    """Nobody paints where the label is ignore anyway."""
+    inside = np.zeros_like(mask)
+    inside[INNER] = mask[INNER]
+    return inside
 
 
 def _correct(name: str, box: Box, synthetic: SyntheticTomogram, corrections: Path) -> None:
@@ -113,12 +122,12 @@ def _correct(name: str, box: Box, synthetic: SyntheticTomogram, corrections: Pat
 def _slice(name: str, box: Box, folder: Path, synthetic: SyntheticTomogram) -> PatchSlice:
     """The z slice of a patch in which every kind was painted, and most."""
     painted = _painted(box, synthetic)
-    areas = np.array([mask[BORDER:-BORDER].sum((1, 2)) for mask in painted.values()])
-    z = int(np.log1p(areas).sum(axis=0).argmax()) + BORDER
+    areas = np.array([mask.sum((1, 2)) for mask in painted.values()])
+    z = int(np.log1p(areas).sum(axis=0).argmax())
     paths = [folder / part / f"{name}.nii.gz" for part in (IMAGES, LABELS, "merged")]
     image, label, merged = (_read(path)[z] for path in paths)
     masks = {CORRECTION_COLORS[kind]: mask[z] for kind, mask in painted.items()}
-    return PatchSlice(f"{name}, slice z = {z}", image, label, masks, merged)
+    return PatchSlice(f"{name}, slice z = {z}", image, label, masks, merged, VOXEL_SIZE)
 
 
 def _read(path: Path) -> NDArray[Any]:

@@ -13,6 +13,20 @@ from core.imaging.files import whole_file
 from core.imaging.labels import IGNORE, MEMBRANE
 
 PANEL, MARGIN, CAPTION = 320, 16, 30
+TITLES = (
+    "1  tomogram",
+    "2  prediction",
+    "3  corrections painted on it",
+    "4  merged training label",
+)
+LEGEND = (
+    ("membrane", colors.PREDICTION),
+    ("add: missed membrane", colors.ADD),
+    ("remove: no membrane there", colors.REMOVE),
+    ("ignore: nobody can tell, and the border", colors.IGNORE),
+)
+SCALE_BAR = 500
+"""Angstrom."""
 BACKGROUND, INK = (250, 250, 248), (34, 38, 42)
 
 Gray = NDArray[Any]
@@ -29,24 +43,26 @@ class PatchSlice:
     corrections: Mapping[str, NDArray[np.bool_]]
     """Masks by colour."""
     merged: NDArray[np.uint8]
+    voxel_size: float
+    """Angstrom."""
 
 
 def write_sheet(path: Path, slices: Sequence[PatchSlice]) -> None:
     """Draw one row a patch with four panels, and a legend, as PNG."""
     from PIL import Image, ImageDraw
 
-    titles = ("tomogram", "prediction", "corrections", "training label")
-    width = MARGIN + len(titles) * (PANEL + MARGIN)
+    width = MARGIN + len(TITLES) * (PANEL + MARGIN)
     height = MARGIN + CAPTION + len(slices) * (PANEL + CAPTION + MARGIN) + CAPTION
     sheet = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    for column, title in enumerate(titles):
+    for column, title in enumerate(TITLES):
         draw.text((_left(column), MARGIN), title, INK, font=_font(17))
     for row, patch in enumerate(slices):
         top = MARGIN + CAPTION + row * (PANEL + CAPTION + MARGIN)
         for column, panel in enumerate(_panels(patch)):
             picture = Image.fromarray(panel).resize((PANEL, PANEL), Image.Resampling.BICUBIC)
             sheet.paste(picture, (_left(column), top))
+        _draw_scale_bar(draw, top + PANEL, PANEL / patch.image.shape[1] / patch.voxel_size)
         draw.text((_left(0), top + PANEL + 6), patch.name, INK, font=_font(13))
     _draw_legend(draw, height - CAPTION)
     with whole_file(path) as temporary:
@@ -78,16 +94,19 @@ def _over(picture: Rgb, mask: NDArray[np.bool_], color: str, opacity: float) -> 
 
 
 def _draw_legend(draw: Any, top: int) -> None:
-    entries = (
-        ("membrane", colors.PREDICTION),
-        ("add", colors.ADD),
-        ("remove", colors.REMOVE),
-        ("ignore", colors.IGNORE),
-    )
-    for column, (name, color) in enumerate(entries):
-        left = _left(0) + 120 * column
+    left = float(_left(0))
+    for name, color in LEGEND:
         draw.rectangle((left, top + 4, left + 14, top + 18), fill=colors.rgb(color))
         draw.text((left + 22, top + 2), name, INK, font=_font(14))
+        left += 22 + draw.textlength(name, font=_font(14)) + 2 * MARGIN
+
+
+def _draw_scale_bar(draw: Any, bottom: int, pixels_per_angstrom: float) -> None:
+    length = SCALE_BAR * pixels_per_angstrom
+    left = _left(0) + 10
+    draw.rectangle((left - 4, bottom - 36, left + length + 4, bottom - 6), fill=INK)
+    draw.rectangle((left, bottom - 14, left + length, bottom - 11), fill=BACKGROUND)
+    draw.text((left, bottom - 33), f"{SCALE_BAR // 10} nm", BACKGROUND, font=_font(13))
 
 
 def _left(column: int) -> int:

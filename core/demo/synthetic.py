@@ -1,8 +1,8 @@
 """A believable tomogram with an imperfect segmentation, the same one for the same seed.
 
-Vesicles and a curved sheet with two leaflets, ribosome-like grains, the missing wedge of a ±60°
-tilt series, and noise. As in real ones, membranes whose normal lies along z fade, so a network
-misses them; this one also has holes and false blobs.
+Vesicles and a curved sheet with two leaflets, ribosome-like grains, gold beads, the missing wedge
+of a ±60° tilt series, and noise. As in real ones, membranes whose normal lies along z fade, so a
+network misses them; this one also has holes and false blobs.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,14 @@ LEAFLET = 1.9
 """Voxels from the middle of a membrane to a leaflet: 3.8 nm between leaflets."""
 HALF_THICKNESS = 2.6
 """Voxels of a membrane's label on each side of its middle."""
+COARSE = 5
+"""Voxels that an annotator paints around what is to be removed."""
 NOISE = 1.7
 FADED = 0.8
 """A normal this close to z lies in the missing wedge."""
+BEAD_RADIUS = 5
+"""Voxels: gold of 10 nm."""
+BEAD_DENSITY = 5.0
 TILT = np.deg2rad(60)
 
 Floats = NDArray[np.float32]
@@ -54,6 +59,7 @@ def make_tomogram(shape: Zyx = SHAPE, seed: int = 1) -> SyntheticTomogram:
     for _ in range(round(np.prod(shape) / 120_000)):
         _add_vesicle(density, membrane, visible, rng)
     _add_grains(density, membrane, rng)
+    _add_beads(density, membrane, rng)
     prediction = _imperfect(membrane, visible, rng)
     noise = rng.normal(0, NOISE, shape).astype(np.float32)
     seen = _with_missing_wedge(density + noise)
@@ -91,7 +97,7 @@ def annotate(membrane: Mask, visible: Mask, predicted: Mask) -> dict[CorrectionK
     near = _grown(membrane, 2)
     return {
         CorrectionKind.ADD: membrane & visible & ~predicted,
-        CorrectionKind.REMOVE: _grown(predicted & ~near, 2) & ~near,
+        CorrectionKind.REMOVE: _grown(predicted & ~near, COARSE) & ~near,
         CorrectionKind.IGNORE: _grown(membrane & ~visible, 3) & ~(membrane & visible),
     }
 
@@ -110,6 +116,7 @@ def write_mrc(path: Path, voxels: NDArray[Any], voxel_size: float) -> None:
 
     with whole_file(path) as temporary, mrcfile.new(temporary, overwrite=True) as mrc:
         mrc.set_data(voxels)
+        mrc.header.label[0] = "Written by tomocurate"  # mrcfile states the time: never twice alike
         mrc.voxel_size = voxel_size
 
 
@@ -162,6 +169,15 @@ def _add_grains(density: Floats, membrane: Mask, rng: np.random.Generator) -> No
         squared = (offsets**2).sum(0)
         lumps = 1 + 0.4 * rng.normal(size=squared.shape)
         density[box] -= (1.1 * np.exp(-squared / (radius**2)) * lumps).astype(np.float32)
+
+
+def _add_beads(density: Floats, membrane: Mask, rng: np.random.Generator) -> None:
+    """Gold beads off the membranes: very dark, with streaks once the wedge is missing."""
+    shape = np.asarray(density.shape)
+    for center in rng.integers(BEAD_RADIUS, shape - BEAD_RADIUS, (density.size // 2_000_000, 3)):
+        box, squared = _ball(membrane, center, BEAD_RADIUS)
+        if not membrane[box].any():
+            density[box] -= (BEAD_DENSITY * (squared <= BEAD_RADIUS**2)).astype(np.float32)
 
 
 def _with_missing_wedge(density: Floats) -> Floats:
