@@ -172,7 +172,7 @@ def _fill_empty(units: list[_Unit], rule: SplitRule, notes: list[str]) -> None:
     if not held[Split.VAL] and free and len(held[Split.TRAIN]) > 1:
         free[0].split = Split.VAL
         notes.append(f"{free[0].name} validates, since the hash alone left validation empty")
-    elif not held[Split.TRAIN] and free and len(held[Split.VAL]) > 1:
+    elif not held[Split.TRAIN] and free:
         free[-1].split = Split.TRAIN
         notes.append(f"{free[-1].name} trains, since the hash alone left training empty")
 

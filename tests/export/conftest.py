@@ -1,0 +1,107 @@
+"""Curated patches on disk, small (64³) and believable, for the tests of exports."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.export.patches import CuratedPatch, Method, Permission
+from core.imaging.geometry import Box, Zyx
+from core.imaging.labels import ignore_border
+from core.imaging.nifti import write_nifti
+from core.imaging.patch import patch_grid
+from db.vocabulary import CorrectionKind, Licence, Scope
+
+SIDE = 64
+PERMISSION = Permission(
+    owner="Maria Curator",
+    scope=Scope.PUBLIC,
+    licence=Licence.CC_BY,
+    approved_by="Prof. Headofgroup",
+    approved_on=date(2026, 3, 14),
+)
+
+
+def membrane_label(seed: int, side: int = SIDE) -> np.ndarray:
+    """A sphere's shell, three voxels thick, inside an ignored border."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.ogrid[:side, :side, :side]
+    center = side / 2 + rng.uniform(-3, 3, 3)
+    radius = np.sqrt(sum((g - c) ** 2 for g, c in zip((z, y, x), center, strict=True)))
+    label = (abs(radius - side / 5) < 1.5).astype(np.uint8)
+    ignore_border(label)
+    return label
+
+
+def density(seed: int, side: int = SIDE) -> np.ndarray:
+    return np.random.default_rng(seed).normal(120, 30, (side,) * 3).astype(np.float32)
+
+
+class Lab:
+    """Makes curated patches in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.made = 0
+
+    def patch(self, tomogram: str = "TS_001", number: int = 0, **changes) -> CuratedPatch:
+        """Write a patch's three files and give its value; keywords change what is recorded.
+
+        ``image`` and ``label`` are arrays to write instead.
+        """
+        self.made += 1
+        image = changes.pop("image", None)
+        label = changes.pop("label", None)
+        image = density(self.made) if image is None else image
+        label = membrane_label(self.made) if label is None else label
+        name = f"demo_{tomogram}_patch{number}"
+        start = Zyx(100, 50, 100 + 200 * number)
+        box = Box(start, Zyx(*(a + n for a, n in zip(start, image.shape, strict=True))))
+        grid = patch_grid(box, 10.0)
+        paths = [self.folder / f"{name}_{part}.nii.gz" for part in ("image", "label", "pred")]
+        prediction = np.where((label == 1) & (np.arange(label.shape[2]) % 5 == 0), 0, label)
+        for path, voxels in zip(paths, (image, label, prediction.astype(label.dtype)), strict=True):
+            write_nifti(path, voxels, grid)
+        patch = CuratedPatch(
+            name=name,
+            dataset="demo",
+            tomogram=tomogram,
+            source_group=tomogram,
+            image_path=paths[0],
+            label_path=paths[1],
+            prediction_path=paths[2],
+            box=box,
+            tomogram_shape=Zyx(400, 800, 1600),
+            voxel_size=10.0,
+            model="MemBrain_seg_v10_alpha",
+            method=Method(
+                (CorrectionKind.ADD, CorrectionKind.REMOVE), ("annika.annotator",), "rolf.reviewer"
+            ),
+            permission=PERMISSION,
+        )
+        return replace(patch, **changes)
+
+    def patches(self, tomograms: int = 3, each: int = 2, **changes) -> list[CuratedPatch]:
+        return [
+            self.patch(f"TS_{t:03}", n, **changes) for t in range(1, tomograms + 1)
+            for n in range(each)
+        ]  # fmt: skip
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path / "lab")
+
+
+@pytest.fixture
+def tree() -> Callable[[Path], dict[str, bytes]]:
+    """Every file below a folder, by its relative path."""
+    return lambda folder: {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
