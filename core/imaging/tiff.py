@@ -1,80 +1,92 @@
 """TIFF label volumes (.tif): stacks that napari, Fiji and Amira save; pages are sections.
 
-tifffile reads the tags; the pages must be one 3D stack of one plain number a voxel, and the whole
-must be what the file can hold.
+tifffile reads the tags; the voxels are read by us, a strip at a time and no further than the tags
+promise, since tifffile inflates without end. Plain and deflated strips are read; that is what
+those programs write.
 """
 
+import logging
 import math
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
 from core.imaging.geometry import Box, Grid, Zyx
-from core.imaging.source import Source
+from core.imaging.source import MAX_RATIO, Source, inflate_exactly
 from core.imaging.volume import Segment
 
-MAX_VOXEL_BYTES = 1 << 30
-"""A TIFF is read whole: a label of a patch is far smaller."""
+MAX_PAGES = 10_000
+MAX_SIDE = 65_535
+MAX_SECTION_BYTES = 128 << 20
 
-MAX_PAGES = 65_535
-MAX_RATIO = 1100
+_PLAIN, _DEFLATED = 1, (8, 32946)
+"""TIFF 6 and Adobe's supplement: values of the tag Compression."""
+
+_SILENT = logging.NullHandler()
+
+
+class _Strip(NamedTuple):
+    """Rows of a section that lie together in the file."""
+
+    offset: int
+    length: int
+
+
+class _Facts(NamedTuple):
+    """What the tags say."""
+
+    shape: Zyx
+    stored: np.dtype[Any]
+    offset: int | None
+    """Where all voxels lie one after the other, else None."""
+    deflated: bool
+    strip_rows: int
+    sections: tuple[tuple[_Strip, ...], ...]
 
 
 class TiffVolume:
-    """An open TIFF stack; ``read`` gives (z, y, x). The voxels are read once, on first use."""
+    """An open TIFF stack; ``read`` gives (z, y, x)."""
 
     grid: Grid | None = None
     layers = 1
     segments: tuple[Segment, ...] = ()
-    warnings: tuple[str, ...] = ()
     voxel_size: float | None = None
     """TIFF's resolution is dots an inch or nothing; it is not believed."""
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         """Open and check a file.
 
-        Errors: VolumeError for what is no 3D stack of real numbers.
+        Errors: VolumeError for what is no 3D stack of real numbers in plain or deflated strips,
+        or is shorter than its tags say.
         """
         self.path = path
-        self._voxels: NDArray[Any] | None = None
-        source = Source(path)  # refuses what is no regular file
+        self._source = Source(path)
         try:
-            self._size = source.size
-        finally:
-            source.close()
-        with self._opened() as tiff:
-            self.shape, self.dtype = self._described(tiff)
+            if self._source.compression:
+                raise VolumeError(f"{path}: is compressed as a whole; save it as plain .tif.")
+            self._facts = _parse(self._source)
+            self._check_size()
+        except BaseException:
+            self._source.close()
+            raise
+        self.shape = self._facts.shape
+        self.dtype = self._facts.stored.newbyteorder("=")
 
-    def _opened(self) -> Any:
-        import tifffile
-
-        try:
-            return tifffile.TiffFile(self.path)
-        except Exception as error:  # tifffile raises whatever its parsing trips over
-            raise self._unreadable(error) from error
-
-    def _described(self, tiff: Any) -> tuple[Zyx, np.dtype[Any]]:
-        try:
-            series = tiff.series[0]
-            shape, dtype = tuple(int(side) for side in series.shape), np.dtype(series.dtype)
-            several = len(tiff.series) > 1
-        except Exception as error:
-            raise self._unreadable(error) from error
-        if several or len(shape) != 3 or "S" in series.axes or dtype.kind not in "iuf":
+    def _check_size(self) -> None:
+        facts, size = self._facts, self._source.size
+        length = math.prod(facts.shape) * facts.stored.itemsize
+        most = size * (MAX_RATIO["gzip"] if facts.deflated else 1)
+        ends = (strip.offset + strip.length for strips in facts.sections for strip in strips)
+        last = max(ends, default=0) if facts.offset is None else facts.offset + length
+        if length > most or last > size or length // facts.shape.z > MAX_SECTION_BYTES:
             raise VolumeError(
-                f"{self.path}: is {' × '.join(map(str, shape))} {series.axes}, not one stack of "
-                "gray sections; save a 3D stack without colours or channels."
+                f"{self.path}: promises {length} bytes of voxels up to byte {last} in a file of "
+                f"{size}; it was cut short or its tags are wrong, save it again."
             )
-        length = math.prod(shape) * dtype.itemsize
-        if length > min(MAX_VOXEL_BYTES, self._size * MAX_RATIO) or max(shape) > MAX_PAGES:
-            raise VolumeError(
-                f"{self.path}: promises {length} bytes of voxels in a file of {self._size}; "
-                "its tags are wrong, or it is no label of a patch."
-            )
-        return Zyx(*shape), dtype.newbyteorder("=")
 
     def read(self, box: Box, layer: int = 0) -> NDArray[Any]:
         if layer != 0 or not box.lies_in(self.shape):
@@ -82,25 +94,114 @@ class TiffVolume:
                 f"{self.path}: box {tuple(box.start)} to {tuple(box.stop)} (z, y, x) leaves the "
                 f"volume of shape {tuple(self.shape)}."
             )
-        if self._voxels is None:
-            with self._opened() as tiff:
-                try:
-                    self._voxels = np.asarray(tiff.series[0].asarray(maxworkers=1))
-                except Exception as error:
-                    raise self._unreadable(error) from error
-        return np.array(self._voxels[box.slices], dtype=self.dtype, order="C")
+        facts = self._facts
+        if facts.offset is not None:
+            stored = self._source.read_box(box, self.shape, facts.stored, facts.offset)
+            return np.ascontiguousarray(stored, dtype=self.dtype)
+        out = np.empty(box.shape, self.dtype)
+        for index, z in enumerate(range(box.start.z, box.stop.z)):
+            self._read_section(out[index], z, box)
+        return out
 
-    def _unreadable(self, error: Exception) -> VolumeError:
-        text = " ".join(str(error).split())[:80]
-        return VolumeError(
-            f"{self.path}: cannot be read as TIFF ({text}); save it uncompressed, or as NRRD."
-        )
+    def _read_section(self, out: NDArray[Any], z: int, box: Box) -> None:
+        """Fill the rows and columns of the box, strip by strip."""
+        step = self._facts.strip_rows
+        for first in range(box.start.y // step * step, box.stop.y, step):
+            rows = self._strip(z, first, min(step, self.shape.y - first))
+            start, stop = max(first, box.start.y), min(first + len(rows), box.stop.y)
+            wanted = rows[start - first : stop - first, box.start.x : box.stop.x]
+            out[start - box.start.y : stop - box.start.y] = wanted
+
+    def _strip(self, z: int, first_row: int, rows: int) -> NDArray[Any]:
+        facts = self._facts
+        strip = facts.sections[z][first_row // facts.strip_rows]
+        length = rows * self.shape.x * facts.stored.itemsize
+        if facts.deflated:
+            more = self._source.more(strip.offset, strip.offset + strip.length)
+            raw = inflate_exactly("zlib", more, length, self.path)
+        else:
+            raw = np.empty(length, np.uint8)
+            self._source.read_into(raw.data, strip.offset)
+        return raw.view(facts.stored).reshape(rows, self.shape.x)
 
     def close(self) -> None:
-        self._voxels = None
+        self._source.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _parse(source: Source) -> _Facts:
+    import tifffile
+
+    logging.getLogger("tifffile").addHandler(_SILENT)  # or Python prints its doubts on stderr
+    try:
+        # The name is for tifffile's messages; the file is the one that was opened and checked.
+        with source.opened_again() as file:
+            handle = tifffile.FileHandle(file, name=source.path.name)
+            with tifffile.TiffFile(handle) as tiff:
+                _check_pages(tiff, source.path)
+                return _facts(tiff, source.path)
+    except VolumeError:
+        raise
+    except Exception as error:  # tifffile raises whatever its parsing trips over
+        text = " ".join(str(error).split())[:80]
+        raise VolumeError(
+            f"{source.path}: cannot be read as TIFF ({text}); save it uncompressed, or as NRRD."
+        ) from error
+
+
+def _check_pages(tiff: Any, path: Path) -> None:
+    """Stop at a chain of pages without end, before tifffile looks at each."""
+    try:
+        tiff.pages[MAX_PAGES]
+    except IndexError:
+        return
+    raise VolumeError(f"{path}: has more than {MAX_PAGES} pages; save it as NRRD or MRC.")
+
+
+def _facts(tiff: Any, path: Path) -> _Facts:
+    series = tiff.series[0]
+    _check_stack(tiff, series, path)
+    key = series.keyframe
+    stored = np.dtype(series.dtype).newbyteorder(tiff.byteorder)
+    shape = Zyx(*(int(side) for side in series.shape))
+    deflated = int(key.compression) in _DEFLATED
+    if series.dataoffset is not None and not deflated:
+        return _Facts(shape, stored, int(series.dataoffset), False, shape.y, ())
+    step = min(int(key.rowsperstrip), shape.y)
+    sections = tuple(_strips(page) for page in series.pages)
+    if len(sections) != shape.z or any(len(held) != -(-shape.y // step) for held in sections):
+        raise VolumeError(f"{path}: some of its sections have no voxels; save it again.")
+    return _Facts(shape, stored, None, deflated, step, sections)
+
+
+def _strips(page: Any) -> tuple[_Strip, ...]:
+    return tuple(
+        _Strip(int(offset), int(length))
+        for offset, length in zip(page.dataoffsets, page.databytecounts, strict=True)
+    )
+
+
+def _check_stack(tiff: Any, series: Any, path: Path) -> None:
+    """One stack of one plain number a voxel, in strips that are read here."""
+    shape, dtype, key = series.shape, series.dtype, series.keyframe
+    if len(tiff.series) > 1 or len(shape) != 3 or "S" in series.axes or dtype.kind not in "iuf":
+        raise VolumeError(
+            f"{path}: is {' × '.join(map(str, shape))} {series.axes}, not one stack of gray "
+            "sections; save a 3D stack without colours or channels."
+        )
+    if not all(1 <= side <= MAX_SIDE for side in shape):
+        raise VolumeError(f"{path}: its tags state impossible sides {tuple(shape)}.")
+    packed = int(key.compression) not in (_PLAIN, *_DEFLATED) or int(key.predictor) != 1
+    whole_numbers = key.bitspersample == 8 * dtype.itemsize and int(key.fillorder) == 1
+    if packed or key.is_tiled or not whole_numbers or (key.imagelength, key.imagewidth) != (
+        shape[1], shape[2],
+    ):  # fmt: skip
+        raise VolumeError(
+            f"{path}: is packed in a way that is not read (compression {int(key.compression)}, "
+            "tiles or a predictor); save it uncompressed, or as NRRD."
+        )
