@@ -5,6 +5,7 @@ where it has any (MITK, 3D Slicer). DESIGN: placed exactly, or accepted as "orie
 stated" where it says nothing, or refused with what was expected and what was found.
 """
 
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +84,10 @@ def read_correction(path: Path, label: Label, grid: Grid | None) -> Correction:
 
 
 def write_correction(path: Path, painted: Mask, grid: Grid, kind: CorrectionKind) -> None:
-    """Write a mask, (z, y, x), as the NRRD that MITK saves for this patch, whole or not at all."""
+    """Write a mask, (z, y, x), as the NRRD that MITK saves for this patch, whole or not at all.
+
+    The same mask gives the same bytes: pynrrd's comments, which hold the time, are left out.
+    """
     import nrrd
 
     header = {
@@ -94,8 +98,12 @@ def write_correction(path: Path, painted: Mask, grid: Grid, kind: CorrectionKind
         "encoding": "gzip",
         **_mitk_fields(kind),
     }
-    with whole_file(path) as temporary, temporary.open("wb") as out:
-        nrrd.write(out, painted.astype(np.uint16), header, index_order="C", compression_level=1)
+    written = io.BytesIO()
+    nrrd.write(written, painted.astype(np.uint16), header, index_order="C", compression_level=1)
+    head, _, voxels = written.getvalue().partition(b"\n\n")
+    lines = [line for line in head.split(b"\n") if not line.startswith(b"#")]
+    with whole_file(path) as temporary:
+        temporary.write_bytes(b"\n".join(lines) + b"\n\n" + voxels)
 
 
 def _mitk_fields(kind: CorrectionKind) -> dict[str, str]:

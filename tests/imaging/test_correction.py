@@ -67,6 +67,14 @@ def test_what_we_write_is_read_back_and_lies_where_the_patch_lies(tmp_path, labe
     assert ours.GetDirection() == pytest.approx(theirs.GetDirection())
 
 
+def test_the_same_mask_gives_the_same_bytes_without_a_time(tmp_path, painted):
+    for name in ("Add1.nrrd", "Add2.nrrd"):
+        write_correction(tmp_path / name, painted, GRID, ADD)
+    first, second = ((tmp_path / name).read_bytes() for name in ("Add1.nrrd", "Add2.nrrd"))
+    assert first == second
+    assert b"#" not in first.partition(b"\n\n")[0]
+
+
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".nii"])
 @pytest.mark.parametrize("orientation", ["RAS", "LPS", "PIR", "SAL", "AIL"])
 def test_a_file_turned_by_itk_comes_back_voxel_for_voxel(
