@@ -356,7 +356,15 @@ def _segments(header: dict[str, str]) -> tuple[Segment, ...]:
         if "layers" in header and "layer_000" in header:
             return _old_mitk_segments(header)
         return _slicer_segments(header)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SyntaxError):
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        SyntaxError,
+        OverflowError,
+    ):
         return ()  # names that cannot be read name nothing; the file's own kind counts
 
 
