@@ -13,7 +13,7 @@ from core.export.identity import content_hash
 from core.export.intensity import ZScored, take_normalised, z_score
 from core.export.naming import image_file, label_file
 from core.export.patches import CuratedPatch, core_box
-from core.export.quality import Quality, measure
+from core.export.quality import Agreement, Quality, agreement, measure
 from core.export.validate import read_label
 from core.imaging.geometry import Box, Grid, Zyx, whole
 from core.imaging.labels import IGNORE, Label
@@ -81,6 +81,8 @@ class WrittenCase:
     label_hash: str
     fingerprint: str = ""
     quality: Quality | None = None
+    agreement: Agreement | None = None
+    """With a second annotator's label, where there is one."""
 
 
 def write_case(case: PlannedCase, voxel_size: float, recipe: Recipe, folder: Path) -> WrittenCase:
@@ -108,6 +110,7 @@ def write_case(case: PlannedCase, voxel_size: float, recipe: Recipe, folder: Pat
         label_hash=content_hash(label),
         fingerprint=pack(fingerprint(scored.voxels)) if recipe.measured else "",
         quality=_quality(patch, label, cut) if recipe.measured else None,
+        agreement=_agreement(patch, label, cut) if recipe.measured else None,
     )
 
 
@@ -156,6 +159,15 @@ def _quality(patch: CuratedPatch, label: Label, cut: Box | None) -> Quality:
     if patch.prediction_path is not None:
         before = _cut(read_label(patch.prediction_path), cut)
     return measure(label, before, core_only=core_only)
+
+
+def _agreement(patch: CuratedPatch, label: Label, cut: Box | None) -> Agreement | None:
+    if patch.second_label_path is None:
+        return None
+    second = _cut(read_label(patch.second_label_path), cut)
+    if second.shape != label.shape:
+        raise ExportError(f"{patch.name}: its second label has another shape than its first.")
+    return agreement(label, second)
 
 
 def _grid(patch: CuratedPatch, voxel_size: float, recipe: Recipe, cut: Box | None) -> Grid:

@@ -69,6 +69,8 @@ class CuratedPatch:
     """Angstrom; None where nobody knows it (curable, but not exportable)."""
     prediction_path: Path | None = None
     """The label as it was extracted, before corrections."""
+    second_label_path: Path | None = None
+    """Another annotator's label of the same patch."""
     padded: bool = False
     model: str | None = None
     method: Method = field(default_factory=Method)
