@@ -22,6 +22,8 @@ class Patch(Changed, Base):
     """Of its tomogram; known from the name of an adopted or imported patch, too."""
     tomogram_id: Mapped[int | None] = mapped_column(ForeignKey("tomograms.id"))
     """None where an adopted patch was found in no registered tomogram: position unknown."""
+    number: Mapped[int | None]
+    """The last part of its name; None where an adopted name does not follow ours."""
     segmentation_id: Mapped[int | None] = mapped_column(ForeignKey("segmentations.id"))
     bundle_id: Mapped[int | None] = mapped_column(ForeignKey("bundles.id"))
 
@@ -80,7 +82,7 @@ class Patch(Changed, Base):
         CheckConstraint("stage <> 'accepted' OR accepted_merge_id IS NOT NULL", name="accepted"),
         CheckConstraint("length(name) BETWEEN 1 AND 250", name="name_length"),
         Index(None, "tomogram_id", "withdrawn", "stage"),
-        Index(None, "dataset_id", "token"),
+        Index(None, "dataset_id", "token", "number"),
         Index(None, "dataset_id", "withdrawn", "name"),
         Index(None, "withdrawn", "stage", "name"),
         Index(None, "withdrawn", "name"),

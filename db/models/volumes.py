@@ -61,8 +61,6 @@ class Tomogram(OnDisk, Changed, Base):
     split_pin: Mapped[Split | None] = word(Split)
     thumbnail: Mapped[PictureState] = word(PictureState, default=PictureState.ABSENT)
     preview: Mapped[PictureState] = word(PictureState, default=PictureState.ABSENT)
-    patch_numbers: Mapped[int] = mapped_column(default=0)
-    """How many patch numbers were given; the next patch takes this one."""
     registered_at: Mapped[datetime]
     registered_by_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
 

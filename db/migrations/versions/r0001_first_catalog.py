@@ -252,7 +252,6 @@ def _tables() -> None:
         sa.Column("split_pin", sa.String(length=24), nullable=True),
         sa.Column("thumbnail", sa.String(length=24), nullable=False),
         sa.Column("preview", sa.String(length=24), nullable=False),
-        sa.Column("patch_numbers", sa.Integer(), nullable=False),
         sa.Column("registered_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("registered_by_id", sa.Integer(), nullable=True),
         sa.Column("root_id", sa.Integer(), nullable=False),
@@ -374,6 +373,7 @@ def _tables() -> None:
         sa.Column("dataset_id", sa.Integer(), nullable=False),
         sa.Column("token", sa.String(), nullable=False),
         sa.Column("tomogram_id", sa.Integer(), nullable=True),
+        sa.Column("number", sa.Integer(), nullable=True),
         sa.Column("segmentation_id", sa.Integer(), nullable=True),
         sa.Column("bundle_id", sa.Integer(), nullable=True),
         sa.Column("center_z", sa.Integer(), nullable=True),
@@ -484,7 +484,10 @@ def _tables() -> None:
     )
     op.create_index(op.f("ix_patches_chosen_because"), "patches", ["chosen_because"], unique=False)
     op.create_index(
-        op.f("ix_patches_dataset_id_token"), "patches", ["dataset_id", "token"], unique=False
+        op.f("ix_patches_dataset_id_token_number"),
+        "patches",
+        ["dataset_id", "token", "number"],
+        unique=False,
     )
     op.create_index(
         op.f("ix_patches_dataset_id_withdrawn_name"),

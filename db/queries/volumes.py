@@ -1,0 +1,297 @@
+"""Tomograms, their segmentations and data roots: one by name, lists by filter, duplicates."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from db.errors import CatalogError, UnknownNameError
+from db.models.patches import Patch
+from db.models.people import Person
+from db.models.volumes import DataRoot, Dataset, Permission, Segmentation, Tomogram
+from db.queries.page import LIMIT, Page, count, paged
+from db.vocabulary import Licence, PictureState, Scope, Split, Stage
+
+Shape = tuple[int, int, int]
+"""(z, y, x)."""
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A volume file below a data root, as it was when it was registered."""
+
+    root: str
+    path: str
+    shape: Shape
+    dtype: str
+    size_bytes: int
+    mtime_ns: int
+    content_hash: str | None
+
+    @property
+    def file(self) -> Path:
+        return Path(self.root, self.path)
+
+
+@dataclass(frozen=True)
+class TomogramRecord:
+    """A registered tomogram; ``voxel_size`` in angstrom, None if unknown."""
+
+    id: int
+    dataset: str
+    token: str
+    on_disk: FileRecord
+    voxel_size: float | None
+    voxel_size_is_override: bool
+    header: Mapping[str, Any]
+    split_pin: Split | None
+    thumbnail: PictureState
+    preview: PictureState
+    registered_at: datetime
+    registered_by: str | None
+    version: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}/{self.token}"
+
+
+@dataclass(frozen=True)
+class TomogramLine:
+    """A tomogram in a list, with its patches by stage (withdrawn ones left out)."""
+
+    tomogram: TomogramRecord
+    segmentations: int
+    patches: Mapping[Stage, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SegmentationRecord:
+    """A predicted label volume of a tomogram."""
+
+    id: int
+    tomogram_id: int
+    on_disk: FileRecord
+    model: str | None
+    checkpoint: str | None
+    threshold: float | None
+    registered_at: datetime
+
+
+@dataclass(frozen=True)
+class PermissionRecord:
+    """How far the owner of a tomogram lets its patches go."""
+
+    tomogram_id: int
+    owner: str | None
+    scope: Scope
+    licence: Licence | None
+    approved_by: str
+    until: date | None
+    embargo: date | None
+    version: int
+
+
+@dataclass(frozen=True)
+class TomogramFilter:
+    """Which tomograms to list; None does not filter."""
+
+    dataset: str | None = None
+    text: str | None = None
+    """Part of the token, in any case."""
+    split_pin: Split | None = None
+    without_patches: bool = False
+
+
+def get_tomogram(session: Session, name: str) -> TomogramRecord:
+    """The tomogram of a token, or DATASET/TOKEN where several datasets have that token.
+
+    Errors: UnknownNameError with the nearest tokens; CatalogError for an ambiguous one.
+    """
+    dataset, _, token = name.rpartition("/")
+    statement = _tomograms().where(Tomogram.token == token)
+    if dataset:
+        statement = statement.where(Dataset.token == dataset)
+    rows = session.execute(statement).all()
+    if not rows:
+        raise UnknownNameError.among("tomogram", name, session.scalars(select(Tomogram.token)))
+    if len(rows) > 1:
+        meant = " or ".join(sorted(f"{row[1]}/{token}" for row in rows))
+        raise CatalogError(f"tomogram {token}: several datasets have it; write {meant}.")
+    return _tomogram_record(*rows[0])
+
+
+def tomogram_by_id(session: Session, tomogram_id: int) -> TomogramRecord:
+    """The tomogram of an id that the catalog gave."""
+    return _tomogram_record(*session.execute(_tomograms().where(Tomogram.id == tomogram_id)).one())
+
+
+def find_tomogram(session: Session, dataset: str, token: str) -> TomogramRecord | None:
+    """The tomogram of a dataset and token, or None."""
+    statement = _tomograms().where(Dataset.token == dataset, Tomogram.token == token)
+    row = session.execute(statement).one_or_none()
+    return _tomogram_record(*row) if row else None
+
+
+def list_tomograms(
+    session: Session, wanted: TomogramFilter | None = None, offset: int = 0, limit: int = LIMIT
+) -> Page[TomogramLine]:
+    """Tomograms in the order of dataset and token."""
+    where = list(_tomogram_conditions(wanted or TomogramFilter()))
+    total = count(session, Tomogram.id, where)
+    statement = _tomograms().where(*where).order_by(Dataset.token, Tomogram.token)
+    records = [_tomogram_record(*row) for row in session.execute(paged(statement, offset, limit))]
+    ids = [record.id for record in records]
+    segmentations = _segmentation_counts(session, ids)
+    stages = _stage_counts(session, ids)
+    lines = (TomogramLine(r, segmentations.get(r.id, 0), stages.get(r.id, {})) for r in records)
+    return Page(tuple(lines), total, offset)
+
+
+def tomograms_like(session: Session, size_bytes: int, content_hash: str) -> list[TomogramRecord]:
+    """Tomograms with the same content (hashed), or of the same size and not hashed yet."""
+    unhashed = (Tomogram.size_bytes == size_bytes) & Tomogram.content_hash.is_(None)
+    statement = _tomograms().where(or_(Tomogram.content_hash == content_hash, unhashed))
+    return [_tomogram_record(*row) for row in session.execute(statement)]
+
+
+def tomograms_of_size(session: Session, size_bytes: int) -> list[TomogramRecord]:
+    """Tomograms whose file has this many bytes: they may be the same."""
+    statement = _tomograms().where(Tomogram.size_bytes == size_bytes)
+    return [_tomogram_record(*row) for row in session.execute(statement)]
+
+
+def tomogram_at(session: Session, file: Path) -> TomogramRecord | None:
+    """The tomogram that is registered for a file."""
+    for root_id, root in session.execute(select(DataRoot.id, DataRoot.path)):
+        if file.is_relative_to(root):
+            below = file.relative_to(root).as_posix()
+            found = _tomograms().where(Tomogram.root_id == root_id, Tomogram.path == below)
+            row = session.execute(found).one_or_none()
+            if row:
+                return _tomogram_record(*row)
+    return None
+
+
+def segmentations_of(session: Session, tomogram_id: int) -> tuple[SegmentationRecord, ...]:
+    """The segmentations of a tomogram, newest first."""
+    statement = (
+        select(Segmentation, DataRoot.path)
+        .join(DataRoot, DataRoot.id == Segmentation.root_id)
+        .where(Segmentation.tomogram_id == tomogram_id)
+        .order_by(Segmentation.id.desc())
+    )
+    return tuple(_segmentation_record(*row) for row in session.execute(statement))
+
+
+def segmentation_by_id(session: Session, segmentation_id: int) -> SegmentationRecord:
+    """The segmentation of an id that the catalog gave."""
+    statement = (
+        select(Segmentation, DataRoot.path)
+        .join(DataRoot, DataRoot.id == Segmentation.root_id)
+        .where(Segmentation.id == segmentation_id)
+    )
+    return _segmentation_record(*session.execute(statement).one())
+
+
+def permission_of(session: Session, tomogram_id: int) -> PermissionRecord | None:
+    """The permission of a tomogram, or None where nobody stated one."""
+    row = session.scalar(select(Permission).where(Permission.tomogram_id == tomogram_id))
+    if row is None:
+        return None
+    return PermissionRecord(
+        row.tomogram_id, row.owner, row.scope, row.licence, row.approved_by, row.until,
+        row.embargo, row.version,
+    )  # fmt: skip
+
+
+def list_roots(session: Session) -> tuple[Path, ...]:
+    """The data roots, below which tomograms may lie."""
+    return tuple(map(Path, session.scalars(select(DataRoot.path).order_by(DataRoot.path))))
+
+
+def list_datasets(session: Session) -> tuple[str, ...]:
+    """The tokens of all datasets."""
+    return tuple(session.scalars(select(Dataset.token).order_by(Dataset.token)))
+
+
+def tomogram_names(session: Session) -> tuple[str, ...]:
+    """Every DATASET/TOKEN, for a picker."""
+    statement = (
+        select(Dataset.token, Tomogram.token)
+        .join(Dataset, Dataset.id == Tomogram.dataset_id)
+        .order_by(Dataset.token, Tomogram.token)
+    )
+    return tuple(f"{dataset}/{token}" for dataset, token in session.execute(statement))
+
+
+def _tomograms() -> Any:
+    registrar = aliased(Person)
+    return (
+        select(Tomogram, Dataset.token, DataRoot.path, registrar.name)
+        .join(Dataset, Dataset.id == Tomogram.dataset_id)
+        .join(DataRoot, DataRoot.id == Tomogram.root_id)
+        .outerjoin(registrar, registrar.id == Tomogram.registered_by_id)
+    )
+
+
+def _tomogram_conditions(wanted: TomogramFilter) -> Iterable[Any]:
+    if wanted.dataset is not None:
+        dataset = select(Dataset.id).where(Dataset.token == wanted.dataset).scalar_subquery()
+        yield Tomogram.dataset_id == dataset
+    if wanted.text:
+        yield Tomogram.token.icontains(wanted.text, autoescape=True)
+    if wanted.split_pin is not None:
+        yield Tomogram.split_pin == wanted.split_pin
+    if wanted.without_patches:
+        yield ~exists().where(Patch.tomogram_id == Tomogram.id)
+
+
+def _segmentation_counts(session: Session, ids: list[int]) -> dict[int, int]:
+    statement = (
+        select(Segmentation.tomogram_id, func.count())
+        .where(Segmentation.tomogram_id.in_(ids))
+        .group_by(Segmentation.tomogram_id)
+    )
+    return dict(session.execute(statement).tuples().all())
+
+
+def _stage_counts(session: Session, ids: list[int]) -> dict[int, dict[Stage, int]]:
+    statement = (
+        select(Patch.tomogram_id, Patch.stage, func.count())
+        .where(Patch.tomogram_id.in_(ids), Patch.withdrawn.is_(False))
+        .group_by(Patch.tomogram_id, Patch.stage)
+    )
+    counts: dict[int, dict[Stage, int]] = {}
+    for tomogram, stage, number in session.execute(statement):
+        if tomogram is not None:
+            counts.setdefault(tomogram, {})[stage] = number
+    return counts
+
+
+def _file_record(row: Tomogram | Segmentation, root: str) -> FileRecord:
+    shape = row.shape_z, row.shape_y, row.shape_x
+    return FileRecord(
+        root, row.path, shape, row.dtype, row.size_bytes, row.mtime_ns, row.content_hash
+    )
+
+
+def _tomogram_record(
+    row: Tomogram, dataset: str, root: str, registered_by: str | None
+) -> TomogramRecord:
+    return TomogramRecord(
+        row.id, dataset, row.token, _file_record(row, root), row.voxel_size,
+        row.voxel_size_is_override, row.header, row.split_pin, row.thumbnail, row.preview,
+        row.registered_at, registered_by, row.version,
+    )  # fmt: skip
+
+
+def _segmentation_record(row: Segmentation, root: str) -> SegmentationRecord:
+    return SegmentationRecord(
+        row.id, row.tomogram_id, _file_record(row, root), row.model, row.checkpoint,
+        row.threshold, row.registered_at,
+    )  # fmt: skip

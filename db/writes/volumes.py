@@ -1,0 +1,209 @@
+"""Register data roots, datasets, tomograms and segmentations; state permissions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.errors import CatalogError, TakenNameError
+from db.models.volumes import DataRoot, Dataset, Permission, Segmentation, Tomogram
+from db.queries.volumes import (
+    SegmentationRecord,
+    TomogramRecord,
+    segmentation_by_id,
+    tomogram_by_id,
+)
+from db.vocabulary import PictureState
+from db.writes.events import Change, Subject, apply, check_version, record_event
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A volume file as it lies on disk now; ``shape`` is (z, y, x)."""
+
+    path: Path
+    shape: tuple[int, int, int]
+    dtype: str
+    size_bytes: int
+    mtime_ns: int
+
+
+def add_root(session: Session, change: Change, folder: Path) -> int:
+    """Let tomograms lie below a folder; a folder that is a root already is kept."""
+    row = session.scalar(select(DataRoot).where(DataRoot.path == str(folder)))
+    if row is None:
+        row = DataRoot(path=str(folder), added_at=change.at, added_by_id=change.by_id)
+        session.add(row)
+        session.flush()
+        record_event(session, change, "root added", Subject("root", row.id, str(folder)))
+    return row.id
+
+
+def add_dataset(session: Session, change: Change, token: str) -> int:
+    """Give the dataset of a token, made if it is not there."""
+    row = session.scalar(select(Dataset).where(Dataset.token == token))
+    if row is None:
+        row = Dataset(token=token, created_at=change.at)
+        session.add(row)
+        session.flush()
+        record_event(session, change, "dataset added", Subject("dataset", row.id, token))
+    return row.id
+
+
+def add_tomogram(
+    session: Session,
+    change: Change,
+    name: tuple[str, str],
+    found: FoundFile,
+    voxel_size: tuple[float | None, bool],
+    header: Mapping[str, Any],
+) -> TomogramRecord:
+    """Register a tomogram; ``name`` is dataset and token, the voxel size (angstrom, is override).
+
+    Errors: TakenNameError where the token or the file is registered; CatalogError where it lies
+    below no data root.
+    """
+    dataset, token = name
+    dataset_id = add_dataset(session, change, dataset)
+    root_id, path = _below_root(session, found.path)
+    _check_free(session, dataset_id, name, (root_id, path))
+    row = Tomogram(
+        dataset_id=dataset_id, token=token, voxel_size=voxel_size[0],
+        voxel_size_is_override=voxel_size[1], header=dict(header), registered_at=change.at,
+        registered_by_id=change.by_id, updated_at=change.at, updated_by_id=change.by_id,
+        thumbnail=PictureState.ABSENT, preview=PictureState.ABSENT,
+        **_on_disk(found, root_id, path),
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    after = {"path": str(found.path), "shape": found.shape, "voxel_size": voxel_size[0]}
+    subject = Subject("tomogram", row.id, f"{dataset}/{token}")
+    record_event(session, change, "tomogram registered", subject, None, after)
+    return tomogram_by_id(session, row.id)
+
+
+def add_segmentation(
+    session: Session,
+    change: Change,
+    tomogram: TomogramRecord,
+    found: FoundFile,
+    origin: tuple[str | None, str | None, float | None],
+) -> SegmentationRecord:
+    """Register a segmentation of a tomogram; ``origin`` is model, checkpoint and threshold.
+
+    One that is registered already is kept. Errors: CatalogError where it lies below no root.
+    """
+    root_id, path = _below_root(session, found.path)
+    model, checkpoint, threshold = origin
+    row = session.scalar(
+        select(Segmentation).where(
+            Segmentation.tomogram_id == tomogram.id,
+            Segmentation.root_id == root_id,
+            Segmentation.path == path,
+        )
+    )
+    if row is None:
+        row = Segmentation(
+            tomogram_id=tomogram.id, model=model, checkpoint=checkpoint, threshold=threshold,
+            registered_at=change.at, registered_by_id=change.by_id,
+            **_on_disk(found, root_id, path),
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+        after = {"path": str(found.path), "model": model, "threshold": threshold}
+        subject = Subject("tomogram", tomogram.id, tomogram.name)
+        record_event(session, change, "segmentation registered", subject, None, after)
+    return segmentation_by_id(session, row.id)
+
+
+def change_tomogram(
+    session: Session,
+    change: Change,
+    tomogram_id: int,
+    action: str,
+    seen: int | None = None,
+    **values: Any,
+) -> TomogramRecord:
+    """Change columns of a tomogram: voxel size, pin, hash, pictures.
+
+    Errors: ConflictError.
+    """
+    row = session.get_one(Tomogram, tomogram_id, with_for_update=True, populate_existing=True)
+    name = tomogram_by_id(session, tomogram_id).name
+    check_version(session, row, name, seen)
+    before, after = apply(row, change, values)
+    session.flush()
+    record_event(session, change, action, Subject("tomogram", row.id, name), before, after)
+    return tomogram_by_id(session, tomogram_id)
+
+
+def hash_segmentation(session: Session, segmentation_id: int, content_hash: str) -> None:
+    """Note the sha256 of a segmentation's file."""
+    session.get_one(Segmentation, segmentation_id).content_hash = content_hash
+
+
+def state_permission(
+    session: Session,
+    change: Change,
+    tomogram: TomogramRecord,
+    seen: int | None = None,
+    **values: Any,
+) -> None:
+    """State how far a tomogram's patches may go.
+
+    Values: scope, licence, approved_by, owner, until, embargo.
+
+    Errors: ConflictError.
+    """
+    row = session.scalar(
+        select(Permission).where(Permission.tomogram_id == tomogram.id).with_for_update()
+    )
+    subject = Subject("tomogram", tomogram.id, tomogram.name)
+    if row is None:
+        row = Permission(
+            tomogram_id=tomogram.id, updated_at=change.at, updated_by_id=change.by_id, **values
+        )
+        session.add(row)
+        before: Any = None
+        after: Any = values
+    else:
+        check_version(session, row, tomogram.name, seen)
+        before, after = apply(row, change, values)
+    session.flush()
+    record_event(session, change, "permission stated", subject, before, after)
+
+
+def _below_root(session: Session, file: Path) -> tuple[int, str]:
+    """The deepest data root above a file, and the path below it."""
+    roots = session.execute(select(DataRoot.id, DataRoot.path)).tuples().all()
+    above = [(len(Path(path).parts), key, path) for key, path in roots if file.is_relative_to(path)]
+    if not above:
+        raise CatalogError(f"{file}: lies below no data root; an admin registers its folder first.")
+    _, root_id, root = max(above)
+    return root_id, file.relative_to(root).as_posix()
+
+
+def _check_free(
+    session: Session, dataset_id: int, name: tuple[str, str], place: tuple[int, str]
+) -> None:
+    token = select(Tomogram.id).where(Tomogram.dataset_id == dataset_id, Tomogram.token == name[1])
+    if session.scalar(token):
+        raise TakenNameError(
+            f"tomogram {'/'.join(name)}: another file is registered under this token; name "
+            "another with --token."
+        )
+    file = select(Tomogram.token).where(Tomogram.root_id == place[0], Tomogram.path == place[1])
+    taken = session.scalar(file)
+    if taken:
+        raise TakenNameError(f"{place[1]}: is registered already, as tomogram {taken}.")
+
+
+def _on_disk(found: FoundFile, root_id: int, path: str) -> dict[str, Any]:
+    z, y, x = found.shape
+    return {
+        "root_id": root_id, "path": path, "shape_z": z, "shape_y": y, "shape_x": x,
+        "dtype": found.dtype, "size_bytes": found.size_bytes, "mtime_ns": found.mtime_ns,
+    }  # fmt: skip
