@@ -60,7 +60,7 @@ def read_table(text: str) -> list[dict[str, str]]:
         if tuple(header) != COLUMNS:
             odd = sorted(set(header) ^ set(COLUMNS))[:3] or ["their order"]
             raise BundleError(f"patches.csv: other columns than expected: {', '.join(odd)}.")
-        rows = []
+        rows: list[dict[str, str]] = []
         for cells in reader:
             if len(cells) != len(COLUMNS) or len(rows) >= MOST_ROWS:
                 raise BundleError(f"patches.csv: line {reader.line_num} has {len(cells)} cells.")
