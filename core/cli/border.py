@@ -6,8 +6,6 @@ its name.
 
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -61,6 +59,9 @@ def printable(text: str) -> str:
 
 
 def _bug(error: BaseException) -> str:
+    import tempfile
+    import traceback
+
     with tempfile.NamedTemporaryFile(
         "w", prefix="tomocurate-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:

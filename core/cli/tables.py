@@ -2,7 +2,6 @@
 
 import dataclasses
 import enum
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,8 @@ from core.cli.border import printable
 
 def say_json(value: Any) -> None:
     """Print a value of dataclasses, enums and paths as JSON."""
+    import json
+
     click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
 
 

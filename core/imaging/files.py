@@ -1,13 +1,14 @@
 """Whole files or none: write beside the target, flush to disk, then rename."""
 
-import functools
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import OutputError
+
+PARTIAL = ".partial-"
+"""How the name of a file begins while it is written; a killed process can leave one."""
 
 
 @contextmanager
@@ -20,12 +21,11 @@ def whole_file(target: Path, *, exist_ok: bool = True) -> Iterator[Path]:
 
     Errors: OutputError names the folder or file and what would make it writable.
     """
+    temporary = target.with_name(f"{PARTIAL}{os.getpid()}-{os.urandom(6).hex()}")
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:60]}.", dir=target.parent)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         raise _cannot_write(target, error) from error
-    os.close(descriptor)
-    temporary = Path(name)
     try:
         yield temporary
         _publish(temporary, target, exist_ok)
@@ -65,7 +65,6 @@ def _publish(temporary: Path, target: Path, exist_ok: bool) -> None:
     descriptor = os.open(temporary, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-        os.fchmod(descriptor, 0o666 & ~_umask())
     finally:
         os.close(descriptor)
     if exist_ok:
@@ -73,18 +72,6 @@ def _publish(temporary: Path, target: Path, exist_ok: bool) -> None:
     else:
         os.link(temporary, target)
     sync_folder(target.parent)
-
-
-@functools.cache
-def _umask() -> int:
-    # Python can read the umask only by setting it; the process file has it without a race.
-    with suppress(OSError), Path("/proc/self/status").open() as status:
-        for line in status:
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
 
 
 def _cannot_write(target: Path, error: OSError) -> OutputError:

@@ -7,9 +7,7 @@ promises; a small one can be had in memory.
 
 import bz2
 import os
-import shutil
 import stat
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,6 +171,9 @@ class Source:
         return self._inflated.fileno()
 
     def _inflate(self) -> IO[bytes]:
+        import shutil
+        import tempfile
+
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if self._promised > free:
             raise VolumeError(

@@ -4,8 +4,7 @@ Reading, inflating, squeezing and writing release the interpreter lock; each thr
 patch, so that memory does not grow with their number.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 WORKERS = 2
@@ -14,8 +13,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Do the work on ``WORKERS`` threads, results in order; an interrupt drops what waits."""
+    if len(items) < 2:
+        yield from map(work, items)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
     workers = ThreadPoolExecutor(WORKERS)
     try:
         yield from workers.map(work, items)
