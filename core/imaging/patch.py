@@ -81,7 +81,7 @@ def cut_patch(
     inside = placed.box.overlap(whole(tomogram.shape))
     if inside is None:
         raise CenterError(f"the box {placed.box} holds no voxel of the tomogram.")
-    image = _as_storable(tomogram.read(inside))
+    image = storable_image(tomogram.read(inside))
     try:
         label, findings = label_from_prediction(segmentation.read(inside), threshold)
     except SegmentationError as error:
@@ -106,6 +106,11 @@ def check_pair(tomogram: Volume, segmentation: Volume) -> None:
         )
 
 
+def storable_image(image: NDArray[Any]) -> NDArray[Any]:
+    """Voxels as an extracted image keeps them: float16 as float32, since NIfTI has no float16."""
+    return image.astype(np.float32) if image.dtype == np.float16 else image
+
+
 def patch_grid(box: Box, voxel_size: float | None) -> Grid:
     """A patch's place in its tomogram: spacing in angstrom, origin the box's start.
 
@@ -125,10 +130,6 @@ def _outside(center: Zyx, shape: Zyx, near_border: NearBorder, side: int) -> str
         return thin + pad.replace("pad it.", "cut it with --near-border pad.")
     x, y, z = (f"{a}..{b - 1}" for a, b in zip(legal.start[::-1], legal.stop[::-1], strict=True))
     return f"{said} {_xyz(shape)} voxels; legal are x {x}, y {y}, z {z}, or --near-border shift."
-
-
-def _as_storable(image: NDArray[Any]) -> NDArray[Any]:
-    return image.astype(np.float32) if image.dtype == np.float16 else image
 
 
 def _mean(image: NDArray[Any]) -> Any:

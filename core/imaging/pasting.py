@@ -1,0 +1,75 @@
+"""Put training labels back into a copy of the segmentation they came from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import LabelError
+from core.imaging.files import whole_file
+from core.imaging.geometry import Box, Zyx, whole
+from core.imaging.labels import IGNORE, Label, label_from_prediction
+from core.imaging.volume import Volume
+
+
+@dataclass(frozen=True)
+class PlacedLabel:
+    """An accepted label and its box in the tomogram; what was padded lies outside it."""
+
+    box: Box
+    voxels: Label
+
+
+def paste_labels(
+    segmentation: Volume,
+    labels: Sequence[PlacedLabel],
+    out: Path,
+    threshold: float | None = None,
+) -> int:
+    """Write the segmentation with labels pasted in as MRC (int8, 0 and 1); voxels that changed.
+
+    Only 0 and 1 are pasted, ignore keeps the prediction; of two labels that overlap the later one
+    wins. One section is held at a time. A target that exists is kept.
+
+    Errors: OutputError; LabelError for a label of another shape than its box.
+    """
+    import mrcfile
+
+    for label in labels:
+        if label.voxels.shape != label.box.shape:
+            raise LabelError(f"a label of shape {label.voxels.shape} lies in box {label.box}.")
+    changed = 0
+    with (
+        whole_file(out, exist_ok=False) as temporary,
+        mrcfile.new_mmap(temporary, segmentation.shape, mrc_mode=0, overwrite=True) as mrc,
+    ):
+        mrc.voxel_size = segmentation.voxel_size or 0.0
+        for z in range(segmentation.shape.z):
+            section = _section(segmentation, z, threshold)
+            before = section.copy()
+            for label in labels:
+                _paste(section, label, z)
+            changed += int(np.count_nonzero(section != before))
+            mrc.data[z] = section
+    return changed
+
+
+def _section(segmentation: Volume, z: int, threshold: float | None) -> Label:
+    shape = segmentation.shape
+    box = Box(Zyx(z, 0, 0), Zyx(z + 1, shape.y, shape.x))
+    label, _ = label_from_prediction(segmentation.read(box), threshold)
+    return label.reshape(shape[1:])
+
+
+def _paste(section: Label, label: PlacedLabel, z: int) -> None:
+    """The label's voxels of this section that are not ignore."""
+    if not label.box.start.z <= z < label.box.stop.z:
+        return
+    inside = label.box.overlap(whole(Zyx(label.box.stop.z, *section.shape)))
+    if inside is None:
+        return
+    y, x = inside.slices[1:]
+    offset = Zyx(*(-start for start in label.box.start))
+    painted = label.voxels[z + offset.z][inside.moved(offset).slices[1:]]
+    np.copyto(section[y, x], painted, where=painted != IGNORE)
