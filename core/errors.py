@@ -11,7 +11,9 @@ TomocurateError            the root (in db.errors, so that all floors may raise 
 ├── OutputError            a result that cannot be written
 ├── ExportError            a training set or bundle that would not load, or give too much away
 ├── ArchiveError           an archive that is not safe to open
-└── BundleError            a bundle that is not what it says
+├── BundleError            a bundle that is not what it says
+├── ServeError             a dashboard that cannot be served like this
+└── WorkspaceError         a folder that is no workspace, or its settings are wrong
 """
 
 from db.errors import TomocurateError
@@ -66,3 +68,11 @@ class ArchiveError(TomocurateError):
 
 class BundleError(TomocurateError):
     """A bundle is not what it says: a checksum, a file, a field or a version."""
+
+
+class ServeError(TomocurateError):
+    """The dashboard cannot be served like this."""
+
+
+class WorkspaceError(TomocurateError):
+    """A folder is no workspace, or its settings are wrong."""

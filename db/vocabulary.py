@@ -103,6 +103,14 @@ class ExportKind(StrEnum):
     BUNDLE = "bundle"
 
 
+class LikenessKind(StrEnum):
+    """In which way two patches are alike."""
+
+    SECOND_ANNOTATION = "second_annotation"
+    NEAR_DUPLICATE = "near_duplicate"
+    OVERLAP = "overlap"
+
+
 class JobState(StrEnum):
     """Where a job stands."""
 
@@ -122,6 +130,9 @@ class JobKind(StrEnum):
     HASH = "hash"
     PREVIEW = "preview"
     EXPORT = "export"
+    IMPORT = "import"
+    DUPLICATES = "duplicates"
+    SCORE = "score"
     BACKUP = "backup"
 
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from core.errors import ExportError
 from core.export.duplicates import fingerprint, pack
-from core.export.identity import content_hash
 from core.export.intensity import ZScored, take_normalised, z_score
 from core.export.naming import image_file, label_file
 from core.export.patches import CuratedPatch, core_box
 from core.export.quality import Agreement, Quality, agreement, measure
 from core.export.validate import read_label
 from core.imaging.geometry import Box, Grid, Zyx, whole
+from core.imaging.identity import content_hash
 from core.imaging.labels import IGNORE, Label
 from core.imaging.nifti import fill_nifti
 from core.imaging.volume import open_volume

@@ -45,3 +45,16 @@ class SavedView(Base):
 
     __table_args__ = (UniqueConstraint("owner_id", "name"), Index(None, "shared"))
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - read once, at mapping
+
+
+class EndedSession(Base):
+    """A browser session that was signed out before its time; its tokens count no more."""
+
+    __tablename__ = "ended_sessions"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """A hash of the session, not what a browser holds."""
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
+    ended_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index(None, "expires_at"),)

@@ -1,12 +1,12 @@
-"""What left and what came in: exports with their patches, and imported bundles."""
+"""What left and what came in: exports and bundles, likenesses between patches, and scores."""
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, JsonDict, one_of, word
-from db.vocabulary import ExportKind, Licence, Scope, Split
+from db.vocabulary import ExportKind, Licence, LikenessKind, Scope, Split
 
 
 class Export(Base):
@@ -58,3 +58,45 @@ class Bundle(Base):
     sha256: Mapped[str]
     imported_at: Mapped[datetime]
     imported_by_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
+
+
+class Likeness(Base):
+    """Two patches that show the same place, or part of it; a split keeps them together."""
+
+    __tablename__ = "likenesses"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    patch_id: Mapped[int] = mapped_column(ForeignKey("patches.id"))
+    other_id: Mapped[int] = mapped_column(ForeignKey("patches.id"))
+    kind: Mapped[LikenessKind] = word(LikenessKind)
+    measure: Mapped[float | None]
+    """Dice of two annotations, correlation of near duplicates, share of an overlap."""
+    found_at: Mapped[datetime]
+
+    __table_args__ = (
+        one_of("kind", LikenessKind),
+        CheckConstraint("patch_id <> other_id", name="two"),
+        UniqueConstraint("patch_id", "other_id", "kind"),
+        Index(None, "other_id"),
+    )
+
+
+class Score(Base):
+    """How well a segmentation agrees with an accepted label, where that does not ignore."""
+
+    __tablename__ = "scores"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    segmentation_id: Mapped[int] = mapped_column(ForeignKey("segmentations.id"))
+    patch_id: Mapped[int] = mapped_column(ForeignKey("patches.id"))
+    merge_id: Mapped[int] = mapped_column(ForeignKey("merges.id"))
+    dice: Mapped[float | None]
+    surface_dice: Mapped[float | None]
+    method: Mapped[str]
+    compared_voxels: Mapped[int]
+    in_training: Mapped[bool]
+    """The patch was in the training set of the segmentation's model."""
+    scored_at: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint("segmentation_id", "merge_id"),
+        Index(None, "patch_id"),
+    )

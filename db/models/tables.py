@@ -3,8 +3,8 @@
 from db.models.base import Base
 from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
 from db.models.patches import Comment, Draft, Hold, Patch, Review
-from db.models.people import Person, SavedView
-from db.models.sharing import Bundle, Export, ExportPatch
+from db.models.people import EndedSession, Person, SavedView
+from db.models.sharing import Bundle, Export, ExportPatch, Likeness, Score
 from db.models.volumes import DataRoot, Dataset, Permission, Segmentation, Tomogram
 from db.models.work import Backup, Event, Fact, Host, Job, JobEvent, Worker
 
@@ -17,6 +17,7 @@ __all__ = [
     "DataRoot",
     "Dataset",
     "Draft",
+    "EndedSession",
     "Event",
     "Export",
     "ExportPatch",
@@ -25,12 +26,14 @@ __all__ = [
     "Host",
     "Job",
     "JobEvent",
+    "Likeness",
     "Merge",
     "Patch",
     "Permission",
     "Person",
     "Review",
     "SavedView",
+    "Score",
     "Segmentation",
     "Tomogram",
     "Worker",

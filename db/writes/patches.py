@@ -18,7 +18,7 @@ from db.vocabulary import Stage, Verdict
 from db.writes.events import Change, Subject, apply, check_version, record_event
 from db.writes.volumes import add_dataset
 
-HOLD_LASTS = timedelta(minutes=2)
+HOLD_LASTS = timedelta(minutes=10)
 """A hold whose heartbeat is older counts as given up."""
 
 

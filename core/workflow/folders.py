@@ -1,0 +1,123 @@
+"""The folders of a workspace. The guide's own come first, so that its commands work on them too.
+
+patches/imagesCorr, patches/labelsCorr and merged hold volumes and nothing else.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import OutputError
+from core.imaging.extraction import IMAGES, LABELS
+from core.imaging.files import make_folder
+
+SHARED_MODE = 0o2775
+"""Group-writable, and what is made inside belongs to the same group (setgid)."""
+
+WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the files of a workspace lie."""
+
+    root: Path
+
+    @property
+    def patches(self) -> Path:
+        return self.root / "patches"
+
+    @property
+    def images(self) -> Path:
+        return self.patches / IMAGES
+
+    @property
+    def labels(self) -> Path:
+        return self.patches / LABELS
+
+    @property
+    def records(self) -> Path:
+        return self.patches / "records"
+
+    @property
+    def corrections(self) -> Path:
+        return self.root / "corrections"
+
+    @property
+    def merged(self) -> Path:
+        return self.root / "merged"
+
+    @property
+    def exports(self) -> Path:
+        return self.root / "exports"
+
+    @property
+    def store(self) -> Path:
+        """Every submitted correction and merged version, under its sha256."""
+        return self.root / "store"
+
+    @property
+    def refused(self) -> Path:
+        """Submitted files that could not be read; bounded."""
+        return self.store / "refused"
+
+    @property
+    def cache(self) -> Path:
+        """Previews and thumbnails; may be removed at any time."""
+        return self.root / "cache"
+
+    @property
+    def backups(self) -> Path:
+        return self.root / "backups"
+
+    def image_of(self, patch: str) -> Path:
+        return self.images / f"{patch}.nii.gz"
+
+    def label_of(self, patch: str) -> Path:
+        """The extracted label, before corrections."""
+        return self.labels / f"{patch}.nii.gz"
+
+    def record_of(self, patch: str) -> Path:
+        return self.records / f"{patch}.json"
+
+    def corrections_of(self, patch: str) -> Path:
+        return self.corrections / patch
+
+    def withdrawn_of(self, patch: str) -> Path:
+        return self.corrections / patch / WITHDRAWN
+
+    def merged_of(self, patch: str) -> Path:
+        """The current version of the training label."""
+        return self.merged / f"{patch}.nii.gz"
+
+    def make(self) -> None:
+        """Make what is not there yet, group-writable.
+
+        Errors: OutputError.
+        """
+        for folder in (
+            self.patches, self.images, self.labels, self.records, self.corrections, self.merged,
+            self.exports, self.store, self.refused, self.cache, self.backups,
+        ):  # fmt: skip
+            make_shared(folder)
+
+
+def make_shared(folder: Path) -> None:
+    """Make one folder that a group works in; one that is there keeps its permissions.
+
+    Errors: OutputError.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder)
+    try:
+        folder.chmod(SHARED_MODE & ~_umask_of_others())
+    except OSError as error:
+        raise OutputError(f"{folder}: its permissions cannot be set ({error.strerror}).") from error
+
+
+def _umask_of_others() -> int:
+    """What the umask withholds from others; the group always works along."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask & 0o007

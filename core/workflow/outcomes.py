@@ -1,0 +1,31 @@
+"""What a step did to each thing it was asked for: one line of its report."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+DONE, KEPT, SKIPPED, FAILED = "done", "kept", "skipped", "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One line of a step's report."""
+
+    name: str
+    outcome: str
+    """done, kept (it was so already), skipped (not its turn; the message says why) or failed."""
+    message: str | None = None
+    findings: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+Progress = Callable[[Outcome], None]
+
+
+def silent(_: Outcome) -> None:
+    """Tell nobody."""
+
+
+def failed(outcomes: Iterable[Outcome]) -> int:
+    """How many failed."""
+    return sum(outcome.outcome == FAILED for outcome in outcomes)

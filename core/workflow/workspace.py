@@ -1,0 +1,121 @@
+"""A workspace: the folder of files, its settings, and its opened catalog."""
+
+import getpass
+import hashlib
+import os
+from pathlib import Path
+from typing import Self
+
+from core.errors import WorkspaceError
+from core.imaging.files import whole_file
+from core.workflow.folders import Folders, make_shared
+from core.workflow.settings import FILE_NAME, TEMPLATE, Settings, read_settings
+from db.engine import Catalog, parse_url
+from db.schema import create_catalog, open_catalog
+from db.vocabulary import Role
+from db.writes.events import Change
+from db.writes.people import add_person
+
+VARIABLE = "TOMOCURATE_WORKSPACE"
+
+
+class Workspace:
+    """An opened workspace. A context manager; safe to use from several threads."""
+
+    def __init__(self, folder: Path, settings: Settings, catalog: Catalog) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.catalog = catalog
+        self.folders = Folders(folder)
+
+    @property
+    def catalog_folder(self) -> Path:
+        """The folder of the SQLite file; for PostgreSQL a private one of this account."""
+        return self.catalog.file.parent if self.catalog.file else private_folder(self.folder)
+
+    @property
+    def backup_folder(self) -> Path:
+        return self.folder / self.settings.backup_dir
+
+    def secret_path(self, name: str) -> Path:
+        """Where a secret of this installation lies, readable by its owner alone."""
+        return self.catalog_folder / name
+
+    def close(self) -> None:
+        self.catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def init_workspace(
+    folder: Path,
+    *,
+    catalog_url: str | None = None,
+    admin: str | None = None,
+    network_file_ok: bool = False,
+) -> Workspace:
+    """Make a workspace in a folder, new or there already, with a catalog of its own.
+
+    The operating-system user becomes its admin, under the name ``admin`` if one is given.
+
+    Errors: WorkspaceError where there is one already; OutputError; CatalogError.
+    """
+    folder = Path(folder).resolve()
+    settings_file = folder / FILE_NAME
+    if os.path.lexists(settings_file):
+        raise WorkspaceError(f"{folder}: is a workspace already; nothing was changed.")
+    settings = Settings() if catalog_url is None else Settings(catalog=catalog_url)
+    url = parse_url(settings.catalog_url(folder))
+    make_shared(folder)
+    Folders(folder).make()
+    catalog = create_catalog(url, network_file_ok=network_file_ok)
+    try:
+        account = getpass.getuser()
+        with catalog.write() as session:
+            add_person(session, Change.now(None), admin or account, Role.ADMIN, os_user=account)
+        with whole_file(settings_file, exist_ok=False) as partial:
+            partial.write_text(TEMPLATE.format(catalog=_quoted(settings.catalog)))
+    except BaseException:
+        catalog.close()
+        raise
+    return Workspace(folder, settings, catalog)
+
+
+def open_workspace(folder: Path, *, network_file_ok: bool = False) -> Workspace:
+    """Open a workspace.
+
+    Errors: WorkspaceError where there is none, or its settings are wrong; CatalogError.
+    """
+    folder = Path(folder).resolve()
+    settings = read_settings(folder)
+    catalog = open_catalog(settings.catalog_url(folder), network_file_ok=network_file_ok)
+    return Workspace(folder, settings, catalog)
+
+
+def find_workspace(given: Path | None) -> Path:
+    """The workspace that is meant: the one given, else TOMOCURATE_WORKSPACE, else this folder."""
+    return given or Path(os.environ.get(VARIABLE) or ".")
+
+
+def private_folder(workspace: Path) -> Path:
+    """A folder of this account alone for a workspace's secrets and logs; made if it is not there.
+
+    Errors: WorkspaceError.
+    """
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    mark = hashlib.sha256(os.fsencode(workspace)).hexdigest()[:16]
+    folder = Path(home) / "tomocurate" / mark
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkspaceError(f"{folder}: cannot be made ({error.strerror}).") from error
+    return folder
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
