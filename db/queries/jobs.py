@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db.errors import UnknownNameError
@@ -137,14 +137,14 @@ def active_job(session: Session, key: str) -> JobRecord | None:
     """The job of a key that is queued or running, if any."""
     statement = _jobs().where(Job.idempotency_key == key, Job.state.in_(ACTIVE))
     found = session.execute(statement).one_or_none()
-    return _record(*found, database_time(session)) if found else None
+    return _record(found[0], found[1], database_time(session)) if found else None
 
 
 def last_job(session: Session, key: str) -> JobRecord | None:
     """The newest job of a key, whatever its state."""
     statement = _jobs().where(Job.idempotency_key == key).order_by(Job.id.desc()).limit(1)
     found = session.execute(statement).one_or_none()
-    return _record(*found, database_time(session)) if found else None
+    return _record(found[0], found[1], database_time(session)) if found else None
 
 
 def something_is_due(session: Session) -> bool:
@@ -172,7 +172,7 @@ def list_workers(session: Session, limit: int = LIMIT) -> tuple[WorkerRecord, ..
     )
 
 
-def _jobs() -> Select[tuple[Job, str | None]]:
+def _jobs() -> Any:
     return select(Job, Person.name).outerjoin(Person, Person.id == Job.created_by_id)
 
 

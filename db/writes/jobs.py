@@ -56,10 +56,12 @@ def add_job(
     insert = _insert_for(session)(Job).values(values).on_conflict_do_nothing().returning(Job.id)
     active = select(Job.id).where(Job.idempotency_key == key, Job.state.in_(ACTIVE))
     for _ in range(3):  # the job that was in the way may have ended since
-        if (added := session.scalar(insert)) is not None:
+        added: int | None = session.scalar(insert)
+        if added is not None:
             _note(session, added, change.at, "queued")
             return added
-        if (there := session.scalar(active)) is not None:
+        there = session.scalar(active)
+        if there is not None:
             return there
     raise ConflictError(f"the job {key!r} is queued by others again and again; try again.")
 
