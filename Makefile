@@ -39,8 +39,8 @@ $(VENV)/dev.done: requirements-dev.lock $(VENV)/run.done
 
 # Writes the locks: names, versions and hashes, no addresses.
 lock:
-	uv pip compile -q --universal -p 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --group run pyproject.toml -o requirements.lock
-	uv pip compile -q --universal -p 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --group dev pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal -p 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --extra sign-in --group run pyproject.toml -o requirements.lock
+	uv pip compile -q --universal -p 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --extra sign-in --group dev pyproject.toml -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) demo
