@@ -13,6 +13,9 @@ TomocurateError            the root (in db.errors, so that all floors may raise 
 ├── ArchiveError           an archive that is not safe to open
 ├── BundleError            a bundle that is not what it says
 ├── ServeError             a dashboard that cannot be served like this
+├── CancelledError         work that somebody cancelled while it ran
+├── JobError               a job that cannot be done, or was stopped
+├── BackupError            a backup that cannot be made, verified or restored
 └── WorkspaceError         a folder that is no workspace, or its settings are wrong
 """
 
@@ -70,9 +73,21 @@ class BundleError(TomocurateError):
     """A bundle is not what it says: a checksum, a file, a field or a version."""
 
 
+class JobError(TomocurateError):
+    """A job cannot be done, or was stopped."""
+
+
+class BackupError(TomocurateError):
+    """A backup cannot be made, verified or restored."""
+
+
 class ServeError(TomocurateError):
     """The dashboard cannot be served like this."""
 
 
 class WorkspaceError(TomocurateError):
     """A folder is no workspace, or its settings are wrong."""
+
+
+class CancelledError(TomocurateError):
+    """Somebody cancelled this work while it ran; nothing half-made remains."""

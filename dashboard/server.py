@@ -3,7 +3,6 @@
 import http
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from dashboard.session import Site, open_browser_session
 from dashboard.volumes import OpenVolumes
 
 ASSETS = Path(__file__).with_name("assets")
+LIFELINE = "TOMOCURATE_LIFELINE"
 GRACE_S = 2.0
 """Seconds between the polite and the certain end."""
 
@@ -55,8 +55,11 @@ def gate(site: Site) -> list[Middleware]:
 
 
 def end_with_parent() -> None:
-    """End this process when its stdin closes, so that even a killed parent leaves nothing."""
-    if sys.stdin is None or sys.stdin.isatty():
+    """End this process when its stdin closes, so that even a killed parent leaves nothing.
+
+    Only where serve says that stdin is such a lifeline.
+    """
+    if os.environ.get(LIFELINE) != "stdin":
         return
 
     def wait() -> None:

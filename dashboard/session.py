@@ -58,8 +58,15 @@ class Site:
         """Who is signed in, by the Cookie header; None for nobody."""
         try:
             held = SimpleCookie(cookie_header).get(self.cookie)
-            return self.signer.person_of(held.value) if held else None
-        except (CookieError, TokenError):
+        except CookieError:
+            return None
+        return self.person_with(held.value) if held else None
+
+    def person_with(self, cookie: str) -> str | None:
+        """Who holds a cookie of ours; None for nobody."""
+        try:
+            return self.signer.person_of(cookie)
+        except TokenError:
             return None
 
 

@@ -4,24 +4,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 from core.errors import VolumeError
 from core.imaging.cache import Cache
-from core.imaging.preview import Look, preview_key
-from core.imaging.view import VolumeView
+from core.imaging.preview import preview_key
+from core.imaging.view import ViewedFile, VolumeView
 
 MOST_OPEN = 48
-
-
-@dataclass(frozen=True)
-class ViewedFile:
-    """What an object of the catalog stands for on disk."""
-
-    path: Path
-    look: Look
-    threshold: float | None = None
 
 
 FindFile = Callable[[str], ViewedFile]

@@ -6,6 +6,7 @@ after the preview is made. XY may also be had in full resolution, which always c
 
 import hashlib
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +30,15 @@ from core.imaging.volume import Volume, open_volume
 
 MAX_FULL_SIDE = 8192
 """A full plane is binned to at most this side (JPEG ends at 65,500; browsers earlier)."""
+
+
+@dataclass(frozen=True)
+class ViewedFile:
+    """A file, and as what it is looked at."""
+
+    path: Path
+    look: Look
+    threshold: float | None = None
 
 
 class VolumeView:

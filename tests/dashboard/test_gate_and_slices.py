@@ -25,11 +25,12 @@ from starlette.routing import Route
 
 from core.imaging.cache import Cache
 from core.imaging.preview import FILES, Look, preview_key, write_preview
+from core.imaging.view import ViewedFile
 from core.imaging.volume import open_volume
 from dashboard.server import gate, routes
 from dashboard.session import Site
 from dashboard.tokens import SESSION_S, TOKEN_S, Grant, Signer, TokenError, secret_in
-from dashboard.volumes import OpenVolumes, ViewedFile
+from dashboard.volumes import OpenVolumes
 from db.errors import UnknownNameError
 
 HOST = "127.0.0.1:8501"

@@ -1,0 +1,302 @@
+"""Serve a workspace: the dashboard and a worker as child processes, until Ctrl-C.
+
+Each child runs in a session of its own and ends when its stdin closes, so that even a killed
+parent leaves nothing behind. On a machine with several accounts everybody reaches 127.0.0.1, so
+one address with a random token is printed; the children know only its hash.
+"""
+
+import getpass
+import hashlib
+import http.client
+import importlib.util
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import webbrowser
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from core.errors import ServeError
+
+READY_S = 90.0
+STOP_S = 5.0
+POLL_S = 0.2
+LOG_BYTES = 8 << 20
+UPLOAD_MB = 512
+KEY_NAME = "tomocurate.key"
+HEALTH = "/_stcore/health"
+LIFELINE = "TOMOCURATE_LIFELINE"
+"""Tells a child to end when its stdin closes."""
+
+
+@dataclass(frozen=True)
+class Children:
+    """What serve starts, and with which environment."""
+
+    dashboard: Sequence[str]
+    worker: Sequence[str]
+    environment: Mapping[str, str]
+
+
+def serve_workspace(folder: Path, port: int, address: str, open_browser: bool) -> int:
+    """Serve until interrupted, and give the exit status.
+
+    Errors: ServeError, before anything is bound, for an address that others reach while nobody
+    signs in, a port in use, or a folder that is no workspace.
+    """
+    from core.workflow.workspace import open_workspace
+
+    check_address(address)
+    workspace = open_workspace(folder)
+    port = free_port(address, port)
+    token = secrets.token_urlsafe(24)
+    beside = workspace.catalog_folder
+    children = Children(
+        dashboard_command(dashboard_file("asgi.py"), address, port),
+        [sys.executable, "-P", "-m", "core.jobs.worker", "--workspace", str(folder.resolve())],
+        child_environment(folder, beside / KEY_NAME, token, port),
+    )
+    opening = f"http://{_host(address)}:{port}/open?token={token}"
+
+    def ready() -> None:
+        click.echo(f"tomocurate serves {folder} at\n\n    {opening}\n\nCtrl-C stops it.")
+        if open_browser:
+            webbrowser.open(opening)
+
+    return supervise(children, (address, port), beside, ready)
+
+
+def supervise(
+    children: Children, where: tuple[str, int], logs: Path, ready: Callable[[], None]
+) -> int:
+    """Run the children until a signal or the dashboard's end; a worker that dies is started anew.
+
+    Errors: ServeError where the dashboard does not come up.
+    """
+    with ExitStack() as stack, _signals() as told:
+        dashboard = stack.enter_context(
+            running(children.dashboard, children.environment, logs / "dashboard.log")
+        )
+        wait_until_ready(where, dashboard, told, logs / "dashboard.log")
+        worker = _keep_worker(children, logs, stack) if children.worker else None
+        if not told:
+            ready()
+        while not told:
+            time.sleep(POLL_S)
+            if dashboard.poll() is not None:
+                raise ServeError(
+                    f"the dashboard ended by itself; {logs / 'dashboard.log'} says why."
+                )
+            if worker:
+                next(worker)
+    return 0 if signal.SIGINT in told or signal.SIGTERM in told else 1
+
+
+def check_address(address: str) -> None:
+    """Refuse an address that other machines reach: nobody has to sign in yet.
+
+    Errors: ServeError.
+    """
+    try:
+        alone = address == "localhost" or ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        alone = False
+    if not alone:
+        raise ServeError(
+            f"{address}: other machines could reach it, and nobody has to sign in; serve on "
+            "127.0.0.1 and come by an SSH tunnel (ssh -L 8501:127.0.0.1:8501 SERVER)."
+        )
+
+
+def free_port(address: str, port: int) -> int:
+    """The port if it is free; 0 is any free one.
+
+    Errors: ServeError.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((address, port))
+        except (OSError, OverflowError) as error:
+            raise ServeError(
+                f"{address}:{port} cannot be bound ({error}); name another with --port."
+            ) from error
+        return int(trial.getsockname()[1])
+
+
+def child_environment(folder: Path, key_file: Path, token: str, port: int) -> dict[str, str]:
+    """What the children are told; of the token only its hash."""
+    return {
+        **os.environ,
+        "TOMOCURATE_WORKSPACE": str(folder.resolve()),
+        "TOMOCURATE_KEY_FILE": str(key_file.resolve()),
+        "TOMOCURATE_OPEN_SHA256": hashlib.sha256(token.encode()).hexdigest(),
+        "TOMOCURATE_PERSON": getpass.getuser(),
+        "TOMOCURATE_PORT": str(port),
+        LIFELINE: "stdin",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def dashboard_file(name: str) -> Path:
+    """A file of the dashboard, which core starts but never imports."""
+    spec = importlib.util.find_spec("dashboard")
+    if spec is None or not spec.submodule_search_locations:
+        raise ServeError("the dashboard is not installed; install tomocurate whole.")
+    return Path(spec.submodule_search_locations[0]) / name
+
+
+def dashboard_command(script: Path, address: str, port: int) -> list[str]:
+    """The command that serves a script with an ASGI app, in our own look."""
+    options: dict[str, Any] = {
+        "server.address": address,
+        "server.port": port,
+        "server.headless": True,
+        "server.fileWatcherType": "none",
+        "server.maxUploadSize": UPLOAD_MB,
+        "browser.gatherUsageStats": False,
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none",
+        "client.showErrorLinks": False,
+        "runner.magicEnabled": False,
+        **_flat(tomllib.loads(dashboard_file("theme.toml").read_text())),
+    }
+    words = [f"--{name}={_word(v)}" for name, value in options.items() for v in _several(value)]
+    return [sys.executable, "-P", "-m", "streamlit", "run", *words, str(script)]
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: Mapping[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A child in its own session, its output in a log, ended when the block ends."""
+    with _opened_log(log) as out:
+        child = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield child
+    finally:
+        stop(child)
+
+
+def stop(child: subprocess.Popen[bytes]) -> None:
+    """End a child: close its stdin, then ask, then force."""
+    if child.stdin:
+        child.stdin.close()
+    for end in (None, child.terminate, child.kill):
+        if end:
+            end()
+        try:
+            child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def wait_until_ready(
+    where: tuple[str, int], child: subprocess.Popen[bytes], told: Sequence[int], log: Path
+) -> None:
+    """Wait until the dashboard answers.
+
+    Errors: ServeError where it ends first, or takes too long.
+    """
+    until = time.monotonic() + READY_S
+    while time.monotonic() < until and not told:
+        if child.poll() is not None:
+            raise ServeError(f"the dashboard did not start; {log} says why.")
+        if _answers(where):
+            return
+        time.sleep(POLL_S)
+    if not told:
+        raise ServeError(f"the dashboard does not answer after {READY_S:.0f} s; see {log}.")
+
+
+def _answers(where: tuple[str, int]) -> bool:
+    connection = http.client.HTTPConnection(*where, timeout=2)
+    try:
+        connection.request("GET", HEALTH)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _keep_worker(children: Children, logs: Path, stack: ExitStack) -> Iterator[None]:
+    """Start the worker, and look at each step whether it must be started again."""
+    log = logs / "worker.log"
+
+    def start() -> subprocess.Popen[bytes]:
+        return stack.enter_context(running(children.worker, children.environment, log))
+
+    def watch(worker: subprocess.Popen[bytes]) -> Iterator[None]:
+        pause = 1.0
+        while True:
+            yield
+            if worker.poll() is None:
+                continue
+            click.echo(f"the worker ended; it is started again ({log} says why).", err=True)
+            until, pause = time.monotonic() + pause, min(pause * 2, 60.0)
+            while time.monotonic() < until:
+                yield
+            worker = start()
+
+    return watch(start())
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT, SIGTERM and SIGHUP instead of dying of them."""
+    told: list[int] = []
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, lambda got, _: told.append(got)) for number in wanted]
+    try:
+        yield told
+    finally:
+        for number, handler in zip(wanted, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _opened_log(path: Path) -> Iterator[IO[bytes]]:
+    """A log for its owner alone; a large one is put aside first."""
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_suffix(".old.log"))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "ab") as file:
+        yield file
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        inside = _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
+        found |= inside if inside is not None else {f"{prefix}{name}": value}
+    return found
+
+
+def _several(value: Any) -> Sequence[Any]:
+    """An array is an option that is given several times."""
+    return value if isinstance(value, list) else [value]
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

@@ -1,0 +1,20 @@
+"""The dashboard's one process: Streamlit's pages and our own routes, behind the gate."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.workflow.pictures import previews, viewed_file
+from dashboard import state
+from dashboard.server import end_with_parent, gate, routes
+from dashboard.volumes import OpenVolumes
+
+workspace = state.opened()
+site = state.site()
+volumes = OpenVolumes(lambda name: viewed_file(workspace, name), previews(workspace))
+app = st.App(
+    Path(__file__).with_name("app.py"),
+    routes=[*routes(site, volumes)],
+    middleware=gate(site),
+)
+end_with_parent()

@@ -1,0 +1,166 @@
+"""The tomogram viewer as a Streamlit component: a small shim that loads the built script.
+
+The browser owns axis, slice, contrast, zoom and overlay; only a chosen center and a selected patch
+come back to Python. Inline script would be sent again at every rerun, so the shim imports a file
+from /assets, whose name changes with its content.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from core.errors import CenterError
+from core.imaging import colors
+from core.imaging.geometry import PATCH_SIDE, Box, Zyx
+from dashboard.tokens import Grant, Signer
+from db.vocabulary import NearBorder
+
+VIEW = "view"
+ASSETS = Path(__file__).parents[1] / "assets"
+RULES = (
+    "In doubt, Ignore.",
+    "Remove may be coarse, but only where no membrane is near.",
+    "Add is drawn accurately, and every voxel that is not Ignore must be reliable.",
+)
+"""The guide's three rules for annotators."""
+
+SEGMENTATION_COLORS = (colors.PREDICTION, colors.WARNING, colors.IGNORE, colors.ADD)
+
+_SHIM = """
+const script = import(new URL("assets/FILE", document.baseURI).href);
+export default function (component) {
+  let ended = false, end = () => {};
+  script.then((module) => { if (!ended) end = module.default(component); });
+  return () => { ended = true; end(); };
+}
+"""
+
+
+@dataclass(frozen=True)
+class ViewedObject:
+    """A volume to show: its object in the catalog and the name that people read."""
+
+    object: str
+    name: str
+
+
+@dataclass(frozen=True)
+class PatchMark:
+    """A patch to draw; center and box are (z, y, x)."""
+
+    name: str
+    center: Zyx
+    box: Box
+    color: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the viewer shows at first, and what may be done there."""
+
+    tomogram: ViewedObject
+    segmentations: Sequence[ViewedObject] = ()
+    patches: Sequence[PatchMark] = ()
+    selected: str | None = None
+    may_choose: bool = False
+    reasons: Sequence[tuple[str, str]] = ()
+    """Value and label of each reason to choose a center."""
+    at: Zyx | None = None
+    said: str | None = None
+    height: int = 620
+
+
+class ChosenCenter(NamedTuple):
+    """What comes back from one click and one reason."""
+
+    center: Zyx
+    why: str
+    near_border: NearBorder
+
+
+def viewer_data(scene: Scene, person: str, signer: Signer) -> dict[str, Any]:
+    """What the browser is told: plain values, and a token to view each volume."""
+
+    def told(viewed: ViewedObject, color: str | None = None) -> dict[str, Any]:
+        token = signer.mint(Grant(person, viewed.object, VIEW))
+        return {"object": viewed.object, "name": viewed.name, "token": token, "color": color}
+
+    segmentations = [
+        told(viewed, SEGMENTATION_COLORS[number % len(SEGMENTATION_COLORS)])
+        for number, viewed in enumerate(scene.segmentations)
+    ]
+    return {
+        "tomogram": told(scene.tomogram),
+        "segmentations": segmentations,
+        "patches": [_mark(patch) for patch in scene.patches],
+        "selected": scene.selected,
+        "mayChoose": scene.may_choose,
+        "reasons": [{"value": value, "label": label} for value, label in scene.reasons],
+        "rules": list(RULES),
+        "patchSide": PATCH_SIDE,
+        "at": list(scene.at) if scene.at else None,
+        "plane": 0,
+        "said": scene.said,
+        "colors": {
+            "selected": colors.SELECTED, "refused": colors.REMOVE, "proposed": colors.ADD,
+        },
+        "height": scene.height,
+    }  # fmt: skip
+
+
+def chosen_center(told: Any) -> ChosenCenter:
+    """Read a choice that a browser tells: nothing in it is believed before it was looked at.
+
+    Errors: CenterError for what is no choice.
+    """
+    try:
+        x, y, z = (int(value) for value in told["center_xyz"])
+        way = NearBorder(told["near_border"])
+        why = str(told["why"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CenterError("a choice has a center (x, y, z), a reason and a border rule.") from error
+    return ChosenCenter(Zyx(z, y, x), why, way)
+
+
+def show_viewer(
+    data: dict[str, Any],
+    key: str,
+    on_chosen: Callable[[], None] = lambda: None,
+    on_selected: Callable[[], None] = lambda: None,
+) -> Any:
+    """Put the viewer on the page; the result's ``chosen`` and ``selected`` are set once each."""
+    mount = _component()
+    return mount(data=data, key=key, on_chosen_change=on_chosen, on_selected_change=on_selected)
+
+
+def built_script(name: str) -> str:
+    """The file name of a built component, such as viewer-0123456789ab.js."""
+    found = sorted(ASSETS.glob(f"{name}-*.js"))
+    if len(found) != 1:
+        raise RuntimeError(f"dashboard/assets holds {len(found)} files {name}-*.js: make frontend")
+    return found[0].name
+
+
+def _mark(patch: PatchMark) -> dict[str, Any]:
+    return {
+        "name": patch.name,
+        "center": list(patch.center),
+        "start": list(patch.box.start),
+        "stop": list(patch.box.stop),
+        "color": patch.color,
+        "note": patch.note,
+    }
+
+
+@functools.cache
+def _shim() -> str:
+    return _SHIM.replace("FILE", built_script("viewer"))
+
+
+def _component() -> Any:
+    return st.components.v2.component("tomocurate_viewer", js=_shim())

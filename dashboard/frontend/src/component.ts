@@ -1,0 +1,7 @@
+// What Streamlit's components v2 hand to a component's default export.
+
+export interface Component<Data> {
+  data: Data;
+  parentElement: ShadowRoot | HTMLElement;
+  setTriggerValue(name: string, value: unknown): void;
+}

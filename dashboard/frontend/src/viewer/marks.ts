@@ -1,0 +1,116 @@
+// What is drawn over a plane: patch boxes and centers, the crosshair, the scale bar.
+
+import { columnAxis, planeSize, rowAxis, toPlane } from "./planes.ts";
+import { scaleBar } from "./scalebar.ts";
+import type { Axis, Zyx } from "./types.ts";
+import { toCanvas, type Viewport } from "./viewport.ts";
+
+export interface Drawing {
+  context: CanvasRenderingContext2D;
+  view: Viewport;
+  axis: Axis;
+  shape: Zyx;
+  pixelRatio: number;
+}
+
+export interface BoxStyle {
+  color: string;
+  width: number;
+  dashed: boolean;
+}
+
+/** A box where the plane cuts it; nothing where it does not. */
+export function drawBox(drawing: Drawing, start: Zyx, stop: Zyx, at: Zyx, style: BoxStyle): boolean {
+  const { axis, context, pixelRatio } = drawing;
+  if (at[axis] < start[axis] || at[axis] >= stop[axis]) return false;
+  const a = place(drawing, start);
+  const b = place(drawing, stop);
+  context.save();
+  context.strokeStyle = style.color;
+  context.lineWidth = style.width * pixelRatio;
+  context.setLineDash(style.dashed ? [6 * pixelRatio, 4 * pixelRatio] : []);
+  context.strokeRect(Math.min(a.x, b.x), Math.min(a.y, b.y), Math.abs(b.x - a.x), Math.abs(b.y - a.y));
+  context.restore();
+  return true;
+}
+
+/** A center: filled where the plane holds it, hollow where it lies elsewhere in the box. */
+export function drawCenter(drawing: Drawing, center: Zyx, at: Zyx, color: string): void {
+  const { context, pixelRatio, axis } = drawing;
+  const { x, y } = place(drawing, center, 0.5);
+  context.save();
+  context.beginPath();
+  context.arc(x, y, 4 * pixelRatio, 0, 2 * Math.PI);
+  context.lineWidth = 1.5 * pixelRatio;
+  context.strokeStyle = color;
+  context.fillStyle = color;
+  if (Math.abs(center[axis] - at[axis]) <= 1) context.fill();
+  context.stroke();
+  context.restore();
+}
+
+export function drawLabel(drawing: Drawing, start: Zyx, stop: Zyx, text: string, color: string): void {
+  const { context, pixelRatio } = drawing;
+  const a = place(drawing, start);
+  const b = place(drawing, stop);
+  context.save();
+  context.font = `${11 * pixelRatio}px system-ui, sans-serif`;
+  const x = Math.min(a.x, b.x) + 4 * pixelRatio;
+  const y = Math.min(a.y, b.y) + 14 * pixelRatio;
+  context.lineWidth = 3 * pixelRatio;
+  context.strokeStyle = "rgba(0,0,0,.75)";
+  context.strokeText(text, x, y);
+  context.fillStyle = color;
+  context.fillText(text, x, y);
+  context.restore();
+}
+
+/** Two lines through the position, open around it. */
+export function drawCrosshair(drawing: Drawing, at: Zyx, color: string): void {
+  const { context, view, axis, shape, pixelRatio } = drawing;
+  const { width, height } = planeSize(shape, axis);
+  const { x, y } = place(drawing, at, 0.5);
+  const gap = 10 * pixelRatio;
+  const right = view.left + width * view.scale;
+  const bottom = view.top + height * view.scale;
+  context.save();
+  context.strokeStyle = color;
+  context.globalAlpha = 0.7;
+  context.lineWidth = pixelRatio;
+  context.beginPath();
+  for (const [fromX, fromY, toX, toY] of [
+    [view.left, y, x - gap, y], [x + gap, y, right, y],
+    [x, view.top, x, y - gap], [x, y + gap, x, bottom],
+  ] as const) {
+    context.moveTo(fromX, fromY);
+    context.lineTo(toX, toY);
+  }
+  context.stroke();
+  context.restore();
+}
+
+export function drawScaleBar(drawing: Drawing, voxelSizeAngstrom: number): void {
+  const { context, view, pixelRatio } = drawing;
+  const bar = scaleBar(voxelSizeAngstrom, view.scale, context.canvas.width * 0.25);
+  const x = 12 * pixelRatio;
+  const y = context.canvas.height - 14 * pixelRatio;
+  context.save();
+  context.shadowColor = "black";
+  context.shadowBlur = 3 * pixelRatio;
+  context.fillStyle = "white";
+  context.fillRect(x, y, bar.pixels, 4 * pixelRatio);
+  context.font = `600 ${12 * pixelRatio}px system-ui, sans-serif`;
+  context.fillText(`${bar.nanometers} nm`, x, y - 6 * pixelRatio);
+  context.restore();
+}
+
+function place(drawing: Drawing, position: Zyx, within = 0): { x: number; y: number } {
+  const { axis, view, shape } = drawing;
+  const point = toPlane(position, axis);
+  const { height } = planeSize(shape, axis);
+  return toCanvas(view, { column: point.column + within, row: point.row + within }, height);
+}
+
+export function axesOf(axis: Axis): { down: Axis; right: Axis } {
+  return { down: rowAxis(axis), right: columnAxis(axis) };
+}

@@ -1,0 +1,61 @@
+// Beside the planes: what is proposed and why it may not be, the reasons to choose it, the rules.
+
+import { button, element } from "./elements.ts";
+import { objection, wayToSave } from "./proposal.ts";
+import type { Scene } from "./scene.ts";
+import type { NearBorder } from "./types.ts";
+
+export interface SideEvents {
+  shifted(): void;
+  dismissed(): void;
+  chosen(why: string, nearBorder: NearBorder): void;
+}
+
+export function sidePanel(scene: Scene, events: SideEvents): HTMLElement {
+  const panel = element("div", "side");
+  if (scene.data.said) panel.append(element("p", "said", scene.data.said));
+  panel.append(...(scene.proposal ? proposalParts(scene, events) : invitation(scene)));
+  const rules = element("ul", "rules", ...scene.data.rules.map((rule) => element("li", "", rule)));
+  panel.append(element("h4", "", "In doubt"), rules);
+  return panel;
+}
+
+function invitation(scene: Scene): HTMLElement[] {
+  const patch = scene.data.patches.find((p) => p.name === scene.selected);
+  if (patch) {
+    const [z, y, x] = patch.center;
+    return [element("h4", "", patch.name), element("p", "", `Center ${x}, ${y}, ${z} (x, y, z). ${patch.note}`)];
+  }
+  const text = scene.data.mayChoose
+    ? "Click where the prediction is wrong and you can still see what is there."
+    : "You may look, but not choose patches here.";
+  return [element("h4", "", "Choose a patch"), element("p", "", text)];
+}
+
+function proposalParts(scene: Scene, events: SideEvents): HTMLElement[] {
+  const proposal = scene.proposal!;
+  const { shape } = scene.tomogram.facts;
+  const [z, y, x] = proposal.center;
+  const against = objection(proposal, shape, scene.data.patchSide);
+  const parts: HTMLElement[] = [
+    element("h4", "", "New patch"),
+    element("p", "", `Center ${x}, ${y}, ${z} (x, y, z)`),
+  ];
+  if (against) parts.push(element("p", "against", against));
+  const way = wayToSave(proposal);
+  if (way === null) parts.push(button("Shift to fit", "Move the center to the nearest legal one", events.shifted));
+  else parts.push(element("p", "", way === "pad" ? "Pad, and choose because of" : "Choose because of"), reasons(scene, way, events));
+  const dismiss = button("Dismiss", "Forget this proposal (Esc)", events.dismissed);
+  dismiss.className = "quiet";
+  return [...parts, dismiss];
+}
+
+function reasons(scene: Scene, way: NearBorder, events: SideEvents): HTMLElement {
+  const group = element("div", "reasons");
+  for (const reason of scene.data.reasons) {
+    const choice = button(reason.label, "Save this patch", () => events.chosen(reason.value, way));
+    choice.dataset["why"] = reason.value;
+    group.append(choice);
+  }
+  return group;
+}

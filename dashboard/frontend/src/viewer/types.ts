@@ -1,0 +1,65 @@
+// What Python tells the viewer, and what the API tells it of a volume. All triples are (z, y, x).
+
+export type Zyx = readonly [number, number, number];
+export type Axis = 0 | 1 | 2; // the axis across which a plane lies: 0 is XY, 1 is XZ, 2 is YZ
+export const AXES: readonly Axis[] = [0, 1, 2];
+export const AXIS_LETTERS = ["z", "y", "x"] as const;
+export const PLANE_NAMES = ["XY", "XZ", "YZ"] as const;
+
+export interface ViewedObject {
+  object: string;
+  token: string;
+  name: string;
+  color?: string;
+}
+
+export interface PatchMark {
+  name: string;
+  center: Zyx;
+  start: Zyx;
+  stop: Zyx;
+  color: string;
+  note: string;
+}
+
+export interface Reason {
+  value: string;
+  label: string;
+}
+
+export interface ViewerData {
+  tomogram: ViewedObject;
+  segmentations: ViewedObject[];
+  patches: PatchMark[];
+  selected: string | null;
+  mayChoose: boolean;
+  reasons: Reason[];
+  rules: string[];
+  patchSide: number;
+  at: Zyx | null;
+  plane: Axis;
+  said: string | null; // what came of the last choice: "saved" or why not
+  colors: { selected: string; refused: string; proposed: string };
+  height: number;
+}
+
+export interface Facts {
+  version: string;
+  look: "gray" | "label";
+  shape: Zyx;
+  planeShape: Zyx;
+  binning: number;
+  window: readonly [number, number];
+  histogram: number[];
+  voxelSizeAngstrom: number | null;
+  hasPreview: boolean;
+}
+
+export type NearBorder = "refuse" | "shift" | "pad";
+
+export interface Choice {
+  center_xyz: [number, number, number];
+  why: string;
+  near_border: NearBorder;
+  nonce: number; // so that the same choice twice is told twice
+}

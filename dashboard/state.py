@@ -1,0 +1,84 @@
+"""What every page asks first: the opened workspace, who acts, and what tokens are signed with.
+
+Without ``serve`` (a page run alone, as tests do) TOMOCURATE_WORKSPACE names the workspace, and the
+account that runs it acts.
+"""
+
+import functools
+import os
+import secrets
+from pathlib import Path
+
+import streamlit as st
+
+from core.workflow.acting import acting_person
+from core.workflow.workspace import Workspace, find_workspace, open_workspace
+from dashboard.session import KEY_FILE, Site, site_from
+from dashboard.tokens import KEY_BYTES, Signer
+from db.errors import TomocurateError
+from db.queries.people import PersonRecord, person_by_id
+
+NOBODY = "Your session is over, or you may no longer work here. Open tomocurate again."
+
+
+def opened() -> Workspace:
+    """The workspace, opened once for all sessions of this process."""
+    return _opened(str(find_workspace(None).absolute()))
+
+
+def site() -> Site:
+    """The running dashboard that this page belongs to."""
+    return _served() if KEY_FILE in os.environ else _alone(str(opened().folder))
+
+
+def signer() -> Signer:
+    """Signs the tokens that our own routes ask for."""
+    return site().signer
+
+
+def me() -> PersonRecord:
+    """The person of this browser session, read anew at each run; the page ends for nobody."""
+    person = _person()
+    if person is None or person.disabled:
+        st.error(NOBODY)
+        st.stop()
+    return person
+
+
+def person_key(person: PersonRecord) -> str:
+    """A person as sessions and tokens name them: names may change, ids do not."""
+    return str(person.id)
+
+
+def _person() -> PersonRecord | None:
+    if KEY_FILE not in os.environ:
+        return _account()
+    cookie = st.context.cookies.get(site().cookie)
+    key = site().person_with(cookie) if cookie else None
+    if key is None:
+        return None
+    with opened().catalog.read() as session:
+        return person_by_id(session, int(key))
+
+
+def _account() -> PersonRecord | None:
+    try:
+        return acting_person(opened())
+    except TomocurateError:
+        return None
+
+
+@functools.cache
+def _opened(folder: str) -> Workspace:
+    return open_workspace(Path(folder))
+
+
+@functools.cache
+def _served() -> Site:
+    return site_from(os.environ)
+
+
+@functools.cache
+def _alone(folder: str) -> Site:
+    person = acting_person(_opened(folder))
+    return Site(Path(folder), Signer(secrets.token_bytes(KEY_BYTES)), "", person_key(person), 0)
