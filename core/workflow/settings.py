@@ -4,11 +4,12 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from core.errors import WorkspaceError
+from core.workflow.sign_in import SignIn, read_sign_in
 
 FILE_NAME = "tomocurate.toml"
 CATALOG_VARIABLE = "TOMOCURATE_CATALOG"
@@ -35,8 +36,8 @@ class Settings:
     cache_gb: float = 20.0
     upload_mb: int = 512
     nobody_reviews_own_work: bool = False
-    sign_in: Mapping[str, Any] = field(default_factory=dict)
-    """How people sign in at the dashboard; nobody has to where it is empty."""
+    sign_in: SignIn | None = None
+    """How people sign in at the dashboard; None where nobody has to."""
 
     def catalog_url(self, folder: Path) -> str:
         """The catalog's address for SQLAlchemy; ``folder`` is the workspace."""
@@ -59,7 +60,7 @@ def read_settings(folder: Path) -> Settings:
             meant = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}."
             raise WorkspaceError(f"{path}: the setting {name[:60]!r} is not known{meant}")
         _check_kind(path, name, value)
-    return Settings(**table)
+    return Settings(**{**table, "sign_in": read_sign_in(path, table.get("sign_in", {}))})
 
 
 def _read(path: Path) -> dict[str, Any]:
