@@ -4,19 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.places import PLACES
+
 PAGES = Path(__file__).with_name("pages")
-TITLES = {
-    "progress": ("Progress", ":material/monitoring:"),
-    "tomograms": ("Tomograms", ":material/view_in_ar:"),
-    "browse": ("Browse & choose", ":material/add_location_alt:"),
-    "patches": ("Patches", ":material/grid_view:"),
-    "correct": ("Correct", ":material/brush:"),
-    "review": ("Review", ":material/rate_review:"),
-    "share": ("Share", ":material/ios_share:"),
-    "activity": ("Activity", ":material/history:"),
-    "settings": ("Settings", ":material/settings:"),
-}
-"""Title and icon of each page, in the order of the work."""
 
 
 def main() -> None:
@@ -28,8 +18,8 @@ def main() -> None:
 def pages() -> list[st.Page]:
     """The pages in their order; the first is where one arrives."""
     return [
-        st.Page(PAGES / f"{name}.py", title=title, icon=icon, url_path=name, default=number == 0)
-        for number, (name, (title, icon)) in enumerate(TITLES.items())
+        st.Page(PAGES / f"{name}.py", title=title, icon=icon, url_path=address, default=not number)
+        for number, (name, (title, icon, address)) in enumerate(PLACES.items())
         if (PAGES / f"{name}.py").exists()
     ]
 

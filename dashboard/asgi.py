@@ -4,9 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.jobs.lifeline import end_with_parent
 from core.workflow.pictures import previews, viewed_file
 from dashboard import state
-from dashboard.server import end_with_parent, gate, routes
+from dashboard.server import gate, routes
 from dashboard.volumes import OpenVolumes
 
 workspace = state.opened()

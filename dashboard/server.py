@@ -1,10 +1,6 @@
 """What the dashboard's one process serves besides Streamlit's pages: routes, and the gate."""
 
 import http
-import os
-import signal
-import threading
-import time
 from pathlib import Path
 
 from starlette.middleware import Middleware
@@ -20,9 +16,6 @@ from dashboard.session import Site, open_browser_session
 from dashboard.volumes import OpenVolumes
 
 ASSETS = Path(__file__).with_name("assets")
-LIFELINE = "TOMOCURATE_LIFELINE"
-GRACE_S = 2.0
-"""Seconds between the polite and the certain end."""
 
 
 class _KeptForEver(StaticFiles):
@@ -52,21 +45,3 @@ def routes(site: Site, volumes: OpenVolumes) -> list[BaseRoute]:
 def gate(site: Site) -> list[Middleware]:
     """The middleware that stands before all of them, and before Streamlit's own."""
     return [Middleware(Gate, site=site)]
-
-
-def end_with_parent() -> None:
-    """End this process when its stdin closes, so that even a killed parent leaves nothing.
-
-    Only where serve says that stdin is such a lifeline.
-    """
-    if os.environ.get(LIFELINE) != "stdin":
-        return
-
-    def wait() -> None:
-        while os.read(0, 4096):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(GRACE_S)
-        os._exit(0)
-
-    threading.Thread(target=wait, name="lifeline", daemon=True).start()

@@ -8,7 +8,8 @@ import streamlit as st
 from core.imaging.cache import Cache
 from core.imaging.preview import Look
 from core.imaging.view import ViewedFile
-from dashboard.server import end_with_parent, gate, routes
+from core.jobs.lifeline import end_with_parent
+from dashboard.server import gate, routes
 from dashboard.session import site_from
 from dashboard.volumes import OpenVolumes
 

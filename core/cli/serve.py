@@ -5,8 +5,8 @@ parent leaves nothing behind. On a machine with several accounts everybody reach
 one address with a random token is printed; the children know only its hash.
 """
 
-import getpass
 import hashlib
+import html
 import http.client
 import importlib.util
 import ipaddress
@@ -28,16 +28,17 @@ from typing import IO, Any
 import click
 
 from core.errors import ServeError
+from core.jobs.lifeline import LIFELINE
 
 READY_S = 90.0
 STOP_S = 5.0
 POLL_S = 0.2
 LOG_BYTES = 8 << 20
-UPLOAD_MB = 512
 KEY_NAME = "tomocurate.key"
 HEALTH = "/_stcore/health"
-LIFELINE = "TOMOCURATE_LIFELINE"
-"""Tells a child to end when its stdin closes."""
+OPENING = "open.html"
+"""A page that leads a browser to the printed address: a command line would show the token to all
+accounts of the machine."""
 
 
 @dataclass(frozen=True)
@@ -53,28 +54,35 @@ def serve_workspace(folder: Path, port: int, address: str, open_browser: bool) -
     """Serve until interrupted, and give the exit status.
 
     Errors: ServeError, before anything is bound, for an address that others reach while nobody
-    signs in, a port in use, or a folder that is no workspace.
+    signs in, or a port in use; WorkspaceError; NotAllowedError for an account that is nobody.
     """
+    from core.workflow.acting import acting_person
     from core.workflow.workspace import open_workspace
 
     check_address(address)
-    workspace = open_workspace(folder)
+    with open_workspace(folder) as workspace:
+        person = acting_person(workspace)
+        folder, beside = workspace.folder, workspace.catalog_folder
+        upload_mb = workspace.settings.upload_mb
+        key_file = workspace.secret_path(KEY_NAME)
     port = free_port(address, port)
     token = secrets.token_urlsafe(24)
-    beside = workspace.catalog_folder
     children = Children(
-        dashboard_command(dashboard_file("asgi.py"), address, port),
-        [sys.executable, "-P", "-m", "core.jobs.worker", "--workspace", str(folder.resolve())],
-        child_environment(folder, beside / KEY_NAME, token, port),
+        dashboard_command(dashboard_file("asgi.py"), address, port, upload_mb),
+        [sys.executable, "-P", "-m", "core.jobs.worker", "--workspace", str(folder)],
+        child_environment(folder, key_file, token, str(person.id), port),
     )
     opening = f"http://{_host(address)}:{port}/open?token={token}"
 
     def ready() -> None:
         click.echo(f"tomocurate serves {folder} at\n\n    {opening}\n\nCtrl-C stops it.")
         if open_browser:
-            webbrowser.open(opening)
+            _open_browser(opening, beside / OPENING)
 
-    return supervise(children, (address, port), beside, ready)
+    try:
+        return supervise(children, (address, port), beside, ready)
+    finally:
+        (beside / OPENING).unlink(missing_ok=True)
 
 
 def supervise(
@@ -136,14 +144,16 @@ def free_port(address: str, port: int) -> int:
         return int(trial.getsockname()[1])
 
 
-def child_environment(folder: Path, key_file: Path, token: str, port: int) -> dict[str, str]:
+def child_environment(
+    folder: Path, key_file: Path, token: str, person: str, port: int
+) -> dict[str, str]:
     """What the children are told; of the token only its hash."""
     return {
         **os.environ,
-        "TOMOCURATE_WORKSPACE": str(folder.resolve()),
-        "TOMOCURATE_KEY_FILE": str(key_file.resolve()),
+        "TOMOCURATE_WORKSPACE": str(folder),
+        "TOMOCURATE_KEY_FILE": str(key_file.absolute()),
         "TOMOCURATE_OPEN_SHA256": hashlib.sha256(token.encode()).hexdigest(),
-        "TOMOCURATE_PERSON": getpass.getuser(),
+        "TOMOCURATE_PERSON": person,
         "TOMOCURATE_PORT": str(port),
         LIFELINE: "stdin",
         "PYTHONUNBUFFERED": "1",
@@ -158,14 +168,14 @@ def dashboard_file(name: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / name
 
 
-def dashboard_command(script: Path, address: str, port: int) -> list[str]:
+def dashboard_command(script: Path, address: str, port: int, upload_mb: int) -> list[str]:
     """The command that serves a script with an ASGI app, in our own look."""
     options: dict[str, Any] = {
         "server.address": address,
         "server.port": port,
         "server.headless": True,
         "server.fileWatcherType": "none",
-        "server.maxUploadSize": UPLOAD_MB,
+        "server.maxUploadSize": upload_mb,
         "browser.gatherUsageStats": False,
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
@@ -223,6 +233,19 @@ def wait_until_ready(
         time.sleep(POLL_S)
     if not told:
         raise ServeError(f"the dashboard does not answer after {READY_S:.0f} s; see {log}.")
+
+
+def _open_browser(address: str, page: Path) -> None:
+    """Open the printed address, where there is a screen to open it on."""
+    screen = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)
+    if not screen:
+        return
+    quoted = html.escape(address, quote=True)
+    page.unlink(missing_ok=True)
+    descriptor = os.open(page, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={quoted}">')
+    webbrowser.open(page.as_uri())
 
 
 def _answers(where: tuple[str, int]) -> bool:
