@@ -8,15 +8,18 @@ TomocurateError            the root (in db.errors, so that all floors may raise 
 ├── PatchNameError         a token or patch name that cannot be a file name
 ├── LabelError             a label that is no training label
 ├── CorrectionError        a correction file that cannot be placed on its patch
+├── DrawingError           what a painter sent is no drawing of its patch
 ├── OutputError            a result that cannot be written
 ├── ExportError            a training set or bundle that would not load, or give too much away
 ├── ArchiveError           an archive that is not safe to open
 ├── BundleError            a bundle that is not what it says
 ├── ServeError             a dashboard that cannot be served like this
+├── RootError              a path that lies in no data root, or a root that is none
 ├── CancelledError         work that somebody cancelled while it ran
 ├── JobError               a job that cannot be done, or was stopped
 ├── BackupError            a backup that cannot be made, verified or restored
-└── WorkspaceError         a folder that is no workspace, or its settings are wrong
+├── WorkspaceError         a folder that is no workspace, or its settings are wrong
+└── StoreError             a file of the store is gone or changed, or one cannot be read
 """
 
 from db.errors import TomocurateError
@@ -48,6 +51,14 @@ class LabelError(TomocurateError):
 
 class CorrectionError(TomocurateError):
     """A correction file cannot be placed on its patch."""
+
+
+class DrawingError(TomocurateError):
+    """What a painter sent is no drawing of its patch."""
+
+
+class DrawingSizeError(DrawingError):
+    """A drawing holds more than its patch."""
 
 
 class OutputError(TomocurateError):
@@ -91,3 +102,11 @@ class WorkspaceError(TomocurateError):
 
 class CancelledError(TomocurateError):
     """Somebody cancelled this work while it ran; nothing half-made remains."""
+
+
+class RootError(TomocurateError):
+    """A path lies in no data root, is no regular file, or a folder cannot be a root."""
+
+
+class StoreError(TomocurateError):
+    """A file of the store is gone or changed, or one that should go in cannot be read."""

@@ -193,6 +193,19 @@ def merge_by_id(session: Session, merge_id: int) -> MergeRecord:
     return _merge_record(*session.execute(_merges().where(Merge.id == merge_id)).one())
 
 
+def authors_of_merge(session: Session, patch_id: int, merge: MergeRecord) -> tuple[int, ...]:
+    """The ids of who painted what a merge holds, the latest correction's author first."""
+    wanted = {(each["slot"], each["version"]) for each in merge.inputs}
+    statement = (
+        select(CorrectionSlot.name, CorrectionVersion.number, CorrectionVersion.author_id)
+        .join(CorrectionSlot, CorrectionSlot.id == CorrectionVersion.slot_id)
+        .where(CorrectionSlot.patch_id == patch_id, CorrectionVersion.author_id.is_not(None))
+        .order_by(CorrectionVersion.received_at.desc(), CorrectionVersion.id.desc())
+    )
+    authors = (a for slot, number, a in session.execute(statement) if (slot, number) in wanted)
+    return tuple(dict.fromkeys(author for author in authors if author is not None))
+
+
 def reviews_of(session: Session, patch_id: int) -> tuple[ReviewRecord, ...]:
     """The verdicts on a patch, the latest last."""
     statement = (

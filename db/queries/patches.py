@@ -164,6 +164,12 @@ def count_patches(session: Session, wanted: PatchFilter | None = None) -> int:
     return count(session, Patch.id, _conditions(wanted or PatchFilter()))
 
 
+def patches_in(session: Session, tomogram_id: int) -> tuple[PatchRecord, ...]:
+    """Every patch of a tomogram, withdrawn ones too, in the order of choosing."""
+    statement = _patches().where(Patch.tomogram_id == tomogram_id).order_by(Patch.id)
+    return tuple(patch_record(*row) for row in session.execute(statement))
+
+
 def patches_with_image(session: Session, image_hash: str) -> tuple[PatchRecord, ...]:
     """Patches whose extracted image has just these voxels."""
     statement = _patches().where(Patch.image_hash == image_hash).order_by(Patch.id)

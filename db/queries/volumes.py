@@ -214,6 +214,55 @@ def list_roots(session: Session) -> tuple[Path, ...]:
     return tuple(map(Path, session.scalars(select(DataRoot.path).order_by(DataRoot.path))))
 
 
+def files_below(session: Session, root: Path) -> tuple[FileRecord, ...]:
+    """Every registered file of a data root, tomograms first."""
+    files: list[FileRecord] = []
+    tables: tuple[type[Tomogram | Segmentation], ...] = (Tomogram, Segmentation)
+    for table in tables:
+        statement = (
+            select(table)
+            .join(DataRoot, DataRoot.id == table.root_id)
+            .where(DataRoot.path == str(root))
+            .order_by(table.id)
+        )
+        files += [_file_record(row, str(root)) for row in session.scalars(statement)]
+    return tuple(files)
+
+
+def tomograms_in(session: Session, folder: Path) -> dict[str, str]:
+    """DATASET/TOKEN of the tomograms whose files lie just in this folder, by file name."""
+    found: dict[str, str] = {}
+    for root_id, root in session.execute(select(DataRoot.id, DataRoot.path)):
+        if not folder.is_relative_to(root):
+            continue
+        below = folder.relative_to(root).as_posix()
+        start = "" if below == "." else f"{below}/"
+        statement = (
+            select(Tomogram.path, Dataset.token, Tomogram.token)
+            .join(Dataset, Dataset.id == Tomogram.dataset_id)
+            .where(Tomogram.root_id == root_id, Tomogram.path.startswith(start, autoescape=True))
+        )
+        for path, dataset, token in session.execute(statement):
+            name = path.removeprefix(start)
+            if "/" not in name:
+                found[name] = f"{dataset}/{token}"
+    return found
+
+
+def tomogram_files(session: Session) -> tuple[tuple[Path, str], ...]:
+    """Every tomogram's file and its DATASET/TOKEN, to pair segmentations with."""
+    statement = (
+        select(DataRoot.path, Tomogram.path, Dataset.token, Tomogram.token)
+        .join(DataRoot, DataRoot.id == Tomogram.root_id)
+        .join(Dataset, Dataset.id == Tomogram.dataset_id)
+        .order_by(Tomogram.id)
+    )
+    return tuple(
+        (Path(root, path), f"{dataset}/{token}")
+        for root, path, dataset, token in session.execute(statement)
+    )
+
+
 def list_datasets(session: Session) -> tuple[str, ...]:
     """The tokens of all datasets."""
     return tuple(session.scalars(select(Dataset.token).order_by(Dataset.token)))

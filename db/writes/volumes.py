@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.errors import CatalogError, TakenNameError
+from db.errors import CatalogError, TakenNameError, UnknownNameError
 from db.models.volumes import DataRoot, Dataset, Permission, Segmentation, Tomogram
 from db.queries.volumes import (
     SegmentationRecord,
@@ -40,6 +40,21 @@ def add_root(session: Session, change: Change, folder: Path) -> int:
         session.flush()
         record_event(session, change, "root added", Subject("root", row.id, str(folder)))
     return row.id
+
+
+def move_root(session: Session, change: Change, old: Path, new: Path) -> None:
+    """State that a data root moved; files keep their paths below it.
+
+    Errors: UnknownNameError; TakenNameError where the new folder is another root.
+    """
+    row = session.scalar(select(DataRoot).where(DataRoot.path == str(old)).with_for_update())
+    if row is None:
+        raise UnknownNameError.among("data root", str(old), session.scalars(select(DataRoot.path)))
+    if session.scalar(select(DataRoot.id).where(DataRoot.path == str(new))):
+        raise TakenNameError(f"{new}: is a data root already.")
+    row.path = str(new)
+    subject = Subject("root", row.id, str(new))
+    record_event(session, change, "root moved", subject, {"path": str(old)}, {"path": str(new)})
 
 
 def add_dataset(session: Session, change: Change, token: str) -> int:
@@ -83,6 +98,11 @@ def add_tomogram(
     subject = Subject("tomogram", row.id, f"{dataset}/{token}")
     record_event(session, change, "tomogram registered", subject, None, after)
     return tomogram_by_id(session, row.id)
+
+
+def lock_tomogram(session: Session, tomogram_id: int) -> None:
+    """Take a tomogram for this transaction: nobody else adds patches to it until its end."""
+    session.scalar(select(Tomogram.id).where(Tomogram.id == tomogram_id).with_for_update())
 
 
 def add_segmentation(

@@ -1,0 +1,285 @@
+"""Choose patch centers in a tomogram: where they may lie, what is told about them, why they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core.errors import CenterError, SegmentationError
+from core.imaging.geometry import Box, Zyx, shifted_to_fit
+from core.imaging.patch import Placed, place_patch
+from core.imaging.points.read import Frame, Points, read_points
+from core.workflow.allowed import Step, check_may
+from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome
+from core.workflow.sidecar import write_sidecar
+from core.workflow.wording import checked_text
+from core.workflow.workspace import Workspace
+from db.queries.patches import PatchRecord, patches_in
+from db.queries.people import PersonRecord
+from db.queries.volumes import (
+    SegmentationRecord,
+    TomogramRecord,
+    get_tomogram,
+    segmentations_of,
+)
+from db.vocabulary import ChosenBecause, NearBorder
+from db.writes.events import Change
+from db.writes.patches import choose_patch
+from db.writes.volumes import lock_tomogram
+
+MANY = 5
+"""Patches of one tomogram; the guide recommends two to five."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What choosing a center would do; nothing is written."""
+
+    center: Zyx
+    """Where it would be, (z, y, x)."""
+    box: Box | None
+    refusal: str | None = None
+    """Why it cannot be chosen."""
+    warnings: tuple[str, ...] = ()
+    overlaps: tuple[str, ...] = ()
+    """The patches whose boxes share voxels with it."""
+    shifted_center: Zyx | None = None
+    """The nearest legal center, where this one is refused for the border."""
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """A tomogram, the segmentation to correct, and the patches there already."""
+
+    tomogram: TomogramRecord
+    segmentation: SegmentationRecord
+    patches: tuple[PatchRecord, ...]
+
+    @property
+    def alive(self) -> tuple[PatchRecord, ...]:
+        return tuple(patch for patch in self.patches if not patch.withdrawn)
+
+
+def propose(
+    workspace: Workspace,
+    tomogram: str,
+    center: Zyx,
+    near_border: NearBorder = NearBorder.REFUSE,
+) -> Proposal:
+    """Say what choosing a center (z, y, x) would do.
+
+    Errors: UnknownNameError; SegmentationError where the tomogram has no segmentation.
+    """
+    with workspace.catalog.read() as session:
+        setting = _setting(session, tomogram, None)
+    shape = Zyx(*setting.tomogram.on_disk.shape)
+    try:
+        placed = place_patch(Zyx(*center), shape, near_border)
+    except CenterError as error:
+        nearest = shifted_to_fit(Zyx(*center), shape)
+        return Proposal(Zyx(*center), None, str(error), shifted_center=nearest)
+    same = _same(setting.patches, placed)
+    refusal = _already(same) if same else None
+    overlaps = tuple(_overlaps(setting.alive, placed.box, same))
+    return Proposal(placed.center, placed.box, refusal, _warnings(setting, placed, same), overlaps)
+
+
+def choose(
+    workspace: Workspace,
+    by: PersonRecord,
+    tomogram: str,
+    centers: Sequence[Zyx],
+    *,
+    because: ChosenBecause,
+    note: str | None = None,
+    segmentation_id: int | None = None,
+    near_border: NearBorder = NearBorder.REFUSE,
+    threshold: float | None = None,
+    dry_run: bool = False,
+) -> tuple[Outcome, ...]:
+    """Choose patches at centers (z, y, x), in this order; one bad center stops no other.
+
+    A center that is a patch already is kept. The patch is bound to the newest segmentation, or to
+    the one that is named, and to its threshold unless one is given.
+
+    Errors: UnknownNameError; SegmentationError where there is no segmentation to correct;
+    NotAllowedError; StepError for a note that cannot be one.
+    """
+    note = checked_text("the note", note) if note and note.strip() else None
+    if dry_run:
+        with workspace.catalog.read() as session:
+            check_may(session, by, Step.CHOOSE)
+            return _dry(_setting(session, tomogram, segmentation_id), centers, near_border)
+    with workspace.catalog.write() as session:
+        check_may(session, by, Step.CHOOSE)
+        change = Change.now(by.id)
+        lock_tomogram(session, get_tomogram(session, tomogram).id)
+        setting = _setting(session, tomogram, segmentation_id)
+        values = _values(setting, because, note, threshold)
+        outcomes = []
+        for center in centers:
+            outcome, patch = _choose_one(session, change, setting, center, near_border, values)
+            outcomes.append(outcome)
+            if patch:
+                setting = _Setting(
+                    setting.tomogram, setting.segmentation, (*setting.patches, patch)
+                )
+    _write_sidecars(workspace, outcomes)
+    return tuple(outcomes)
+
+
+def read_centers(workspace: Workspace, tomogram: str, path: Path) -> Points:
+    """Read the centers of a file (csv, tsv, .mod, .star, picks .json) for a tomogram.
+
+    Errors: UnknownNameError; PointsError.
+    """
+    with workspace.catalog.read() as session:
+        record = get_tomogram(session, tomogram)
+    frame = Frame(Zyx(*record.on_disk.shape), record.voxel_size, record.token)
+    return read_points(path, frame)
+
+
+def box_of(patch: PatchRecord) -> Box | None:
+    """The box of a patch in its tomogram; None where its position is unknown."""
+    if patch.start is None:
+        return None
+    stop = Zyx(*(a + n for a, n in zip(patch.start, patch.shape, strict=True)))
+    return Box(Zyx(*patch.start), stop)
+
+
+def _setting(session: Session, tomogram: str, segmentation_id: int | None) -> _Setting:
+    record = get_tomogram(session, tomogram)
+    every = segmentations_of(session, record.id)
+    if not every:
+        raise SegmentationError(
+            f"tomogram {record.name}: has no segmentation to correct; register one with "
+            "tomocurate register TOMOGRAM --segmentation FILE."
+        )
+    chosen = every[0]
+    if segmentation_id is not None:
+        named = [each for each in every if each.id == segmentation_id]
+        if not named:
+            known = ", ".join(f"{each.id} ({each.on_disk.path})" for each in every)
+            raise SegmentationError(
+                f"tomogram {record.name}: has no segmentation {segmentation_id}; it has {known}."
+            )
+        chosen = named[0]
+    return _Setting(record, chosen, patches_in(session, record.id))
+
+
+def _dry(setting: _Setting, centers: Sequence[Zyx], near_border: NearBorder) -> tuple[Outcome, ...]:
+    outcomes = []
+    for center in centers:
+        try:
+            placed = place_patch(Zyx(*center), _shape(setting), near_border)
+        except CenterError as error:
+            outcomes.append(Outcome(_shown(setting, center), FAILED, str(error)))
+            continue
+        same = _same(setting.patches, placed)
+        name = same.name if same else _shown(setting, placed.center)
+        outcomes.append(_outcome(setting, placed, name, same))
+    return tuple(outcomes)
+
+
+def _choose_one(
+    session: Session,
+    change: Change,
+    setting: _Setting,
+    center: Zyx,
+    near_border: NearBorder,
+    values: dict[str, Any],
+) -> tuple[Outcome, PatchRecord | None]:
+    try:
+        placed = place_patch(Zyx(*center), _shape(setting), near_border)
+    except CenterError as error:
+        return Outcome(_shown(setting, center), FAILED, str(error)), None
+    same = _same(setting.patches, placed)
+    if same:
+        return _outcome(setting, placed, same.name, same), None
+    columns = values | _position(placed)
+    patch = choose_patch(session, change, setting.tomogram.id, columns)
+    return _outcome(setting, placed, patch.name, None), patch
+
+
+def _outcome(setting: _Setting, placed: Placed, name: str, same: PatchRecord | None) -> Outcome:
+    details = {"center": placed.center, "start": placed.box.start}
+    findings = _warnings(setting, placed, same)
+    if same is None:
+        return Outcome(name, DONE, None, findings, details)
+    return Outcome(name, FAILED if same.withdrawn else KEPT, _already(same), findings, details)
+
+
+def _warnings(setting: _Setting, placed: Placed, same: PatchRecord | None) -> tuple[str, ...]:
+    """What a person should know before they choose a center."""
+    found = []
+    if placed.shifted:
+        x, y, z = placed.center.to_xyz()
+        found.append(f"shifted to {x},{y},{z} (x, y, z) to fit the tomogram")
+    if placed.padded:
+        found.append("its box leaves the tomogram: padded with the mean, its label with ignore")
+    overlaps = list(_overlaps(setting.alive, placed.box, same))
+    if overlaps:
+        found.append(f"overlaps {', '.join(overlaps)}; both go to the same split")
+    number = len(setting.alive) + (same is None)
+    if same is None and number > MANY:
+        found.append(
+            f"is patch {number} of {setting.tomogram.name}; two to {MANY} a tomogram are "
+            "recommended, other tomograms teach more"
+        )
+    return tuple(found)
+
+
+def _overlaps(patches: Sequence[PatchRecord], box: Box, same: PatchRecord | None) -> Sequence[str]:
+    return [
+        patch.name
+        for patch in patches
+        if patch != same and (other := box_of(patch)) is not None and box.overlap(other)
+    ]
+
+
+def _same(patches: Sequence[PatchRecord], placed: Placed) -> PatchRecord | None:
+    """The patch that has just this box already, one in work before a withdrawn one."""
+    there = [patch for patch in patches if box_of(patch) == placed.box]
+    return min(there, key=lambda patch: (patch.withdrawn, patch.id), default=None)
+
+
+def _already(same: PatchRecord) -> str:
+    if same.withdrawn:
+        return f"{same.name} has this center and is withdrawn; reinstate it."
+    return f"{same.name} has this center already; nothing was added."
+
+
+def _values(
+    setting: _Setting, because: ChosenBecause, note: str | None, threshold: float | None
+) -> dict[str, Any]:
+    stated = setting.segmentation.threshold if threshold is None else threshold
+    return {
+        "segmentation_id": setting.segmentation.id, "chosen_because": because, "note": note,
+        "voxel_size": setting.tomogram.voxel_size, "threshold": stated,
+    }  # fmt: skip
+
+
+def _position(placed: Placed) -> dict[str, Any]:
+    names = "zyx"
+    columns = {f"center_{a}": v for a, v in zip(names, placed.center, strict=True)}
+    columns |= {f"start_{a}": v for a, v in zip(names, placed.box.start, strict=True)}
+    columns |= {f"shape_{a}": v for a, v in zip(names, placed.box.shape, strict=True)}
+    return columns | {"padded": placed.padded, "shifted": placed.shifted}
+
+
+def _shape(setting: _Setting) -> Zyx:
+    return Zyx(*setting.tomogram.on_disk.shape)
+
+
+def _shown(setting: _Setting, center: Zyx) -> str:
+    """A center that has no name yet, in (x, y, z)."""
+    z, y, x = center
+    return f"{setting.tomogram.name} at {x},{y},{z}"
+
+
+def _write_sidecars(workspace: Workspace, outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        if outcome.outcome == DONE:
+            write_sidecar(workspace, outcome.name)

@@ -1,0 +1,98 @@
+"""The whole life of a patch as one value: for ``show``, its sidecar and the pages."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from core.workflow.workspace import Workspace
+from db.queries import life as queries
+from db.queries.life import (
+    CommentRecord,
+    EventFilter,
+    EventRecord,
+    ExportRecord,
+    HoldRecord,
+    MergeRecord,
+    ReviewRecord,
+    SlotRecord,
+)
+from db.queries.patches import PatchRecord, get_patch
+from db.queries.volumes import (
+    SegmentationRecord,
+    TomogramRecord,
+    segmentation_by_id,
+    tomogram_by_id,
+)
+
+MOST_EVENTS = 1_000
+
+
+@dataclass(frozen=True)
+class PatchLife:
+    """Everything that the catalog knows of a patch; lists are in the order of time."""
+
+    patch: PatchRecord
+    tomogram: TomogramRecord | None
+    """None where its position is unknown."""
+    segmentation: SegmentationRecord | None
+    slots: tuple[SlotRecord, ...]
+    merges: tuple[MergeRecord, ...]
+    reviews: tuple[ReviewRecord, ...]
+    comments: tuple[CommentRecord, ...]
+    exports: tuple[ExportRecord, ...]
+    events: tuple[EventRecord, ...]
+    hold: HoldRecord | None
+
+    @property
+    def current_merge(self) -> MergeRecord | None:
+        return self._merge(self.patch.current_merge_id)
+
+    @property
+    def accepted_merge(self) -> MergeRecord | None:
+        return self._merge(self.patch.accepted_merge_id)
+
+    def _merge(self, merge_id: int | None) -> MergeRecord | None:
+        return next((merge for merge in self.merges if merge.id == merge_id), None)
+
+
+def show(workspace: Workspace, name: str, events: int = MOST_EVENTS) -> PatchLife:
+    """Read the life of a patch in one snapshot; ``events`` is how many of the last are told.
+
+    Errors: UnknownNameError with the nearest names.
+    """
+    with workspace.catalog.read() as session:
+        patch = get_patch(session, name)
+        cut_from = patch.segmentation_id
+        wanted = EventFilter(patch_id=patch.id)
+        return PatchLife(
+            patch,
+            None if patch.tomogram_id is None else tomogram_by_id(session, patch.tomogram_id),
+            None if cut_from is None else segmentation_by_id(session, cut_from),
+            queries.slots_of(session, patch.id),
+            queries.merges_of(session, patch.id),
+            queries.reviews_of(session, patch.id),
+            queries.comments_of(session, patch.id),
+            queries.exports_of(session, patch.id),
+            tuple(reversed(queries.list_events(session, wanted, limit=events))),
+            queries.hold_on(session, patch.id),
+        )
+
+
+def plain(value: Any) -> Any:
+    """A record as JSON has it: objects, lists, words, times in ISO 8601 (UTC), paths as text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: plain(getattr(value, name)) for name in names}
+    if isinstance(value, Mapping):
+        return {str(plain(key)): plain(each) for key, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [plain(each) for each in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,92 @@
+"""People of a workspace: who works here, by which account, and what they may do."""
+
+from core.workflow.allowed import Step, check_may
+from core.workflow.workspace import Workspace
+from db.queries import people as queries
+from db.queries.people import PersonRecord
+from db.vocabulary import Role
+from db.writes.events import Change
+from db.writes.people import add_person, change_person
+
+
+def list_people(workspace: Workspace) -> tuple[PersonRecord, ...]:
+    """Everybody by name, disabled people too."""
+    with workspace.catalog.read() as session:
+        return queries.list_people(session)
+
+
+def add(
+    workspace: Workspace,
+    by: PersonRecord,
+    name: str,
+    role: Role,
+    os_user: str | None = None,
+    identity: tuple[str, str] | None = None,
+) -> PersonRecord:
+    """Add somebody; ``identity`` is the issuer and subject of an OpenID provider.
+
+    Errors: NotAllowedError; TakenNameError; CatalogError for a name that cannot be one.
+    """
+    with workspace.catalog.write() as session:
+        check_may(session, by, Step.MANAGE_PEOPLE)
+        change = Change.now(by.id)
+        return add_person(session, change, name, role, os_user=os_user, identity=identity)
+
+
+def change_role(
+    workspace: Workspace, by: PersonRecord, name: str, role: Role, seen: int | None = None
+) -> PersonRecord:
+    """Change what somebody may do; it counts from their next step on.
+
+    Errors: NotAllowedError; UnknownNameError; ConflictError; CatalogError for the last admin.
+    """
+    return _change(workspace, by, name, seen, role=role)
+
+
+def set_account(
+    workspace: Workspace,
+    by: PersonRecord,
+    name: str,
+    *,
+    os_user: str | None = None,
+    identity: tuple[str, str] | None = None,
+    seen: int | None = None,
+) -> PersonRecord:
+    """State by which account of the machine, or of an OpenID provider, somebody is known.
+
+    Errors: as ``change_role``; TakenNameError where the account is somebody else's.
+    """
+    values: dict[str, object] = {}
+    if os_user is not None:
+        values["os_user"] = os_user
+    if identity is not None:
+        values["issuer"], values["subject"] = identity
+    return _change(workspace, by, name, seen, **values)
+
+
+def disable(
+    workspace: Workspace, by: PersonRecord, name: str, seen: int | None = None
+) -> PersonRecord:
+    """Let somebody do nothing any more; what they did keeps their name.
+
+    Errors: as ``change_role``.
+    """
+    return _change(workspace, by, name, seen, disabled=True)
+
+
+def enable(
+    workspace: Workspace, by: PersonRecord, name: str, seen: int | None = None
+) -> PersonRecord:
+    """Let somebody who was disabled work again.
+
+    Errors: as ``change_role``.
+    """
+    return _change(workspace, by, name, seen, disabled=False)
+
+
+def _change(
+    workspace: Workspace, by: PersonRecord, name: str, seen: int | None, **values: object
+) -> PersonRecord:
+    with workspace.catalog.write() as session:
+        check_may(session, by, Step.MANAGE_PEOPLE)
+        return change_person(session, Change.now(by.id), name, seen, **values)

@@ -1,0 +1,227 @@
+"""Data roots: the folders below which tomograms lie, and nothing outside them is ever opened."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import RootError
+from core.workflow.allowed import Step, check_may
+from core.workflow.workspace import Workspace
+from db.errors import UnknownNameError
+from db.queries import volumes as queries
+from db.queries.people import PersonRecord
+from db.writes import volumes as writes
+from db.writes.events import Change
+
+MAX_ENTRIES = 5_000
+"""Of one folder that is shown; a longer one says that it was cut."""
+
+VOLUMES = (".mrc", ".rec", ".map", ".st", ".mrc.gz", ".rec.gz", ".mrc.bz2", ".rec.bz2")
+_NEVER = ("/", "/proc", "/sys", "/dev", "/etc", "/run", "/boot")
+"""No folder of data, and much that is nobody's to read."""
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file in a data root."""
+
+    name: str
+    size_bytes: int
+    is_volume: bool
+    """By its name; ``register`` looks inside."""
+    registered_as: str | None
+    """DATASET/TOKEN of the tomogram that it is."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a folder below a data root."""
+
+    root: Path
+    below: str
+    """The folder's path below the root, with forward slashes; empty is the root itself."""
+    folders: tuple[str, ...]
+    files: tuple[ListedFile, ...]
+    was_cut: bool = False
+
+
+def list_roots(workspace: Workspace) -> tuple[Path, ...]:
+    """The data roots."""
+    with workspace.catalog.read() as session:
+        return queries.list_roots(session)
+
+
+def add_root(workspace: Workspace, by: PersonRecord, folder: Path) -> Path:
+    """Let tomograms lie below a folder; one that is a root already is kept.
+
+    Errors: RootError where it is no folder of data; NotAllowedError for all but admins.
+    """
+    resolved = checked_root(folder)
+    with workspace.catalog.write() as session:
+        check_may(session, by, Step.ADD_ROOT)
+        writes.add_root(session, Change.now(by.id), resolved)
+    return resolved
+
+
+def move_root(workspace: Workspace, by: PersonRecord, old: Path, new: Path) -> int:
+    """State that a data root moved, with all its files; give how many are registered below it.
+
+    Errors: RootError where a registered file is not there, or has another size;
+    UnknownNameError; NotAllowedError.
+    """
+    resolved = checked_root(new)
+    with workspace.catalog.read() as session:
+        files = queries.files_below(session, old)
+    for file in files:
+        _check_moved(resolved / file.path, file.size_bytes)
+    with workspace.catalog.write() as session:
+        check_may(session, by, Step.ADD_ROOT)
+        writes.move_root(session, Change.now(by.id), old, resolved)
+    return len(files)
+
+
+def checked_root(folder: Path) -> Path:
+    """A folder as a data root will be recorded: resolved.
+
+    Errors: RootError where it is none, or one that holds the system.
+    """
+    resolved = _resolved(folder)
+    if not resolved.is_dir():
+        raise RootError(f"{folder}: is no folder; name the folder that tomograms lie in.")
+    if any(resolved == Path(never) for never in _NEVER) or _below_system(resolved):
+        raise RootError(f"{folder}: belongs to the system; name the folder that tomograms lie in.")
+    return resolved
+
+
+def contained(workspace: Workspace, path: Path | str) -> Path:
+    """A file's path with all links resolved, which lies below a data root.
+
+    Errors: RootError for what lies outside, does not exist, or is no regular file.
+    """
+    roots = list_roots(workspace)
+    return contained_in(roots, path)
+
+
+def contained_in(roots: tuple[Path, ...], path: Path | str) -> Path:
+    """As ``contained``, for roots that are known."""
+    resolved = _resolved(path)
+    if not any(resolved.is_relative_to(root) for root in roots):
+        raise RootError(
+            f"{path}: lies below no data root; an admin adds its folder by registering on the "
+            "command line."
+        )
+    check_regular(resolved)
+    return resolved
+
+
+def check_regular(path: Path) -> None:
+    """A path is a regular file, not a folder, pipe or device.
+
+    Errors: RootError.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise RootError(f"{path}: cannot be read ({error.strerror}).") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise RootError(f"{path}: is not a regular file; name a volume file.")
+
+
+def browse(workspace: Workspace, by: PersonRecord, root: Path, below: str = "") -> Listing:
+    """What lies in a folder of a data root; links that lead out of it are left out.
+
+    Errors: RootError for a folder that is not there or outside; UnknownNameError for no root.
+    """
+    roots = list_roots(workspace)
+    if root not in roots:
+        raise UnknownNameError.among("data root", str(root), map(str, roots))
+    with workspace.catalog.read() as session:
+        check_may(session, by, Step.VIEW)
+    folder = _resolved(root / below)
+    if not folder.is_relative_to(root) or not folder.is_dir():
+        raise RootError(f"{below[:200]!r}: is no folder below {root}; go back to the root.")
+    entries, was_cut = _entries(folder)
+    inside = [entry for entry in entries if _stays_in(entry, root)]
+    folders = sorted(entry.name for entry in inside if entry.is_dir())
+    files = tuple(_listed(workspace, folder, [entry for entry in inside if entry.is_file()]))
+    return Listing(root, _relative(folder, root), tuple(folders), files, was_cut)
+
+
+def is_volume_name(name: str) -> bool:
+    """Whether a file name is a tomogram's or segmentation's."""
+    return name.lower().endswith(VOLUMES)
+
+
+def _listed(
+    workspace: Workspace, folder: Path, entries: list[os.DirEntry[str]]
+) -> Iterator[ListedFile]:
+    with workspace.catalog.read() as session:
+        registered = queries.tomograms_in(session, folder)
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        size = entry.stat().st_size
+        yield ListedFile(
+            entry.name, size, is_volume_name(entry.name), registered.get(entry.name)
+        )  # fmt: skip
+
+
+def _entries(folder: Path) -> tuple[list[os.DirEntry[str]], bool]:
+    found: list[os.DirEntry[str]] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or not _is_text(entry.name):
+                    continue
+                if len(found) == MAX_ENTRIES:
+                    return found, True
+                found.append(entry)
+    except OSError as error:
+        raise RootError(f"{folder}: cannot be listed ({error.strerror}).") from error
+    return found, False
+
+
+def _stays_in(entry: os.DirEntry[str], root: Path) -> bool:
+    if not entry.is_symlink():
+        return True
+    try:
+        return Path(entry.path).resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):
+        return False
+
+
+def _check_moved(path: Path, size_bytes: int) -> None:
+    check_regular(path)
+    size = path.stat().st_size
+    if size != size_bytes:
+        raise RootError(
+            f"{path}: has {size} bytes, but {size_bytes} were registered; it is another file, name "
+            "the folder that the files moved to."
+        )
+
+
+def _resolved(path: Path | str) -> Path:
+    said = os.fspath(path)
+    if "\0" in said or "://" in said or said.startswith("\\\\"):
+        raise RootError(f"{said[:200]!r}: is no path of this machine; name a file or folder.")
+    if not _is_text(said):
+        raise RootError(f"{said[:200]!r}: its name is not UTF-8; rename it.")
+    try:
+        return Path(said).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "a link that leads to itself"
+        raise RootError(f"{said[:300]}: cannot be read ({reason}); check the path.") from error
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file name can be written down (Linux takes any bytes for one)."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in name)
+
+
+def _below_system(folder: Path) -> bool:
+    return any(folder.is_relative_to(never) for never in _NEVER if never not in ("/", "/run"))
+
+
+def _relative(folder: Path, root: Path) -> str:
+    below = folder.relative_to(root).as_posix()
+    return "" if below == "." else below
