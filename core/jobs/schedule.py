@@ -1,0 +1,44 @@
+"""What is done by the clock: the daily backup, as a job that is due tomorrow."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from core.workflow.tasks import enqueue
+from core.workflow.workspace import Workspace
+from db.queries.backups import last_backup
+from db.queries.jobs import database_time, last_job
+from db.vocabulary import BackupKind, JobKind
+from db.writes.events import Change
+
+DAILY = "daily backup"
+EVERY = timedelta(days=1)
+AGAIN = timedelta(hours=1)
+"""After one that failed."""
+
+FIRST = timedelta(minutes=5)
+"""After a worker first sees the catalog."""
+
+
+def plan_daily_backup(workspace: Workspace) -> None:
+    """Queue the next daily backup if none is queued; nothing is written if one is."""
+    with workspace.catalog.read() as session:
+        due_at = _due_at(session)
+    if due_at is None:
+        return
+    with workspace.catalog.write() as session:
+        change = Change(None, database_time(session))
+        arguments = {"kind": BackupKind.DAILY.value}
+        enqueue(session, change, JobKind.BACKUP, arguments, key=DAILY, due_at=due_at)
+
+
+def _due_at(session: Session) -> datetime | None:
+    """When the next one is due; None where it is queued already."""
+    before = last_job(session, DAILY)
+    if before is not None and before.is_active:
+        return None
+    made = last_backup(session)
+    times = [database_time(session) + FIRST] if made is None else [made.made_at + EVERY]
+    if before is not None and before.finished_at is not None:
+        times.append(before.finished_at + AGAIN)
+    return max(times)
