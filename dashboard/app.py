@@ -1,10 +1,14 @@
-"""The dashboard: its pages under one navigation."""
+"""The dashboard: its pages under one navigation, and what every page has."""
 
 from pathlib import Path
 
 import streamlit as st
 
+from dashboard.components.keyboard import keyboard_sheet
+from dashboard.finished import toast_finished
+from dashboard.look import CSS
 from dashboard.places import PLACES
+from dashboard.state import me, opened
 
 PAGES = Path(__file__).with_name("pages")
 
@@ -12,16 +16,24 @@ PAGES = Path(__file__).with_name("pages")
 def main() -> None:
     """Show the page that the address names."""
     st.set_page_config(page_title="tomocurate", page_icon=":material/deployed_code:", layout="wide")
-    st.navigation(pages(), position="top").run()
+    st.html(CSS)
+    page = st.navigation(pages(), position="top")
+    person = me()
+    page.run()
+    keyboard_sheet(page.url_path or next(iter(PLACES)))
+    toast_finished(opened(), person)
 
 
 def pages() -> list[st.Page]:
     """The pages in their order; the first is where one arrives."""
     return [
-        st.Page(PAGES / f"{name}.py", title=title, icon=icon, url_path=address, default=not number)
-        for number, (name, (title, icon, address)) in enumerate(PLACES.items())
+        st.Page(
+            PAGES / f"{name}.py", title=place.title, icon=place.icon, url_path=place.address,
+            default=number == 0,
+        )
+        for number, (name, place) in enumerate(PLACES.items())
         if (PAGES / f"{name}.py").exists()
-    ]
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

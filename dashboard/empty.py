@@ -1,0 +1,32 @@
+"""Pages with nothing on them say the next step, and lead there."""
+
+from typing import NamedTuple
+
+import streamlit as st
+
+
+class NextStep(NamedTuple):
+    """Where one goes from an empty page."""
+
+    page: str
+    """Such as ``pages/tomograms.py``."""
+    label: str
+    icon: str
+
+
+REGISTER = NextStep("pages/tomograms.py", "Register a tomogram", ":material/add:")
+CHOOSE = NextStep("pages/browse.py", "Choose patch centers", ":material/add_location_alt:")
+PATCHES = NextStep("pages/patches.py", "All patches", ":material/grid_view:")
+PROGRESS = NextStep("pages/progress.py", "Progress", ":material/monitoring:")
+
+
+def show_empty(what: str, next_: str, *steps: NextStep) -> None:
+    """Say what is not there yet and what to do; all words are ours."""
+    with st.container(border=True, horizontal_alignment="center", key=f"empty_{abs(hash(what))}"):
+        st.space("small")
+        st.markdown(f"**{what}**", width="content")
+        st.caption(next_, width="content")
+        with st.container(horizontal=True, horizontal_alignment="center"):
+            for step in steps:
+                st.page_link(step.page, label=step.label, icon=step.icon, width="content")
+        st.space("small")

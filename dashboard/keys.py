@@ -1,0 +1,35 @@
+"""The names under which pages keep what they remember: session state and the address, one place.
+
+Values are ids and strings. What stands in the address (``?patch=...``) is named as people read it.
+"""
+
+from enum import StrEnum
+
+
+class Key(StrEnum):
+    """Keys of the session state."""
+
+    SAID = "said"
+    """What the last steps saved or refused, to be shown once."""
+    JOBS_SEEN = "jobs_seen"
+    """Ids of this person's jobs that were running when the page last looked."""
+    UPLOADS = "uploads"
+    """Counts uploads, so that the field for files is empty after each."""
+    PAINTING = "painting"
+    """The patch that is open in the painter."""
+    KIT = "kit"
+    """The patches that a kit was made for."""
+    SPOT = "spot"
+    """Where a reviewer looks in a patch."""
+    PAIRS = "pairs"
+    """What was asked to be registered."""
+    BELOW = "below"
+    """The folder that is browsed for tomograms."""
+
+
+class Query(StrEnum):
+    """Words in the address, which are keys of the widgets that they fill as well."""
+
+    PATCH = "patch"
+    TOMOGRAM = "tomogram"
+    PAGE = "page"

@@ -1,0 +1,185 @@
+"""How every page looks: its head, our type and spacing, and one colour for one meaning.
+
+Streamlit's theme (theme.toml) sets colours and fonts; the few rules here do what it cannot.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import streamlit as st
+
+from core.imaging import colors
+from dashboard.plain import plain
+from dashboard.saved import show_said
+from db.queries.patches import PatchRecord
+from db.vocabulary import ChosenBecause, CorrectionKind, Role, Stage
+
+STAGE_COLORS: Mapping[Stage, str] = {
+    Stage.CHOSEN: "#999999",
+    Stage.EXTRACTED: "#56B4E9",
+    Stage.CORRECTING: "#E69F00",
+    Stage.MERGED: "#0072B2",
+    Stage.IN_REVIEW: "#CC79A7",
+    Stage.ACCEPTED: "#009E73",
+}
+"""Okabe and Ito's, as all our colours: people who see few colours can tell them apart."""
+
+STAGE_NAMES: Mapping[Stage, str] = {
+    Stage.CHOSEN: "Chosen",
+    Stage.EXTRACTED: "Extracted",
+    Stage.CORRECTING: "Correcting",
+    Stage.MERGED: "Merged",
+    Stage.IN_REVIEW: "In review",
+    Stage.ACCEPTED: "Accepted",
+}
+STAGE_NEXT: Mapping[Stage, str] = {
+    Stage.CHOSEN: "waits to be extracted",
+    Stage.EXTRACTED: "waits for corrections",
+    Stage.CORRECTING: "waits to be merged",
+    Stage.MERGED: "waits to be submitted",
+    Stage.IN_REVIEW: "waits for a reviewer",
+    Stage.ACCEPTED: "is done",
+}
+KIND_COLORS: Mapping[CorrectionKind, str] = {
+    CorrectionKind.ADD: colors.ADD,
+    CorrectionKind.REMOVE: colors.REMOVE,
+    CorrectionKind.IGNORE: colors.IGNORE,
+}
+LABEL_COLORS: Mapping[str, str] = {
+    "membrane": colors.PREDICTION,
+    "background": "#999999",
+    "ignore": colors.IGNORE,
+}
+BECAUSE_NAMES: Mapping[ChosenBecause, str] = {
+    ChosenBecause.MISSED_MEMBRANE: "Missed membrane",
+    ChosenBecause.FALSE_MEMBRANE: "False membrane",
+    ChosenBecause.HARD_NEGATIVE: "Hard negative",
+    ChosenBecause.OTHER: "Other",
+}
+ROLE_NAMES: Mapping[Role, str] = {role: role.value.capitalize() for role in Role}
+REJECTED_COLOR = colors.REMOVE
+STALE_COLOR = colors.WARNING
+
+RULES = (
+    "In doubt, **Ignore**.",
+    "**Remove** may be coarse, but only where no membrane is near.",
+    "**Add** is drawn accurately, and every voxel that is not Ignore must be reliable.",
+)
+"""The guide's three rules, shown wherever one paints or chooses."""
+
+CSS = """<style>
+.stMainBlockContainer{padding:3.6rem 2rem 3rem;max-width:1720px}
+[data-testid="stHeading"] h1{letter-spacing:-.015em;padding:.1rem 0 .25rem}
+[data-testid="stHeading"] h2,[data-testid="stHeading"] h3{letter-spacing:-.01em}
+[data-testid="stMetric"]{padding:.55rem .8rem}
+[data-testid="stMetricLabel"] p{font-size:.82rem;opacity:.8}
+[data-testid="stMetricValue"]{font-variant-numeric:tabular-nums}
+[data-testid="stTable"] td,[data-testid="stTable"] th{font-variant-numeric:tabular-nums}
+[data-testid="stCaptionContainer"] p{line-height:1.35}
+.tc-chips{display:flex;flex-wrap:wrap;gap:.35rem;align-items:center;font-size:.8rem}
+.tc-chip{display:inline-flex;align-items:center;gap:.4em;padding:.1em .6em;border-radius:999px;
+border:1px solid color-mix(in srgb,currentColor 22%,transparent);white-space:nowrap}
+.tc-chip i{width:.65em;height:.65em;border-radius:50%;background:var(--dot)}
+.tc-legend{font-size:.78rem;opacity:.85}
+.tc-bar{display:flex;height:.5rem;border-radius:4px;overflow:hidden;
+background:color-mix(in srgb,currentColor 12%,transparent)}
+.tc-bar i{display:block;height:100%;background:var(--dot)}
+img{image-rendering:auto}
+.st-key-tc_slices img{image-rendering:pixelated;border-radius:4px}
+</style>"""
+
+Dot = tuple[str, str]
+"""A word of ours and its colour; never a word of somebody else: it is put into HTML."""
+
+
+def begin(title: str, said: str = "") -> None:
+    """Head a page; ``said`` is one line of ours below its title. What was told is shown here."""
+    st.title(title, anchor=False)
+    if said:
+        st.caption(said)
+    show_said()
+
+
+def chips(dots: Sequence[Dot], kind: Literal["chip", "legend"] = "chip") -> None:
+    """Small marks in a row, each with its dot of colour."""
+    marks = "".join(
+        f'<span class="tc-chip"><i style="--dot:{color}"></i>{word}</span>' for word, color in dots
+    )
+    st.html(f'<div class="tc-chips tc-{kind}">{marks}</div>')
+
+
+def patch_dots(patch: PatchRecord) -> list[Dot]:
+    """The stage and the marks of a patch."""
+    dots = [(STAGE_NAMES[patch.stage], STAGE_COLORS[patch.stage])]
+    if patch.rejected_reason is not None:
+        dots.append(("Rejected", REJECTED_COLOR))
+    if patch.stale:
+        dots.append(("Newer corrections wait", STALE_COLOR))
+    if patch.withdrawn:
+        dots.append(("Withdrawn", "#555555"))
+    if patch.padded:
+        dots.append(("Padded", "#999999"))
+    return dots
+
+
+def marks_of(patch: PatchRecord) -> list[str]:
+    """The marks of a patch as words, for a table."""
+    return [word for word, _ in patch_dots(patch)[1:]]
+
+
+def stage_bar(counts: Mapping[Stage, int]) -> None:
+    """A thin bar that shows how far some patches are."""
+    total = sum(counts.values())
+    if not total:
+        return
+    parts = "".join(
+        f'<i style="width:{100 * counts.get(stage, 0) / total:.2f}%;--dot:{color}"'
+        f' title="{STAGE_NAMES[stage]}: {counts.get(stage, 0)}"></i>'
+        for stage, color in STAGE_COLORS.items()
+        if counts.get(stage)
+    )
+    st.html(f'<div class="tc-bar">{parts}</div>')
+
+
+def rules_beside() -> None:
+    """The guide's rules, where somebody chooses or paints."""
+    with st.container(border=True, gap=None):
+        for rule in RULES:
+            st.caption(rule)
+
+
+def count(number: int, word: str, words: str | None = None) -> str:
+    """A number and its noun."""
+    return f"{number:,} {word if number == 1 else words or word + 's'}"
+
+
+def size(bytes_: int | None) -> str:
+    """A file's size."""
+    left = float(bytes_ or 0)
+    for unit in ("B", "kB", "MB", "GB"):
+        if left < 1000:
+            return f"{left:.0f} {unit}" if unit == "B" else f"{left:.1f} {unit}"
+        left /= 1000
+    return f"{left:.1f} TB"
+
+
+def xyz(center: Sequence[int] | None) -> str:
+    """A position (z, y, x) as people speak it: x, y, z."""
+    return "unknown" if center is None else ", ".join(str(value) for value in reversed(center))
+
+
+def person(name: str | None) -> str:
+    """A name for Markdown."""
+    return plain(name) if name else "nobody"
+
+
+def column(name: str, **options: Any) -> Any:
+    """A plain column of a table."""
+    return st.column_config.Column(name, **options)
+
+
+def stage_column(label: str = "Stage") -> Any:
+    """A column that shows stages in their colours; its cells are lists of one."""
+    return st.column_config.MultiselectColumn(
+        label, options=list(STAGE_NAMES.values()), color=list(STAGE_COLORS.values()), width="small"
+    )

@@ -1,0 +1,232 @@
+"""Progress: what waits for whom, my work first, and how far all of it is."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.workflow.allowed import Step, may
+from core.workflow.workspace import Workspace
+from dashboard import plots
+from dashboard.empty import CHOOSE, REGISTER, show_empty
+from dashboard.keys import Query
+from dashboard.look import STAGE_NAMES, begin, chips, count, patch_dots
+from dashboard.moments import age
+from dashboard.places import page_file
+from dashboard.plain import plain
+from dashboard.state import me, opened
+from db.queries import progress as queries
+from db.queries import work
+from db.queries.patches import PatchFilter, PatchRecord, PatchSort, count_patches, list_patches
+from db.queries.people import PersonRecord
+from db.queries.progress import Progress, Waiting
+from db.vocabulary import Stage, Verdict
+
+TO_DO = (Stage.EXTRACTED, Stage.CORRECTING, Stage.MERGED)
+"""Stages at which a patch waits for its annotator."""
+SHOWN = 6
+"""Patches of a list on this page."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything that the page shows."""
+
+    numbers: Progress
+    mine: tuple[PatchRecord, ...]
+    mine_in_all: int
+    to_review: tuple[Waiting, ...]
+    newer_wait: int
+    by_tomogram: Mapping[str, Mapping[Stage, int]]
+    by_person: Mapping[str, Mapping[Stage, int]]
+    weeks: Mapping[dt.datetime, Mapping[Verdict, int]]
+    balance: Mapping[str, int]
+    reasons: list[tuple[str, int]]
+
+    @property
+    def patches(self) -> int:
+        return sum(self.numbers.patches.values())
+
+
+def read_board(workspace: Workspace, person: PersonRecord, now: dt.datetime) -> Board:
+    """Ask the catalog once for all of the page."""
+    wanted = PatchFilter(assignee=person.name, stage=TO_DO)
+    with workspace.catalog.read() as session:
+        mine = list_patches(session, wanted, PatchSort.UPDATED, limit=200)
+        return Board(
+            queries.progress(session),
+            tuple(sorted(mine, key=lambda patch: patch.rejected_reason is None)),
+            mine.total,
+            queries.waiting_reviews(session),
+            count_patches(session, PatchFilter(newer_corrections_wait=True)),
+            work.stages_by_tomogram(session),
+            queries.stages_by_person(session),
+            queries.verdicts_by_week(session, now),
+            work.label_balance(session),
+            work.reject_reasons(session),
+        )
+
+
+def target_of(points: Sequence[Mapping[str, Any]], what: str) -> dict[str, str] | None:
+    """The filter that a click on a bar asks for, as words of the address; None for no bar."""
+    if not points:
+        return None
+    name, stage = points[0]["customdata"]
+    return {what: str(name), "stage": STAGE_NAMES[Stage(str(stage))]}
+
+
+def show() -> None:
+    """Show the page."""
+    workspace, person = opened(), me()
+    begin("Progress")
+    board = read_board(workspace, person, dt.datetime.now(dt.UTC))
+    if not board.numbers.tomograms and not board.patches:
+        show_empty(
+            "Nothing is registered yet.",
+            "Begin with a tomogram and its predicted segmentation; patches come from there.",
+            REGISTER,
+        )
+        return
+    _numbers(board)
+    left, right = st.columns([5, 7], gap="medium")
+    with left:
+        _mine(board, person)
+    with right:
+        _where_it_stands(board)
+    _over_time(board)
+
+
+def _numbers(board: Board) -> None:
+    waiting = board.numbers.patches
+    cells = (
+        ("Tomograms", board.numbers.tomograms),
+        ("Patches", board.patches),
+        ("To correct", waiting[Stage.EXTRACTED] + waiting[Stage.CORRECTING]),
+        ("In review", waiting[Stage.IN_REVIEW]),
+        ("Accepted", waiting[Stage.ACCEPTED]),
+        ("Rejected, back at work", board.numbers.rejected),
+    )
+    for column, (label, number) in zip(st.columns(len(cells), gap="small"), cells, strict=True):
+        column.metric(label, f"{number:,}", border=True)
+
+
+def _mine(board: Board, person: PersonRecord) -> None:
+    st.subheader("Waits for you", anchor=False)
+    shown = False
+    if board.mine:
+        shown = True
+        back = sum(patch.rejected_reason is not None for patch in board.mine)
+        said = f"**{count(board.mine_in_all, 'patch', 'patches')} to correct**"
+        st.markdown(f"{said}{f', {back} came back from review' if back else ''}")
+        for patch in board.mine[:SHOWN]:
+            _patch_line(patch)
+        if board.mine_in_all > SHOWN:
+            _link("patches", f"All {board.mine_in_all} of mine", {"person": person.name})
+    if board.to_review and may(person.role, Step.REVIEW):
+        shown = True
+        in_review = board.numbers.patches[Stage.IN_REVIEW]
+        oldest = age(board.to_review[0].since)
+        st.markdown(
+            f"**{count(in_review, 'patch', 'patches')} to review**, the oldest since {oldest}"
+        )
+        for waiting in board.to_review[:SHOWN]:
+            _link("review", plain(waiting.name), {Query.PATCH: waiting.name})
+    shown = _to_arrange(board, person) or shown
+    if not shown:
+        show_empty(
+            "Nothing waits for you.",
+            "Claim a patch that nobody has, or choose new places in a tomogram.",
+            CHOOSE,
+        )
+
+
+def _patch_line(patch: PatchRecord) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        _link("correct", plain(patch.name), {Query.PATCH: patch.name})
+        chips(patch_dots(patch))
+    if patch.rejected_reason:
+        st.caption(f"“{plain(patch.rejected_reason)}”")
+
+
+def _to_arrange(board: Board, person: PersonRecord) -> bool:
+    """What a curator sees to; whether there was anything."""
+    numbers = board.numbers
+    lines: list[tuple[str, dict[str, str]]] = []
+    chosen = numbers.patches[Stage.CHOSEN]
+    if chosen and may(person.role, Step.EXTRACT):
+        lines.append((f"{count(chosen, 'chosen patch', 'chosen patches')} to extract",
+                      {"stage": STAGE_NAMES[Stage.CHOSEN]}))  # fmt: skip
+    if numbers.unassigned and may(person.role, Step.CLAIM):
+        lines.append((f"{count(numbers.unassigned, 'patch', 'patches')} without an annotator",
+                      {"person": "Nobody"}))  # fmt: skip
+    if board.newer_wait and may(person.role, Step.MERGE):
+        lines.append((f"{count(board.newer_wait, 'accepted patch', 'accepted patches')} with newer "
+                      "corrections", {"mark": "Newer corrections wait"}))  # fmt: skip
+    if lines:
+        st.markdown("**To arrange**")
+    for label, query in lines:
+        _link("patches", label, query)
+    return bool(lines)
+
+
+def _where_it_stands(board: Board) -> None:
+    st.subheader("Where the patches stand", anchor=False)
+    if not board.patches:
+        show_empty("No patch is chosen yet.", "Two to five a tomogram are enough.", CHOOSE)
+        return
+    by_tomogram, by_person = st.tabs(["By tomogram", "By person"])
+    with by_tomogram:
+        _clickable(plots.stages_by(board.by_tomogram, "patches"), "tomogram", "bars_tomogram")
+    with by_person:
+        if board.by_person:
+            _clickable(plots.stages_by(board.by_person, "patches"), "person", "bars_person")
+        else:
+            show_empty("No patch has an annotator yet.",
+                       "People claim patches, or a curator assigns them.")  # fmt: skip
+    st.caption("Click on a bar to see its patches.")
+
+
+def _clickable(figure: go.Figure, what: str, key: str) -> None:
+    chosen = st.plotly_chart(
+        figure, key=key, on_select="rerun", selection_mode="points", config=plots.NO_TOOLS
+    )
+    query = target_of(chosen.selection.points, what)
+    if query:
+        st.switch_page(page_file("patches"), query_params=query)
+
+
+def _over_time(board: Board) -> None:
+    decided = any(board.weeks.values())
+    left, right = st.columns([7, 5], gap="medium")
+    with left:
+        st.subheader("Reviewed by week", anchor=False)
+        if decided:
+            st.plotly_chart(plots.throughput(board.weeks), key="weeks", config=plots.NO_TOOLS)
+        else:
+            show_empty(
+                "No patch was reviewed in the last 12 weeks.",
+                "Merged patches are submitted; a reviewer accepts or rejects them.",
+            )
+    with right:
+        st.subheader("What the labels hold", anchor=False)
+        if board.balance:
+            st.plotly_chart(plots.label_balance(board.balance), key="balance",
+                            config=plots.NO_TOOLS)  # fmt: skip
+        else:
+            show_empty("No label was merged yet.",
+                       "The share of membrane, background and ignore will stand here.")  # fmt: skip
+        if board.reasons:
+            st.subheader("Why patches were rejected", anchor=False)
+            st.plotly_chart(plots.reject_reasons(board.reasons), key="reasons",
+                            config=plots.NO_TOOLS)  # fmt: skip
+
+
+def _link(page: str, label: str, query: Mapping[str, str]) -> None:
+    st.page_link(page_file(page), label=label, query_params=dict(query), width="content")
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,130 @@
+"""What a step saved or refused, told once: who saved it, when, and at which version.
+
+A step is run by ``attempt``: what it raises for a person becomes one sentence on the page, and a
+conflict shows what the other person changed meanwhile. Nothing is lost by it.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome
+from core.workflow.workspace import Workspace
+from dashboard.keys import Key
+from dashboard.moments import moment
+from dashboard.plain import plain
+from db.errors import ConflictError, TomocurateError
+from db.queries.life import EventFilter, EventRecord, list_events
+from db.queries.patches import PatchRecord, find_patch
+from db.queries.people import PersonRecord
+
+T = TypeVar("T")
+
+SAVED, PARTLY, REFUSED, CONFLICT = "saved", "partly", "refused", "conflict"
+CHANGES_SHOWN = 4
+WORDS = {DONE: "done", KEPT: "there already", SKIPPED: "skipped", FAILED: "failed"}
+
+
+def tell(kind: str, sentence: str, lines: Iterable[str] = ()) -> None:
+    """Keep a sentence (Markdown of ours; people's words made plain) until a page shows it."""
+    st.session_state.setdefault(Key.SAID, []).append([kind, sentence, list(lines)])
+
+
+def attempt(
+    step: Callable[[], T],
+    done: Callable[[T], str],
+    about: tuple[Workspace, str] | None = None,
+) -> T | None:
+    """Run a step and tell what came of it; ``about`` names the patch whose changes to show.
+
+    None where the step refused.
+    """
+    try:
+        result = step()
+    except ConflictError as error:
+        tell(CONFLICT, plain(error), changes_of(*about) if about else ())
+        return None
+    except TomocurateError as error:
+        tell(REFUSED, plain(error))
+        return None
+    tell(SAVED, done(result))
+    return result
+
+
+def show_said() -> None:
+    """Show what was told since, once."""
+    for kind, sentence, lines in st.session_state.pop(Key.SAID, []):
+        body = "\n".join([sentence, *(f"\n- {line}" for line in lines)])
+        if kind == SAVED:
+            st.success(body, icon=":material/check:")
+        elif kind == PARTLY:
+            st.warning(body, icon=":material/rule:")
+        elif kind == CONFLICT:
+            st.warning(f"**Somebody was first.** {body}", icon=":material/sync_problem:")
+        else:
+            st.error(body, icon=":material/block:")
+
+
+def saved_patch(what: str, patch: PatchRecord, by: PersonRecord) -> str:
+    """A patch was saved: by whom, when, at which version."""
+    at = moment(patch.updated_at)
+    return (
+        f"**{plain(patch.name)}** {what} · saved at {at} by {plain(by.name)}, "
+        f"version {patch.version}"
+    )
+
+
+def tell_outcomes(outcomes: Sequence[Outcome], verb: str) -> None:
+    """Tell how many of a step's things were done, and every one that was not."""
+    counts = {word: sum(each.outcome == word for each in outcomes) for word in WORDS}
+    said = ", ".join(f"{number:,} {WORDS[word]}" for word, number in counts.items() if number)
+    lines = [_line(each) for each in outcomes if each.outcome in (FAILED, SKIPPED) or each.findings]
+    more = [f"and {len(lines) - 20} more"] if len(lines) > 20 else []
+    kind = REFUSED if counts[FAILED] == len(outcomes) and outcomes else SAVED
+    tell(PARTLY if counts[FAILED] and kind == SAVED else kind,
+         f"{verb}: {said or 'there was nothing to do'}.", [*lines[:20], *more])  # fmt: skip
+
+
+def changes_of(workspace: Workspace, name: str) -> list[str]:
+    """The last changes of a patch, as lines."""
+    with workspace.catalog.read() as session:
+        patch = find_patch(session, name)
+        if patch is None:
+            return []
+        events = list_events(session, EventFilter(patch_id=patch.id), limit=CHANGES_SHOWN)
+    return [change_line(event) for event in events]
+
+
+def change_line(event: EventRecord) -> str:
+    """One change: when, who, what, from what to what."""
+    return (
+        f"{moment(event.at)} · **{plain(event.person or 'tomocurate')}** · {plain(event.action)}"
+        f"{change_text(event)}"
+    )
+
+
+def change_text(event: EventRecord) -> str:
+    """What an event changed, as Markdown."""
+    parts = [
+        f"{plain(name)}: {_value(_at(event.before, name))} → {_value(value)}"
+        for name, value in (event.after or {}).items()
+        if _at(event.before, name) != value
+    ]
+    parts += [f"because: {plain(event.reason)}"] if event.reason else []
+    return f" · {'; '.join(parts)}" if parts else ""
+
+
+def _at(held: Mapping[str, Any] | None, name: str) -> Any:
+    return (held or {}).get(name)
+
+
+def _value(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return plain("–" if value is None else text[:80])
+
+
+def _line(outcome: Outcome) -> str:
+    said = [outcome.message] if outcome.message else []
+    return f"**{plain(outcome.name)}** {'; '.join(map(plain, [*said, *outcome.findings]))}"
