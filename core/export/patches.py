@@ -21,10 +21,12 @@ class Permission:
 
     owner: str
     scope: Scope
-    licence: Licence
+    licence: Licence | None
     approved_by: str
     approved_on: date
     embargo_until: date | None = None
+    until: date | None = None
+    """The permission ends after this day."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Imported:
     licence: Licence
     attribution: str
     doi: str | None = None
+    level: str = "public"
+    """The privacy level of the bundle it came in; it may not be published wider."""
 
 
 @dataclass(frozen=True)

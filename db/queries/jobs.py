@@ -130,7 +130,7 @@ def parts_of(session: Session, parent_id: int) -> tuple[JobRecord, ...]:
 def jobs_by_state(session: Session) -> dict[JobState, int]:
     """How many jobs stand where."""
     statement = select(Job.state, func.count()).group_by(Job.state)
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())
 
 
 def active_job(session: Session, key: str) -> JobRecord | None:

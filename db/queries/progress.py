@@ -51,7 +51,7 @@ def progress(session: Session) -> Progress:
         func.count().filter(Patch.assignee_id.is_(None)),
     ).where(alive)
     rejected, stale, unassigned = session.execute(marks).one()
-    stages = dict(session.execute(by_stage).tuples().all())
+    stages = dict(session.execute(by_stage).all())
     tomograms = session.scalar(select(func.count(Tomogram.id))) or 0
     return Progress(
         tomograms, {stage: stages.get(stage, 0) for stage in Stage}, rejected, stale, unassigned
@@ -67,7 +67,7 @@ def stages_by_person(session: Session) -> dict[str, dict[Stage, int]]:
         .group_by(Person.name, Patch.stage)
         .order_by(Person.name)
     )
-    return _nested(list(session.execute(statement).tuples()))
+    return _nested(list(session.execute(statement)))
 
 
 def stages_by_dataset(session: Session) -> dict[str, dict[Stage, int]]:
@@ -79,7 +79,7 @@ def stages_by_dataset(session: Session) -> dict[str, dict[Stage, int]]:
         .group_by(Dataset.token, Patch.stage)
         .order_by(Dataset.token)
     )
-    return _nested(list(session.execute(statement).tuples()))
+    return _nested(list(session.execute(statement)))
 
 
 def verdicts_by_week(

@@ -306,7 +306,7 @@ def _segmentation_counts(session: Session, ids: list[int]) -> dict[int, int]:
         .where(Segmentation.tomogram_id.in_(ids))
         .group_by(Segmentation.tomogram_id)
     )
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())
 
 
 def _stage_counts(session: Session, ids: list[int]) -> dict[int, dict[Stage, int]]:

@@ -1,4 +1,4 @@
-"""Take in corrections, withdraw them, note which files are gone, and add merges and exports."""
+"""Take in corrections, withdraw them, note which files are gone, and add merges."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +11,9 @@ from db.errors import UnknownNameError
 from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
 from db.models.patches import Patch
 from db.models.people import Person
-from db.models.sharing import Bundle, Export, ExportPatch
 from db.queries.life import MergeRecord, merge_by_id
 from db.queries.patches import PatchRecord
-from db.vocabulary import CorrectionKind, ExportKind, Licence, Origin, Scope, Split
+from db.vocabulary import CorrectionKind, Origin
 from db.writes.events import Change, Subject, record_event
 
 
@@ -48,19 +47,6 @@ class MadeMerge:
     label_hash: str
     file_sha256: str
     size_bytes: int
-
-
-@dataclass(frozen=True)
-class MadeExport:
-    """An export as it was written; ``cases`` are (patch id, merge id, case, split)."""
-
-    kind: ExportKind
-    path: str
-    manifest_sha256: str
-    options: Mapping[str, Any]
-    cases: tuple[tuple[int, int, str, Split | None], ...]
-    scope: Scope | None = None
-    licence: Licence | None = None
 
 
 def add_correction(
@@ -129,45 +115,6 @@ def add_merge(session: Session, change: Change, patch: PatchRecord, made: MadeMe
     after = {"number": row.number, "label_hash": made.label_hash, "counts": made.counts}
     record_event(session, change, "merged", _subject(patch), None, after)
     return merge_by_id(session, row.id)
-
-
-def add_export(session: Session, change: Change, made: MadeExport) -> int:
-    """Record an export and every patch that it holds; give its id."""
-    row = Export(
-        kind=made.kind, path=made.path, manifest_sha256=made.manifest_sha256,
-        options=dict(made.options), scope=made.scope, licence=made.licence,
-        patch_count=len(made.cases), made_at=change.at, made_by_id=change.by_id,
-    )  # fmt: skip
-    session.add(row)
-    session.flush()
-    session.add_all(
-        ExportPatch(export_id=row.id, patch_id=patch, merge_id=merge, case=case, split=split)
-        for patch, merge, case, split in made.cases
-    )
-    after = {"kind": made.kind, "patches": len(made.cases)}
-    record_event(session, change, "exported", Subject("export", row.id, made.path), None, after)
-    return row.id
-
-
-def add_bundle(
-    session: Session,
-    change: Change,
-    bundle_id: str,
-    about: tuple[str | None, str, str],
-    sha256: str,
-) -> int:
-    """Record an imported bundle (once); ``about`` is title, licence and attribution."""
-    row = session.scalar(select(Bundle).where(Bundle.bundle_id == bundle_id))
-    if row is None:
-        title, licence, attribution = about
-        row = Bundle(
-            bundle_id=bundle_id, title=title, licence=licence, attribution=attribution,
-            sha256=sha256, imported_at=change.at, imported_by_id=change.by_id,
-        )  # fmt: skip
-        session.add(row)
-        session.flush()
-        record_event(session, change, "bundle imported", Subject("bundle", row.id, bundle_id))
-    return row.id
 
 
 def accounts(session: Session, names: Iterable[str]) -> dict[str, int]:

@@ -1,0 +1,119 @@
+"""Export accepted patches as a training set, and record what went into it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from core.export.manifest import MANIFEST
+from core.export.training_set import (
+    Progress,
+    SetOptions,
+    TrainingSetPlan,
+    WrittenSet,
+    plan_training_set,
+    write_training_set,
+)
+from core.imaging.identity import file_hash
+from core.sharing.curated import Choice, Chosen, choose_curated
+from core.workflow.allowed import Step, check_may
+from core.workflow.outcomes import DONE, KEPT, Outcome
+from core.workflow.workspace import Workspace
+from db.queries.people import PersonRecord
+from db.queries.sharing import export_is_known
+from db.vocabulary import ExportKind
+from db.writes.events import Change
+from db.writes.sharing import MadeExport, add_export
+
+
+def plan_export_set(
+    workspace: Workspace,
+    by: PersonRecord,
+    choice: Choice | None = None,
+    options: SetOptions | None = None,
+) -> TrainingSetPlan:
+    """Say what a training set would hold, and what is wrong with it; nothing is written.
+
+    Errors: NotAllowedError.
+    """
+    choice = choice or Choice()
+    return _plan(choose_curated(workspace, by, choice), choice, options)
+
+
+def export_training_set(
+    workspace: Workspace,
+    by: PersonRecord,
+    out: Path,
+    choice: Choice | None = None,
+    options: SetOptions | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Write a training set to the folder ``out``; the details hold the commands to train on it.
+
+    Errors: ExportError with every fault; OutputError; NotAllowedError.
+    """
+    choice = choice or Choice()
+    out = Path(out).absolute()
+    chosen = choose_curated(workspace, by, choice)
+    written = write_training_set(
+        _plan(chosen, choice, options), out, overwrite=overwrite, progress=progress
+    )
+    _record(workspace, by, chosen, written)
+    said = f"{len(written.cases)} patches" + (", as it was" if written.unchanged else "")
+    return Outcome(
+        str(out), KEPT if written.unchanged else DONE, said, written.plan.notes, _details(written)
+    )
+
+
+def _plan(chosen: Chosen, choice: Choice, options: SetOptions | None) -> TrainingSetPlan:
+    options = options or SetOptions()
+    options = replace(options, accepted_only=options.accepted_only and not choice.merged_too)
+    if options.val_from is not None:
+        options = replace(options, rule=replace(options.rule, val_from_elsewhere=True))
+    return plan_training_set(chosen.patches, options, chosen.linked)
+
+
+def _record(workspace: Workspace, by: PersonRecord, chosen: Chosen, written: WrittenSet) -> None:
+    made = MadeExport(
+        kind=ExportKind.TRAINING_SET,
+        path=str(written.folder),
+        manifest_sha256=file_hash(written.folder / MANIFEST),
+        options=_options(written.plan),
+        cases=tuple(
+            (*chosen.ids[c.planned.patch.name], c.planned.case,
+             None if written.plan.leaky else c.planned.split)
+            for c in written.cases
+        ),
+    )  # fmt: skip
+    with workspace.catalog.write() as session:
+        check_may(session, by, Step.EXPORT)
+        if not export_is_known(session, made.path, made.manifest_sha256):
+            add_export(session, Change.now(by.id), made)
+
+
+def _options(plan: TrainingSetPlan) -> Mapping[str, Any]:
+    recipe, rule = plan.options.recipe, plan.options.rule
+    return {
+        "accepted_only": plan.options.accepted_only,
+        "val_from": plan.options.val_from and str(plan.options.val_from),
+        "val_fraction": rule.val_fraction,
+        "leaky_validation": plan.leaky,
+        "quantise": recipe.quantise,
+        "unit_spacing": recipe.unit_spacing,
+        "voxel_size_angstrom": plan.voxel_size,
+    }
+
+
+def _details(written: WrittenSet) -> Mapping[str, Any]:
+    plan = written.plan
+    return {
+        "folder": str(written.folder),
+        "patches": len(written.cases),
+        "by_split": {split.value: count for split, count in plan.patches_by_split.items()},
+        "voxel_size_angstrom": plan.voxel_size,
+        "leaky_validation": plan.leaky,
+        "commands": list(written.commands),
+        "unchanged": written.unchanged,
+    }

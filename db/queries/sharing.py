@@ -1,0 +1,461 @@
+"""What an export needs of the catalog, in few statements; what was exported, imported, scored."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
+from db.models.patches import Patch, Review
+from db.models.people import Person
+from db.models.sharing import Bundle, Export, ExportPatch, Likeness, Score
+from db.models.volumes import Permission, Segmentation
+from db.models.work import Host
+from db.queries.page import LIMIT, MAX_LIMIT, paged
+from db.queries.patches import PatchFilter, PatchRecord, list_patches
+from db.queries.volumes import TomogramRecord, tomogram_by_id
+from db.vocabulary import CorrectionKind, ExportKind, Licence, LikenessKind, Scope, Split, Verdict
+
+AT_ONCE = 500
+"""Ids in one statement."""
+
+SECOND = "imported second annotation"
+"""The rule of a merge that is another group's label of a patch that was there already."""
+
+IMPORTED = "imported"
+"""The rule of a merge that came with an imported patch."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class LabelRecord:
+    """A merged label: enough to find its file and to say how it was made."""
+
+    id: int
+    patch_id: int
+    number: int
+    inputs: tuple[Mapping[str, Any], ...]
+    rule: str
+    counts: Mapping[str, int]
+    values: Mapping[str, int]
+    label_hash: str
+    file_sha256: str
+    made_at: datetime
+
+
+@dataclass(frozen=True)
+class OwnerPermission:
+    """What the owner of a tomogram allows, and the day it was stated."""
+
+    owner: str | None
+    scope: Scope
+    licence: Licence | None
+    approved_by: str
+    approved_on: date
+    until: date | None
+    embargo: date | None
+    version: int
+
+
+@dataclass(frozen=True)
+class BundleRecord:
+    """An imported bundle."""
+
+    id: int
+    bundle_id: str
+    title: str | None
+    licence: str
+    attribution: str
+    sha256: str
+    imported_at: datetime
+    imported_by: str | None
+    patches: int = 0
+
+
+@dataclass(frozen=True)
+class CuratedRecord:
+    """A patch with the label that an export takes, and what is known about both."""
+
+    patch: PatchRecord
+    label: LabelRecord
+    second: LabelRecord | None
+    tomogram: TomogramRecord | None
+    permission: OwnerPermission | None
+    kinds: tuple[CorrectionKind, ...]
+    annotators: tuple[str, ...]
+    reviewer: str | None
+    recorded: Split | None
+    bundle: BundleRecord | None
+
+
+@dataclass(frozen=True)
+class MadeExportRecord:
+    """A training set or bundle that was written."""
+
+    id: int
+    kind: ExportKind
+    path: str
+    manifest_sha256: str
+    options: Mapping[str, Any]
+    scope: Scope | None
+    licence: Licence | None
+    patch_count: int
+    made_at: datetime
+    made_by: str | None
+
+
+@dataclass(frozen=True)
+class LikenessRecord:
+    """Two patches that show the same place, or part of it."""
+
+    patch: str
+    other: str
+    kind: LikenessKind
+    measure: float | None
+    found_at: datetime
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """How well a segmentation agrees with an accepted label of a patch."""
+
+    patch: str
+    tomogram_id: int | None
+    segmentation_id: int
+    model: str | None
+    checkpoint: str | None
+    merge_id: int
+    split: Split | None
+    """Where the patch went when it was first exported."""
+    dice: float | None
+    surface_dice: float | None
+    method: str
+    compared_voxels: int
+    in_training: bool
+    scored_at: datetime
+
+
+def curated_records(
+    session: Session,
+    wanted: PatchFilter,
+    names: Iterable[str] | None = None,
+    *,
+    merged_too: bool = False,
+) -> tuple[CuratedRecord, ...]:
+    """Patches with an accepted label, by name; with ``merged_too`` also those merely merged."""
+    patches = [p for p in _all_patches(session, wanted) if names is None or p.name in set(names)]
+    taken = {patch.id: _merge_taken(patch, merged_too) for patch in patches}
+    labels = labels_by_id(session, [merge for merge in taken.values() if merge is not None])
+    kept = [(patch, labels[merge]) for patch in patches if (merge := taken[patch.id]) in labels]
+    return tuple(_curated(session, kept))
+
+
+def labels_by_id(session: Session, ids: Iterable[int]) -> dict[int, LabelRecord]:
+    """Merged labels by their id."""
+    return {
+        row.id: _label(row)
+        for part in _parts(ids)
+        for row in session.scalars(select(Merge).where(Merge.id.in_(part)))
+    }
+
+
+def permission_with_day(session: Session, tomogram_id: int) -> OwnerPermission | None:
+    """The permission of a tomogram with the day it was stated, or None."""
+    return _permissions(session, [tomogram_id]).get(tomogram_id)
+
+
+def list_exports(
+    session: Session, kind: ExportKind | None = None, limit: int = LIMIT
+) -> tuple[MadeExportRecord, ...]:
+    """Exports, the latest first."""
+    statement = select(Export, Person.name).outerjoin(Person, Person.id == Export.made_by_id)
+    if kind is not None:
+        statement = statement.where(Export.kind == kind)
+    rows = session.execute(paged(statement.order_by(Export.id.desc()), 0, limit))
+    return tuple(
+        MadeExportRecord(
+            row.id, row.kind, row.path, row.manifest_sha256, row.options, row.scope, row.licence,
+            row.patch_count, row.made_at, name,
+        )
+        for row, name in rows
+    )  # fmt: skip
+
+
+def export_is_known(session: Session, path: str, manifest_sha256: str) -> bool:
+    """Whether just this export is recorded already."""
+    statement = select(Export.id).where(
+        Export.path == path, Export.manifest_sha256 == manifest_sha256
+    )
+    return session.scalar(statement.limit(1)) is not None
+
+
+def list_bundles(session: Session) -> tuple[BundleRecord, ...]:
+    """Imported bundles, the latest first."""
+    held = dict(
+        session.execute(
+            select(Patch.bundle_id, func.count()).group_by(Patch.bundle_id)
+        ).all()
+    )  # fmt: skip
+    statement = (
+        select(Bundle, Person.name)
+        .outerjoin(Person, Person.id == Bundle.imported_by_id)
+        .order_by(Bundle.id.desc())
+    )
+    return tuple(
+        _bundle(row, name, held.get(row.id, 0)) for row, name in session.execute(statement)
+    )
+
+
+def known_hashes(session: Session, hashes: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Ids of the patches whose image has one of these content hashes (withdrawn ones too)."""
+    found: dict[str, tuple[int, ...]] = {}
+    for part in _parts(hashes):
+        statement = select(Patch.image_hash, Patch.id).where(Patch.image_hash.in_(part))
+        for image_hash, patch_id in session.execute(statement.order_by(Patch.id)):
+            found[str(image_hash)] = (*found.get(str(image_hash), ()), patch_id)
+    return found
+
+
+def label_hashes(session: Session, patch_ids: Iterable[int]) -> set[tuple[int, str]]:
+    """Every (patch id, content hash of a merged label) of these patches."""
+    return {
+        (patch_id, label_hash)
+        for part in _parts(patch_ids)
+        for patch_id, label_hash in session.execute(
+            select(Merge.patch_id, Merge.label_hash).where(Merge.patch_id.in_(part))
+        )
+    }
+
+
+def taken_names(session: Session) -> set[str]:
+    """The names of all patches, in lower case: a file system may not tell cases apart."""
+    return {name.casefold() for name in session.scalars(select(Patch.name))}
+
+
+def likely_twins(
+    session: Session, voxel_size: float | None, without: Iterable[int], limit: int
+) -> tuple[PatchRecord, ...]:
+    """Extracted patches that may show the same place as one of this voxel size: latest first."""
+    left_out = set(without)
+    near: list[PatchRecord] = []
+    for patch in _all_patches(session, PatchFilter()):
+        sizes = patch.voxel_size, voxel_size
+        same = None in sizes or abs((sizes[0] or 0) - (sizes[1] or 0)) <= 0.02 * (sizes[1] or 1)
+        if same and patch.image_hash is not None and patch.id not in left_out:
+            near.append(patch)
+    near.sort(key=lambda patch: patch.id, reverse=True)
+    return tuple(near[:limit])
+
+
+def list_likenesses(session: Session, limit: int = MAX_LIMIT) -> tuple[LikenessRecord, ...]:
+    """Pairs of like patches, the latest first."""
+    one, other = aliased(Patch), aliased(Patch)
+    statement = (
+        select(Likeness, one.name, other.name)
+        .join(one, one.id == Likeness.patch_id)
+        .join(other, other.id == Likeness.other_id)
+        .order_by(Likeness.id.desc())
+    )
+    rows = session.execute(paged(statement, 0, limit))
+    return tuple(
+        LikenessRecord(name, other_name, row.kind, row.measure, row.found_at)
+        for row, name, other_name in rows
+    )
+
+
+def first_splits(session: Session, patch_ids: Iterable[int]) -> dict[int, Split]:
+    """Where patches went when they were first exported."""
+    first: dict[int, Split] = {}
+    for part in _parts(patch_ids):
+        statement = (
+            select(ExportPatch.patch_id, ExportPatch.split)
+            .where(ExportPatch.patch_id.in_(part), ExportPatch.split.is_not(None))
+            .order_by(ExportPatch.export_id)
+        )
+        for patch_id, split in session.execute(statement):
+            if split is not None:
+                first.setdefault(patch_id, split)
+    return first
+
+
+def trained_on(session: Session, export_ids: Iterable[int]) -> set[int]:
+    """The patches that were in the training part of these exports."""
+    statement = select(ExportPatch.patch_id).where(
+        ExportPatch.export_id.in_(set(export_ids)), ExportPatch.split == Split.TRAIN
+    )
+    return set(session.scalars(statement))
+
+
+def list_scores(session: Session, limit: int = MAX_LIMIT) -> tuple[ScoreRecord, ...]:
+    """Scores of segmentations, by patch and then by segmentation."""
+    statement = (
+        select(Score, Patch.name, Segmentation)
+        .join(Patch, Patch.id == Score.patch_id)
+        .join(Segmentation, Segmentation.id == Score.segmentation_id)
+        .order_by(Patch.name, Score.segmentation_id)
+    )
+    rows = session.execute(paged(statement, 0, limit)).all()
+    splits = first_splits(session, {row.patch_id for row, _, _ in rows})
+    return tuple(
+        ScoreRecord(
+            name, segmentation.tomogram_id, segmentation.id, segmentation.model,
+            segmentation.checkpoint, row.merge_id, splits.get(row.patch_id), row.dice,
+            row.surface_dice, row.method, row.compared_voxels, row.in_training, row.scored_at,
+        )
+        for row, name, segmentation in rows
+    )  # fmt: skip
+
+
+def scored_pairs(session: Session) -> set[tuple[int, int]]:
+    """Every (segmentation id, merge id) that has a score."""
+    statement = select(Score.segmentation_id, Score.merge_id)
+    return {(segmentation, merge) for segmentation, merge in session.execute(statement)}
+
+
+def names_to_keep(session: Session) -> dict[str, set[str]]:
+    """Names of people, their accounts and the machines, which no bundle may tell."""
+    people = session.execute(select(Person.name, Person.os_user)).all()
+    accounts = session.scalars(select(CorrectionVersion.author_account).distinct())
+    return {
+        "people": {name for row in people for name in row if name} | {a for a in accounts if a},
+        "hosts": set(session.scalars(select(Host.name))),
+    }
+
+
+def _merge_taken(patch: PatchRecord, merged_too: bool) -> int | None:
+    """The accepted version, unless somebody rejected it since."""
+    accepted = patch.accepted_merge_id if patch.rejected_reason is None else None
+    return accepted or (patch.current_merge_id if merged_too else None)
+
+
+def _all_patches(session: Session, wanted: PatchFilter) -> Iterator[PatchRecord]:
+    offset = 0
+    while True:
+        page = list_patches(session, wanted, offset=offset, limit=MAX_LIMIT)
+        yield from page
+        offset += len(page)
+        if not len(page) or offset >= page.total:
+            return
+
+
+def _curated(
+    session: Session, kept: Sequence[tuple[PatchRecord, LabelRecord]]
+) -> Iterator[CuratedRecord]:
+    ids = [patch.id for patch, _ in kept]
+    tomogram_ids = {patch.tomogram_id for patch, _ in kept if patch.tomogram_id is not None}
+    tomograms = {key: tomogram_by_id(session, key) for key in sorted(tomogram_ids)}
+    permissions = _permissions(session, tomogram_ids)
+    seconds = _second_labels(session, ids)
+    authors, reviewers = _authors(session, ids), _reviewers(session, [m.id for _, m in kept])
+    recorded, bundles = first_splits(session, ids), _bundles_of(session, ids)
+    for patch, label in kept:
+        made = [
+            (kind, author)
+            for slot in label.inputs
+            for kind, author in authors.get((patch.id, slot.get("slot"), slot.get("version")), ())
+        ]
+        yield CuratedRecord(
+            patch=patch,
+            label=label,
+            second=seconds.get(patch.id),
+            tomogram=tomograms.get(patch.tomogram_id or 0),
+            permission=permissions.get(patch.tomogram_id or 0),
+            kinds=tuple(sorted({kind for kind, _ in made if kind is not None})),
+            annotators=tuple(sorted({author for _, author in made if author})),
+            reviewer=reviewers.get(label.id),
+            recorded=recorded.get(patch.id),
+            bundle=bundles.get(patch.id),
+        )
+
+
+def _permissions(session: Session, tomogram_ids: Iterable[int]) -> dict[int, OwnerPermission]:
+    return {
+        row.tomogram_id: OwnerPermission(
+            row.owner, row.scope, row.licence, row.approved_by, row.updated_at.date(), row.until,
+            row.embargo, row.version,
+        )
+        for part in _parts(tomogram_ids)
+        for row in session.scalars(select(Permission).where(Permission.tomogram_id.in_(part)))
+    }  # fmt: skip
+
+
+def _second_labels(session: Session, ids: Iterable[int]) -> dict[int, LabelRecord]:
+    return {
+        row.patch_id: _label(row)
+        for part in _parts(ids)
+        for row in session.scalars(
+            select(Merge)
+            .where(Merge.patch_id.in_(part), Merge.rule == SECOND)
+            .order_by(Merge.number)
+        )
+    }
+
+
+def _authors(
+    session: Session, ids: Iterable[int]
+) -> dict[tuple[int, Any, Any], list[tuple[CorrectionKind | None, str | None]]]:
+    """Kind and author of every version of every slot, by (patch id, slot, version)."""
+    found: dict[tuple[int, Any, Any], list[tuple[CorrectionKind | None, str | None]]] = {}
+    for part in _parts(ids):
+        statement = (
+            select(CorrectionSlot, CorrectionVersion, Person.name)
+            .join(CorrectionVersion, CorrectionVersion.slot_id == CorrectionSlot.id)
+            .outerjoin(Person, Person.id == CorrectionVersion.author_id)
+            .where(CorrectionSlot.patch_id.in_(part))
+        )
+        for slot, version, author in session.execute(statement):
+            kinds = [CorrectionKind(k) for k in version.painted if k in set(CorrectionKind)]
+            key = slot.patch_id, slot.name, version.number
+            who = author or version.author_account
+            found[key] = [(kind, who) for kind in kinds] or [(slot.kind, who)]
+    return found
+
+
+def _reviewers(session: Session, merge_ids: Iterable[int]) -> dict[int, str]:
+    return {
+        merge_id: name
+        for part in _parts(merge_ids)
+        for merge_id, name in session.execute(
+            select(Review.merge_id, Person.name)
+            .join(Person, Person.id == Review.reviewer_id)
+            .where(Review.merge_id.in_(part), Review.verdict == Verdict.ACCEPT)
+            .order_by(Review.id)
+        )
+    }
+
+
+def _bundles_of(session: Session, ids: Iterable[int]) -> dict[int, BundleRecord]:
+    return {
+        patch_id: _bundle(row, None, 0)
+        for part in _parts(ids)
+        for patch_id, row in session.execute(
+            select(Patch.id, Bundle)
+            .join(Bundle, Bundle.id == Patch.bundle_id)
+            .where(Patch.id.in_(part))
+        )
+    }
+
+
+def _parts(items: Iterable[Item]) -> Iterator[list[Item]]:
+    left = iter(dict.fromkeys(items))
+    while part := list(islice(left, AT_ONCE)):
+        yield part
+
+
+def _label(row: Merge) -> LabelRecord:
+    return LabelRecord(
+        row.id, row.patch_id, row.number, tuple(row.inputs), row.rule, row.counts, row.values,
+        row.label_hash, row.file_sha256, row.made_at,
+    )  # fmt: skip
+
+
+def _bundle(row: Bundle, imported_by: str | None, patches: int) -> BundleRecord:
+    return BundleRecord(
+        row.id, row.bundle_id, row.title, row.licence, row.attribution, row.sha256,
+        row.imported_at, imported_by, patches,
+    )  # fmt: skip

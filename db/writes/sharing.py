@@ -1,0 +1,210 @@
+"""Add exports, bundles that came in and their patches, likenesses and scores."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.models.patches import Patch
+from db.models.sharing import Bundle, Export, ExportPatch, Likeness, Score
+from db.queries.patches import PatchRecord, patch_by_id
+from db.queries.sharing import IMPORTED, SECOND
+from db.vocabulary import (
+    ChosenBecause,
+    ExportKind,
+    Licence,
+    LikenessKind,
+    Scope,
+    Split,
+    Stage,
+)
+from db.writes.corrections import MadeMerge, add_merge
+from db.writes.events import Change, Subject, record_event
+from db.writes.patches import adopt_patch, change_patch
+
+
+@dataclass(frozen=True)
+class MadeExport:
+    """An export as it was written; ``cases`` are (patch id, merge id, case, split)."""
+
+    kind: ExportKind
+    path: str
+    manifest_sha256: str
+    options: Mapping[str, Any]
+    cases: tuple[tuple[int, int, str, Split | None], ...]
+    scope: Scope | None = None
+    licence: Licence | None = None
+
+
+@dataclass(frozen=True)
+class IncomingPatch:
+    """A patch of another group, whose files lie in the workspace already."""
+
+    name: str
+    dataset: str
+    token: str
+    number: int | None
+    shape: tuple[int, int, int]
+    """(z, y, x)."""
+    voxel_size: float | None
+    image_hash: str
+    label_hash: str
+    file_sha256: str
+    """Of the label in the store."""
+    size_bytes: int
+    values: Mapping[str, int]
+    origin: Mapping[str, Any]
+    """Where it comes from, frozen: bundle, patch_id, source_group, licence, attribution, …"""
+    note: str
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MadeScore:
+    """A segmentation held against an accepted label."""
+
+    segmentation_id: int
+    patch_id: int
+    merge_id: int
+    dice: float | None
+    surface_dice: float | None
+    method: str
+    compared_voxels: int
+    in_training: bool
+
+
+def add_export(session: Session, change: Change, made: MadeExport) -> int:
+    """Record an export and every patch that it holds; give its id."""
+    row = Export(
+        kind=made.kind, path=made.path, manifest_sha256=made.manifest_sha256,
+        options=dict(made.options), scope=made.scope, licence=made.licence,
+        patch_count=len(made.cases), made_at=change.at, made_by_id=change.by_id,
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    session.add_all(
+        ExportPatch(export_id=row.id, patch_id=patch, merge_id=merge, case=case, split=split)
+        for patch, merge, case, split in made.cases
+    )
+    after = {"kind": made.kind, "patches": len(made.cases)}
+    record_event(session, change, "exported", Subject("export", row.id, made.path), None, after)
+    return row.id
+
+
+def add_bundle(
+    session: Session,
+    change: Change,
+    bundle_id: str,
+    about: tuple[str | None, str, str],
+    sha256: str,
+) -> int:
+    """Record an imported bundle (once); ``about`` is title, licence and attribution."""
+    row = session.scalar(select(Bundle).where(Bundle.bundle_id == bundle_id))
+    if row is None:
+        title, licence, attribution = about
+        row = Bundle(
+            bundle_id=bundle_id, title=title, licence=licence, attribution=attribution,
+            sha256=sha256, imported_at=change.at, imported_by_id=change.by_id,
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+        record_event(session, change, "bundle imported", Subject("bundle", row.id, bundle_id))
+    return row.id
+
+
+def import_patch(
+    session: Session, change: Change, bundle_id: int, incoming: IncomingPatch
+) -> PatchRecord:
+    """Add a patch of an imported bundle, accepted as it came.
+
+    Errors: TakenNameError.
+    """
+    z, y, x = incoming.shape
+    values = {
+        "token": incoming.token, "number": incoming.number, "tomogram_id": None,
+        "bundle_id": bundle_id, "shape_z": z, "shape_y": y, "shape_x": x,
+        "voxel_size": incoming.voxel_size, "chosen_because": ChosenBecause.OTHER,
+        "note": incoming.note, "stage": Stage.EXTRACTED, "extracted_at": change.at,
+        "image_hash": incoming.image_hash, "label_hash": incoming.label_hash,
+        "padded": False, "shifted": False,
+    }  # fmt: skip
+    patch = adopt_patch(session, change, incoming.dataset, incoming.name, values)
+    merge = add_merge(session, change, patch, _merge(incoming, IMPORTED))
+    return change_patch(
+        session, change, patch, "patch imported", stage=Stage.ACCEPTED,
+        current_merge_id=merge.id, accepted_merge_id=merge.id, merge_count=1,
+    )  # fmt: skip
+
+
+def add_second_annotation(
+    session: Session, change: Change, patch_id: int, incoming: IncomingPatch
+) -> PatchRecord:
+    """Keep another group's label of a patch that is there already; it never becomes current."""
+    patch = patch_by_id(session, patch_id)
+    add_merge(session, change, patch, _merge(incoming, SECOND))
+    return patch_by_id(session, patch_id)
+
+
+def add_likeness(
+    session: Session,
+    change: Change,
+    pair: tuple[int, int],
+    kind: LikenessKind,
+    measure: float | None,
+) -> bool:
+    """Note that two patches are alike, once; whether it was new."""
+    low, high = sorted(pair)
+    known = select(Likeness.id).where(
+        Likeness.patch_id == low, Likeness.other_id == high, Likeness.kind == kind
+    )
+    if session.scalar(known) is not None:
+        return False
+    session.add(
+        Likeness(patch_id=low, other_id=high, kind=kind, measure=measure, found_at=change.at)
+    )
+    session.flush()
+    patch = patch_by_id(session, high)
+    after = {"like": patch_by_id(session, low).name, "kind": kind, "measure": measure}
+    subject = Subject("patch", patch.id, patch.name, patch.id)
+    record_event(session, change, "likeness found", subject, None, after)
+    return True
+
+
+def add_scores(session: Session, change: Change, made: Sequence[MadeScore]) -> None:
+    """Record scores; one of the same segmentation and label is measured anew."""
+    for score in made:
+        row = session.scalar(
+            select(Score).where(
+                Score.segmentation_id == score.segmentation_id, Score.merge_id == score.merge_id
+            )
+        )
+        if row is None:
+            row = Score(segmentation_id=score.segmentation_id, merge_id=score.merge_id)
+            session.add(row)
+        row.patch_id, row.dice, row.surface_dice = score.patch_id, score.dice, score.surface_dice
+        row.method, row.compared_voxels = score.method, score.compared_voxels
+        row.in_training, row.scored_at = score.in_training, change.at
+    session.flush()
+    by_segmentation: dict[int, int] = {}
+    for score in made:
+        by_segmentation[score.segmentation_id] = by_segmentation.get(score.segmentation_id, 0) + 1
+    for segmentation_id, count in sorted(by_segmentation.items()):
+        subject = Subject("segmentation", segmentation_id, f"segmentation {segmentation_id}")
+        record_event(session, change, "scored", subject, None, {"patches": count})
+
+
+def patches_exist(session: Session, ids: Iterable[int]) -> set[int]:
+    """Which of these patches are still there and not withdrawn."""
+    statement = select(Patch.id).where(Patch.id.in_(set(ids)), Patch.withdrawn.is_(False))
+    return set(session.scalars(statement))
+
+
+def _merge(incoming: IncomingPatch, rule: str) -> MadeMerge:
+    return MadeMerge(
+        predicted_hash=incoming.label_hash, inputs=(dict(incoming.origin),), rule=rule, counts={},
+        values=dict(incoming.values), findings=incoming.findings, nothing_to_change=False,
+        label_hash=incoming.label_hash, file_sha256=incoming.file_sha256,
+        size_bytes=incoming.size_bytes,
+    )  # fmt: skip

@@ -1,0 +1,166 @@
+"""The catalog's accepted patches become a training set, and the catalog knows it."""
+
+from datetime import date
+
+import pytest
+
+from core.errors import ExportError
+from core.export.layout import check_layout
+from core.export.split import SplitRule
+from core.export.training_set import SetOptions
+from core.sharing.curated import Choice, choose_curated
+from core.sharing.permit import permit, pin
+from core.sharing.training_set import export_training_set, plan_export_set
+from db.errors import ConflictError, NotAllowedError
+from db.queries.life import exports_of
+from db.queries.patches import PatchFilter
+from db.queries.sharing import list_exports
+from db.vocabulary import Licence, Scope, Split
+from db.writes.events import Change
+from db.writes.patches import change_patch, lock_patch
+
+
+def test_a_curated_patch_carries_what_the_catalog_knows(lab):
+    made = lab.accepted("TS_001", 80)
+    lab.permit_all(tomograms=1)
+    chosen = choose_curated(lab.workspace, lab.by, Choice())
+    patch = chosen.patches[0]
+    assert patch.name == made.name
+    assert (patch.box.start.to_xyz(), patch.voxel_size) == ((80, 16, 8), 10.0)
+    assert patch.method.annotators == ("Annika Notator",)
+    assert patch.method.reviewer == "Rolf Reviewson"
+    assert patch.permission.owner == "Maria Ownerly"
+    assert patch.model == "MemBrain_v10"
+    assert patch.image_path.is_file()
+    assert patch.label_path.is_file()
+    assert chosen.ids[made.name] == (made.id, made.accepted_merge_id)
+
+
+def test_an_export_loads_and_the_catalog_records_it(lab, tmp_path):
+    patches = lab.fill()
+    done = export_training_set(lab.workspace, lab.by, tmp_path / "Dataset501_Demo")
+    assert check_layout(tmp_path / "Dataset501_Demo") == []
+    assert done.details["patches"] == 6
+    assert any(line.startswith("membrain finetune") for line in done.details["commands"])
+    with lab.workspace.catalog.read() as session:
+        records = exports_of(session, patches[0].id)
+        assert [record.path for record in records] == [str(tmp_path / "Dataset501_Demo")]
+        assert list_exports(session)[0].patch_count == 6
+
+
+def test_the_same_export_again_is_kept_and_recorded_once(lab, tmp_path, tree):
+    lab.fill()
+    export_training_set(lab.workspace, lab.by, tmp_path / "set")
+    before = tree(tmp_path / "set")
+    again = export_training_set(lab.workspace, lab.by, tmp_path / "set")
+    assert again.outcome == "kept"
+    assert tree(tmp_path / "set") == before
+    with lab.workspace.catalog.read() as session:
+        assert len(list_exports(session)) == 1
+
+
+def test_a_split_is_kept_when_tomograms_are_added(lab, tmp_path):
+    lab.fill(3)
+    export_training_set(lab.workspace, lab.by, tmp_path / "one")
+    first = choose_curated(lab.workspace, lab.by, Choice())
+    was = {patch.name: patch.recorded for patch in first.patches}
+    for number in range(4, 9):
+        lab.accepted(f"TS_{number:03}")
+    plan = plan_export_set(lab.workspace, lab.by)
+    assert {c.patch.name: c.split for c in plan.cases if c.patch.name in was} == was
+
+
+def test_only_accepted_patches_go_in_unless_forced(lab, tmp_path):
+    lab.fill()
+    merged = lab.merged("TS_009")
+    assert merged.name not in {c.patch.name for c in plan_export_set(lab.workspace, lab.by).cases}
+    forced = plan_export_set(lab.workspace, lab.by, Choice(merged_too=True))
+    forced.check()
+    assert merged.name in {c.patch.name for c in forced.cases}
+    export_training_set(lab.workspace, lab.by, tmp_path / "set", Choice(merged_too=True))
+    with lab.workspace.catalog.read() as session:
+        assert list_exports(session)[0].options["accepted_only"] is False
+
+
+def test_a_rejected_or_withdrawn_patch_stays_at_home(lab):
+    rejected, withdrawn = lab.fill(2, 1)
+    with lab.workspace.catalog.write() as session:
+        change = Change.now(lab.by.id)
+        for name, values in ((rejected.name, {"rejected_reason": "no"}),
+                             (withdrawn.name, {"withdrawn": True})):  # fmt: skip
+            change_patch(session, change, lock_patch(session, name), "test", **values)
+    assert choose_curated(lab.workspace, lab.by, Choice()).patches == ()
+
+
+def test_a_choice_by_filter_and_by_name(lab):
+    patches = lab.fill()
+    by_filter = Choice(PatchFilter(tomogram="TS_002"))
+    chosen = choose_curated(lab.workspace, lab.by, by_filter)
+    assert {patch.tomogram for patch in chosen.patches} == {"TS_002"}
+    by_name = choose_curated(lab.workspace, lab.by, Choice(names=(patches[0].name,)))
+    assert [patch.name for patch in by_name.patches] == [patches[0].name]
+
+
+def test_a_pin_moves_a_tomogram_and_test_never_trains(lab):
+    lab.fill()
+    pin(lab.workspace, lab.by, "TS_002", Split.TEST)
+    plan = plan_export_set(lab.workspace, lab.by)
+    assert {c.split for c in plan.cases if c.patch.tomogram == "TS_002"} == {Split.TEST}
+    assert pin(lab.workspace, lab.by, "TS_002", Split.TEST).outcome == "kept"
+
+
+def test_validation_from_another_set(lab, make_lab, tmp_path):
+    other = make_lab("other")
+    other.fill(dataset="old")
+    export_training_set(other.workspace, other.by, tmp_path / "old")
+    lab.accepted("TS_050")
+    options = SetOptions(val_from=tmp_path / "old")
+    export_training_set(lab.workspace, lab.by, tmp_path / "new", options=options)
+    assert check_layout(tmp_path / "new") == []
+
+
+def test_a_leaky_validation_is_said_and_leaves_no_record_of_a_split(lab, tmp_path):
+    lab.fill(1, 2)
+    with pytest.raises(ExportError, match="--allow-leaky-val"):
+        export_training_set(lab.workspace, lab.by, tmp_path / "set")
+    options = SetOptions(rule=SplitRule(allow_leaky_val=True))
+    done = export_training_set(lab.workspace, lab.by, tmp_path / "set", options=options)
+    assert done.details["leaky_validation"] is True
+    chosen = choose_curated(lab.workspace, lab.by, Choice())
+    assert {patch.recorded for patch in chosen.patches} == {None}
+
+
+def test_a_viewer_may_not_export_nor_permit(lab, tmp_path):
+    lab.fill(2, 1)
+    viewer = lab.person("Vera View")
+    with pytest.raises(NotAllowedError, match="viewer"):
+        export_training_set(lab.workspace, viewer, tmp_path / "set")
+    with pytest.raises(NotAllowedError, match="curator"):
+        permit(lab.workspace, viewer, "TS_001", scope=Scope.INTERNAL, approved_by="me")
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"scope": Scope.PUBLIC, "approved_by": "P"}, "need a licence"),
+        ({"scope": Scope.INTERNAL, "approved_by": " "}, "names who gave it"),
+        ({"scope": Scope.INTERNAL, "approved_by": "P", "until": date(2020, 1, 1)}, "has ended"),
+        ({"scope": Scope.INTERNAL, "approved_by": "P", "until": date(2090, 1, 1),
+          "embargo": date(2091, 1, 1)}, "before the embargo"),
+    ],
+)  # fmt: skip
+def test_a_permission_that_cannot_be_meant_is_refused(lab, values, said):
+    lab.tomogram("TS_001")
+    with pytest.raises(ExportError, match=said):
+        permit(lab.workspace, lab.by, "TS_001", **values)
+
+
+def test_a_permission_is_stated_once_and_a_conflict_is_told(lab):
+    lab.tomogram("TS_001")
+    given = {"scope": Scope.PUBLIC, "licence": Licence.CC0, "approved_by": "P. Owner"}
+    assert permit(lab.workspace, lab.by, "TS_001", **given).outcome == "done"
+    assert permit(lab.workspace, lab.by, "TS_001", **given).outcome == "kept"
+    permit(lab.workspace, lab.by, "TS_001", scope=Scope.INTERNAL, approved_by="P. Owner")
+    with pytest.raises(ConflictError, match="Ada Min"):
+        permit(lab.workspace, lab.by, "TS_001", **given, seen=1)
