@@ -8,6 +8,7 @@ from core.jobs.lifeline import end_with_parent
 from core.workflow.pictures import previews, viewed_file
 from dashboard import state
 from dashboard.server import gate, routes
+from dashboard.sign_in import sign_in_routes
 from dashboard.volumes import OpenVolumes
 
 workspace = state.opened()
@@ -15,7 +16,7 @@ site = state.site()
 volumes = OpenVolumes(lambda name: viewed_file(workspace, name), previews(workspace))
 app = st.App(
     Path(__file__).with_name("app.py"),
-    routes=[*routes(site, volumes)],
+    routes=[*sign_in_routes(site, workspace), *routes(site, volumes)],
     middleware=gate(site),
 )
 end_with_parent()

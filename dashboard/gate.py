@@ -1,27 +1,34 @@
 """The gate before everything: pages, websocket, media, metrics and /api; it lets nothing in alone.
 
-Only the health check, /assets (our built scripts, which hold no secret) and /open are free. Asking
-by another host name (DNS rebinding) or from another site's page (a forged request) is refused.
+Only the health check, /assets (our built scripts, which hold no secret) and the entrances are free.
+Asking by another host name (DNS rebinding) or from another site's page (a forged request) is
+refused. Whether a session still counts is asked at each request: disabling somebody works at once.
 """
 
 import http
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.workflow.sign_in import Proxy
 from dashboard.session import Site, no_entry
+from dashboard.tokens import Held
 
-FREE = frozenset({"/_stcore/health", "/open"})
+HEALTH = "/_stcore/health"
+ENTRANCES = frozenset({"/open", "/sign-in", "/sign-in/back"})
+"""Where somebody who is nobody yet comes in; each checks for itself."""
 ASSETS = "/assets/"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-PERSON_HEADER = "x-tomocurate-person"
 SAFE_HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"same-origin",
     b"x-frame-options": b"SAMEORIGIN",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"permissions-policy": b"camera=(), microphone=(), geolocation=()",
 }
 
 
@@ -38,7 +45,8 @@ class Gate:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        refused = self._refused(scope)
+        named = self._named_by_proxy(scope)
+        refused = await self._refused(scope, named)
         if refused is None:
             await self.app(scope, receive, _with_safe_headers(send))
         elif scope["type"] == "websocket":
@@ -46,21 +54,43 @@ class Gate:
         else:
             await refused(scope, receive, send)
 
-    def _refused(self, scope: Scope) -> Response | None:
+    async def _refused(self, scope: Scope, named: str | None) -> Response | None:
         """The answer to what may not pass; else None, and the person is noted in the scope."""
         headers = Headers(scope=scope)
-        if scope["path"] in FREE and scope.get("method") == "GET":
-            return self._strange(scope, headers) if scope["path"] == "/open" else None
+        if scope["path"] == HEALTH and scope.get("method") in READING:
+            return None
         if scope["path"].startswith(ASSETS) and scope.get("method") in READING:
             return None
         strange = self._strange(scope, headers)
-        if strange:
+        if strange or (scope["path"] in ENTRANCES and scope.get("method") == "GET"):
+            scope.setdefault("state", {})["named"] = named
             return strange
-        person = self.site.person_in(headers.get("cookie", ""))
-        if person is None:
-            return no_entry()
-        scope.setdefault("state", {})["person"] = person
+        held = self.site.held_in(headers.get("cookie", ""))
+        if held is None or not await self._counts(held, named):
+            return no_entry(self.site)
+        scope.setdefault("state", {})["person"] = held.person
         return None
+
+    async def _counts(self, held: Held, named: str | None) -> bool:
+        """Whether the catalog still knows the session, and the proxy names the same person."""
+        if self.site.present is None:
+            return True
+        person = await run_in_threadpool(self.site.present, held)
+        if person is None:
+            return False
+        return not isinstance(self.site.sign_in, Proxy) or person.subject == named
+
+    def _named_by_proxy(self, scope: Scope) -> str | None:
+        """Take the proxy's header out of a request; believe it only from the proxy's address."""
+        if not isinstance(self.site.sign_in, Proxy):
+            return None
+        header = self.site.sign_in.header.encode()
+        values = [value for name, value in scope["headers"] if name == header]
+        scope["headers"] = [item for item in scope["headers"] if item[0] != header]
+        peer = (scope.get("client") or ("",))[0]
+        if len(values) != 1 or peer not in self.site.sign_in.proxies:
+            return None
+        return values[0].decode("utf-8", "replace").strip() or None
 
     def _strange(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         """Refuse another host name, and another site's page where it could do harm."""

@@ -12,11 +12,12 @@ from pathlib import Path
 import streamlit as st
 
 from core.workflow.acting import acting_person
+from core.workflow.entering import present
 from core.workflow.workspace import Workspace, find_workspace, open_workspace
 from dashboard.session import KEY_FILE, Site, site_from
 from dashboard.tokens import KEY_BYTES, Signer
 from db.errors import TomocurateError
-from db.queries.people import PersonRecord, person_by_id
+from db.queries.people import PersonRecord
 
 NOBODY = "Your session is over, or you may no longer work here. Open tomocurate again."
 
@@ -54,11 +55,8 @@ def _person() -> PersonRecord | None:
     if KEY_FILE not in os.environ:
         return _account()
     cookie = st.context.cookies.get(site().cookie)
-    key = site().person_with(cookie) if cookie else None
-    if key is None:
-        return None
-    with opened().catalog.read() as session:
-        return person_by_id(session, int(key))
+    held = site().held_by(cookie) if cookie else None
+    return present(opened(), int(held.person), held.session) if held else None
 
 
 def _account() -> PersonRecord | None:
@@ -75,7 +73,7 @@ def _opened(folder: str) -> Workspace:
 
 @functools.cache
 def _served() -> Site:
-    return site_from(os.environ)
+    return site_from(opened(), os.environ)
 
 
 @functools.cache

@@ -36,6 +36,13 @@ class Grant(NamedTuple):
     action: str
 
 
+class Held(NamedTuple):
+    """What a browser's cookie says: who, and which of their sessions."""
+
+    person: str
+    session: str
+
+
 class Signer:
     """Signs and checks with one secret; every purpose has a key of its own."""
 
@@ -72,19 +79,20 @@ class Signer:
             raise TokenError("this token belongs to another session; open the page again.")
         return self.mint(grant, at)
 
-    def open_session(self, person: str, now: float | None = None) -> str:
-        """The value of the cookie of a signed-in person."""
-        return self._sign("session", [person, int(now or time.time()) + SESSION_S])
+    def open_session(self, person: str, lasts: float = SESSION_S, now: float | None = None) -> str:
+        """The value of the cookie of a signed-in person: a session of its own, so many seconds."""
+        ends = int((now or time.time()) + lasts)
+        return self._sign("session", [person, secrets.token_urlsafe(12), ends])
 
-    def person_of(self, cookie: str, now: float | None = None) -> str:
-        """Who holds this cookie.
+    def session_of(self, cookie: str, now: float | None = None) -> Held:
+        """The session of a cookie.
 
         Errors: TokenError.
         """
-        person, expires = self._verify("session", cookie, 2)
+        person, session, expires = self._verify("session", cookie, 3)
         if float(expires) < (now or time.time()):
-            raise TokenError("this session is over; open the address that serve prints.")
-        return str(person)
+            raise TokenError("this session is over; sign in again.")
+        return Held(str(person), str(session))
 
     def _read_grant(self, text: str) -> tuple[Grant, float]:
         person, name, action, expires = self._verify("token", text, 4)
@@ -104,9 +112,14 @@ class Signer:
             raise TokenError("this token is of another version; open the page again.")
         return list(content)
 
+    def key_for(self, purpose: str) -> bytes:
+        """A key of its own for a purpose."""
+        return hmac.digest(self._secret, purpose.encode(), hashlib.sha256)
+
     def _digest(self, purpose: str, body: str) -> bytes:
-        key = hmac.digest(self._secret, purpose.encode(), hashlib.sha256)
-        return hmac.digest(key, body.encode("utf-8", "surrogateescape"), hashlib.sha256)
+        return hmac.digest(
+            self.key_for(purpose), body.encode("utf-8", "surrogateescape"), hashlib.sha256
+        )
 
 
 def secret_in(path: Path) -> bytes:

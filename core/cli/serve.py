@@ -59,9 +59,10 @@ def serve_workspace(folder: Path, port: int, address: str, open_browser: bool) -
     from core.workflow.acting import acting_person
     from core.workflow.workspace import open_workspace
 
-    check_address(address)
     with open_workspace(folder) as workspace:
-        person = acting_person(workspace)
+        sign_in = workspace.settings.sign_in
+        check_address(address, signs_in=sign_in is not None)
+        person = "" if sign_in else str(acting_person(workspace).id)
         folder, beside = workspace.folder, workspace.catalog_folder
         upload_mb = workspace.settings.upload_mb
         key_file = workspace.secret_path(KEY_NAME)
@@ -70,9 +71,11 @@ def serve_workspace(folder: Path, port: int, address: str, open_browser: bool) -
     children = Children(
         dashboard_command(dashboard_file("asgi.py"), address, port, upload_mb),
         [sys.executable, "-P", "-m", "core.jobs.worker", "--workspace", str(folder)],
-        child_environment(folder, key_file, token, str(person.id), port),
+        child_environment(folder, key_file, token, person, port),
     )
-    opening = f"http://{_host(address)}:{port}/open?token={token}"
+    opening = (
+        f"{sign_in.address}/" if sign_in else f"http://{_host(address)}:{port}/open?token={token}"
+    )
 
     def ready() -> None:
         click.echo(f"tomocurate serves {folder} at\n\n    {opening}\n\nCtrl-C stops it.")
@@ -111,11 +114,13 @@ def supervise(
     return 0 if signal.SIGINT in told or signal.SIGTERM in told else 1
 
 
-def check_address(address: str) -> None:
-    """Refuse an address that other machines reach: nobody has to sign in yet.
+def check_address(address: str, *, signs_in: bool) -> None:
+    """Refuse an address that other machines reach while nobody has to sign in.
 
     Errors: ServeError.
     """
+    if signs_in:
+        return
     try:
         alone = address == "localhost" or ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -123,7 +128,8 @@ def check_address(address: str) -> None:
     if not alone:
         raise ServeError(
             f"{address}: other machines could reach it, and nobody has to sign in; serve on "
-            "127.0.0.1 and come by an SSH tunnel (ssh -L 8501:127.0.0.1:8501 SERVER)."
+            "127.0.0.1 and come by an SSH tunnel (ssh -L 8501:127.0.0.1:8501 SERVER), or let "
+            "people sign in ([sign_in] in tomocurate.toml)."
         )
 
 
@@ -156,6 +162,7 @@ def child_environment(
         "TOMOCURATE_PERSON": person,
         "TOMOCURATE_PORT": str(port),
         LIFELINE: "stdin",
+        "FORWARDED_ALLOW_IPS": "",  # the gate must see the socket's own peer
         "PYTHONUNBUFFERED": "1",
     }
 

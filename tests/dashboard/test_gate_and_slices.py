@@ -226,16 +226,16 @@ def test_a_cookie_that_was_not_made_here_is_nobodys(
 
 def test_a_session_ends_and_another_servers_secret_opens_nothing(site: Site) -> None:
     cookie = site.signer.open_session("anna", now=1000.0)
-    assert site.signer.person_of(cookie, now=1001.0) == "anna"
+    assert site.signer.session_of(cookie, now=1001.0).person == "anna"
     with pytest.raises(TokenError, match="over"):
-        site.signer.person_of(cookie, now=1002.0 + SESSION_S)
+        site.signer.session_of(cookie, now=1002.0 + SESSION_S)
     with pytest.raises(TokenError, match="not made here"):
-        Signer(b"x" * 32).person_of(cookie, now=1001.0)
+        Signer(b"x" * 32).session_of(cookie, now=1001.0)
 
 
 def test_a_token_is_no_cookie_and_a_cookie_no_token(site: Site) -> None:
     with pytest.raises(TokenError):
-        site.signer.person_of(site.signer.mint(Grant("anna", "tomogram-1", "view")))
+        site.signer.session_of(site.signer.mint(Grant("anna", "tomogram-1", "view")))
     with pytest.raises(TokenError):
         site.signer.check(site.signer.open_session("anna"), "view", "tomogram-1")
 
