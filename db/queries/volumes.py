@@ -165,6 +165,17 @@ def tomograms_of_size(session: Session, size_bytes: int) -> list[TomogramRecord]
     return [_tomogram_record(*row) for row in session.execute(statement)]
 
 
+def tomograms_hashed(session: Session, content_hash: str) -> list[TomogramRecord]:
+    """Tomograms whose files hold just these bytes."""
+    statement = _tomograms().where(Tomogram.content_hash == content_hash).order_by(Tomogram.id)
+    return [_tomogram_record(*row) for row in session.execute(statement)]
+
+
+def patch_count(session: Session, tomogram_id: int) -> int:
+    """How many patches a tomogram has, withdrawn ones too."""
+    return count(session, Patch.id, [Patch.tomogram_id == tomogram_id])
+
+
 def tomogram_at(session: Session, file: Path) -> TomogramRecord | None:
     """The tomogram that is registered for a file."""
     for root_id, root in session.execute(select(DataRoot.id, DataRoot.path)):
@@ -216,17 +227,11 @@ def list_roots(session: Session) -> tuple[Path, ...]:
 
 def files_below(session: Session, root: Path) -> tuple[FileRecord, ...]:
     """Every registered file of a data root, tomograms first."""
-    files: list[FileRecord] = []
-    tables: tuple[type[Tomogram | Segmentation], ...] = (Tomogram, Segmentation)
-    for table in tables:
-        statement = (
-            select(table)
-            .join(DataRoot, DataRoot.id == table.root_id)
-            .where(DataRoot.path == str(root))
-            .order_by(table.id)
-        )
-        files += [_file_record(row, str(root)) for row in session.scalars(statement)]
-    return tuple(files)
+    root_id = select(DataRoot.id).where(DataRoot.path == str(root)).scalar_subquery()
+    tomograms = session.scalars(select(Tomogram).where(Tomogram.root_id == root_id))
+    files = [_file_record(row, str(root)) for row in tomograms]
+    segmentations = session.scalars(select(Segmentation).where(Segmentation.root_id == root_id))
+    return (*files, *(_file_record(row, str(root)) for row in segmentations))
 
 
 def tomograms_in(session: Session, folder: Path) -> dict[str, str]:

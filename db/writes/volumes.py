@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from db.errors import CatalogError, TakenNameError, UnknownNameError
@@ -158,6 +158,15 @@ def change_tomogram(
     session.flush()
     record_event(session, change, action, Subject("tomogram", row.id, name), before, after)
     return tomogram_by_id(session, tomogram_id)
+
+
+def hash_tomogram(session: Session, change: Change, tomogram_id: int, content_hash: str) -> None:
+    """Note the sha256 of a tomogram's file; the version that others saw stays good."""
+    noted = update(Tomogram).where(Tomogram.id == tomogram_id).values(content_hash=content_hash)
+    session.execute(noted.execution_options(synchronize_session=False))
+    name = tomogram_by_id(session, tomogram_id).name
+    subject = Subject("tomogram", tomogram_id, name)
+    record_event(session, change, "hashed", subject, None, {"content_hash": content_hash})
 
 
 def hash_segmentation(session: Session, segmentation_id: int, content_hash: str) -> None:

@@ -1,0 +1,333 @@
+"""Which files belong together: tomograms, and the segmentations whose names begin with theirs.
+
+    TS_001.mrc    TS_001_MemBrain_seg_v10_alpha.ckpt_segmented.mrc
+
+MemBrain-seg names a segmentation <tomogram>_<checkpoint>_segmented; its _scores are none.
+"""
+
+import csv
+import glob
+import math
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.errors import VolumeError
+from core.imaging.extraction import token_of
+from core.workflow.roots import is_volume_name
+from db.errors import TomocurateError, UnknownNameError
+
+MAX_FILES = 20_000
+"""Of one call; a glob that finds more is a mistake."""
+
+MAX_MANIFEST = 16 << 20
+"""Bytes."""
+
+COLUMNS = (
+    "tomogram", "segmentation", "token", "dataset", "voxel_size", "threshold", "model",
+    "checkpoint",
+)  # fmt: skip
+
+_SEGMENTED = re.compile(r"[_-](?:segmented|segmentation|seg|labels?)(?:[_-]|$)", re.IGNORECASE)
+_SCORES = re.compile(r"_scores?$", re.IGNORECASE)
+_CHECKPOINT = re.compile(r"^_(?P<checkpoint>.+?)(?:\.ckpt)?_segmented$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A segmentation file and where it is from, as far as its name or a manifest says."""
+
+    path: Path
+    model: str | None = None
+    checkpoint: str | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """A tomogram to register with its segmentations, or a file that cannot be."""
+
+    tomogram: Path | None
+    token: str = ""
+    dataset: str = ""
+    voxel_size: float | None = None
+    """Angstrom, where it was stated; else the header's counts."""
+    segmentations: tuple[Predicted, ...] = ()
+    findings: tuple[str, ...] = ()
+    error: str | None = None
+    registered_as: str | None = None
+    """DATASET/TOKEN of a tomogram that is in the catalog already."""
+
+    @property
+    def name(self) -> str:
+        if self.token:
+            return f"{self.dataset}/{self.token}"
+        return str(self.tomogram or next((each.path for each in self.segmentations), "?"))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Files that were named, and the manifests among them."""
+
+    files: tuple[Path, ...]
+    manifests: tuple[Path, ...]
+
+
+def sources_of(sources: Sequence[str | Path]) -> Sources:
+    """The files that paths, folders and globs name, each once.
+
+    Errors: VolumeError for one that names nothing, or far too much.
+    """
+    files: dict[Path, None] = {}
+    manifests: dict[Path, None] = {}
+    for source in sources:
+        for path in _named(source):
+            table = path.suffix.lower() in (".csv", ".tsv")
+            (manifests if table else files)[path] = None
+        if len(files) > MAX_FILES:
+            raise VolumeError(f"{source}: names more than {MAX_FILES} files; narrow it.")
+    return Sources(tuple(files), tuple(manifests))
+
+
+def pair(
+    files: Iterable[Path],
+    segmentations: Iterable[Path] = (),
+    registered: Iterable[tuple[Path, str]] = (),
+) -> tuple[Pairing, ...]:
+    """Pair files by name; ``registered`` are the catalog's tomograms and their DATASET/TOKEN.
+
+    A segmentation belongs to the longest tomogram stem that its name begins with, up to a mark
+    that is no letter or digit. One tomogram and one segmentation that were named belong together
+    whatever their names.
+    """
+    named = list(dict.fromkeys(segmentations))
+    tomograms = [path for path in files if path not in named and not _is_scores(path)]
+    if not named:
+        named = [path for path in tomograms if _is_segmentation(path, tomograms)]
+        tomograms = [path for path in tomograms if path not in named]
+    named = [path for path in named if not _is_scores(path)]
+    pairings = {path: _alone(path, dict(registered)) for path in tomograms}
+    if len(tomograms) == 1 and len(named) == 1:
+        only = tomograms[0]
+        return (replace(pairings[only], segmentations=(predicted(only, named[0]),)),)
+    lonely = _join(pairings, named, dict(registered))
+    return (*pairings.values(), *lonely)
+
+
+def predicted(tomogram: Path, segmentation: Path) -> Predicted:
+    """A segmentation, with the model and checkpoint that MemBrain-seg's name tells."""
+    rest = token_of(segmentation).removeprefix(token_of(tomogram))
+    match = _CHECKPOINT.match(rest)
+    if match is None:
+        return Predicted(segmentation)
+    checkpoint = match["checkpoint"]
+    return Predicted(segmentation, checkpoint, checkpoint)
+
+
+def read_manifest(path: Path) -> tuple[Pairing, ...]:
+    """Read a CSV or TSV table of tomograms; paths count from the table's folder.
+
+    Rows of the same tomogram add segmentations to it.
+
+    Errors: VolumeError for a table without a tomogram column, or with columns nobody knows.
+    """
+    rows = _rows(path)
+    pairings: dict[str, Pairing] = {}
+    for number, row in rows:
+        key = row.get("tomogram", "") or f"row {number}"
+        try:
+            made = _of_row(path, row)
+        except TomocurateError as error:
+            said = f"{path}, line {number}: {error}"
+            pairings[f"{key} {number}"] = Pairing(None, key, row.get("dataset", ""), error=said)
+            continue
+        there = pairings.get(key)
+        pairings[key] = made if there is None else _added(there, made)
+    if not pairings:
+        raise VolumeError(f"{path}: has no rows; a row names a tomogram.")
+    return tuple(pairings.values())
+
+
+def _named(source: str | Path) -> list[Path]:
+    said = os.fspath(source)
+    if "\0" in said or "://" in said:
+        raise VolumeError(f"{said[:200]!r}: is no path of this machine; name files.")
+    path = Path(said)
+    if path.is_dir():
+        found = [each for each in sorted(path.iterdir()) if is_volume_name(each.name)]
+    elif os.path.lexists(path):
+        found = [path]
+    else:
+        matches = glob.glob(said, recursive=True)  # noqa: PTH207 - a pattern may be absolute
+        found = [Path(each) for each in sorted(matches)]
+        found = [each for each in found if each.is_file()]
+    if not found:
+        raise VolumeError(f"{said[:300]}: no volume file is there; check the path.")
+    return [each.absolute() for each in found]
+
+
+def _is_scores(path: Path) -> bool:
+    return _SCORES.search(token_of(path)) is not None
+
+
+def _is_segmentation(path: Path, others: Sequence[Path]) -> bool:
+    """Named like one, and there is a tomogram that it begins with or it says so itself."""
+    stem = token_of(path)
+    if _CHECKPOINT.search(stem) or stem.lower().endswith("_segmented"):
+        return True
+    begins = any(_begins(stem, token_of(each)) for each in others if each != path)
+    return begins and _SEGMENTED.search(stem) is not None
+
+
+def _begins(stem: str, tomogram: str) -> bool:
+    """TS_1_seg begins with TS_1, TS_10_seg does not."""
+    rest = stem[len(tomogram) :]
+    return stem.startswith(tomogram) and bool(rest) and not rest[0].isalnum()
+
+
+def _alone(path: Path, registered: dict[Path, str]) -> Pairing:
+    known = registered.get(path.resolve())
+    if known is None:
+        return Pairing(path, token_of(path))
+    dataset, _, token = known.partition("/")
+    return Pairing(path, token, dataset, registered_as=known)
+
+
+def _join(
+    pairings: dict[Path, Pairing], segmentations: Iterable[Path], registered: dict[Path, str]
+) -> list[Pairing]:
+    """Give each segmentation to its tomogram; those that found none are given back."""
+    stems: dict[str, list[Path]] = {}
+    for path in (*pairings, *(each for each in registered if each not in pairings)):
+        stems.setdefault(token_of(path), []).append(path)
+    lonely = []
+    for segmentation in segmentations:
+        stem = token_of(segmentation)
+        owner = _owner(stem, stems)
+        if owner is None:
+            lonely.append(_lonely(segmentation, stems))
+            continue
+        paths = _nearest(segmentation, stems[owner])
+        if len(paths) > 1:
+            both = " and ".join(map(str, paths))
+            said = f"{segmentation}: begins like {both}; state the pairs in a manifest."
+            lonely.append(Pairing(None, stem, segmentations=(Predicted(segmentation),), error=said))
+            continue
+        tomogram = paths[0]
+        there = pairings.setdefault(tomogram, _alone(tomogram, registered))
+        found = (*there.segmentations, predicted(tomogram, segmentation))
+        pairings[tomogram] = replace(there, segmentations=found)
+    return lonely
+
+
+def _owner(stem: str, stems: dict[str, list[Path]]) -> str | None:
+    """The longest of the stems that a name begins with; it is cut at each mark in turn."""
+    for end in range(len(stem), 0, -1):
+        if (end == len(stem) or not stem[end].isalnum()) and stem[:end] in stems:
+            return stem[:end]
+    return None
+
+
+def _nearest(segmentation: Path, tomograms: list[Path]) -> list[Path]:
+    """Of tomograms with one name, those that lie in the segmentation's folder, if any does."""
+    beside = [path for path in tomograms if path.parent == segmentation.parent]
+    return beside or tomograms
+
+
+def _lonely(segmentation: Path, stems: Iterable[str]) -> Pairing:
+    unknown = UnknownNameError.among("tomogram that begins", token_of(segmentation), stems)
+    said = f"{segmentation}: is paired with nothing; {unknown}"
+    return Pairing(None, segmentations=(Predicted(segmentation),), error=said)
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a manifest with their line numbers; cells without spaces at their ends."""
+    try:
+        if path.stat().st_size > MAX_MANIFEST:
+            raise VolumeError(
+                f"{path}: is larger than {MAX_MANIFEST >> 20} MiB; it is no manifest."
+            )
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise VolumeError(f"{path}: cannot be read as text ({error}).") from error
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
+    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+    try:
+        header = [cell.strip().lower() for cell in next(reader, [])]
+        _check_header(path, header)
+        return [
+            (reader.line_num, dict(zip(header, map(str.strip, row), strict=False)))
+            for row in reader
+            if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#")
+        ]
+    except csv.Error as error:
+        raise VolumeError(f"{path}, line {reader.line_num}: is no CSV ({error}).") from error
+
+
+def _delimiter(text: str) -> str:
+    first = text.partition("\n")[0]
+    return max(",;\t", key=first.count)
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    unknown = [name for name in header if name not in COLUMNS]
+    if "tomogram" not in header or unknown or len(set(header)) < len(header):
+        wrong = (
+            f"the column {unknown[0][:60]!r} is not known" if unknown else "its columns are wrong"
+        )
+        raise VolumeError(
+            f"{path}: {wrong}; the first line is {','.join(COLUMNS)}, of which tomogram is needed."
+        )
+
+
+def _of_row(table: Path, row: dict[str, str]) -> Pairing:
+    if not row.get("tomogram"):
+        raise VolumeError("names no tomogram; fill the column tomogram.")
+    tomogram = _beside(table, row["tomogram"])
+    segmentations: tuple[Predicted, ...] = ()
+    if row.get("segmentation"):
+        told = predicted(tomogram, _beside(table, row["segmentation"]))
+        told = replace(
+            told,
+            model=row.get("model") or told.model,
+            checkpoint=row.get("checkpoint") or told.checkpoint,
+            threshold=_number(row, "threshold"),
+        )
+        segmentations = (told,)
+    return Pairing(
+        tomogram, row.get("token") or token_of(tomogram), row.get("dataset", ""),
+        _number(row, "voxel_size"), segmentations,
+    )  # fmt: skip
+
+
+def _added(there: Pairing, more: Pairing) -> Pairing:
+    """A further row of one tomogram: it may add a segmentation, and contradict nothing."""
+    said = (
+        (there.token, there.dataset, there.voxel_size),
+        (more.token, more.dataset, more.voxel_size),
+    )
+    if said[0] != said[1]:
+        error = f"{there.tomogram}: two rows name different tokens, datasets or voxel sizes; agree."
+        return replace(there, error=error)
+    return replace(there, segmentations=(*there.segmentations, *more.segmentations))
+
+
+def _beside(table: Path, said: str) -> Path:
+    if "\0" in said or "://" in said:
+        raise VolumeError(f"{said[:200]!r} is no path of this machine; name a file.")
+    return (table.parent / said).absolute()
+
+
+def _number(row: dict[str, str], column: str) -> float | None:
+    said = row.get(column)
+    if not said:
+        return None
+    try:
+        number = float(said)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise VolumeError(f"{column} is {said[:40]!r}; write a number.")
+    return number
