@@ -7,15 +7,16 @@ account that runs it acts.
 import functools
 import os
 import secrets
+from datetime import timedelta
 from pathlib import Path
 
 import streamlit as st
 
 from core.workflow.acting import acting_person
-from core.workflow.entering import present
+from core.workflow.entering import leave, present
 from core.workflow.workspace import Workspace, find_workspace, open_workspace
 from dashboard.session import KEY_FILE, Site, site_from
-from dashboard.tokens import KEY_BYTES, Signer
+from dashboard.tokens import KEY_BYTES, Held, Signer
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 
@@ -42,8 +43,17 @@ def me() -> PersonRecord:
     person = _person()
     if person is None or person.disabled:
         st.error(NOBODY)
+        if site().sign_in:
+            st.html('<a href="/sign-in" target="_self">Sign in</a>')
         st.stop()
     return person
+
+
+def sign_out() -> None:
+    """End this browser's session; its tokens count no more."""
+    held = _held()
+    if held:
+        leave(opened(), int(held.person), held.session, timedelta(seconds=site().lasts))
 
 
 def person_key(person: PersonRecord) -> str:
@@ -54,9 +64,13 @@ def person_key(person: PersonRecord) -> str:
 def _person() -> PersonRecord | None:
     if KEY_FILE not in os.environ:
         return _account()
-    cookie = st.context.cookies.get(site().cookie)
-    held = site().held_by(cookie) if cookie else None
+    held = _held()
     return present(opened(), int(held.person), held.session) if held else None
+
+
+def _held() -> Held | None:
+    cookie = st.context.cookies.get(site().cookie)
+    return site().held_by(cookie) if cookie else None
 
 
 def _account() -> PersonRecord | None:

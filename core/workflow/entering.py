@@ -5,7 +5,7 @@ take. Each entry, refusal and exit is an event.
 """
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
@@ -66,14 +66,6 @@ def present(workspace: Workspace, person_id: int, session_id: str) -> PersonReco
         if person is None or person.disabled or session_ended(session, ended_mark(session_id)):
             return None
         return person
-
-
-def refused(workspace: Workspace, person: PersonRecord, what: str) -> None:
-    """Record that somebody asked for what they may not do."""
-    with workspace.catalog.write() as session:
-        subject = Subject("person", person.id, person.name)
-        change = Change(person.id, datetime.now(UTC))
-        record_event(session, change, "refused", subject, None, {"asked": what[:200]})
 
 
 def ended_mark(session_id: str) -> str:
