@@ -104,12 +104,13 @@ def pair(
     """
     named = list(dict.fromkeys(segmentations))
     tomograms = [path for path in files if path not in named and not _is_scores(path)]
-    if not named:
+    were_named = bool(named)
+    if not were_named:
         named = [path for path in tomograms if _is_segmentation(path, tomograms)]
         tomograms = [path for path in tomograms if path not in named]
     named = [path for path in named if not _is_scores(path)]
     pairings = {path: _alone(path, dict(registered)) for path in tomograms}
-    if len(tomograms) == 1 and len(named) == 1:
+    if were_named and len(tomograms) == len(named) == 1:
         only = tomograms[0]
         return (replace(pairings[only], segmentations=(predicted(only, named[0]),)),)
     lonely = _join(pairings, named, dict(registered))

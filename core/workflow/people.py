@@ -64,6 +64,16 @@ def set_account(
     return _change(workspace, by, name, seen, **values)
 
 
+def identify(
+    workspace: Workspace, by: PersonRecord, name: str, issuer: str, subject: str
+) -> PersonRecord:
+    """State as which subject an OpenID provider knows somebody.
+
+    Errors: as ``set_account``.
+    """
+    return set_account(workspace, by, name, identity=(issuer, subject))
+
+
 def disable(
     workspace: Workspace, by: PersonRecord, name: str, seen: int | None = None
 ) -> PersonRecord:

@@ -4,40 +4,37 @@ What is read at once is the header; the file's hash and its pictures come by job
 they are, below a data root, and are held against their size and time whenever they are opened.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.errors import CancelledError, SegmentationError, VolumeError
+from sqlalchemy.orm import Session
+
+from core.errors import SegmentationError, VolumeError
 from core.imaging.extraction import voxel_size_findings
+from core.imaging.identity import file_hash
 from core.imaging.patch import check_pair
 from core.imaging.volume import Volume, open_volume
 from core.workflow.allowed import Step, check_may
+from core.workflow.hashes import ask_for_hash
 from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workflow.pairing import Pairing, Predicted, pair, read_manifest, sources_of
+from core.workflow.pictures import ask_for_preview, segmentation_name, tomogram_name
 from core.workflow.roots import checked_root, contained_in, list_roots
-from core.workflow.tasks import enqueue
 from core.workflow.wording import checked_names
 from core.workflow.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 from db.queries.volumes import (
-    FileRecord,
-    SegmentationRecord,
     TomogramRecord,
     patch_count,
-    segmentation_by_id,
     segmentations_of,
     tomogram_at,
-    tomogram_by_id,
     tomogram_files,
     tomograms_hashed,
     tomograms_of_size,
 )
-from db.vocabulary import JobKind
 from db.writes import volumes as writes
 from db.writes.events import Change
 from db.writes.volumes import FoundFile
@@ -45,7 +42,19 @@ from db.writes.volumes import FoundFile
 HASHED_AT_ONCE = 128 << 20
 """Bytes; a file of another's size is hashed within the second that registering may take."""
 
-_PIECE = 8 << 20
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a pairing's files say of themselves, read before anything is written."""
+
+    found: FoundFile
+    header: Mapping[str, Any]
+    voxel_size: tuple[float | None, bool]
+    """Angstrom, and whether it was stated over the header."""
+    predicted: tuple[tuple[Predicted, FoundFile], ...]
+    new_roots: tuple[Path, ...]
+    sha256: str | None
+    findings: tuple[str, ...]
 
 
 def plan_registration(
@@ -67,7 +76,7 @@ def plan_registration(
     Errors: VolumeError where a source holds nothing; PatchNameError for a dataset or token that
     cannot be one; what concerns one file stands in its pairing.
     """
-    checked_names(dataset, token or "TS")
+    checked_names(dataset, "TS" if token is None else token)
     listed = sources_of(sources)
     named = () if segmentation is None else sources_of(_several(segmentation)).files
     with workspace.catalog.read() as session:
@@ -111,100 +120,6 @@ def register(
         outcomes.append(outcome)
         progress(outcome)
     return tuple(outcomes)
-
-
-@contextmanager
-def opened(workspace: Workspace, on_disk: FileRecord) -> Iterator[Volume]:
-    """Open a registered tomogram or segmentation, which is what it was when it was registered.
-
-    Errors: VolumeError where it moved or changed; RootError where it now leads out of its root.
-    """
-    path = check_unchanged(on_disk)
-    contained_in((Path(on_disk.root).resolve(),), path)
-    with open_volume(path) as volume:
-        if tuple(volume.shape) != tuple(on_disk.shape):
-            raise VolumeError(f"{path}: has another shape than when it was registered.")
-        yield volume
-
-
-def check_unchanged(on_disk: FileRecord) -> Path:
-    """A registered file is there, with the size and time that it had; give its path.
-
-    One that was only touched or copied passes where its hash is known and still true.
-
-    Errors: VolumeError says what to do.
-    """
-    path = on_disk.file
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise VolumeError(
-            f"{path}: is not there ({error.strerror}), though it was registered; put it back, or "
-            "state where its data root moved to (tomocurate roots move OLD NEW)."
-        ) from error
-    if (status.st_size, status.st_mtime_ns) == (on_disk.size_bytes, on_disk.mtime_ns):
-        return path
-    same_size = status.st_size == on_disk.size_bytes
-    if same_size and on_disk.content_hash and _hash(path) == on_disk.content_hash:
-        return path
-    now = f"{status.st_size} bytes" if not same_size else "another time of change"
-    raise VolumeError(
-        f"{path}: changed since it was registered ({on_disk.size_bytes} bytes then, {now} now); "
-        "put the old file back, or give the new one a name of its own and register it."
-    )
-
-
-def hash_registered(
-    workspace: Workspace,
-    by: PersonRecord | None,
-    *,
-    tomogram_id: int | None = None,
-    segmentation_id: int | None = None,
-    tell: Callable[[float, str], None] = lambda part, said: None,
-    cancelled: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
-    """Read a registered file once and note its hash; give the hash and the duplicates found.
-
-    Errors: VolumeError where the file moved or changed; CancelledError.
-    """
-    record = _record(workspace, tomogram_id, segmentation_id)
-    path = check_unchanged(record.on_disk)
-    sha256 = _hash(path, record.on_disk.size_bytes, tell, cancelled)
-    check_unchanged(record.on_disk)
-    duplicates = note_hash(
-        workspace, by, sha256, tomogram_id=tomogram_id, segmentation_id=segmentation_id
-    )
-    return {"sha256": sha256, "duplicates": list(duplicates)}
-
-
-def note_hash(
-    workspace: Workspace,
-    by: PersonRecord | None,
-    sha256: str,
-    *,
-    tomogram_id: int | None = None,
-    segmentation_id: int | None = None,
-) -> tuple[str, ...]:
-    """Note the hash of a registered file; give the names of the tomograms with the same bytes."""
-    with workspace.catalog.write() as session:
-        change = Change.now(by.id if by else None)
-        if segmentation_id is not None:
-            writes.hash_segmentation(session, segmentation_id, sha256)
-            return ()
-        if tomogram_id is None:
-            raise VolumeError("a hash belongs to a tomogram or a segmentation; name one.")
-        writes.hash_tomogram(session, change, tomogram_id, sha256)
-        same = tomograms_hashed(session, sha256)
-    return tuple(each.name for each in same if each.id != tomogram_id)
-
-
-def duplicates_of(workspace: Workspace, tomogram: TomogramRecord) -> tuple[str, ...]:
-    """The other tomograms whose files hold the same bytes, as far as hashes are known."""
-    if tomogram.on_disk.content_hash is None:
-        return ()
-    with workspace.catalog.read() as session:
-        same = tomograms_hashed(session, tomogram.on_disk.content_hash)
-    return tuple(each.name for each in same if each.id != tomogram.id)
 
 
 def _several(given: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
@@ -255,47 +170,59 @@ def _check_voxel_size(voxel_size: float | None) -> None:
 def _register_one(
     workspace: Workspace, by: PersonRecord, pairing: Pairing, add_roots: bool
 ) -> Outcome:
+    seen = _look(workspace, pairing, add_roots)
+    with workspace.catalog.write() as session:
+        change = Change.now(check_may(session, by, Step.REGISTER).id)
+        if seen.new_roots:
+            check_may(session, by, Step.ADD_ROOT)
+        for root in seen.new_roots:
+            writes.add_root(session, change, root)
+        there = tomogram_at(session, seen.found.path)
+        if there is None:
+            record, findings = _add(session, change, pairing, seen)
+        else:
+            record, findings = _keep(session, change, there, seen)
+        added = _add_segmentations(session, change, record, seen.predicted)
+    details = {
+        "tomogram_id": record.id, "path": str(seen.found.path), "shape": seen.found.shape,
+        "voxel_size": record.voxel_size, "segmentations": [str(path) for path in added],
+    }  # fmt: skip
+    message = None if there is None else f"{record.name} is registered already"
+    outcome = DONE if there is None or added else KEPT
+    return Outcome(record.name, outcome, message, (*seen.findings, *findings), details)
+
+
+def _look(workspace: Workspace, pairing: Pairing, add_roots: bool) -> _Seen:
+    """Read the headers of a pairing's files; no catalog is locked meanwhile."""
     if pairing.error or pairing.tomogram is None:
         raise VolumeError(pairing.error or f"{pairing.name}: has no tomogram.")
     new_roots = _needed_roots(workspace, pairing, add_roots)
     roots = (*list_roots(workspace), *new_roots)
     tomogram = contained_in(roots, pairing.tomogram)
     with open_volume(tomogram) as volume:
-        found, header = _found(tomogram, volume), _header(volume)
         voxel_size = pairing.voxel_size or volume.voxel_size
-        predicted = [_open_segmentation(roots, each, volume) for each in pairing.segmentations]
-    findings = [
+        predicted = tuple(_open_segmentation(roots, each, volume) for each in pairing.segmentations)
+        found, header = _found(tomogram, volume), _header(volume)
+    findings = (
         *pairing.findings, *volume.warnings, *voxel_size_findings(voxel_size),
         *(f"{root} is a data root now" for root in new_roots),
-    ]  # fmt: skip
-    size = voxel_size, pairing.voxel_size is not None
+    )  # fmt: skip
+    stated = voxel_size, pairing.voxel_size is not None
     sha256 = _hash_where_suspect(workspace, found)
-    with workspace.catalog.write() as session:
-        person = check_may(session, by, Step.REGISTER)
-        change = Change.now(person.id)
-        if new_roots:
-            check_may(session, by, Step.ADD_ROOT)
-            for root in new_roots:
-                writes.add_root(session, change, root)
-        there = tomogram_at(session, found.path)
-        if there is None:
-            name = pairing.dataset, pairing.token
-            record = writes.add_tomogram(session, change, name, found, size, header)
-            _enqueue(session, change, "tomogram", record.id)
-        else:
-            record = _kept(session, change, there, pairing, found, size, findings)
-        if sha256 and there is None:
-            writes.hash_tomogram(session, change, record.id, sha256)
-            same = [each for each in tomograms_hashed(session, sha256) if each.id != record.id]
-            findings += [f"holds the same bytes as {each.name}" for each in same]
-        added = _add_segmentations(session, change, record, predicted)
-    outcome = KEPT if there is not None and not added else DONE
-    message = None if there is None else f"{record.name} is registered already"
-    details = {
-        "tomogram_id": record.id, "path": str(found.path), "shape": found.shape,
-        "voxel_size": record.voxel_size, "segmentations": [str(path) for path in added],
-    }  # fmt: skip
-    return Outcome(record.name, outcome, message, tuple(findings), details)
+    return _Seen(found, header, stated, predicted, tuple(new_roots), sha256, findings)
+
+
+def _add(
+    session: Session, change: Change, pairing: Pairing, seen: _Seen
+) -> tuple[TomogramRecord, tuple[str, ...]]:
+    name = pairing.dataset, pairing.token
+    record = writes.add_tomogram(session, change, name, seen.found, seen.voxel_size, seen.header)
+    _enqueue(session, change, tomogram_name(record.id))
+    if seen.sha256 is None:
+        return record, ()
+    writes.hash_tomogram(session, change, record.id, seen.sha256)
+    same = [each.name for each in tomograms_hashed(session, seen.sha256) if each.id != record.id]
+    return record, tuple(f"holds the same bytes as {name}" for name in same)
 
 
 def _needed_roots(workspace: Workspace, pairing: Pairing, add_roots: bool) -> list[Path]:
@@ -314,39 +241,42 @@ def _needed_roots(workspace: Workspace, pairing: Pairing, add_roots: bool) -> li
     return new
 
 
-def _kept(
-    session: Any,
-    change: Change,
-    there: TomogramRecord,
-    pairing: Pairing,
-    found: FoundFile,
-    size: tuple[float | None, bool],
-    findings: list[str],
-) -> TomogramRecord:
-    """What is registered already: still the same file, or none that anything was cut from."""
-    values: dict[str, Any] = {}
+def _keep(
+    session: Session, change: Change, there: TomogramRecord, seen: _Seen
+) -> tuple[TomogramRecord, tuple[str, ...]]:
+    """What is registered already: still the same file, or none that anything was cut from.
+
+    A voxel size that is stated now overrides the one before.
+    """
+    found, values, findings = seen.found, dict[str, Any](), list[str]()
     if (found.size_bytes, found.mtime_ns) != (there.on_disk.size_bytes, there.on_disk.mtime_ns):
         if patch_count(session, there.id):
             raise VolumeError(
                 f"{found.path}: changed since it was registered as {there.name}, and patches were "
                 "chosen in the old file; put that back, or give the new one a name of its own."
             )
-        z, y, x = found.shape
-        values = {
-            "size_bytes": found.size_bytes, "mtime_ns": found.mtime_ns, "dtype": found.dtype,
-            "shape_z": z, "shape_y": y, "shape_x": x, "content_hash": None,
-        }  # fmt: skip
+        values = _as_it_is_now(found)
         findings.append("the file changed since it was registered; it was read anew")
-        _enqueue(session, change, "tomogram", there.id)
-    if size[1] and size[0] != there.voxel_size:
-        values |= {"voxel_size": size[0], "voxel_size_is_override": True}
+        _enqueue(session, change, tomogram_name(there.id))
+    size, is_stated = seen.voxel_size
+    if is_stated and size != there.voxel_size:
+        values |= {"voxel_size": size, "voxel_size_is_override": True}
     if not values:
-        return there
-    return writes.change_tomogram(session, change, there.id, "tomogram registered again", **values)
+        return there, ()
+    action = "tomogram registered again"
+    return writes.change_tomogram(session, change, there.id, action, **values), tuple(findings)
+
+
+def _as_it_is_now(found: FoundFile) -> dict[str, Any]:
+    z, y, x = found.shape
+    return {
+        "size_bytes": found.size_bytes, "mtime_ns": found.mtime_ns, "dtype": found.dtype,
+        "shape_z": z, "shape_y": y, "shape_x": x, "content_hash": None,
+    }  # fmt: skip
 
 
 def _add_segmentations(
-    session: Any,
+    session: Session,
     change: Change,
     tomogram: TomogramRecord,
     predicted: Iterable[tuple[Predicted, FoundFile]],
@@ -359,15 +289,15 @@ def _add_segmentations(
             continue
         origin = each.model, each.checkpoint, each.threshold
         record = writes.add_segmentation(session, change, tomogram, found, origin)
-        _enqueue(session, change, "segmentation", record.id)
+        _enqueue(session, change, segmentation_name(record.id))
         added.append(found.path)
     return added
 
 
-def _enqueue(session: Any, change: Change, what: str, key: int) -> None:
-    arguments: Mapping[str, Any] = {f"{what}_id": key}
-    enqueue(session, change, JobKind.PREVIEW, arguments, key=f"preview:{what}:{key}", priority=1)
-    enqueue(session, change, JobKind.HASH, arguments, key=f"hash:{what}:{key}")
+def _enqueue(session: Session, change: Change, name: str) -> None:
+    """Have a worker make the pictures of a volume, then hash it."""
+    ask_for_preview(session, change, name)
+    ask_for_hash(session, change, name)
 
 
 def _open_segmentation(
@@ -405,36 +335,4 @@ def _hash_where_suspect(workspace: Workspace, found: FoundFile) -> str | None:
     with workspace.catalog.read() as session:
         same_size = tomograms_of_size(session, found.size_bytes)
     hashed = any(each.on_disk.content_hash for each in same_size)
-    return _hash(found.path) if hashed else None
-
-
-def _record(
-    workspace: Workspace, tomogram_id: int | None, segmentation_id: int | None
-) -> TomogramRecord | SegmentationRecord:
-    with workspace.catalog.read() as session:
-        if tomogram_id is not None:
-            return tomogram_by_id(session, tomogram_id)
-        if segmentation_id is not None:
-            return segmentation_by_id(session, segmentation_id)
-    raise VolumeError("a hash belongs to a tomogram or a segmentation; name one.")
-
-
-def _hash(
-    path: Path,
-    size: int = 0,
-    tell: Callable[[float, str], None] = lambda part, said: None,
-    cancelled: Callable[[], bool] = lambda: False,
-) -> str:
-    """The sha256 of a file, read once from one descriptor."""
-    digest, done = hashlib.sha256(), 0
-    try:
-        with path.open("rb", buffering=0) as file:
-            while piece := file.read(_PIECE):
-                if cancelled():
-                    raise CancelledError(f"{path}: hashing was cancelled.")
-                digest.update(piece)
-                done += len(piece)
-                tell(min(1.0, done / size) if size else 0.0, path.name)
-    except OSError as error:
-        raise VolumeError(f"{path}: cannot be read ({error.strerror}).") from error
-    return digest.hexdigest()
+    return file_hash(found.path) if hashed else None

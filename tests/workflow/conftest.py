@@ -1,0 +1,129 @@
+"""A workspace with people and small tomograms, on SQLite or on each database."""
+
+import getpass
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from core.imaging.geometry import Zyx
+from core.workflow import people
+from core.workflow.acting import acting_person
+from core.workflow.folders import Folders
+from core.workflow.outcomes import DONE
+from core.workflow.register import plan_registration, register
+from core.workflow.settings import FILE_NAME
+from core.workflow.workspace import Workspace, open_workspace
+from db.queries.people import PersonRecord
+from db.vocabulary import Role
+from db.writes.events import Change
+from db.writes.people import add_person
+
+SHAPE = Zyx(176, 240, 250)
+"""Small, with room for a few patches."""
+
+
+class Team:
+    """The people of a lab, one of each role and two annotators."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.admin = acting_person(workspace)
+        for name, role in (
+            ("annika", Role.ANNOTATOR), ("anton", Role.ANNOTATOR), ("rolf", Role.REVIEWER),
+            ("rita", Role.REVIEWER), ("cora", Role.CURATOR), ("vera", Role.VIEWER),
+        ):  # fmt: skip
+            setattr(self, name, people.add(workspace, self.admin, name, role))
+
+    admin: PersonRecord
+    annika: PersonRecord
+    anton: PersonRecord
+    rolf: PersonRecord
+    rita: PersonRecord
+    cora: PersonRecord
+    vera: PersonRecord
+
+
+class Tomograms:
+    """Writes small tomograms and segmentations into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.made = 0
+
+    def tomogram(self, name: str, shape: Zyx = SHAPE, voxel_size: float = 10.0) -> Path:
+        self.made += 1
+        voxels = np.random.default_rng(self.made).integers(-100, 100, shape, np.int8)
+        return self.write(name, voxels, voxel_size)
+
+    def segmentation(self, name: str, shape: Zyx = SHAPE) -> Path:
+        voxels = np.zeros(shape, np.int8)
+        z, y, x = np.ogrid[: shape.z, : shape.y, : shape.x]
+        radius = np.sqrt((z - 88) ** 2 + (y - 110) ** 2 + (x - 120) ** 2)
+        voxels[abs(radius - 50) < 3] = 1
+        return self.write(name, voxels, 10.0)
+
+    def write(self, name: str, voxels: np.ndarray, voxel_size: float) -> Path:
+        path = self.folder / name
+        with mrcfile.new(path, overwrite=True) as file:
+            file.set_data(voxels)
+            file.voxel_size = voxel_size
+        return path
+
+
+def make_workspace(folder: Path, url: str) -> Workspace:
+    """A workspace over a catalog that was just made; this account is its admin."""
+    folder.mkdir(exist_ok=True)
+    Folders(folder).make()
+    (folder / FILE_NAME).write_text(f'catalog = "{url}"\n')
+    workspace = open_workspace(folder)
+    with workspace.catalog.write() as session:
+        add_person(session, Change.now(None), "admin", Role.ADMIN, os_user=getpass.getuser())
+    return workspace
+
+
+@pytest.fixture
+def workspace(_sqlite_template: Path, tmp_path: Path) -> Iterator[Workspace]:
+    """A new workspace on SQLite."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    shutil.copy(_sqlite_template, folder / "catalog.sqlite")
+    with make_workspace(folder, "catalog.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def any_workspace(catalog_url: sa.URL, tmp_path: Path) -> Iterator[Workspace]:
+    """A new workspace on each database in turn."""
+    url = catalog_url.render_as_string(hide_password=False)
+    with make_workspace(tmp_path / "workspace", url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def team(workspace: Workspace) -> Team:
+    return Team(workspace)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Tomograms:
+    return Tomograms(tmp_path / "data")
+
+
+@pytest.fixture
+def registered(workspace: Workspace, team: Team, files: Tomograms) -> Callable[[str], Path]:
+    """Registers a tomogram of a token with a segmentation; gives its file."""
+
+    def make(token: str) -> Path:
+        path = files.tomogram(f"{token}.mrc")
+        files.segmentation(f"{token}_model.ckpt_segmented.mrc")
+        pairings = plan_registration(workspace, [files.folder / f"{token}*.mrc"])
+        outcomes = register(workspace, team.admin, pairings, add_roots=True)
+        assert [outcome.outcome for outcome in outcomes] == [DONE]
+        return path
+
+    return make
