@@ -11,11 +11,13 @@ from dashboard.places import PLACES
 from dashboard.state import me, opened
 
 PAGES = Path(__file__).with_name("pages")
+ICON = Path(__file__).with_name("assets") / "icon.png"
+"""Ours: for a named icon browsers would ask another host."""
 
 
 def main() -> None:
     """Show the page that the address names."""
-    st.set_page_config(page_title="tomocurate", page_icon=":material/deployed_code:", layout="wide")
+    st.set_page_config(page_title="tomocurate", page_icon=ICON, layout="wide")
     st.html(CSS)
     page = st.navigation(pages(), position="top")
     person = me()

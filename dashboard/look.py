@@ -68,7 +68,7 @@ RULES = (
 """The guide's three rules, shown wherever one paints or chooses."""
 
 CSS = """<style>
-.stMainBlockContainer{padding:3.6rem 2rem 3rem;max-width:1720px}
+.stMainBlockContainer{padding:4.1rem 2rem 3rem;max-width:1720px}
 [data-testid="stHeading"] h1{letter-spacing:-.015em;padding:.1rem 0 .25rem}
 [data-testid="stHeading"] h2,[data-testid="stHeading"] h3{letter-spacing:-.01em}
 [data-testid="stMetric"]{padding:.55rem .8rem}

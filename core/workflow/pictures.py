@@ -6,7 +6,7 @@ A volume that is shown has a name: ``tomogram-12`` or ``segmentation-7``, by its
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from core.imaging.view import ViewedFile
 from core.imaging.volume import Volume, open_volume
 from core.workflow.tasks import enqueue
 from core.workflow.workspace import Workspace
-from db.errors import UnknownNameError
+from db.errors import TomocurateError, UnknownNameError
 from db.queries.patches import get_patch
 from db.queries.volumes import FileRecord, segmentation_by_id, tomogram_by_id
 from db.vocabulary import JobKind, PictureState
@@ -94,6 +94,16 @@ def ask_for_preview(session: Session, change: Change, name: str) -> int:
     """Have a worker make the pictures of a volume; asking twice is asking once."""
     key = f"preview {name}"
     return enqueue(session, change, JobKind.PREVIEW, {"object": name}, key=key)
+
+
+def want_previews(workspace: Workspace, by_id: int | None, names: Sequence[str]) -> None:
+    """Have a worker make the previews that are missing; what cannot be read is left out."""
+    missing = [name for name in names if _is_missing(workspace, name)]
+    if not missing:
+        return
+    with workspace.catalog.write() as session:
+        for name in missing:
+            ask_for_preview(session, Change.now(by_id), name)
 
 
 def make_pictures(
@@ -275,6 +285,13 @@ def _noted(workspace: Workspace, tomogram_id: int, by_id: int | None, which: str
         _state(workspace, tomogram_id, by_id, which, PictureState.FAILED)
         raise
     _state(workspace, tomogram_id, by_id, which, PictureState.READY)
+
+
+def _is_missing(workspace: Workspace, name: str) -> bool:
+    try:
+        return not has_preview(workspace, name)
+    except TomocurateError:
+        return False
 
 
 def _state(

@@ -17,7 +17,7 @@ from core.errors import CenterError
 from core.imaging import colors
 from core.imaging.geometry import PATCH_SIDE, Box, Zyx
 from dashboard.tokens import Grant, Signer
-from db.vocabulary import NearBorder
+from db.vocabulary import ChosenBecause, NearBorder
 
 VIEW = "view"
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -56,7 +56,17 @@ class PatchMark:
     center: Zyx
     box: Box
     color: str
+    label: str
+    """Drawn at the box: short."""
     note: str
+    """Shown beside, when it is selected."""
+
+
+class Said(NamedTuple):
+    """What came of the last choice."""
+
+    sentence: str
+    saved: bool
 
 
 @dataclass(frozen=True)
@@ -71,15 +81,16 @@ class Scene:
     reasons: Sequence[tuple[str, str]] = ()
     """Value and label of each reason to choose a center."""
     at: Zyx | None = None
-    said: str | None = None
-    height: int = 620
+    said: Said | None = None
+    height: int | None = None
+    """Pixels; None fills the window."""
 
 
 class ChosenCenter(NamedTuple):
     """What comes back from one click and one reason."""
 
     center: Zyx
-    why: str
+    because: ChosenBecause
     near_border: NearBorder
 
 
@@ -105,7 +116,8 @@ def viewer_data(scene: Scene, person: str, signer: Signer) -> dict[str, Any]:
         "patchSide": PATCH_SIDE,
         "at": list(scene.at) if scene.at else None,
         "plane": 0,
-        "said": scene.said,
+        "said": scene.said.sentence if scene.said else None,
+        "saidBad": scene.said is not None and not scene.said.saved,
         "colors": {
             "selected": colors.SELECTED, "refused": colors.REMOVE, "proposed": colors.ADD,
         },
@@ -121,10 +133,10 @@ def chosen_center(told: Any) -> ChosenCenter:
     try:
         x, y, z = (int(value) for value in told["center_xyz"])
         way = NearBorder(told["near_border"])
-        why = str(told["why"])
+        because = ChosenBecause(told["why"])
     except (KeyError, TypeError, ValueError) as error:
         raise CenterError("a choice has a center (x, y, z), a reason and a border rule.") from error
-    return ChosenCenter(Zyx(z, y, x), why, way)
+    return ChosenCenter(Zyx(z, y, x), because, way)
 
 
 def show_viewer(
@@ -153,6 +165,7 @@ def _mark(patch: PatchMark) -> dict[str, Any]:
         "start": list(patch.box.start),
         "stop": list(patch.box.stop),
         "color": patch.color,
+        "label": patch.label,
         "note": patch.note,
     }
 

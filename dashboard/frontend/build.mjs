@@ -1,17 +1,25 @@
-// Builds each component into ../assets/NAME-HASH.js, and removes what an earlier build left.
+// Builds components into ../assets/NAME-HASH.js, and removes what an earlier build of them left.
+//
+//   node build.mjs                     every folder of src that has a main.ts
+//   node build.mjs viewer              only this one
+//   node build.mjs --out FOLDER        elsewhere, to compare with what is committed
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
-const assets = join(import.meta.dirname, "..", "assets");
-const components = { viewer: "src/viewer/main.ts" };
+const here = import.meta.dirname;
+const { values, positionals } = parseArgs({ options: { out: { type: "string" } }, allowPositionals: true });
+const assets = values.out ?? join(here, "..", "assets");
+const entry = (name) => join("src", name, "main.ts");
+const every = readdirSync(join(here, "src")).filter((name) => existsSync(join(here, entry(name))));
 
 mkdirSync(assets, { recursive: true });
-for (const [name, entry] of Object.entries(components)) {
+for (const name of positionals.length ? positionals : every) {
   const result = await build({
-    absWorkingDir: import.meta.dirname,
-    entryPoints: [entry],
+    absWorkingDir: here,
+    entryPoints: [entry(name)],
     bundle: true,
     minify: true,
     write: false,

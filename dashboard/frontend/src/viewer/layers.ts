@@ -11,6 +11,7 @@ const GONE = 410;
 
 export class Layer {
   shown = true;
+  failed: string | null = null; // why it cannot be drawn
   private readonly outlines = new WeakMap<Slice, Uint8Array>();
 
   private constructor(

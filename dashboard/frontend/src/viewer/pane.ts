@@ -1,5 +1,6 @@
 // One plane on one canvas: fetches its slice, draws it, and tells what the pointer does there.
 
+import { Refused } from "./api.ts";
 import { compose, type Mask } from "./compose.ts";
 import { table } from "./contrast.ts";
 import type { Layer } from "./layers.ts";
@@ -18,6 +19,7 @@ export interface PaneEvents {
   contrastEnded(): void;
   shown(axis: Axis, index: number): void;
   failed(error: unknown): void;
+  overlayFailed(layer: Layer): void;
 }
 
 const CLICK_PIXELS = 4;
@@ -96,9 +98,12 @@ export class Pane {
     const layers = [scene.tomogram, ...this.overlays(scene)];
     try {
       const slices = layers.map((layer) => this.slice(layer, scene, full));
-      const ready = slices.every((s) => !(s instanceof Promise)) ? (slices as Slice[]) : await Promise.all(slices);
+      const ready = slices.every((s) => !(s instanceof Promise))
+        ? (slices as Slice[])
+        : await Promise.all(slices.map((slice, i) => (i ? this.spared(slice, layers[i]!) : slice)));
       if (wish !== this.wanted) return;
-      this.paint(scene, ready[0]!, layers.slice(1), ready.slice(1));
+      const seen = layers.flatMap((layer, i) => (i && ready[i] ? [{ layer, slice: ready[i] }] : []));
+      this.paint(scene, ready[0]!, seen.map((s) => s.layer), seen.map((s) => s.slice));
       this.draw();
       this.events.shown(this.axis, index);
       for (const layer of layers) {
@@ -142,13 +147,25 @@ export class Pane {
     this.draw();
   }
 
+  /** An overlay that cannot be shown leaves the tomogram in peace; why is told once. */
+  private async spared(slice: Slice | Promise<Slice>, layer: Layer): Promise<Slice | null> {
+    try {
+      return await slice;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      layer.failed = error.message;
+      this.events.overlayFailed(layer);
+      return null;
+    }
+  }
+
   private slice(layer: Layer, scene: Scene, full: boolean): Slice | Promise<Slice> {
     const detail = full && layer === scene.tomogram;
     return layer.ready(this.axis, scene.at, detail) ?? layer.load(this.axis, scene.at, detail);
   }
 
   private overlays(scene: Scene): Layer[] {
-    return scene.overlay ? scene.segmentations.filter((layer) => layer.shown) : [];
+    return scene.overlay ? scene.segmentations.filter((layer) => layer.shown && !layer.failed) : [];
   }
 
   private wantsFull(scene: Scene): boolean {
@@ -213,7 +230,7 @@ export class Pane {
       const style = { color, width: chosen ? 2.5 : 1.5, dashed: false };
       if (!drawBox(drawing, patch.start, patch.stop, scene.at, style)) continue;
       drawCenter(drawing, patch.center, scene.at, color);
-      drawLabel(drawing, patch.start, patch.stop, patch.note, color);
+      drawLabel(drawing, patch.start, patch.stop, patch.label, color);
     }
     const { proposal } = scene;
     if (!proposal) return;
@@ -265,7 +282,9 @@ export class Pane {
       return;
     }
     // Mice tell notches of 100 or so, touchpads many small steps: both move one slice a notch.
-    this.wheel += Math.abs(event.deltaY) >= 50 ? Math.sign(event.deltaY) * 50 : event.deltaY;
+    // With Shift, browsers turn the wheel sideways.
+    const turned = event.deltaY || event.deltaX;
+    this.wheel += Math.abs(turned) >= 50 ? Math.sign(turned) * 50 : turned;
     const steps = Math.trunc(this.wheel / 50);
     this.wheel -= steps * 50;
     if (steps) this.events.scrolled(this.axis, event.shiftKey ? steps * 10 : steps);

@@ -13,10 +13,11 @@ export interface SideEvents {
 
 export function sidePanel(scene: Scene, events: SideEvents): HTMLElement {
   const panel = element("div", "side");
-  if (scene.data.said) panel.append(element("p", "said", scene.data.said));
+  const { said, saidBad } = scene.data;
+  if (said && !scene.proposal) panel.append(element("p", saidBad ? "against" : "said", said));
   panel.append(...(scene.proposal ? proposalParts(scene, events) : invitation(scene)));
   const rules = element("ul", "rules", ...scene.data.rules.map((rule) => element("li", "", rule)));
-  panel.append(element("h4", "", "In doubt"), rules);
+  panel.append(element("h4", "", "When painting"), rules);
   return panel;
 }
 
@@ -24,11 +25,11 @@ function invitation(scene: Scene): HTMLElement[] {
   const patch = scene.data.patches.find((p) => p.name === scene.selected);
   if (patch) {
     const [z, y, x] = patch.center;
-    return [element("h4", "", patch.name), element("p", "", `Center ${x}, ${y}, ${z} (x, y, z). ${patch.note}`)];
+    return [element("h4", "", patch.name), element("p", "", `${patch.note}. Center ${x}, ${y}, ${z}.`)];
   }
   const text = scene.data.mayChoose
     ? "Click where the prediction is wrong and you can still see what is there."
-    : "You may look, but not choose patches here.";
+    : "You can look around here; choosing needs a segmentation and the role for it.";
   return [element("h4", "", "Choose a patch"), element("p", "", text)];
 }
 
@@ -39,7 +40,7 @@ function proposalParts(scene: Scene, events: SideEvents): HTMLElement[] {
   const against = objection(proposal, shape, scene.data.patchSide);
   const parts: HTMLElement[] = [
     element("h4", "", "New patch"),
-    element("p", "", `Center ${x}, ${y}, ${z} (x, y, z)`),
+    element("p", "", `Center ${x}, ${y}, ${z} (x, y, z).`),
   ];
   if (against) parts.push(element("p", "against", against));
   const way = wayToSave(proposal);

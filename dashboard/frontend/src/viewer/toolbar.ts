@@ -7,6 +7,7 @@ import { AXES, PLANE_NAMES, type Axis } from "./types.ts";
 export interface ToolbarEvents {
   planeChosen(axis: Axis): void;
   overlayChanged(): void;
+  opacityChanged(): void;
   contrastByPercent(percent: number): void;
   fitted(): void;
   helped(): void;
@@ -39,7 +40,8 @@ function layerControls(scene: Scene, events: ToolbarEvents): HTMLElement[] {
   for (const layer of scene.segmentations) {
     const box = element("input", "");
     box.type = "checkbox";
-    box.checked = scene.overlay && layer.shown;
+    box.checked = scene.overlay && layer.shown && !layer.failed;
+    box.disabled = layer.failed !== null;
     box.addEventListener("change", () => {
       layer.shown = box.checked;
       if (box.checked) scene.overlay = true;
@@ -48,7 +50,7 @@ function layerControls(scene: Scene, events: ToolbarEvents): HTMLElement[] {
     const chip = element("span", "chip");
     chip.style.background = layer.object.color ?? "";
     const label = element("label", "layer", box, chip, element("span", "name", layer.object.name));
-    label.title = layer.object.name;
+    label.title = layer.failed ?? layer.object.name;
     layers.append(label);
   }
   const style = button(scene.style === "fill" ? "Fill" : "Outline", "Fill or outline (f)", () => {
@@ -57,7 +59,7 @@ function layerControls(scene: Scene, events: ToolbarEvents): HTMLElement[] {
   });
   const opacity = slider("Opacity", scene.opacity, [0.1, 1, 0.05], (value) => {
     scene.opacity = value;
-    events.overlayChanged();
+    events.opacityChanged(); // the bar stays, or the slider would leave the hand
   });
   return [layers, style, opacity];
 }

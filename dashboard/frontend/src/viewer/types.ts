@@ -19,6 +19,7 @@ export interface PatchMark {
   start: Zyx;
   stop: Zyx;
   color: string;
+  label: string;
   note: string;
 }
 
@@ -39,8 +40,9 @@ export interface ViewerData {
   at: Zyx | null;
   plane: Axis;
   said: string | null; // what came of the last choice: "saved" or why not
+  saidBad: boolean;
   colors: { selected: string; refused: string; proposed: string };
-  height: number;
+  height: number | null; // pixels; null fills the window
 }
 
 export interface Facts {

@@ -13,7 +13,7 @@ import { propose } from "./proposal.ts";
 import type { Scene } from "./scene.ts";
 import { sidePanel } from "./side.ts";
 import { toolbar } from "./toolbar.ts";
-import { AXES, type Axis, type Choice, type NearBorder, type ViewerData, type Zyx } from "./types.ts";
+import { AXES, type Axis, type Choice, type NearBorder, type ViewedObject, type ViewerData, type Zyx } from "./types.ts";
 
 const PREVIEW_POLL_MS = 3000;
 const ADDRESS_MS = 300;
@@ -31,6 +31,7 @@ export class Viewer {
   private readonly sizes = new ResizeObserver(() => this.panes.forEach((pane) => pane.resize()));
   private scene: Scene | null = null;
   private opened = ""; // what the layers were opened for
+  private fresh = true; // the address says where to begin, once
   private hovering: Axis | null = null;
   private poll = 0;
   private addressTimer = 0;
@@ -59,7 +60,7 @@ export class Viewer {
   async take(component: Component<ViewerData>): Promise<void> {
     this.component = component;
     const { data } = component;
-    this.root.style.setProperty("--viewer-height", `${data.height}px`);
+    if (data.height) this.root.style.setProperty("--viewer-height", `${data.height}px`);
     const files = [data.tomogram, ...data.segmentations];
     for (const { object, token } of files) this.tokens.keep(object, token);
     const wanted = files.map((file) => file.object).join(" ");
@@ -91,9 +92,12 @@ export class Viewer {
     this.stopLayers();
     this.scene = null;
     try {
-      const [tomogram, ...segmentations] = await Promise.all(
-        [data.tomogram, ...data.segmentations].map((file) => Layer.open(file, this.tokens)),
-      );
+      const refused: string[] = [];
+      const [tomogram, ...opened] = await Promise.all([
+        Layer.open(data.tomogram, this.tokens),
+        ...data.segmentations.map((file) => this.openOverlay(file, refused)),
+      ]);
+      const segmentations = opened.filter((layer) => layer !== null);
       if (this.ended || data.tomogram.object !== this.component.data.tomogram.object) return;
       this.scene = this.begin(data, tomogram!, segmentations);
       this.panes.forEach((pane) => pane.fit());
@@ -101,14 +105,27 @@ export class Viewer {
       this.panes.forEach((pane) => pane.resize());
       this.refreshAll();
       this.watchPreviews();
+      this.say(refused.join(" "), refused.length > 0);
     } catch (error) {
       this.failed(error);
     }
   }
 
+  /** A segmentation whose file cannot be read is left out, and said. */
+  private async openOverlay(file: ViewedObject, refused: string[]): Promise<Layer | null> {
+    try {
+      return await Layer.open(file, this.tokens);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      refused.push(error.message);
+      return null;
+    }
+  }
+
   private begin(data: ViewerData, tomogram: Layer, segmentations: Layer[]): Scene {
     const { shape, histogram } = tomogram.facts;
-    const told = placeIn(location.search);
+    const told = placeIn(this.fresh ? location.search : "");
+    this.fresh = false;
     const selected = data.selected ?? told.patch;
     const patch = data.patches.find((p) => p.name === selected);
     const middle: Zyx = [shape[0] / 2, shape[1] / 2, shape[2] / 2];
@@ -149,6 +166,10 @@ export class Viewer {
         this.root.dispatchEvent(new CustomEvent("sliceshown", { detail: { axis, index } }));
       },
       failed: (error) => this.failed(error),
+      overlayFailed: (layer) => {
+        this.refreshBar();
+        this.say(layer.failed!, true);
+      },
     };
   }
 
@@ -234,7 +255,10 @@ export class Viewer {
       case "flip": scene.flipped = !scene.flipped; return this.refreshAll();
       case "contrast": return this.contrastBy(AUTOMATIC_PERCENT);
       case "help": return this.toggleHelp();
-      case "dismiss": scene.proposal = null; return this.refreshAll();
+      case "dismiss":
+        if (this.help.open) return this.help.close();
+        scene.proposal = null;
+        return this.refreshAll();
     }
   }
 
@@ -304,6 +328,7 @@ export class Viewer {
       toolbar(scene, {
         planeChosen: (axis) => this.enlarge(axis),
         overlayChanged: () => this.refreshAll(),
+        opacityChanged: () => this.updatePanes(),
         contrastByPercent: (percent) => this.contrastBy(percent),
         fitted: () => this.fit(),
         helped: () => this.toggleHelp(),

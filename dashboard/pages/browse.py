@@ -1,0 +1,250 @@
+"""Browse & choose: look through a tomogram and its segmentations, choose patch centers by a click.
+
+The viewer scrolls by itself; only a chosen center and a selected patch run this page's fragment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import streamlit as st
+
+from core.imaging.geometry import Zyx
+from core.jobs.queue import submit_batch
+from core.workflow.allowed import Step, may
+from core.workflow.choose import box_of, choose
+from core.workflow.outcomes import DONE, FAILED, Outcome
+from core.workflow.pictures import segmentation_name, tomogram_name, want_previews
+from core.workflow.workspace import Workspace
+from dashboard.components.viewer import (
+    PatchMark,
+    Said,
+    Scene,
+    ViewedObject,
+    chosen_center,
+    show_viewer,
+    viewer_data,
+)
+from dashboard.empty import REGISTER, show_empty
+from dashboard.keys import Query
+from dashboard.look import BECAUSE_NAMES, STAGE_COLORS, STAGE_NAMES, chips, count
+from dashboard.moments import moment
+from dashboard.places import page_file
+from dashboard.plain import plain
+from dashboard.saved import show_said
+from dashboard.state import me, opened, person_key, signer
+from db.errors import TomocurateError
+from db.queries.patches import PatchRecord, get_patch, patches_in
+from db.queries.people import PersonRecord
+from db.queries.volumes import (
+    SegmentationRecord,
+    TomogramRecord,
+    get_tomogram,
+    segmentations_of,
+    tomogram_names,
+)
+from db.vocabulary import JobKind, Stage
+
+VIEWER = "viewer"
+SAID = "browse_said"
+"""What came of the last choice: a sentence, and whether it was saved."""
+ASKED = "browse_asked"
+"""The tomogram whose previews this session asked for last."""
+PLACE_WORDS = ("at", "plane", Query.PATCH)
+"""Words of the address that belong to one tomogram."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A tomogram as this page shows it."""
+
+    tomogram: TomogramRecord
+    segmentations: tuple[SegmentationRecord, ...]
+    patches: tuple[PatchRecord, ...]
+
+    @property
+    def to_extract(self) -> list[str]:
+        return [patch.name for patch in self.patches if patch.stage is Stage.CHOSEN]
+
+
+def open_tomogram(workspace: Workspace, name: str) -> Opened:
+    """Ask the catalog once for all that this page shows of a tomogram.
+
+    Errors: UnknownNameError.
+    """
+    with workspace.catalog.read() as session:
+        tomogram = get_tomogram(session, name)
+        patches = patches_in(session, tomogram.id)
+        alive = tuple(patch for patch in patches if not patch.withdrawn)
+        return Opened(tomogram, segmentations_of(session, tomogram.id), alive)
+
+
+def scene_of(here: Opened, person: PersonRecord, selected: str | None, said: Said | None) -> Scene:
+    """What the viewer shows."""
+    return Scene(
+        ViewedObject(tomogram_name(here.tomogram.id), here.tomogram.name),
+        [ViewedObject(segmentation_name(each.id), _model(each)) for each in here.segmentations],
+        [mark for patch in here.patches if (mark := _mark(patch))],
+        selected,
+        may_choose=bool(here.segmentations) and may(person.role, Step.CHOOSE),
+        reasons=[(because.value, name) for because, name in BECAUSE_NAMES.items()],
+        said=said,
+    )
+
+
+def save_choice(
+    workspace: Workspace, by: PersonRecord, tomogram: str, told: Any, segmentation_id: int | None
+) -> tuple[str | None, Said]:
+    """Save the center that a browser tells: the patch's name, and what to say."""
+    try:
+        chosen = chosen_center(told)
+        outcome = choose(
+            workspace, by, tomogram, [chosen.center], because=chosen.because,
+            near_border=chosen.near_border, segmentation_id=segmentation_id,
+        )[0]  # fmt: skip
+        if outcome.outcome == FAILED:
+            return None, Said(str(outcome.message), False)
+        with workspace.catalog.read() as session:
+            return outcome.name, _said(outcome, get_patch(session, outcome.name), by)
+    except TomocurateError as error:
+        return None, Said(str(error), False)
+
+
+def show() -> None:
+    """Show the page."""
+    workspace = opened()
+    with workspace.catalog.read() as session:
+        names = tomogram_names(session)
+    if not names:
+        show_said()
+        show_empty(
+            "There is no tomogram to look at yet.",
+            "Register one with its predicted segmentation; then choose patch centers here.",
+            REGISTER,
+        )
+        return
+    name = _pick(names)
+    here = open_tomogram(workspace, name)
+    show_said()
+    if st.session_state.get(ASKED) != name:
+        st.session_state[ASKED] = name
+        want_previews(workspace, me().id, [
+            tomogram_name(here.tomogram.id), *(segmentation_name(s.id) for s in here.segmentations)
+        ])  # fmt: skip
+    _look(name)
+
+
+def _pick(names: Sequence[str]) -> str:
+    """The tomogram of the address, or of the picker."""
+    wanted = st.query_params.get(Query.TOMOGRAM)
+    full = next((name for name in names if wanted in (name, name.partition("/")[2])), None)
+    if wanted and full is None:
+        st.warning(f"There is no tomogram {plain(wanted)}; this is another.")
+    if Query.TOMOGRAM not in st.session_state or (full and full != wanted):
+        st.session_state[Query.TOMOGRAM] = full or names[0]
+    name: str = st.selectbox(
+        "Tomogram", names, key=Query.TOMOGRAM, label_visibility="collapsed", on_change=_other
+    )
+    if st.query_params.get(Query.TOMOGRAM) != name:
+        st.query_params[Query.TOMOGRAM] = name
+    return name
+
+
+def _other() -> None:
+    """Another tomogram was picked: the place in the address was the last one's."""
+    st.query_params[Query.TOMOGRAM] = st.session_state[Query.TOMOGRAM]
+    for word in PLACE_WORDS:
+        st.query_params.pop(word, None)
+    st.session_state.pop(SAID, None)
+
+
+@st.fragment
+def _look(name: str) -> None:
+    """The viewer and the patches below it; a choice runs only this."""
+    workspace, person = opened(), me()
+    here = open_tomogram(workspace, name)
+    said = st.session_state.get(SAID)
+    scene = scene_of(here, person, st.query_params.get(Query.PATCH), Said(*said) if said else None)
+    key = f"{VIEWER}_{here.tomogram.id}"
+    data = viewer_data(scene, person_key(person), signer())
+
+    def chosen() -> None:
+        told = st.session_state[key].chosen
+        if told:
+            patch, said = save_choice(workspace, me(), name, told, _to_correct(here))
+            st.session_state[SAID] = list(said)
+            if patch:
+                st.query_params[Query.PATCH] = patch
+
+    show_viewer(data, key, on_chosen=chosen)
+    _patches(workspace, person, here)
+
+
+def _to_correct(here: Opened) -> int | None:
+    """The segmentation that new patches are cut from, where one is picked."""
+    picked = st.session_state.get(f"segmentation_{here.tomogram.id}")
+    return picked if isinstance(picked, int) else None
+
+
+def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
+    """The patches of this tomogram, and what comes next for them."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if len(here.segmentations) > 1 and may(person.role, Step.CHOOSE):
+            st.selectbox(
+                "New patches correct", [each.id for each in here.segmentations],
+                format_func={each.id: _model(each) for each in here.segmentations}.__getitem__,
+                key=f"segmentation_{here.tomogram.id}", width=260,
+            )  # fmt: skip
+        for patch in here.patches:
+            st.page_link(
+                page_file("correct"), label=_number(patch.name), width="content",
+                query_params={str(Query.PATCH): patch.name}, help=plain(patch.name),
+            )  # fmt: skip
+            chips([(STAGE_NAMES[patch.stage], STAGE_COLORS[patch.stage])])
+        _extract(workspace, person, here.to_extract)
+    if not here.segmentations:
+        st.caption(
+            "This tomogram has no segmentation yet: register one, and patches can be chosen."
+        )
+
+
+def _extract(workspace: Workspace, person: PersonRecord, names: list[str]) -> None:
+    if not names or not may(person.role, Step.EXTRACT):
+        return
+    label = f"Extract {count(len(names), 'chosen patch', 'chosen patches')}"
+    if st.button(label, icon=":material/crop:", key="extract"):
+        submit_batch(workspace, person, JobKind.EXTRACT, names)
+        st.toast(f"{label}: queued.", icon=":material/hourglass_top:")
+
+
+def _mark(patch: PatchRecord) -> PatchMark | None:
+    box = box_of(patch)
+    if box is None or patch.center is None:
+        return None
+    note = f"{STAGE_NAMES[patch.stage]} · {BECAUSE_NAMES[patch.chosen_because].lower()}"
+    if patch.assignee:
+        note += f" · {patch.assignee}"
+    return PatchMark(
+        patch.name, Zyx(*patch.center), box, STAGE_COLORS[patch.stage], _number(patch.name), note
+    )
+
+
+def _said(outcome: Outcome, patch: PatchRecord, by: PersonRecord) -> Said:
+    what = f"saved at {moment(patch.updated_at)} by {by.name}, version {patch.version}"
+    if outcome.outcome != DONE:
+        what = str(outcome.message)
+    return Said("; ".join([f"{patch.name}: {what}", *outcome.findings]) + ".", True)
+
+
+def _model(segmentation: SegmentationRecord) -> str:
+    return segmentation.model or PurePosixPath(segmentation.on_disk.path).name
+
+
+def _number(name: str) -> str:
+    """The last word of a patch's name: patch3."""
+    return name.rpartition("_")[2]
+
+
+if __name__ == "__main__":
+    show()
