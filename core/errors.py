@@ -19,7 +19,8 @@ TomocurateError            the root (in db.errors, so that all floors may raise 
 ├── JobError               a job that cannot be done, or was stopped
 ├── BackupError            a backup that cannot be made, verified or restored
 ├── WorkspaceError         a folder that is no workspace, or its settings are wrong
-└── StoreError             a file of the store is gone or changed, or one cannot be read
+├── StoreError             a file of the store is gone or changed, or one cannot be read
+└── RecordError            a patch's record that is damaged, or of a newer version
 """
 
 from db.errors import TomocurateError
@@ -110,3 +111,7 @@ class RootError(TomocurateError):
 
 class StoreError(TomocurateError):
     """A file of the store is gone or changed, or one that should go in cannot be read."""
+
+
+class RecordError(TomocurateError):
+    """A patch's record (its sidecar) is damaged, or of a newer version."""

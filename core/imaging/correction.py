@@ -55,27 +55,37 @@ def may_be_correction(path: Path) -> bool:
     """
     if path.name.startswith(".") or (not path.is_file() and not path.is_fifo()):
         return False
-    name = path.name.lower()
-    if kind_of(name) is not None:
-        return name.endswith((*VOLUME_SUFFIXES, AMIRA_SUFFIX)) or "." not in name
-    return name.endswith(".nrrd") and _names_kinds(path)
+    return is_correction_name(path.name) or (
+        path.name.lower().endswith(".nrrd") and names_kinds(path)
+    )
 
 
-def read_correction(path: Path, label: Label, grid: Grid | None) -> Correction:
+def is_correction_name(name: str) -> bool:
+    """Whether a file name states a kind and a format, or no format at all."""
+    lower = name.lower()
+    known = lower.endswith((*VOLUME_SUFFIXES, AMIRA_SUFFIX)) or "." not in lower
+    return kind_of(name) is not None and known
+
+
+def read_correction(
+    path: Path, label: Label, grid: Grid | None, name: str | None = None
+) -> Correction:
     """Read a correction and place it on the patch of this extracted label.
 
     ``grid`` is the label's own (None: a file format that states none; one voxel is one unit).
+    ``name`` is the file name that it was saved under, where it is kept under another.
 
     Errors: VolumeError for an unreadable file; CorrectionError for one that is 2D or empty of
     geometry, on another grid, painted outside the patch, negative, fractional or NaN.
     """
-    if path.name.lower().endswith(AMIRA_SUFFIX):
+    name = name or path.name
+    if name.lower().endswith(AMIRA_SUFFIX):
         raise CorrectionError(f"{path}: Amira's own format cannot be placed; export it as NRRD.")
     with open_volume(path) as volume:
         _check_is_painted(volume)
         patch_grid = grid or Grid.aligned()
         placement, stated = _placement(volume, Zyx(*label.shape), patch_grid)
-        masks = _masks(volume, placement, Zyx(*label.shape))
+        masks = _masks(volume, placement, Zyx(*label.shape), kind_of(name))
     findings = [*_placement_findings(placement, stated, Zyx(*label.shape))]
     if not any(mask.any() for mask in masks.values()):
         findings.append("nothing is painted in it")
@@ -116,7 +126,8 @@ def _mitk_fields(kind: CorrectionKind) -> dict[str, str]:
     }
 
 
-def _names_kinds(path: Path) -> bool:
+def names_kinds(path: Path) -> bool:
+    """Whether a file holds labels that are named Add, Remove or Ignore."""
     try:
         with open_volume(path) as volume:
             return any(kind_of(segment.name) for segment in volume.segments)
@@ -185,8 +196,9 @@ def _describe(grid: Grid) -> str:
     return f"spacing {numbers(grid.spacing_xyz)}, origin {numbers(grid.origin_xyz)}{turned}"
 
 
-def _masks(volume: Volume, placement: Placement, shape: Zyx) -> dict[CorrectionKind, Mask]:
-    file_kind = kind_of(volume.path.name)
+def _masks(
+    volume: Volume, placement: Placement, shape: Zyx, file_kind: CorrectionKind | None
+) -> dict[CorrectionKind, Mask]:
     masks: dict[CorrectionKind, Mask] = {}
     for layer in range(volume.layers):
         voxels = volume.read(whole(volume.shape), layer)

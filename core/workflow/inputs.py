@@ -1,0 +1,93 @@
+"""Which corrections count now, and whether a patch's label still holds them.
+
+Stale has one rule: the current merge was made of other corrections than those that count. A
+correction counts unless it is withdrawn or its file is gone; of each slot the latest version.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core.errors import LabelError
+from core.imaging.geometry import Grid
+from core.imaging.identity import content_hash
+from core.imaging.labels import Label
+from core.imaging.merging import read_label
+from core.workflow.stages import Move, next_stage
+from core.workflow.workspace import Workspace
+from db.queries.life import SlotRecord, merge_by_id, slots_of
+from db.queries.patches import PatchRecord
+from db.vocabulary import Origin
+from db.writes.events import Change
+from db.writes.patches import change_patch
+
+Input = Mapping[str, Any]
+"""A slot, the number of its version, and the sha256 of its bytes."""
+
+
+def inputs_of(slots: Iterable[SlotRecord]) -> tuple[Input, ...]:
+    """What a merge would take now, in the order of the names."""
+    return tuple(
+        {"slot": slot.name, "version": slot.latest.number, "sha256": slot.latest.sha256}
+        for slot in sorted(slots, key=lambda slot: slot.name)
+        if slot.counts
+    )
+
+
+def same_inputs(some: Iterable[Input], others: Iterable[Input]) -> bool:
+    """Whether both name the same bytes under the same names."""
+    return _bytes_by_name(some) == _bytes_by_name(others)
+
+
+def in_folder(slot: SlotRecord) -> str | None:
+    """The sha256 of the version that lies in the correction folder as far as we know.
+
+    A refused upload never got there; a refused file that was collected lies there still.
+    """
+    for version in reversed(slot.versions):
+        if version.error is None or version.origin is Origin.COLLECTED:
+            return version.sha256
+    return None
+
+
+def settle(session: Session, change: Change, patch: PatchRecord) -> PatchRecord:
+    """After corrections changed: move the patch on, and mark its label stale or not.
+
+    Errors: StepError where the patch takes no corrections.
+    """
+    stage = next_stage(patch, Move.CORRECT)
+    inputs = inputs_of(slots_of(session, patch.id))
+    if patch.current_merge_id is None:
+        stale = False
+        stage = stage if inputs else patch.stage
+    else:
+        stale = not same_inputs(inputs, merge_by_id(session, patch.current_merge_id).inputs)
+    if (stage, stale) == (patch.stage, patch.stale):
+        return patch
+    action = _SETTLED[stale] if stale != patch.stale else "correcting began"
+    return change_patch(session, change, patch, action, stage=stage, stale=stale)
+
+
+_SETTLED = {True: "label became stale", False: "label holds all corrections again"}
+
+
+def extracted_label(workspace: Workspace, patch: PatchRecord) -> tuple[Label, Grid]:
+    """The label that was extracted, uint8 (z, y, x), and its grid; from the folder, and checked.
+
+    Errors: LabelError where it is gone or holds other voxels; VolumeError.
+    """
+    path = workspace.folders.label_of(patch.name)
+    if not path.is_file():
+        raise LabelError(f"{path}: is gone; tomocurate extract {patch.name} writes it again.")
+    label, grid = read_label(path)
+    if content_hash(label) != patch.label_hash:
+        raise LabelError(
+            f"{path}: is not the label that was extracted for {patch.name}; move it away, and "
+            f"tomocurate extract {patch.name} writes the right one again."
+        )
+    return label, grid or Grid.aligned()
+
+
+def _bytes_by_name(inputs: Iterable[Input]) -> dict[str, str]:
+    return {each["slot"]: each["sha256"] for each in inputs}

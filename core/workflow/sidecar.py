@@ -1,0 +1,199 @@
+"""Sidecars: the whole life of a patch as JSON beside its volumes, patches/records/<patch>.json.
+
+If the catalog is lost, it can be built anew from these and the store. They hold what the catalog
+holds: people by name, merges by number, times in UTC. The same life gives the same bytes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core.errors import RecordError
+from core.imaging.files import whole_file
+from core.workflow.locks import patch_lock
+from core.workflow.workspace import Workspace
+from db.queries.life import comments_of, exports_of, merges_of, reviews_of, slots_of
+from db.queries.page import MAX_LIMIT
+from db.queries.patches import PatchFilter, PatchRecord, get_patch, list_patches
+from db.queries.volumes import permission_of, segmentation_by_id, tomogram_by_id
+
+FORMAT, FORMAT_VERSION = "tomocurate patch record", 1
+MAX_BYTES = 64 << 20
+"""Of one record; a life with a thousand versions takes half a megabyte."""
+
+_IDS = frozenset({"id", "tomogram_id", "version"})
+
+
+def write_sidecar(workspace: Workspace, patch: str) -> Path:
+    """Write a patch's record as its life is now; call it after a step, outside its transaction.
+
+    Errors: UnknownNameError; OutputError.
+    """
+    target = workspace.folders.record_of(patch)
+    with patch_lock(workspace, patch, "record"):
+        with workspace.catalog.read() as session:
+            record = _record(session, get_patch(session, patch))
+        text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False)
+        with whole_file(target) as partial:
+            partial.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+    return target
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """Read a patch's record.
+
+    Errors: RecordError for what is none, or of a newer version.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise RecordError(f"{path}: is larger than {MAX_BYTES >> 20} MB; it is no record.")
+        record = json.loads(data)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: is no JSON ({str(error)[:200]}); it was damaged.") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise RecordError(f"{path}: is no record of a patch; it lacks its format {FORMAT!r}.")
+    if record.get("format_version") != FORMAT_VERSION:
+        raise RecordError(
+            f"{path}: is a record of version {str(record.get('format_version'))[:20]}; this "
+            f"program reads version {FORMAT_VERSION}, a newer one may read it."
+        )
+    return record
+
+
+def refresh_sidecars(workspace: Workspace) -> int:
+    """Write every record that is absent or behind the catalog; give how many.
+
+    A process that ends between its transaction and its record leaves one behind.
+    """
+    behind, offset = 0, 0
+    while True:
+        with workspace.catalog.read() as session:
+            page = [
+                patch
+                for withdrawn in (False, True)
+                for patch in list_patches(
+                    session, PatchFilter(withdrawn=withdrawn), offset=offset, limit=MAX_LIMIT
+                )
+            ]
+        if not page:
+            return behind
+        for patch in page:
+            if not _is_current(workspace.folders.record_of(patch.name), patch):
+                write_sidecar(workspace, patch.name)
+                behind += 1
+        offset += MAX_LIMIT
+
+
+def _is_current(path: Path, patch: PatchRecord) -> bool:
+    try:
+        record = read_sidecar(path)
+    except RecordError:
+        return False
+    versions = sum(len(slot["versions"]) for slot in record["slots"])
+    counted = sum(not slot["withdrawn"] and not slot["missing"] for slot in record["slots"])
+    return bool(
+        record["version"] == patch.version
+        and len(record["comments"]) == patch.comment_count
+        and counted == patch.correction_count
+        and versions >= counted
+    )
+
+
+def _record(session: Session, patch: PatchRecord) -> dict[str, Any]:
+    merges = merges_of(session, patch.id)
+    numbers = {merge.id: merge.number for merge in merges}
+    life = {
+        "slots": slots_of(session, patch.id),
+        "merges": merges,
+        "reviews": reviews_of(session, patch.id),
+        "comments": comments_of(session, patch.id),
+        "exports": exports_of(session, patch.id),
+    }
+    return {
+        **_about(patch),
+        **{name: [_plain(each) for each in records] for name, records in life.items()},
+        "tomogram": _tomogram(session, patch),
+        "segmentation": _segmentation(session, patch),
+        "current_merge": numbers.get(patch.current_merge_id or 0),
+        "accepted_merge": numbers.get(patch.accepted_merge_id or 0),
+    }
+
+
+def _about(patch: PatchRecord) -> dict[str, Any]:
+    plain = _plain(patch)
+    chosen = {
+        "at": plain["chosen_at"], "by": patch.chosen_by, "because": plain["chosen_because"],
+        "note": patch.note,
+    }  # fmt: skip
+    marks = {name: plain[name] for name in ("assignee", "rejected_reason", "stale", "withdrawn")}
+    extracted = {
+        "at": plain["extracted_at"], "image_hash": patch.image_hash, "label_hash": patch.label_hash
+    }  # fmt: skip
+    same = (
+        "name", "dataset", "token", "center", "start", "shape", "padded", "shifted",
+        "voxel_size", "threshold", "stage", "updated_at", "updated_by",
+    )  # fmt: skip
+    return {
+        "format": FORMAT, "format_version": FORMAT_VERSION, "version": patch.version,
+        "number": _number(patch), "chosen": chosen, "marks": marks,
+        "extracted": extracted if patch.label_hash else None,
+        **{name: plain[name] for name in same},
+    }  # fmt: skip
+
+
+def _number(patch: PatchRecord) -> int | None:
+    """The last part of a name that follows ours."""
+    before, _, number = patch.name.rpartition("_patch")
+    ours = before == f"{patch.dataset}_{patch.token}"
+    return int(number) if ours and number.isdecimal() else None
+
+
+def _tomogram(session: Session, patch: PatchRecord) -> dict[str, Any] | None:
+    if patch.tomogram_id is None:
+        return None
+    tomogram = tomogram_by_id(session, patch.tomogram_id)
+    permission = permission_of(session, patch.tomogram_id)
+    plain = _plain(tomogram)
+    same = ("voxel_size", "voxel_size_is_override", "header", "split_pin", "registered_at",
+            "registered_by")  # fmt: skip
+    return {
+        **_plain(tomogram.on_disk),
+        **{name: plain[name] for name in same},
+        "permission": _plain(permission) if permission else None,
+    }
+
+
+def _segmentation(session: Session, patch: PatchRecord) -> dict[str, Any] | None:
+    if patch.segmentation_id is None:
+        return None
+    segmentation = segmentation_by_id(session, patch.segmentation_id)
+    plain = _plain(segmentation)
+    same = ("model", "checkpoint", "threshold", "registered_at")
+    return {**_plain(segmentation.on_disk), **{name: plain[name] for name in same}}
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has: records as objects without their ids, words and times as text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            each.name: _plain(getattr(value, each.name))
+            for each in fields(value)
+            if each.name not in _IDS
+        }
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, Enum):
+        return value.value
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,104 @@
+"""Verify labels: make each again from its recorded inputs, and compare voxel by voxel."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from core.imaging.geometry import Zyx, whole
+from core.imaging.identity import content_hash
+from core.imaging.labels import Label
+from core.imaging.nifti import NiftiVolume
+from core.imaging.threads import side_by_side
+from core.workflow.merge import made_again
+from core.workflow.outcomes import DONE, FAILED, SKIPPED, Outcome, Progress, silent
+from core.workflow.store import Store, same_bytes
+from core.workflow.workspace import Workspace
+from db.errors import TomocurateError
+from db.queries.life import MergeRecord, merge_by_id
+from db.queries.page import MAX_LIMIT
+from db.queries.patches import PatchRecord, get_patch, list_patches
+
+
+def verify(
+    workspace: Workspace,
+    names: Sequence[str] | None = None,
+    *,
+    progress: Progress = silent,
+) -> tuple[Outcome, ...]:
+    """Make the labels of patches again; None are all that were accepted. Nothing is written.
+
+    Of a named patch it is the accepted label, else the current one. An outcome that failed names
+    every difference.
+
+    Errors: UnknownNameError.
+    """
+    with workspace.catalog.read() as session:
+        if names is None:
+            patches = [p for p in _all(session) if p.accepted_merge_id is not None]
+        else:
+            patches = [get_patch(session, name) for name in names]
+
+    def check(patch: PatchRecord) -> Outcome:
+        try:
+            return _verified(workspace, patch)
+        except TomocurateError as error:
+            return Outcome(patch.name, FAILED, str(error))
+
+    outcomes = []
+    for outcome in side_by_side(check, patches):
+        outcomes.append(outcome)
+        progress(outcome)
+    return tuple(outcomes)
+
+
+def _all(session: Session) -> list[PatchRecord]:
+    found: list[PatchRecord] = []
+    while page := list_patches(session, offset=len(found), limit=MAX_LIMIT).rows:
+        found += page
+    return found
+
+
+def _verified(workspace: Workspace, patch: PatchRecord) -> Outcome:
+    merge_id = patch.accepted_merge_id or patch.current_merge_id
+    if merge_id is None:
+        return Outcome(patch.name, SKIPPED, f"{patch.name}: has no merge to verify.")
+    with workspace.catalog.read() as session:
+        merge = merge_by_id(session, merge_id)
+    made, _ = made_again(workspace, patch, merge.inputs)
+    faults = _faults(workspace, patch, merge, made.voxels)
+    details = {"merge": merge.number, "label_hash": content_hash(made.voxels)}
+    return Outcome(patch.name, FAILED if faults else DONE, " ".join(faults) or None, (), details)
+
+
+def _faults(workspace: Workspace, patch: PatchRecord, merge: MergeRecord, made: Label) -> list[str]:
+    said = f"{patch.name} merge {merge.number}"
+    faults = []
+    if patch.label_hash != merge.predicted_hash:
+        faults.append(f"{said}: started from another extracted label than the patch has now.")
+    if content_hash(made) != merge.label_hash:
+        faults.append(f"{said}: its recorded corrections give another label than was recorded.")
+    path = Store(workspace.folders.store).checked(merge.file_sha256, said)
+    with NiftiVolume(path) as volume:
+        difference = _difference(volume.read(whole(volume.shape)), made)
+    if difference:
+        faults.append(f"{said}: {difference}")
+    current = workspace.folders.merged_of(patch.name)
+    if patch.current_merge_id == merge.id and not same_bytes(current, path):
+        faults.append(f"{current}: is not merge {merge.number}; merging again restores it.")
+    return faults
+
+
+def _difference(kept: Label, made: Label) -> str | None:
+    """How the kept label differs from the one made again, the first voxel as (x, y, z)."""
+    if kept.shape != made.shape:
+        return f"the kept label has shape {kept.shape}, made again {made.shape} (z, y, x)."
+    differs = np.argwhere(kept != made)
+    if not len(differs):
+        return None
+    first = Zyx(*map(int, differs[0]))
+    x, y, z = first.to_xyz()
+    return (
+        f"{len(differs)} voxels of the kept label differ, the first at {x},{y},{z} (x, y, z): "
+        f"{kept[first]} kept, {made[first]} made again."
+    )
