@@ -4,6 +4,7 @@ MemBrain-seg reads everything before the first underscore as the dataset's token
 the name as the case; a file system may not tell ``TS1`` from ``ts1``.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,11 +102,22 @@ def name_cases(
         except ExportError as error:
             faults.append(str(error))
             continue
+        if named.case.casefold() in taken:
+            named = _apart(patch, named)
         other = taken.setdefault(named.case.casefold(), patch.name)
         if other != patch.name:
             faults.append(f"{patch.name}: would be called {named.case}, as {other}; rename one.")
         names[patch.name] = named
     return names, faults
+
+
+def _apart(patch: CuratedPatch, named: CaseName) -> CaseName:
+    """Another name for a patch that came in under a name that two groups use."""
+    if patch.imported is None:
+        return named
+    mark = hashlib.sha256(patch.imported.bundle_id.encode()).hexdigest()[:8]
+    front, _, number = named.case.rpartition("_patch")
+    return CaseName(f"{front}x{mark}_patch{number}", f"{named.group}x{mark}")
 
 
 def _number(patch: CuratedPatch) -> str:

@@ -20,6 +20,9 @@ LEAST_AT_ALL = 2
 """A single letter, or a number of under five digits, stands in any table; it is not searched."""
 
 
+_DAY = re.compile(r"(?<!\d)(20\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)(?!\d)")
+
+
 class SecretKind(StrEnum):
     """What kind of thing a secret is; reports name the kind, never the secret."""
 
@@ -68,10 +71,16 @@ def secrets_of(patches: Iterable[CuratedPatch]) -> list[Secret]:
             people += [patch.permission.owner, patch.permission.approved_by]
         found |= {(SecretKind.PERSON, name) for name in people if name}
         if patch.imported is None:
-            found |= {(SecretKind.TOMOGRAM, patch.tomogram), (SecretKind.TOMOGRAM,
-                                                             patch.source_group)}  # fmt: skip
+            tokens = {patch.tomogram, patch.source_group}
+            found |= {(SecretKind.TOMOGRAM, token) for token in tokens}
+            found |= {(SecretKind.DATE, day) for token in tokens for day in dates_in(token)}
         found.add((SecretKind.PATH, str(patch.image_path.resolve().parent)))
     return [Secret(kind, text) for kind, text in sorted(found)]
+
+
+def dates_in(text: str) -> list[str]:
+    """The days that a text such as ``20240314_TS_07`` tells, as 2024-03-14."""
+    return ["-".join(found) for found in _DAY.findall(text)]
 
 
 def needles_of(secrets: Iterable[Secret]) -> list[Needle]:

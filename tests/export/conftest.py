@@ -1,5 +1,7 @@
 """Curated patches on disk, small (64³) and believable, for the tests of exports."""
 
+import gzip
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.export.patches import CuratedPatch, Method, Permission
-from core.imaging.geometry import Box, Zyx
+from core.imaging.geometry import Box, Grid, Zyx
 from core.imaging.labels import ignore_border
 from core.imaging.nifti import write_nifti
 from core.imaging.patch import patch_grid
@@ -105,3 +107,103 @@ def tree() -> Callable[[Path], dict[str, bytes]]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def write_volume(path):
+    voxels = np.random.default_rng(1).normal(size=(40, 40, 40)).astype("f4")
+    write_nifti(path, voxels, Grid.aligned(10.0))
+    return path
+
+
+def header_field(at):
+    def plant(folder, secret):
+        path = write_volume(folder / "a.nii.gz")
+        raw = bytearray(gzip.decompress(path.read_bytes()))
+        raw[at : at + len(secret)] = secret
+        path.write_bytes(gzip.compress(bytes(raw), mtime=0))
+
+    return plant
+
+
+def gzip_name(folder, secret):
+    raw = write_volume(folder / "a.nii.gz").read_bytes()
+    (folder / "a.nii.gz").write_bytes(raw[:3] + b"\x08" + raw[4:10] + secret + b"\0" + raw[10:])
+
+
+def behind_the_gzip(folder, secret):
+    path = write_volume(folder / "a.nii.gz")
+    path.write_bytes(path.read_bytes() + b"  " + secret)
+
+
+def second_member(folder, secret):
+    path = write_volume(folder / "a.nii.gz")
+    path.write_bytes(path.read_bytes() + gzip.compress(b"and " + secret))
+
+
+def in_the_voxels(folder, secret):
+    path = write_volume(folder / "a.nii.gz")
+    raw = bytearray(gzip.decompress(path.read_bytes()))
+    raw[90_001 : 90_001 + len(secret)] = secret
+    path.write_bytes(gzip.compress(bytes(raw)))
+
+
+def json_value(folder, secret):
+    (folder / "a.json").write_text(json.dumps({"note": [{"by": secret.decode()}]}))
+
+
+def json_key(folder, secret):
+    (folder / "a.json").write_text(json.dumps({"counts": {secret.decode(): 3}}))
+
+
+def json_key_twice(folder, secret):
+    (folder / "a.json").write_text(f'{{"a": "{secret.decode()}", "a": "clean"}}')
+
+
+def json_escaped(folder, secret):
+    escaped = "".join(f"\\u{byte:04x}" for byte in secret)
+    (folder / "a.json").write_text(f'{{"a": "{escaped}"}}')
+
+
+def table_cell(folder, secret):
+    (folder / "a.csv").write_text(f"x,y\n1,{secret.decode()}\n")
+
+
+def page_text(folder, secret):
+    (folder / "README.md").write_text(f"# A set\n\nmade by {secret.decode().upper()}.\n")
+
+
+def wide_text(folder, secret):
+    (folder / "notes.txt").write_bytes(secret.decode().encode("utf-16"))
+
+
+def file_name(folder, secret):
+    (folder / (secret.decode().replace("/", "") + ".txt")).write_text("x")
+
+
+def folder_name(folder, secret):
+    below = folder / secret.decode().replace("/", "")
+    below.mkdir()
+    (below / "a.txt").write_text("x")
+
+
+def mrc_label(folder, secret):
+    (folder / "a.mrc").write_bytes(np.random.default_rng(1).bytes(224) + secret.ljust(800, b" "))
+
+
+CARRIERS = [
+    header_field(148), header_field(228), header_field(14), gzip_name, behind_the_gzip,
+    second_member, in_the_voxels, json_value, json_key, json_key_twice, json_escaped, table_cell,
+    page_text, wide_text, file_name, folder_name, mrc_label,
+]  # fmt: skip
+
+
+@pytest.fixture(params=CARRIERS, ids=lambda plant: plant.__name__)
+def plant(request: pytest.FixtureRequest) -> Callable[[Path, bytes], None]:
+    """Hides bytes in a folder: each carrier in turn."""
+    return request.param
+
+
+@pytest.fixture
+def volume() -> Callable[[Path], Path]:
+    """Writes a small volume of noise."""
+    return write_volume
