@@ -5,17 +5,19 @@ conflict shows what the other person changed meanwhile. Nothing is lost by it.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import streamlit as st
 
+from core.workflow.log import note_refusal
 from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome
 from core.workflow.workspace import Workspace
 from dashboard.keys import Key
 from dashboard.moments import moment
 from dashboard.plain import plain
-from db.errors import ConflictError, TomocurateError
+from dashboard.state import me, opened
+from db.errors import ConflictError, NotAllowedError, TomocurateError
 from db.queries.life import EventFilter, EventRecord, list_events
 from db.queries.patches import PatchRecord, find_patch
 from db.queries.people import PersonRecord
@@ -47,10 +49,17 @@ def attempt(
         tell(CONFLICT, plain(error), changes_of(*about) if about else ())
         return None
     except TomocurateError as error:
-        tell(REFUSED, plain(error))
+        refuse(error)
         return None
     tell(SAVED, done(result))
     return result
+
+
+def refuse(error: TomocurateError) -> None:
+    """Tell why a step was refused; the log keeps who asked for what they may not do."""
+    tell(REFUSED, plain(error))
+    if isinstance(error, NotAllowedError):
+        note_refusal(opened(), me(), error)
 
 
 def show_said() -> None:
@@ -83,8 +92,11 @@ def tell_outcomes(outcomes: Sequence[Outcome], verb: str) -> None:
     lines = [_line(each) for each in outcomes if each.outcome in (FAILED, SKIPPED) or each.findings]
     more = [f"and {len(lines) - 20} more"] if len(lines) > 20 else []
     kind = REFUSED if counts[FAILED] == len(outcomes) and outcomes else SAVED
-    tell(PARTLY if counts[FAILED] and kind == SAVED else kind,
-         f"{verb}: {said or 'there was nothing to do'}.", [*lines[:20], *more])  # fmt: skip
+    tell(
+        PARTLY if counts[FAILED] and kind == SAVED else kind,
+        f"{verb}: {said or 'there was nothing to do'}.",
+        [*lines[:20], *more],
+    )
 
 
 def changes_of(workspace: Workspace, name: str) -> list[str]:
@@ -107,22 +119,24 @@ def change_line(event: EventRecord) -> str:
 
 def change_text(event: EventRecord) -> str:
     """What an event changed, as Markdown."""
+    said = change_words(event)
+    return f" · {plain(said)}" if said else ""
+
+
+def change_words(event: EventRecord) -> str:
+    """What an event changed, as text: from what to what, and why."""
+    before = event.before or {}
     parts = [
-        f"{plain(name)}: {_value(_at(event.before, name))} → {_value(value)}"
+        f"{name.replace('_', ' ')}: {_value(before.get(name))} → {_value(value)}"
         for name, value in (event.after or {}).items()
-        if _at(event.before, name) != value
+        if before.get(name) != value
     ]
-    parts += [f"because: {plain(event.reason)}"] if event.reason else []
-    return f" · {'; '.join(parts)}" if parts else ""
-
-
-def _at(held: Mapping[str, Any] | None, name: str) -> Any:
-    return (held or {}).get(name)
+    return "; ".join([*parts, *([f"because “{event.reason}”"] if event.reason else [])])
 
 
 def _value(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
-    return plain("–" if value is None else text[:80])
+    return "–" if value is None else text[:80]
 
 
 def _line(outcome: Outcome) -> str:

@@ -1,0 +1,123 @@
+"""What is done to many patches at once: how many it would hit is said first.
+
+A few are done at once with a bar; many become jobs, so that nobody waits before an open page.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import streamlit as st
+
+from core.jobs import queue
+from core.workflow import review
+from core.workflow.allowed import may
+from core.workflow.extract import extract
+from core.workflow.merge import merge
+from core.workflow.outcomes import DONE, FAILED, Outcome
+from core.workflow.stages import Move, is_legal, step_of
+from core.workflow.workspace import Workspace
+from dashboard.finished import KIND_NAMES
+from dashboard.look import count
+from dashboard.plain import plain
+from dashboard.saved import attempt, refuse, tell_outcomes
+from db.errors import TomocurateError
+from db.queries.patches import PatchRecord
+from db.queries.people import PersonRecord
+from db.vocabulary import JobKind
+
+AT_ONCE = 4
+"""More than this many become jobs."""
+
+JOB_OF: Mapping[Move, JobKind] = {Move.EXTRACT: JobKind.EXTRACT, Move.MERGE: JobKind.MERGE}
+STEP_OF: Mapping[Move, Callable[..., tuple[Outcome, ...]]] = {
+    Move.EXTRACT: extract, Move.MERGE: merge,
+}  # fmt: skip
+VERBS: Mapping[Move, str] = {
+    Move.EXTRACT: "Extract", Move.MERGE: "Merge", Move.ASSIGN: "Assign", Move.CLAIM: "Claim",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Hits:
+    """The patches that an action would change, of those that were asked for."""
+
+    move: Move
+    names: tuple[str, ...]
+    asked: int
+
+    @property
+    def label(self) -> str:
+        """What a button says."""
+        some = f" of {self.asked:,}" if len(self.names) != self.asked else ""
+        return f"{VERBS[self.move]} {len(self.names):,}{some}"
+
+
+def hits(move: Move, patches: Sequence[PatchRecord], person: PersonRecord) -> Hits:
+    """Which patches a person may move; only corrected ones are merged."""
+    if not may(person.role, step_of(move)):
+        return Hits(move, (), len(patches))
+    names = tuple(patch.name for patch in patches if is_legal(patch, move) and _due(patch, move))
+    return Hits(move, names, len(patches))
+
+
+def run_many(workspace: Workspace, person: PersonRecord, move: Move, names: Sequence[str]) -> None:
+    """Extract or merge: a few now, many as jobs; what came of it is told."""
+    if len(names) <= AT_ONCE:
+        outcomes = _run(workspace, person, move, names)
+        if outcomes is not None:
+            tell_outcomes(outcomes, f"{VERBS[move]} by {plain(person.name)}")
+        return
+    attempt(
+        lambda: queue.submit_batch(workspace, person, JOB_OF[move], names),
+        lambda job: (
+            f"{KIND_NAMES[JOB_OF[move]]} of {count(len(names), 'patch', 'patches')} is "
+            f"queued as job {job}; a message says when it has finished, and Activity shows how far."
+        ),
+    )
+
+
+def assign_many(workspace: Workspace, person: PersonRecord, names: Sequence[str], to: str) -> None:
+    """Give patches to somebody, each in its own transaction; what came of it is told."""
+    outcomes = [_moved(partial(review.assign, workspace, person, name, to), name) for name in names]
+    tell_outcomes(outcomes, f"Assigned to {plain(to)} by {plain(person.name)}")
+
+
+def claim_many(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -> None:
+    """Take patches that nobody has."""
+    outcomes = [_moved(partial(review.claim, workspace, person, name), name) for name in names]
+    tell_outcomes(outcomes, f"Claimed by {plain(person.name)}")
+
+
+def _due(patch: PatchRecord, move: Move) -> bool:
+    if move is Move.CLAIM:
+        return patch.assignee is None
+    return patch.correction_count > 0 if move is Move.MERGE else True
+
+
+def _moved(step: Callable[[], PatchRecord], name: str) -> Outcome:
+    """One patch of a batch; what is refused stops no other."""
+    try:
+        step()
+    except TomocurateError as error:
+        return Outcome(name, FAILED, str(error))
+    return Outcome(name, DONE)
+
+
+def _run(
+    workspace: Workspace, person: PersonRecord, move: Move, names: Sequence[str]
+) -> tuple[Outcome, ...] | None:
+    bar = st.progress(0.0, text=f"{VERBS[move]} {count(len(names), 'patch', 'patches')}…")
+    done: list[str] = []
+
+    def progress(outcome: Outcome) -> None:
+        done.append(outcome.name)
+        bar.progress(min(len(done) / len(names), 1.0), text=f"{len(done)} of {len(names)}")
+
+    try:
+        return STEP_OF[move](workspace, person, names, progress=progress)
+    except TomocurateError as error:
+        refuse(error)
+        return None
+    finally:
+        bar.empty()

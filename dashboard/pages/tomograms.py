@@ -1,0 +1,435 @@
+"""Tomograms: a gallery and a table of them, one of them in full, and registering more."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from core.sharing.permit import permit, pin
+from core.workflow.allowed import Step, may
+from core.workflow.choose import box_of
+from core.workflow.pictures import thumbnail_of_tomogram
+from core.workflow.register import plan_registration, register
+from core.workflow.workspace import Workspace
+from dashboard import plots
+from dashboard.empty import show_empty
+from dashboard.keys import Query
+from dashboard.look import (
+    STAGE_COLORS,
+    begin,
+    count,
+    size,
+    stage_bar,
+    xyz,
+)
+from dashboard.look import (
+    person as person_text,
+)
+from dashboard.moments import moment
+from dashboard.places import page_file
+from dashboard.plain import plain
+from dashboard.registering import show_registering
+from dashboard.saved import attempt, refuse, tell_outcomes
+from dashboard.state import me, opened
+from db.errors import TomocurateError
+from db.queries.patches import PatchRecord, patches_in
+from db.queries.people import PersonRecord
+from db.queries.volumes import (
+    PermissionRecord,
+    SegmentationRecord,
+    TomogramFilter,
+    TomogramLine,
+    TomogramRecord,
+    get_tomogram,
+    list_datasets,
+    list_tomograms,
+    permission_of,
+    segmentations_of,
+)
+from db.vocabulary import Licence, Scope, Split
+
+GALLERY, TABLE = "Gallery", "Table"
+ROWS = {GALLERY: 24, TABLE: 100}
+PAGE = "tomograms"
+
+
+def show() -> None:
+    """Show one tomogram where the address names it, else all."""
+    workspace, person = opened(), me()
+    name = st.query_params.get(Query.TOMOGRAM)
+    if name:
+        _one(workspace, person, name)
+        return
+    begin("Tomograms")
+    if not may(person.role, Step.REGISTER):
+        _all(workspace)
+        return
+    there, more = st.tabs(["Registered", "Register more"])
+    with there:
+        _all(workspace)
+    with more:
+        show_registering(workspace, person)
+
+
+def _all(workspace: Workspace) -> None:
+    with workspace.catalog.read() as session:
+        datasets = list_datasets(session)
+    columns = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
+    text = columns[0].text_input(
+        "Token", key="token", bind="query-params", type="search", placeholder="part of the token"
+    )
+    dataset = columns[1].selectbox(
+        "Dataset", datasets, index=None, key="dataset_is", bind="query-params", placeholder="any"
+    )
+    bare = columns[2].toggle("Without patches", key="without_patches")
+    how = columns[3].segmented_control(
+        "Show as",
+        [GALLERY, TABLE],
+        default=GALLERY,
+        required=True,
+        key="tomograms_as",
+        label_visibility="collapsed",
+    )
+    wanted = TomogramFilter(dataset=dataset, text=text or None, without_patches=bare)
+    rows = ROWS[how or GALLERY]
+    asked = int(st.session_state.get("tomograms_page") or 1)
+    with workspace.catalog.read() as session:
+        found = list_tomograms(session, wanted, (asked - 1) * rows, rows)
+    pages = max(1, -(-found.total // rows))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{count(found.total, 'tomogram')}**", width="content")
+        if pages > 1:
+            st.pagination(pages, key="tomograms_page")
+    if not found.rows:
+        _nothing(wanted)
+    elif how == TABLE:
+        _table(found.rows)
+    else:
+        _gallery(workspace, found.rows)
+
+
+def _nothing(wanted: TomogramFilter) -> None:
+    if wanted == TomogramFilter():
+        show_empty(
+            "No tomogram is registered yet.",
+            "Go to “Register more” above and pick tomograms with their segmentations; the files "
+            "stay where they are.",
+        )
+        return
+    show_empty("No tomogram fits.", "Write less of the token, or take the filter away.")
+
+
+def _gallery(workspace: Workspace, lines: Sequence[TomogramLine]) -> None:
+    with st.spinner("Draws the tomograms…"):
+        pictures = [_thumbnail(workspace, line.tomogram) for line in lines]
+    with st.grid(min_column_width=220, gap="small"):
+        for line, picture in zip(lines, pictures, strict=True):
+            with st.container(border=True, gap="small"):
+                if picture:
+                    st.image(picture, width="stretch", alt=f"Middle of {line.tomogram.name}")
+                else:
+                    st.caption("no picture: its file cannot be read")
+                _link(line.tomogram)
+                patches = sum(line.patches.values())
+                st.caption(
+                    f"{count(patches, 'patch', 'patches')} · "
+                    f"{count(line.segmentations, 'segmentation')}"
+                )
+                stage_bar(line.patches)
+
+
+def _thumbnail(workspace: Workspace, tomogram: TomogramRecord) -> bytes | None:
+    try:
+        return thumbnail_of_tomogram(workspace, tomogram.id)
+    except TomocurateError:
+        return None
+
+
+def _link(tomogram: TomogramRecord) -> None:
+    st.page_link(
+        page_file(PAGE), label=plain(tomogram.name), query_params={Query.TOMOGRAM: tomogram.name}
+    )
+
+
+def rows_of(lines: Sequence[TomogramLine]) -> list[dict[str, Any]]:
+    """Rows of the table."""
+    return [
+        {
+            "Tomogram": line.tomogram.name,
+            "Voxels x, y, z": xyz(line.tomogram.on_disk.shape),
+            "Voxel size (Å)": line.tomogram.voxel_size,
+            "Segmentations": line.segmentations,
+            "Patches": sum(line.patches.values()),
+            "Split": line.tomogram.split_pin.value if line.tomogram.split_pin else "",
+            "Size": size(line.tomogram.on_disk.size_bytes),
+            "Registered": line.tomogram.registered_at,
+        }
+        for line in lines
+    ]
+
+
+def _table(lines: Sequence[TomogramLine]) -> None:
+    said = st.dataframe(
+        rows_of(lines), key="tomogram_table", on_select="rerun", selection_mode="single-row",
+        hide_index=True, height=min(38 + 35 * len(lines), 640),
+        column_config={
+            "Voxel size (Å)": st.column_config.NumberColumn(format="%.3f"),
+            "Registered": st.column_config.DatetimeColumn(format="D MMM YYYY"),
+        },
+    )  # fmt: skip
+    rows = said.selection.rows
+    if rows and rows[0] < len(lines):
+        name = lines[rows[0]].tomogram.name
+        st.switch_page(page_file(PAGE), query_params={Query.TOMOGRAM: name})
+
+
+def _one(workspace: Workspace, person: PersonRecord, name: str) -> None:
+    try:
+        with workspace.catalog.read() as session:
+            tomogram = get_tomogram(session, name)
+            segmentations = segmentations_of(session, tomogram.id)
+            permission = permission_of(session, tomogram.id)
+            patches = [each for each in patches_in(session, tomogram.id) if not each.withdrawn]
+    except TomocurateError as error:
+        begin("No such tomogram")
+        st.error(plain(error))
+        st.page_link(page_file(PAGE), label="All tomograms", icon=":material/view_in_ar:")
+        return
+    begin(plain(tomogram.name))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.page_link(
+            page_file(PAGE), label="All tomograms", icon=":material/view_in_ar:", width="content"
+        )
+        st.page_link(
+            page_file("browse"),
+            label="Browse & choose",
+            width="content",
+            icon=":material/add_location_alt:",
+            query_params={Query.TOMOGRAM: tomogram.name},
+        )
+        st.page_link(
+            page_file("patches"),
+            label=f"Its {count(len(patches), 'patch', 'patches')}",
+            icon=":material/grid_view:",
+            width="content",
+            query_params={"tomogram": tomogram.name},
+        )
+    left, right = st.columns([5, 6], gap="medium")
+    with left:
+        _picture_and_facts(workspace, person, tomogram)
+        _segmentations(segmentations)
+    with right:
+        _map(tomogram, patches)
+        _permission(workspace, person, tomogram, permission)
+        _pin(workspace, person, tomogram)
+
+
+def _picture_and_facts(
+    workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord
+) -> None:
+    picture = _thumbnail(workspace, tomogram)
+    if picture:
+        st.image(picture, width=256, alt=f"Middle of {tomogram.name}")
+    override = " (stated over the header)" if tomogram.voxel_size_is_override else ""
+    known = {
+        "Voxels x, y, z": xyz(tomogram.on_disk.shape),
+        "Voxel size": f"{tomogram.voxel_size:g} Å{override}" if tomogram.voxel_size else
+        "unknown: curable, not exportable",
+        "File": f"{plain(tomogram.on_disk.path)}, {size(tomogram.on_disk.size_bytes)}, "
+        f"{tomogram.on_disk.dtype}",
+        "Data root": plain(tomogram.on_disk.root),
+        "Preview": tomogram.preview.value,
+        "Registered": f"{moment(tomogram.registered_at)} by {person_text(tomogram.registered_by)}",
+    }  # fmt: skip
+    rows = "\n".join(f"| {name} | {value} |" for name, value in known.items())
+    st.markdown(f"| | |\n|---|---|\n{rows}")
+    for warning in tomogram.header.get("warnings", []):
+        st.caption(f":material/info: {plain(warning)}")
+    if may(person.role, Step.REGISTER):
+        _voxel_size(workspace, person, tomogram)
+
+
+def _voxel_size(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
+    with st.popover("State the voxel size…"):
+        stated = st.number_input(
+            "Voxel size (Å)",
+            min_value=0.1,
+            max_value=999.0,
+            format="%.4f",
+            value=tomogram.voxel_size,
+            key="voxel_size",
+        )
+        st.caption(
+            "MemBrain-seg is trained at 10 to 14 Å. MRC headers often hold 0, 1, or the "
+            "unbinned value."
+        )
+        st.button(
+            "Save",
+            key="save_voxel_size",
+            type="primary",
+            on_click=state_voxel_size,
+            args=(workspace, person, tomogram, stated),
+        )
+
+
+def state_voxel_size(
+    workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord, angstrom: float | None
+) -> None:
+    """Record a voxel size over the header's."""
+    try:
+        pairing = plan_registration(
+            workspace, [tomogram.on_disk.file], token=tomogram.token, dataset=tomogram.dataset
+        )[0]
+        outcomes = register(workspace, person, [replace(pairing, voxel_size=angstrom)])
+    except TomocurateError as error:
+        refuse(error)
+        return
+    tell_outcomes(outcomes, f"Voxel size of {plain(tomogram.name)} saved by {plain(person.name)}")
+
+
+def _segmentations(segmentations: Sequence[SegmentationRecord]) -> None:
+    st.subheader("Segmentations", anchor=False)
+    if not segmentations:
+        show_empty(
+            "No segmentation yet.",
+            "Register the tomogram again with one: nothing can be chosen before.",
+        )
+    for each in segmentations:
+        with st.container(border=True, gap=None):
+            st.markdown(f"**{plain(each.model or each.on_disk.file.name)}**")
+            threshold = "" if each.threshold is None else f" · membrane above {each.threshold:g}"
+            st.caption(
+                f"{plain(each.on_disk.path)} · {size(each.on_disk.size_bytes)}{threshold} · "
+                f"registered {moment(each.registered_at)}"
+            )
+
+
+def _map(tomogram: TomogramRecord, patches: Sequence[PatchRecord]) -> None:
+    st.subheader("Where its patches lie", anchor=False)
+    boxes = [
+        (patch.name, box.start, box.stop, STAGE_COLORS[patch.stage])
+        for patch in patches
+        if (box := box_of(patch)) is not None
+    ]
+    if not boxes:
+        show_empty("No patch is chosen here yet.", "Two to five a tomogram are enough.")
+        return
+    st.plotly_chart(
+        plots.boxes_in(tomogram.on_disk.shape, boxes), key="boxes", config=plots.NO_TOOLS
+    )
+
+
+def _permission(
+    workspace: Workspace,
+    person: PersonRecord,
+    tomogram: TomogramRecord,
+    known: PermissionRecord | None,
+) -> None:
+    st.subheader("What its owner allows", anchor=False)
+    if known is None:
+        st.caption("Nothing is stated, so its patches stay in this lab.")
+    else:
+        licence = f" under {known.licence.value}" if known.licence else ""
+        until = f", until {known.until:%-d %b %Y}" if known.until else ""
+        after = f", not before {known.embargo:%-d %b %Y}" if known.embargo else ""
+        st.caption(
+            f"**{known.scope.value}**{licence}{until}{after}, as {plain(known.approved_by)} "
+            f"said · owner {person_text(known.owner)} · version {known.version}"
+        )
+    if not may(person.role, Step.PERMIT):
+        return
+    with st.popover("State a permission…"), st.form("permit", border=False):
+        told = _permission_fields(known)
+        if st.form_submit_button("Save", type="primary"):
+            seen = known.version if known else None
+            save_permission(workspace, person, tomogram.name, told, seen)
+            st.rerun()
+
+
+def _permission_fields(known: PermissionRecord | None) -> dict[str, Any]:
+    scopes, licences = list(Scope), list(Licence)
+    scope = st.selectbox(
+        "Scope",
+        scopes,
+        format_func=lambda each: each.value,
+        index=scopes.index(known.scope) if known else 0,
+    )
+    licence = st.selectbox(
+        "Licence",
+        licences,
+        format_func=lambda each: each.value,
+        index=licences.index(known.licence) if known and known.licence else None,
+        placeholder="none (internal only)",
+    )
+    approved_by = st.text_input("Approved by", value=known.approved_by if known else "")
+    owner = st.text_input("Owner", value=(known.owner or "") if known else "")
+    until = st.date_input("Until", value=known.until if known else None)
+    embargo = st.date_input("Not before", value=known.embargo if known else None)
+    return {
+        "scope": scope,
+        "licence": licence,
+        "approved_by": approved_by,
+        "owner": owner,
+        "until": _day(until),
+        "embargo": _day(embargo),
+    }
+
+
+def _day(value: object) -> dt.date | None:
+    return value if isinstance(value, dt.date) else None
+
+
+def save_permission(
+    workspace: Workspace,
+    person: PersonRecord,
+    tomogram: str,
+    told: Mapping[str, Any],
+    seen: int | None,
+) -> None:
+    """Record what the owner allows."""
+    attempt(
+        partial(permit, workspace, person, tomogram, seen=seen, **told),
+        lambda outcome: (
+            f"**{plain(tomogram)}** {plain(outcome.message or 'permitted')} · saved by "
+            f"{plain(person.name)}"
+        ),
+    )
+
+
+def _pin(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
+    if not may(person.role, Step.PIN):
+        return
+    st.subheader("Where its patches go in a training set", anchor=False)
+    words: dict[str, Split | None] = {"as the hash decides": None}
+    words |= {split.value: split for split in Split}
+    now = next(word for word, split in words.items() if split == tomogram.split_pin)
+    chosen = st.segmented_control(
+        "Split", list(words), default=now, required=True, key="split", label_visibility="collapsed"
+    )
+    if chosen and words[chosen] != tomogram.split_pin:
+        st.button(
+            f"Pin to {chosen}",
+            key="pin",
+            on_click=save_pin,
+            args=(workspace, person, tomogram.name, words[chosen], tomogram.version),
+        )
+    st.caption("Test never enters training or validation.")
+
+
+def save_pin(
+    workspace: Workspace, person: PersonRecord, tomogram: str, split: Split | None, seen: int
+) -> None:
+    """Send all patches of a tomogram to one split."""
+    attempt(
+        partial(pin, workspace, person, tomogram, split, seen=seen),
+        lambda outcome: (
+            f"**{plain(tomogram)}** {plain(outcome.message)} · saved by {plain(person.name)}"
+        ),
+    )
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,350 @@
+"""Register tomograms from a page: browse a data root, name a pattern below it, or bring a table.
+
+What would be registered is shown before anything is. Pages read below data roots alone.
+"""
+
+import csv
+import io
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import streamlit as st
+
+from core.errors import RootError
+from core.workflow.pairing import COLUMNS, Pairing
+from core.workflow.register import plan_registration, register
+from core.workflow.roots import browse, contained_in, list_roots
+from core.workflow.workspace import Workspace
+from dashboard.empty import show_empty
+from dashboard.keys import Key
+from dashboard.look import count, size
+from dashboard.plain import plain
+from dashboard.saved import refuse, tell_outcomes
+from db.errors import TomocurateError
+from db.queries.people import PersonRecord
+
+BROWSE, PATTERN, TABLE = "Browse", "Pattern", "CSV table"
+MAX_TABLE = 16 << 20
+FILES_SHOWN = 300
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What somebody asked to register: files, and what holds for all of them."""
+
+    sources: tuple[str, ...]
+    dataset: str = "other"
+    voxel_size: float | None = None
+    threshold: float | None = None
+
+    def kept(self) -> dict[str, Any]:
+        """For the session state: words and numbers."""
+        return {
+            "sources": list(self.sources), "dataset": self.dataset,
+            "voxel_size": self.voxel_size, "threshold": self.threshold,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> "Asked":
+        return cls(**{**kept, "sources": tuple(kept["sources"])})
+
+
+def below(root: Path, pattern: str) -> str:
+    """A pattern below a data root, which cannot lead out of it.
+
+    Errors: RootError.
+    """
+    parts = PurePosixPath(pattern.strip()).parts
+    if not parts or PurePosixPath(pattern.strip()).is_absolute() or ".." in parts:
+        raise RootError(
+            f"{pattern[:200]!r}: is no pattern below {root}; write one such as session1/*.mrc."
+        )
+    return str(root.joinpath(*parts))
+
+
+def plan(workspace: Workspace, asked: Asked) -> tuple[Pairing, ...]:
+    """What would be registered; what lies outside all data roots is refused in its pairing.
+
+    Errors: VolumeError, PatchNameError, RootError.
+    """
+    roots = list_roots(workspace)
+    for source in asked.sources:
+        if not any(Path(source).is_relative_to(root) for root in roots):
+            raise RootError(f"{source[:200]}: lies below no data root; choose a file below one.")
+    return plan_registration(
+        workspace, list(asked.sources), dataset=asked.dataset, voxel_size=asked.voxel_size,
+        threshold=asked.threshold,
+    )  # fmt: skip
+
+
+def plan_table(workspace: Workspace, name: str, content: bytes) -> tuple[Pairing, ...]:
+    """The pairings of a table that was brought; its paths are whole, or below the first root.
+
+    Errors: VolumeError for what is no such table; RootError for a file outside all roots.
+    """
+    if len(content) > MAX_TABLE:
+        raise RootError(f"{name[:80]}: is larger than {size(MAX_TABLE)}; it is no table of paths.")
+    roots = list_roots(workspace)
+    ending = ".tsv" if name.lower().endswith(".tsv") else ".csv"
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, f"table{ending}")
+        table.write_bytes(content)
+        found = plan_registration(workspace, [table])
+    return tuple(_below_roots(each, Path(folder), roots) for each in found)
+
+
+def save(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]) -> None:
+    """Register pairings with a bar, and tell what came of each."""
+    good = [each for each in pairings if each.error is None]
+    bar = st.progress(0.0, text="Reads the files…")
+    done: list[str] = []
+
+    def progress(outcome: Any) -> None:
+        done.append(outcome.name)
+        bar.progress(len(done) / max(len(good), 1), text=f"{len(done)} of {len(good)}")
+
+    try:
+        outcomes = register(workspace, person, good, progress=progress)
+    except TomocurateError as error:
+        refuse(error)
+    else:
+        tell_outcomes(outcomes, f"Registered by {plain(person.name)}")
+        st.session_state.pop(Key.PAIRS, None)
+    finally:
+        bar.empty()
+
+
+def show_registering(workspace: Workspace, person: PersonRecord) -> None:
+    """The three ways, then the pairs, then one button."""
+    roots = list_roots(workspace)
+    if not roots:
+        show_empty(
+            "There is no data root yet.",
+            "An admin adds the folder of the tomograms by registering the first on the command "
+            "line: tomocurate register TOMOGRAM --segmentation SEGMENTATION",
+        )
+        return
+    way = st.segmented_control(
+        "How",
+        [BROWSE, PATTERN, TABLE],
+        default=BROWSE,
+        required=True,
+        key="register_how",
+        label_visibility="collapsed",
+    )
+    if way == TABLE:
+        _table(workspace, person)
+        return
+    root = _root(roots)
+    with st.container(border=True):
+        picked = _browse(workspace, person, root) if way == BROWSE else _pattern(root)
+        stated = _for_all()
+    if picked:
+        st.session_state[Key.PAIRS] = Asked(tuple(picked), *stated).kept()
+    kept = st.session_state.get(Key.PAIRS)
+    if kept:
+        _show_plan(workspace, person, Asked.of({**kept, **_named(stated)}))
+
+
+def _root(roots: Sequence[Path]) -> Path:
+    shown = [str(root) for root in roots]
+    chosen = st.selectbox("Data root", shown, key="register_root", on_change=_back_to_root)
+    return Path(chosen)
+
+
+def _back_to_root() -> None:
+    st.session_state[Key.BELOW] = ""
+
+
+def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]:
+    """Folders to go into, and files to pick; a click on a file picks it and what is named alike."""
+    folder = st.session_state.get(Key.BELOW, "")
+    try:
+        listing = browse(workspace, person, root, folder)
+    except TomocurateError as error:
+        st.error(plain(error))
+        st.button("Back to the root", on_click=_back_to_root)
+        return []
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"`{plain(root.name)}` / {plain(listing.below) or '·'}", width="content")
+        if listing.below:
+            st.button(
+                "Up",
+                icon=":material/arrow_upward:",
+                key="browse_up",
+                on_click=_go,
+                args=(str(PurePosixPath(listing.below).parent).removeprefix("."),),
+            )
+        for number, name in enumerate(listing.folders[:40]):
+            st.button(
+                plain(name),
+                icon=":material/folder:",
+                key=f"folder_{number}",
+                on_click=_go,
+                args=(str(PurePosixPath(listing.below, name)),),
+            )
+    volumes = [each for each in listing.files if each.is_volume][:FILES_SHOWN]
+    if not volumes:
+        st.caption("No volume file lies in this folder; go into another.")
+        return []
+    rows = [
+        {"File": each.name, "Size": size(each.size_bytes), "Registered as": each.registered_as}
+        for each in volumes
+    ]
+    said = st.dataframe(
+        rows,
+        key=f"files_{root}_{listing.below}",
+        on_select="rerun",
+        hide_index=True,
+        selection_mode="multi-row",
+        height=min(38 + 35 * len(rows), 320),
+    )
+    if listing.was_cut:
+        st.caption("The folder holds more than is shown; name a pattern instead.")
+    here = root / listing.below
+    with st.container(horizontal=True):
+        whole = st.button(f"All {len(volumes)} of this folder", key="pick_all")
+        some = st.button("Show the pairs of the selected files", key="pick_some", type="primary")
+    if whole:
+        return [str(here / each.name) for each in volumes]
+    chosen = [str(here / volumes[row].name) for row in said.selection.rows if row < len(volumes)]
+    if some and not chosen:
+        st.caption("Select files in the table first.")
+    return chosen if some else []
+
+
+def _go(folder: str) -> None:
+    st.session_state[Key.BELOW] = folder
+
+
+def _pattern(root: Path) -> list[str]:
+    pattern = st.text_input(
+        "Pattern below the root", placeholder="session1/*.mrc", key="register_pattern"
+    )
+    if not st.button("Show the pairs", key="pick_pattern", type="primary"):
+        return []
+    try:
+        return [below(root, pattern)]
+    except TomocurateError as error:
+        st.error(plain(error))
+        return []
+
+
+def _for_all() -> tuple[str, float | None, float | None]:
+    columns = st.columns(3)
+    dataset = columns[0].text_input(
+        "Dataset", value="other", key="register_dataset", help="The first part of all patch names."
+    )
+    voxel_size = columns[1].number_input(
+        "Voxel size (Å)", value=None, min_value=0.1, max_value=999.0, key="register_voxel_size",
+        placeholder="from the header", help="States it over the header, for all of them.",
+    )  # fmt: skip
+    threshold = columns[2].number_input(
+        "Threshold", value=None, key="register_threshold", placeholder="labels need none",
+        help="For segmentations of real-valued scores: membrane is above it.",
+    )  # fmt: skip
+    return dataset or "other", voxel_size, threshold
+
+
+def _named(stated: tuple[str, float | None, float | None]) -> dict[str, Any]:
+    return dict(zip(("dataset", "voxel_size", "threshold"), stated, strict=True))
+
+
+def _table(workspace: Workspace, person: PersonRecord) -> None:
+    st.caption(
+        f"Columns: {', '.join(plain(each) for each in COLUMNS)}; tomogram is needed. Paths "
+        "are whole, or below the first data root."
+    )
+    st.download_button(
+        "An empty table",
+        data=_empty_table(),
+        file_name="tomograms.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )
+    file = st.file_uploader("Table", key="register_table", max_upload_size=MAX_TABLE >> 20)
+    if file is None:
+        return
+    try:
+        pairings = plan_table(workspace, file.name, file.getvalue())
+    except TomocurateError as error:
+        st.error(plain(error))
+        return
+    _show_pairings(workspace, person, pairings)
+
+
+def _empty_table() -> bytes:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(COLUMNS)
+    return out.getvalue().encode()
+
+
+def _show_plan(workspace: Workspace, person: PersonRecord, asked: Asked) -> None:
+    try:
+        pairings = plan(workspace, asked)
+    except TomocurateError as error:
+        st.error(plain(error))
+        return
+    _show_pairings(workspace, person, pairings)
+
+
+def rows_of(pairings: Sequence[Pairing]) -> list[dict[str, Any]]:
+    """Rows of the table of pairs."""
+    return [
+        {
+            "Tomogram": each.tomogram.name if each.tomogram else "–",
+            "Becomes": each.registered_as or each.name,
+            "Segmentations": [found.path.name for found in each.segmentations],
+            "Voxel size (Å)": each.voxel_size,
+            "Said": each.error or "; ".join(each.findings) or _state(each),
+        }
+        for each in pairings
+    ]
+
+
+def _show_pairings(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]) -> None:
+    good = [each for each in pairings if each.error is None]
+    st.dataframe(
+        rows_of(pairings),
+        hide_index=True,
+        key="pairs",
+        column_config={"Segmentations": st.column_config.ListColumn()},
+        height=min(38 + 35 * max(len(pairings), 1), 420),
+    )
+    with st.container(horizontal=True):
+        label = f"Register {count(len(good), 'tomogram')}"
+        if st.button(label, type="primary", disabled=not good, key="register"):
+            save(workspace, person, pairings)
+            st.rerun()
+        st.button("Forget these", on_click=_forget, key="forget_pairs")
+
+
+def _forget() -> None:
+    st.session_state.pop(Key.PAIRS, None)
+
+
+def _state(pairing: Pairing) -> str:
+    if pairing.registered_as:
+        return "registered already; new segmentations are added"
+    return "" if pairing.segmentations else "no segmentation is named like it"
+
+
+def _below_roots(pairing: Pairing, folder: Path, roots: tuple[Path, ...]) -> Pairing:
+    """A row's paths, which counted from the table's folder, below the first data root."""
+    if pairing.error or pairing.tomogram is None or not roots:
+        return pairing
+
+    def moved(path: Path) -> Path:
+        inside = path.relative_to(folder) if path.is_relative_to(folder) else path
+        return contained_in(roots, roots[0] / inside)
+
+    try:
+        segmentations = tuple(
+            replace(each, path=moved(each.path)) for each in pairing.segmentations
+        )
+        return replace(pairing, tomogram=moved(pairing.tomogram), segmentations=segmentations)
+    except TomocurateError as error:
+        return replace(pairing, error=str(error))
