@@ -1,0 +1,243 @@
+"""Back up a workspace: its catalog, its corrections and its labels.
+
+A backup is a copy of the catalog, a manifest beside it (written last: without one it is none),
+and the files of the store, kept once for all backups under ``store/``, by their sha256.
+Tomograms and extracted images are not in it: they are cut again from the tomograms.
+
+    backups/catalog-20261125T211955Z-daily.sqlite      or .pgdump
+    backups/catalog-20261125T211955Z-daily.json
+    backups/store/ab/cdef...
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+from core.care.keeping import kept
+from core.care.kept_files import has, link_or_copy
+from core.care.manifest import (
+    STAMP,
+    STORE,
+    Manifest,
+    manifests,
+    read_manifest,
+    time_of,
+    write_manifest,
+)
+from core.care.trial import try_backup
+from core.errors import BackupError
+from core.imaging.files import whole_file
+from core.imaging.identity import file_hash
+from core.workflow.allowed import Step, check_may
+from core.workflow.folders import make_shared
+from core.workflow.settings import FILE_NAME
+from core.workflow.store import Store
+from core.workflow.workspace import Workspace
+from db import backup as copies
+from db.backup import Contents
+from db.engine import shown
+from db.errors import CatalogError, TomocurateError
+from db.queries.backups import BackupRecord, last_verified_backup
+from db.queries.backups import list_backups as backups_of
+from db.queries.people import PersonRecord
+from db.vocabulary import BackupKind
+from db.writes.backups import add_backup, note_removed
+from db.writes.events import Change
+
+DRILL_EVERY = timedelta(days=7)
+"""How often the daily backup is also restored on trial."""
+
+Tell = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A backup that was made; warnings are whole sentences."""
+
+    name: str
+    path: Path
+    size_bytes: int
+    files: int
+    """Of the store, in all."""
+    new_files: int
+    warnings: tuple[str, ...]
+
+
+def make_backup(
+    workspace: Workspace, by: PersonRecord, kind: BackupKind = BackupKind.ASKED
+) -> Made:
+    """Make a backup, as an admin.
+
+    Errors: NotAllowedError; BackupError.
+    """
+    with workspace.catalog.read() as session:
+        check_may(session, by, Step.BACK_UP)
+    return back_up(workspace, by.id, kind)
+
+
+def back_up(
+    workspace: Workspace,
+    by_id: int | None,
+    kind: BackupKind,
+    tell: Tell = lambda share, said: None,
+    now: datetime | None = None,
+) -> Made:
+    """Make a backup, then remove what the keeping rule no longer keeps.
+
+    A failed one is recorded with its reason. Errors: BackupError.
+    """
+    change = Change(by_id, now or datetime.now(UTC))
+    try:
+        made = write_backup(workspace, kind, change.at, tell)
+    except TomocurateError as error:
+        _record_failure(workspace, change, kind, str(error))
+        raise BackupError(f"the backup failed: {error}") from error
+    record_backup(workspace, change, made)
+    if kind == BackupKind.DAILY and _drill_is_due(workspace, change.at):
+        tell(0.9, "restores it on trial")
+        try_backup(workspace, by_id, made.name)
+    _remove_old(workspace, change)
+    return made
+
+
+def record_backup(workspace: Workspace, change: Change, made: Made) -> None:
+    """Note in the catalog that a backup was made."""
+    manifest = read_manifest(made.path)
+    digest = manifest.sha256, manifest.size_bytes
+    kind = BackupKind(manifest.kind)
+    with workspace.catalog.write() as session:
+        add_backup(session, change, kind, str(made.path), digest, manifest.counts)
+
+
+def write_backup(
+    workspace: Workspace, kind: BackupKind, at: datetime, tell: Tell = lambda share, said: None
+) -> Made:
+    """Write a backup: the catalog's copy, then the files, then the manifest; the catalog is not
+    written, so that one of an older schema can be backed up, too.
+
+    Errors: OutputError and CatalogError.
+    """
+    path = workspace.backup_folder / f"catalog-{at.strftime(STAMP)}-{kind}.json"
+    make_shared(path.parent)
+    archive = path.with_suffix(copies.suffix(workspace.catalog.url))
+    tell(0.0, "copies the catalog")
+    with whole_file(archive, exist_ok=False) as partial:
+        held = copies.dump(workspace.catalog.url, partial)
+        partial.chmod(0o600 if workspace.catalog.file is None else 0o660)
+        digest = file_hash(partial), partial.stat().st_size
+    tell(0.2, f"keeps {len(held.stored)} files")
+    store = Store(path.parent / STORE)
+    fresh, lost = _keep_stored(workspace, store, held.stored)
+    labels, more = _keep_labels(workspace, store, held)
+    manifest = Manifest(
+        path.stem, at.isoformat(), kind, version("tomocurate"), held.schema, archive.name,
+        *digest, held.counts, held.stored, labels, _public_settings(workspace),
+        shown(workspace.catalog.url),
+    )  # fmt: skip
+    with whole_file(path, exist_ok=False) as partial:
+        write_manifest(partial, manifest)
+    files, warnings = len(held.stored) + len(labels), _warnings(workspace, path.parent, lost)
+    return Made(manifest.name, path, digest[1], files, fresh + more, tuple(warnings))
+
+
+def list_backups(workspace: Workspace) -> tuple[BackupRecord, ...]:
+    """Backups that were made, failed and removed, the newest first."""
+    with workspace.catalog.read() as session:
+        return backups_of(session)
+
+
+def _keep_stored(
+    workspace: Workspace, kept_in: Store, stored: Mapping[str, int]
+) -> tuple[int, list[str]]:
+    """Take every file of the store that is not kept yet; give their number, and what is lost."""
+    live = Store(workspace.folders.store)
+    fresh, lost = 0, []
+    for sha256, size in stored.items():
+        if has(kept_in, sha256, size):
+            continue
+        source = live.path_of(sha256)
+        if not source.is_file() or file_hash(source) != sha256:
+            lost.append(sha256)
+            continue
+        link_or_copy(source, kept_in, sha256)
+        fresh += 1
+    return fresh, lost
+
+
+def _keep_labels(
+    workspace: Workspace, kept_in: Store, held: Contents
+) -> tuple[dict[str, str], int]:
+    """Copy the extracted labels (a person may write over one, so they are never linked)."""
+    labels, fresh = {}, 0
+    for patch in held.extracted:
+        source = workspace.folders.label_of(patch)
+        if not source.is_file():
+            continue
+        labels[patch] = sha256 = file_hash(source)
+        if not kept_in.holds(sha256):
+            labels[patch] = kept_in.put_file(source).sha256
+            fresh += 1
+    return labels, fresh
+
+
+def _warnings(workspace: Workspace, folder: Path, lost: list[str]) -> list[str]:
+    said = []
+    if on_same_disk(workspace):
+        said.append(
+            f"{folder}: is on the same disk as the catalog, so one broken disk takes both; set "
+            f"backup_dir in {FILE_NAME} to a folder of another disk."
+        )
+    if lost:
+        said.append(
+            f"{len(lost)} files are gone from the store or changed, the first {lost[0][:12]}...; "
+            "tomocurate doctor lists them."
+        )
+    return said
+
+
+def on_same_disk(workspace: Workspace) -> bool:
+    """Whether backups lie on the disk of the catalog (of the workspace, with PostgreSQL)."""
+    beside = workspace.catalog_folder if workspace.catalog.file else workspace.folder
+    with suppress(OSError):
+        return workspace.backup_folder.stat().st_dev == beside.stat().st_dev
+    return False
+
+
+def _record_failure(workspace: Workspace, change: Change, kind: BackupKind, said: str) -> None:
+    folder = str(workspace.backup_folder)
+    with suppress(CatalogError), workspace.catalog.write() as session:
+        add_backup(session, change, kind, folder, None, None, error=said)
+
+
+def _drill_is_due(workspace: Workspace, now: datetime) -> bool:
+    with workspace.catalog.read() as session:
+        last = last_verified_backup(session)
+    return last is None or last.verified_at is None or last.verified_at < now - DRILL_EVERY
+
+
+def _remove_old(workspace: Workspace, change: Change) -> None:
+    """Remove backups that the rule no longer keeps; the last verified one always stays."""
+    there = manifests(workspace.backup_folder)
+    with workspace.catalog.read() as session:
+        verified = last_verified_backup(session)
+    protected = {Path(verified.path).name} if verified else set()
+    times = {path: time_of(path) for path in there}
+    gone = [path for path in there if path not in kept(times) and path.name not in protected]
+    for path in gone:
+        for each in (path, path.with_suffix(".sqlite"), path.with_suffix(".pgdump")):
+            with suppress(OSError):
+                each.unlink()
+    if gone:
+        with workspace.catalog.write() as session:
+            note_removed(session, change, [str(path) for path in gone])
+
+
+def _public_settings(workspace: Workspace) -> str:
+    """The settings without passwords: those of an address, and lines that speak of secrets."""
+    text = (workspace.folder / FILE_NAME).read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^.*(secret|password|token).*\n?", "", text)
+    return re.sub(r"://([^:/@\s]+):[^@\s]*@", r"://\1@", text)

@@ -1,0 +1,153 @@
+"""What a backup holds: its manifest, how it is found, and whether its files are whole."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from core.errors import BackupError
+from core.imaging.identity import file_hash
+from core.workflow.store import Store
+
+FORMAT = "tomocurate backup"
+FORMAT_VERSION = 1
+NAME = re.compile(r"catalog-(\d{8}T\d{6}Z)-(daily|before_migration|asked)\Z")
+STAMP = "%Y%m%dT%H%M%SZ"
+STORE = "store"
+"""The folder beside the manifests that keeps files once for all backups."""
+
+MAX_MANIFEST = 256 << 20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup holds."""
+
+    name: str
+    made_at: str
+    kind: str
+    program: str
+    schema: str
+    archive: str
+    """Name of the catalog's copy beside the manifest."""
+    sha256: str
+    size_bytes: int
+    counts: Mapping[str, int]
+    stored: Mapping[str, int]
+    """Size of every file of the store, by sha256."""
+    labels: Mapping[str, str]
+    """sha256 of every extracted label, by patch."""
+    settings: str
+    """The workspace's tomocurate.toml, without passwords."""
+    catalog: str
+    """Where the catalog lay."""
+
+
+def find_backup(folder: Path, name: str | None) -> Path:
+    """The manifest of a backup in a folder: the newest, unless named.
+
+    Errors: BackupError.
+    """
+    there = manifests(folder)
+    if name is None and there:
+        return there[-1]
+    wanted = (name or "").removesuffix(".json").removesuffix(".sqlite").removesuffix(".pgdump")
+    for path in there:
+        if path.stem == wanted:
+            return path
+    what = "no backup" if name is None else f"no backup {name!r}"
+    raise BackupError(f"{folder}: holds {what}; tomocurate backup makes one.")
+
+
+def manifests(folder: Path) -> list[Path]:
+    """The manifests of a folder's backups, the oldest first; other files are passed over."""
+    found = [path for path in folder.glob("catalog-*.json") if NAME.match(path.stem)]
+    return sorted(path for path in found if path.is_file() and not path.is_symlink())
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write a manifest into a file."""
+    said = {"format": FORMAT, "format_version": FORMAT_VERSION, "backup": asdict(manifest)}
+    path.write_text(json.dumps(said, indent=1), encoding="utf-8")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read what a backup holds.
+
+    Errors: BackupError for what is no manifest of ours, or of a newer program.
+    """
+    try:
+        if path.stat().st_size > MAX_MANIFEST:
+            raise BackupError(f"{path}: is too large for a backup's manifest.")
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if table["format"] != FORMAT or table["format_version"] != FORMAT_VERSION:
+            raise BackupError(
+                f"{path}: is of format {table['format']!r} {table['format_version']}; this "
+                f"program reads {FORMAT!r} {FORMAT_VERSION}."
+            )
+        manifest = Manifest(**table["backup"])
+        _check_names(manifest)
+    except FileNotFoundError as error:
+        raise BackupError(
+            f"{path}: there is no manifest, so this is no whole backup; name one that "
+            "tomocurate backup made."
+        ) from error
+    except OSError as error:
+        raise BackupError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BackupError(f"{path}: is no manifest of a backup, or is damaged.") from error
+    return manifest
+
+
+def time_of(manifest: Path) -> datetime:
+    """When a backup was made, by its name."""
+    stamp = manifest.stem.split("-")[1]
+    return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
+
+
+def check_archive(path: Path, manifest: Manifest) -> None:
+    """The copy of the catalog is byte by byte what was written.
+
+    Errors: BackupError.
+    """
+    archive = path.parent / manifest.archive
+    try:
+        found = file_hash(archive)
+    except OSError as error:
+        raise BackupError(
+            f"{archive}: cannot be read ({error.strerror}); take another backup."
+        ) from error
+    if found != manifest.sha256:
+        raise BackupError(
+            f"{archive}: is damaged ({archive.stat().st_size} bytes of sha256 {found[:12]}..., "
+            f"expected {manifest.size_bytes} of {manifest.sha256[:12]}...); take another backup."
+        )
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Every file of a backup is byte by byte what was kept.
+
+    Errors: BackupError names the first that is not.
+    """
+    store = Store(folder / STORE)
+    for sha256 in {*manifest.stored, *manifest.labels.values()}:
+        path = store.path_of(sha256)
+        try:
+            found = file_hash(path)
+        except OSError as error:
+            raise BackupError(f"{path}: cannot be read ({error.strerror}).") from error
+        if found != sha256:
+            raise BackupError(f"{path}: is damaged (its bytes are of sha256 {found[:12]}...).")
+
+
+def _check_names(manifest: Manifest) -> None:
+    """Names out of a manifest become paths: they must be what we write."""
+    hashes: Iterable[Any] = (*manifest.stored, *manifest.labels.values(), manifest.sha256)
+    patches = all(name == Path(name).name and name not in (".", "..") for name in manifest.labels)
+    sound = all(re.fullmatch(r"[0-9a-f]{64}", str(each)) for each in hashes)
+    stem, _, kind = manifest.archive.rpartition(".")
+    if not (patches and sound and NAME.match(stem) and kind in ("sqlite", "pgdump")):
+        raise ValueError("a name that we do not write")

@@ -1,0 +1,122 @@
+"""Restore a backup to a new folder: a whole workspace, its catalog migrated if it is older."""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from core.care.kept_files import link_or_copy
+from core.care.manifest import (
+    STORE,
+    Manifest,
+    check_archive,
+    check_files,
+    find_backup,
+    read_manifest,
+)
+from core.errors import BackupError, OutputError
+from core.imaging.files import sync_folder
+from core.workflow.folders import Folders, make_shared
+from core.workflow.settings import FILE_NAME, Settings
+from core.workflow.sidecar import refresh_sidecars
+from core.workflow.store import Store
+from core.workflow.workspace import Workspace
+from db import backup as copies
+from db.engine import parse_url
+from db.queries.files import FileOfPatch, current_labels, latest_corrections
+from db.schema import migrate, open_catalog
+
+
+def restore(backup: Path, to: Path, catalog_url: str | None = None) -> Path:
+    """Make a workspace out of a backup, in a new or empty folder; give the folder.
+
+    ``backup`` is a manifest, a catalog's copy, or a folder of backups (its newest). A PostgreSQL
+    backup goes into the empty database of ``catalog_url``. An older schema is migrated after.
+
+    Errors: BackupError for a damaged backup or a folder that is not empty; CatalogError.
+    """
+    path = find_backup(backup, None) if backup.is_dir() else backup.with_suffix(".json")
+    manifest = read_manifest(path)
+    to = to.absolute()
+    _check_empty(to)
+    check_archive(path, manifest)
+    check_files(path.parent, manifest)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=to.parent))
+    try:
+        _unpack(path.parent, manifest, partial, catalog_url)
+        partial.replace(to)
+        sync_folder(to.parent)
+    except OSError as error:
+        raise OutputError(
+            f"{to}: cannot be written ({error.strerror or error}); make space."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return to
+
+
+def _unpack(kept: Path, manifest: Manifest, folder: Path, catalog_url: str | None) -> None:
+    """Fill a folder: catalog, settings, store, and the guide's folders out of the store."""
+    make_shared(folder)
+    folder.chmod(0o2775)
+    folders = Folders(folder)
+    folders.make()
+    file = f"sqlite:///{folder / 'catalog.sqlite'}"
+    url = parse_url(catalog_url or file)
+    copies.load(kept / manifest.archive, url)
+    migrate(url)
+    copies.forget_machines(url)
+    _write_settings(folder, manifest, catalog_url)
+    for sha256 in manifest.stored:
+        link_or_copy(Store(kept / STORE).path_of(sha256), Store(folders.store), sha256)
+    for patch, sha256 in manifest.labels.items():
+        shutil.copyfile(Store(kept / STORE).path_of(sha256), folders.label_of(patch))
+    with Workspace(folder, Settings(), open_catalog(url)) as workspace:
+        put_files_back(workspace)
+        refresh_sidecars(workspace)
+
+
+def put_files_back(workspace: Workspace) -> None:
+    """Lay the latest corrections and labels of a catalog into the guide's folders, from the store.
+
+    A file that is there already is left as it is.
+    """
+    folders, store = workspace.folders, Store(workspace.folders.store)
+    with workspace.catalog.read() as session:
+        corrections = latest_corrections(session)
+        labels = current_labels(session)
+    for each in corrections:
+        inside = folders.withdrawn_of if each.withdrawn else folders.corrections_of
+        if not each.missing:
+            make_shared(folders.corrections_of(each.patch))
+            make_shared(inside(each.patch))
+            _lay(store, each, inside(each.patch) / each.name)
+    for each in labels:
+        _lay(store, each, folders.merged_of(each.patch))
+
+
+def _lay(store: Store, each: FileOfPatch, target: Path) -> None:
+    source = store.path_of(each.sha256)
+    if source.is_file() and not os.path.lexists(target):
+        shutil.copyfile(source, target)
+
+
+def _write_settings(folder: Path, manifest: Manifest, catalog_url: str | None) -> None:
+    """The settings as they were, with the catalog where it lies now."""
+    line = "catalog = " + _quoted(catalog_url or "catalog.sqlite")
+    kept = re.sub(r"(?m)^\s*catalog\s*=.*$", lambda _: line, manifest.settings, count=1)
+    text = kept if line in kept else f"{line}\n{kept}"
+    (folder / FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _check_empty(to: Path) -> None:
+    if not to.parent.is_dir():
+        raise BackupError(f"{to.parent}: is no folder; make it first.")
+    if os.path.lexists(to) and (not to.is_dir() or any(to.iterdir())):
+        raise BackupError(f"{to}: is not empty; a backup is restored to a new folder.")

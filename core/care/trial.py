@@ -1,0 +1,65 @@
+"""Try a backup out: restore it to a temporary place and compare rows and hashes."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.care.manifest import Manifest, check_archive, check_files, find_backup, read_manifest
+from core.errors import BackupError
+from core.workflow.allowed import Step, check_may
+from core.workflow.workspace import Workspace
+from db import backup as copies
+from db.queries.people import PersonRecord
+from db.writes.backups import note_verified
+from db.writes.events import Change
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A backup that was restored on trial, and what was compared."""
+
+    name: str
+    rows: int
+    files: int
+
+
+def verify_backup(workspace: Workspace, by: PersonRecord, name: str | None = None) -> Verified:
+    """Restore a backup (the newest, unless named) to a temporary place and compare it, as an admin.
+
+    Errors: NotAllowedError; BackupError says what differs.
+    """
+    with workspace.catalog.read() as session:
+        check_may(session, by, Step.BACK_UP)
+    return try_backup(workspace, by.id, name)
+
+
+def try_backup(workspace: Workspace, by_id: int | None, name: str | None = None) -> Verified:
+    """Restore a backup (the newest, unless named) to a temporary place, compare it, record it.
+
+    Errors: BackupError says what differs.
+    """
+    path = find_backup(workspace.backup_folder, name)
+    manifest = read_manifest(path)
+    check_archive(path, manifest)
+    check_files(path.parent, manifest)
+    _try_out(path.parent / manifest.archive, manifest, workspace)
+    with workspace.catalog.write() as session:
+        note_verified(session, Change.now(by_id), str(path))
+    files = len(manifest.stored) + len(manifest.labels)
+    return Verified(manifest.name, sum(manifest.counts.values()), files)
+
+
+def _try_out(archive: Path, manifest: Manifest, workspace: Workspace) -> None:
+    """Restore the catalog to a temporary place and count it there."""
+    if archive.suffix == ".sqlite":
+        with tempfile.TemporaryDirectory(prefix="tomocurate-") as folder:
+            copy = Path(shutil.copy(archive, folder))
+            held = copies.look_into(copy)
+    else:
+        copies.check_archive(archive)
+        with copies.trial_database(workspace.catalog.url) as url:
+            copies.load(archive, url)
+            held = copies.contents(url)
+    if held.counts != manifest.counts or held.stored != manifest.stored:
+        raise BackupError(f"{archive}: restores, but to other rows than its manifest counts.")
