@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from core.jobs.lifeline import end_with_parent
 from core.workflow.pictures import previews, viewed_file
@@ -10,6 +11,10 @@ from dashboard import state
 from dashboard.server import gate, routes
 from dashboard.sign_in import sign_in_routes
 from dashboard.volumes import OpenVolumes
+
+# Else a first visit by a deep link finds our folder `pages` and runs its file without the
+# navigation, before any run has called st.navigation.
+PagesManager.uses_pages_directory = False
 
 workspace = state.opened()
 site = state.site()

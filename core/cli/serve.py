@@ -188,6 +188,7 @@ def dashboard_command(script: Path, address: str, port: int, upload_mb: int) -> 
         "client.showErrorDetails": "none",
         "client.showErrorLinks": False,
         "runner.magicEnabled": False,
+        "logger.enableRich": False,
         **_flat(tomllib.loads(dashboard_file("theme.toml").read_text())),
     }
     words = [f"--{name}={_word(v)}" for name, value in options.items() for v in _several(value)]

@@ -7,8 +7,21 @@ export interface Mask {
 
 export type Style = "fill" | "outline";
 
-/** Voxels of a mask that touch one outside it (4-neighbours), as a mask. */
-export function outline(inside: Uint8Array, width: number, height: number): Uint8Array {
+export const MOST_THICK = 4;
+
+/** The edge of a mask, so many voxels thick, inside it. */
+export function outline(inside: Uint8Array, width: number, height: number, thick = 1): Uint8Array {
+  const edge = edgeOf(inside, width, height);
+  if (thick <= 1) return edge;
+  const core = new Uint8Array(inside.length);
+  for (let i = 0; i < inside.length; i++) core[i] = inside[i] && !edge[i] ? 1 : 0;
+  const inner = outline(core, width, height, thick - 1);
+  for (let i = 0; i < edge.length; i++) edge[i]! |= inner[i]!;
+  return edge;
+}
+
+/** Voxels of a mask that touch one outside it (4-neighbours). */
+function edgeOf(inside: Uint8Array, width: number, height: number): Uint8Array {
   const edge = new Uint8Array(inside.length);
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {

@@ -12,7 +12,7 @@ const GONE = 410;
 export class Layer {
   shown = true;
   failed: string | null = null; // why it cannot be drawn
-  private readonly outlines = new WeakMap<Slice, Uint8Array>();
+  private readonly outlines = new WeakMap<Slice, { thick: number; edge: Uint8Array }>();
 
   private constructor(
     readonly object: ViewedObject,
@@ -60,15 +60,16 @@ export class Layer {
     this.slices.prefetch(wanted.map((i) => this.slices.address(AXIS_LETTERS[axis], i, full)));
   }
 
-  mask(slice: Slice, style: Style): Mask {
+  /** What to draw of a slice; an outline is so many voxels thick. */
+  mask(slice: Slice, style: Style, thick: number): Mask {
     const rgb = parseColor(this.object.color ?? "#56B4E9");
     if (style === "fill") return { inside: slice.values, rgb };
-    let edge = this.outlines.get(slice);
-    if (!edge) {
-      edge = outline(slice.values, slice.width, slice.height);
-      this.outlines.set(slice, edge);
+    let known = this.outlines.get(slice);
+    if (known?.thick !== thick) {
+      known = { thick, edge: outline(slice.values, slice.width, slice.height, thick) };
+      this.outlines.set(slice, known);
     }
-    return { inside: edge, rgb };
+    return { inside: known!.edge, rgb };
   }
 
   stop(): void {

@@ -19,17 +19,23 @@ export interface BoxStyle {
   dashed: boolean;
 }
 
+const HALO = "rgba(0,0,0,.7)";
+
 /** A box where the plane cuts it; nothing where it does not. */
 export function drawBox(drawing: Drawing, start: Zyx, stop: Zyx, at: Zyx, style: BoxStyle): boolean {
   const { axis, context, pixelRatio } = drawing;
   if (at[axis] < start[axis] || at[axis] >= stop[axis]) return false;
   const a = place(drawing, start);
   const b = place(drawing, stop);
+  const sides = [Math.min(a.x, b.x), Math.min(a.y, b.y), Math.abs(b.x - a.x), Math.abs(b.y - a.y)] as const;
   context.save();
+  context.strokeStyle = HALO; // any colour is seen on any gray
+  context.lineWidth = (style.width + 2.5) * pixelRatio;
+  context.strokeRect(...sides);
   context.strokeStyle = style.color;
   context.lineWidth = style.width * pixelRatio;
   context.setLineDash(style.dashed ? [6 * pixelRatio, 4 * pixelRatio] : []);
-  context.strokeRect(Math.min(a.x, b.x), Math.min(a.y, b.y), Math.abs(b.x - a.x), Math.abs(b.y - a.y));
+  context.strokeRect(...sides);
   context.restore();
   return true;
 }
@@ -41,6 +47,9 @@ export function drawCenter(drawing: Drawing, center: Zyx, at: Zyx, color: string
   context.save();
   context.beginPath();
   context.arc(x, y, 4 * pixelRatio, 0, 2 * Math.PI);
+  context.strokeStyle = HALO;
+  context.lineWidth = 4 * pixelRatio;
+  context.stroke();
   context.lineWidth = 1.5 * pixelRatio;
   context.strokeStyle = color;
   context.fillStyle = color;
@@ -58,7 +67,7 @@ export function drawLabel(drawing: Drawing, start: Zyx, stop: Zyx, text: string,
   const x = Math.min(a.x, b.x) + 4 * pixelRatio;
   const y = Math.min(a.y, b.y) + 14 * pixelRatio;
   context.lineWidth = 3 * pixelRatio;
-  context.strokeStyle = "rgba(0,0,0,.75)";
+  context.strokeStyle = HALO;
   context.strokeText(text, x, y);
   context.fillStyle = color;
   context.fillText(text, x, y);

@@ -1,7 +1,7 @@
 // One plane on one canvas: fetches its slice, draws it, and tells what the pointer does there.
 
 import { Refused } from "./api.ts";
-import { compose, type Mask } from "./compose.ts";
+import { compose, MOST_THICK, type Mask } from "./compose.ts";
 import { table } from "./contrast.ts";
 import type { Layer } from "./layers.ts";
 import { drawBox, drawCenter, drawCrosshair, drawLabel, drawScaleBar, type Drawing } from "./marks.ts";
@@ -23,6 +23,7 @@ export interface PaneEvents {
 }
 
 const CLICK_PIXELS = 4;
+const WAITING_MS = 250;
 const WHEEL_ZOOM = 1.0015;
 
 export class Pane {
@@ -96,6 +97,7 @@ export class Pane {
     if (this.lastIndex >= 0 && index !== this.lastIndex) this.direction = Math.sign(index - this.lastIndex);
     this.lastIndex = index;
     const layers = [scene.tomogram, ...this.overlays(scene)];
+    const waiting = setTimeout(() => this.element.classList.add("waiting"), WAITING_MS);
     try {
       const slices = layers.map((layer) => this.slice(layer, scene, full));
       const ready = slices.every((s) => !(s instanceof Promise))
@@ -111,6 +113,9 @@ export class Pane {
       }
     } catch (error) {
       if (wish === this.wanted) this.events.failed(error);
+    } finally {
+      clearTimeout(waiting);
+      if (wish === this.wanted) this.element.classList.remove("waiting");
     }
   }
 
@@ -173,9 +178,16 @@ export class Pane {
     return this.axis === 0 && binning > 1 && this.viewport(scene).scale * binning > 1.5;
   }
 
+  /** Voxels that an outline must have to be seen where the plane is drawn small. */
+  private thickness(scene: Scene): number {
+    const pixels = this.viewport(scene).scale * scene.tomogram.facts.binning;
+    return Math.min(MOST_THICK, Math.max(1, Math.round((1.3 * devicePixelRatio) / pixels)));
+  }
+
   /** Gray and masks into the offscreen picture, at the gray slice's own size. */
   private paint(scene: Scene, gray: Slice, layers: Layer[], labels: Slice[]): void {
-    const masks: Mask[] = labels.map((label, i) => layers[i]!.mask(label, scene.style));
+    const thick = this.thickness(scene);
+    const masks: Mask[] = labels.map((label, i) => layers[i]!.mask(label, scene.style, thick));
     const sameSize = labels.every((l) => l.width === gray.width && l.height === gray.height);
     const words = compose(gray.values, table(scene.contrast), sameSize ? masks : [], scene.opacity);
     this.picture.width = gray.width;
@@ -227,7 +239,7 @@ export class Pane {
     for (const patch of scene.data.patches) {
       const chosen = patch.name === scene.selected;
       const color = chosen ? scene.data.colors.selected : patch.color;
-      const style = { color, width: chosen ? 2.5 : 1.5, dashed: false };
+      const style = { color, width: chosen ? 2.5 : 2, dashed: false };
       if (!drawBox(drawing, patch.start, patch.stop, scene.at, style)) continue;
       drawCenter(drawing, patch.center, scene.at, color);
       drawLabel(drawing, patch.start, patch.stop, patch.label, color);
@@ -254,10 +266,10 @@ export class Pane {
     const size = planeSize(scene.tomogram.facts.shape, this.axis);
     const { width, height } = this.canvas;
     const least = fitted(size.width, size.height, width, height, false).scale / 2;
-    const before = this.wantsFull(scene);
+    const before = [this.wantsFull(scene), this.thickness(scene)].join();
     this.view = zoomed(this.viewport(scene), factor, x, y, least);
     this.touched = true;
-    if (this.wantsFull(scene) === before) this.draw();
+    if ([this.wantsFull(scene), this.thickness(scene)].join() === before) this.draw();
     else void this.update();
   }
 

@@ -5,6 +5,8 @@ import { objection, wayToSave } from "./proposal.ts";
 import type { Scene } from "./scene.ts";
 import type { NearBorder } from "./types.ts";
 
+const PREVIEW = "A preview is being made. Until it is there, XZ and YZ come from the file itself and may take seconds.";
+
 export interface SideEvents {
   shifted(): void;
   dismissed(): void;
@@ -15,6 +17,7 @@ export function sidePanel(scene: Scene, events: SideEvents): HTMLElement {
   const panel = element("div", "side");
   const { said, saidBad } = scene.data;
   if (said && !scene.proposal) panel.append(element("p", saidBad ? "against" : "said", said));
+  if (!scene.tomogram.facts.hasPreview) panel.append(element("p", "note", PREVIEW));
   panel.append(...(scene.proposal ? proposalParts(scene, events) : invitation(scene)));
   const rules = element("ul", "rules", ...scene.data.rules.map((rule) => element("li", "", rule)));
   panel.append(element("h4", "", "When painting"), rules);

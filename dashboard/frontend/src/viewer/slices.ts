@@ -93,7 +93,7 @@ export class Slices {
     while (this.underway.size < AT_ONCE) {
       const next = this.ahead.shift();
       if (next === undefined) return;
-      this.load(next).catch(() => undefined); // a wish of nobody may fail
+      this.load(next).catch(() => (this.ahead = [])); // a wish of nobody may fail, and ends the list
     }
   }
 

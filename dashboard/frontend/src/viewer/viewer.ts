@@ -364,7 +364,7 @@ export class Viewer {
       try {
         const changed = await Promise.all(waiting.map((layer) => layer.refresh()));
         if (this.ended || scene !== this.scene) return;
-        if (changed.some(Boolean)) this.updatePanes();
+        if (changed.some(Boolean)) this.refreshAll();
         this.watchPreviews();
       } catch (error) {
         this.failed(error);
