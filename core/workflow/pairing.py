@@ -10,7 +10,7 @@ import glob
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -102,18 +102,20 @@ def pair(
     that is no letter or digit. One tomogram and one segmentation that were named belong together
     whatever their names.
     """
-    named = list(dict.fromkeys(segmentations))
+    named = dict.fromkeys(segmentations)
     tomograms = [path for path in files if path not in named and not _is_scores(path)]
     were_named = bool(named)
     if not were_named:
-        named = [path for path in tomograms if _is_segmentation(path, tomograms)]
+        stems = {token_of(path) for path in tomograms}
+        named = dict.fromkeys(path for path in tomograms if _is_segmentation(path, stems))
         tomograms = [path for path in tomograms if path not in named]
-    named = [path for path in named if not _is_scores(path)]
-    pairings = {path: _alone(path, dict(registered)) for path in tomograms}
+    named = dict.fromkeys(path for path in named if not _is_scores(path))
+    known = dict(registered)
+    pairings = {path: _alone(path, known) for path in tomograms}
     if were_named and len(tomograms) == len(named) == 1:
-        only = tomograms[0]
-        return (replace(pairings[only], segmentations=(predicted(only, named[0]),)),)
-    lonely = _join(pairings, named, dict(registered))
+        only, prediction = tomograms[0], next(iter(named))
+        return (replace(pairings[only], segmentations=(predicted(only, prediction),)),)
+    lonely = _join(pairings, named, known)
     return (*pairings.values(), *lonely)
 
 
@@ -173,19 +175,12 @@ def _is_scores(path: Path) -> bool:
     return _SCORES.search(token_of(path)) is not None
 
 
-def _is_segmentation(path: Path, others: Sequence[Path]) -> bool:
-    """Named like one, and there is a tomogram that it begins with or it says so itself."""
+def _is_segmentation(path: Path, stems: Set[str]) -> bool:
+    """It says so itself, or it begins like a tomogram that is there and is named like one."""
     stem = token_of(path)
-    if _CHECKPOINT.search(stem) or stem.lower().endswith("_segmented"):
+    if stem.lower().endswith("_segmented"):
         return True
-    begins = any(_begins(stem, token_of(each)) for each in others if each != path)
-    return begins and _SEGMENTED.search(stem) is not None
-
-
-def _begins(stem: str, tomogram: str) -> bool:
-    """TS_1_seg begins with TS_1, TS_10_seg does not."""
-    rest = stem[len(tomogram) :]
-    return stem.startswith(tomogram) and bool(rest) and not rest[0].isalnum()
+    return _SEGMENTED.search(stem) is not None and _owner(stem[:-1], stems) is not None
 
 
 def _alone(path: Path, registered: dict[Path, str]) -> Pairing:
@@ -200,8 +195,9 @@ def _join(
     pairings: dict[Path, Pairing], segmentations: Iterable[Path], registered: dict[Path, str]
 ) -> list[Pairing]:
     """Give each segmentation to its tomogram; those that found none are given back."""
+    named_now = {path.resolve() for path in pairings}
     stems: dict[str, list[Path]] = {}
-    for path in (*pairings, *(each for each in registered if each not in pairings)):
+    for path in (*pairings, *(each for each in registered if each not in named_now)):
         stems.setdefault(token_of(path), []).append(path)
     lonely = []
     for segmentation in segmentations:
@@ -223,8 +219,11 @@ def _join(
     return lonely
 
 
-def _owner(stem: str, stems: dict[str, list[Path]]) -> str | None:
-    """The longest of the stems that a name begins with; it is cut at each mark in turn."""
+def _owner(stem: str, stems: Container[str]) -> str | None:
+    """The longest of the stems that a name begins with, up to a mark that is no letter or digit.
+
+    TS_1_seg begins with TS_1; TS_10_seg does not.
+    """
     for end in range(len(stem), 0, -1):
         if (end == len(stem) or not stem[end].isalnum()) and stem[:end] in stems:
             return stem[:end]

@@ -285,7 +285,7 @@ def _leave_as_it_is(workspace: Workspace, by: PersonRecord, name: str, seen: int
     _check_owner(_Taken(session, Change.now(by.id), person, patch, stage), or_least=Role.REVIEWER)
     if patch.correction_count:
         raise StepError(
-            f"{name}: has {patch.correction_count} corrections, so there is something to change; "
+            f"{name}: has corrections ({patch.correction_count}), so there is something to change; "
             "merge them, or withdraw them first."
         )
     made = merge(workspace, by, [name], nothing_to_change=True, seen=seen)[0]

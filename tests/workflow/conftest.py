@@ -9,6 +9,7 @@ import mrcfile
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from core.imaging.geometry import Zyx
 from core.workflow import people
@@ -18,9 +19,12 @@ from core.workflow.outcomes import DONE
 from core.workflow.register import plan_registration, register
 from core.workflow.settings import FILE_NAME
 from core.workflow.workspace import Workspace, open_workspace
+from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord
-from db.vocabulary import Role
+from db.vocabulary import ChosenBecause, CorrectionKind, Origin, Role, Stage, Verdict
+from db.writes.corrections import MadeMerge, Received, add_correction, add_merge
 from db.writes.events import Change
+from db.writes.patches import add_review, adopt_patch, change_patch, lock_patch
 from db.writes.people import add_person
 
 SHAPE = Zyx(176, 240, 250)
@@ -127,3 +131,65 @@ def registered(workspace: Workspace, team: Team, files: Tomograms) -> Callable[[
         return path
 
     return make
+
+
+class Patches:
+    """Puts patches at a stage of their life by the catalog's own verbs, without volumes."""
+
+    def __init__(self, workspace: Workspace, team: Team) -> None:
+        self.workspace, self.team = workspace, team
+
+    def at(self, stage: Stage, name: str = "other_TS_1_patch0") -> PatchRecord:
+        """A patch at a stage; its one correction is annika's."""
+        values = {
+            "token": "TS_1", "shape_z": 160, "shape_y": 160, "shape_x": 160,
+            "stage": Stage.CHOSEN, "chosen_because": ChosenBecause.OTHER,
+        }  # fmt: skip
+        with self.workspace.catalog.write() as session:
+            change = Change.now(self.team.cora.id)
+            patch = adopt_patch(session, change, "other", name, values)
+            hashes = {"image_hash": "a" * 64, "label_hash": "b" * 64}
+            if stage is not Stage.CHOSEN:
+                patch = change_patch(
+                    session, change, patch, "extracted", stage=Stage.EXTRACTED, **hashes
+                )
+            if stage in (Stage.CHOSEN, Stage.EXTRACTED):
+                return patch
+            self.correct(session, patch)
+            marks = {"stage": stage}
+            if stage is not Stage.CORRECTING:
+                marks["current_merge_id"] = self.merge(session, patch)
+            if stage is Stage.ACCEPTED:
+                marks["accepted_merge_id"] = marks["current_merge_id"]
+                merge_id = marks["current_merge_id"]
+                add_review(session, Change.now(self.team.rita.id), patch, merge_id, Verdict.ACCEPT)
+            return change_patch(session, change, patch, "moved on", **marks)
+
+    def correct(self, session: Session, patch: PatchRecord) -> int:
+        annika = self.team.annika.id
+        received = Received("c" * 64, 100, CorrectionKind.ADD, Origin.UPLOADED, author_id=annika)
+        return add_correction(session, Change.now(annika), patch, "Add1.nrrd", received)
+
+    def merge(self, session: Session, patch: PatchRecord) -> int:
+        inputs = ({"slot": "Add1.nrrd", "version": 1, "sha256": "c" * 64},)
+        made = MadeMerge("b" * 64, inputs, "rule", {}, {}, (), False, "d" * 64, "e" * 64, 100)
+        return add_merge(session, Change.now(self.team.annika.id), patch, made).id
+
+    def merge_anew(self, name: str) -> PatchRecord:
+        """A merge that somebody makes while a reviewer looks at the one before."""
+        with self.workspace.catalog.write() as session:
+            patch = lock_patch(session, name)
+            merge_id = self.merge(session, patch)
+            change = Change.now(self.team.annika.id)
+            return change_patch(session, change, patch, "merged", current_merge_id=merge_id)
+
+    def mark(self, name: str, **marks: object) -> PatchRecord:
+        with self.workspace.catalog.write() as session:
+            patch = lock_patch(session, name)
+            change = Change.now(self.team.annika.id)
+            return change_patch(session, change, patch, "marked", **marks)
+
+
+@pytest.fixture
+def patches(workspace: Workspace, team: Team) -> Patches:
+    return Patches(workspace, team)

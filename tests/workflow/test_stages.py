@@ -1,0 +1,78 @@
+"""The table of legal moves: what it allows happens, what it does not gets a sentence."""
+
+import dataclasses
+import itertools
+from datetime import UTC, datetime
+
+import pytest
+
+from core.workflow.stages import LEGAL, Move, is_legal, least_role, next_stage, step_of
+from db.errors import StepError
+from db.queries.patches import PatchRecord
+from db.vocabulary import ChosenBecause, Role, Stage
+
+EVERY = list(itertools.product(Move, Stage))
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+PATCH = PatchRecord(
+    id=1, name="other_TS_1_patch0", dataset="other", token="TS_1", tomogram_id=None,
+    segmentation_id=None, model=None, center=None, start=None, shape=(160, 160, 160), padded=False,
+    shifted=False, voxel_size=10.0, threshold=None, chosen_at=NOW, chosen_by=None,
+    chosen_because=ChosenBecause.OTHER, note=None, stage=Stage.CHOSEN, assignee=None,
+    assignee_id=None, rejected_reason=None, stale=False, withdrawn=False, extracted_at=None,
+    image_hash=None, label_hash=None, current_merge_id=None, accepted_merge_id=None,
+    correction_count=0, merge_count=0, comment_count=0, version=1, updated_at=NOW, updated_by=None,
+)  # fmt: skip
+
+
+def at(stage: Stage, **marks: object) -> PatchRecord:
+    return dataclasses.replace(PATCH, stage=stage, **marks)
+
+
+@pytest.mark.parametrize(("move", "stage"), EVERY)
+def test_every_move_at_every_stage_is_legal_or_gets_a_sentence(move: Move, stage: Stage):
+    patch = at(stage, withdrawn=move is Move.REINSTATE)
+    if stage in LEGAL[move]:
+        assert is_legal(patch, move)
+        assert next_stage(patch, move) is LEGAL[move][stage]
+        return
+    assert not is_legal(patch, move)
+    with pytest.raises(
+        StepError, match=rf"^other_TS_1_patch0: is .*, so it cannot be {move}; .*\.$"
+    ):
+        next_stage(patch, move)
+
+
+@pytest.mark.parametrize(("move", "stage"), EVERY)
+def test_what_is_withdrawn_can_only_be_reinstated_and_commented_on(move: Move, stage: Stage):
+    patch = at(stage, withdrawn=True)
+    if move in (Move.REINSTATE, Move.COMMENT):
+        assert next_stage(patch, move) is stage
+        return
+    with pytest.raises(StepError, match="is withdrawn"):
+        next_stage(patch, move)
+
+
+def test_the_life_of_a_patch_leads_from_chosen_to_accepted():
+    patch = at(Stage.CHOSEN)
+    for move in (Move.EXTRACT, Move.CORRECT, Move.MERGE, Move.SUBMIT, Move.ACCEPT):
+        patch = at(next_stage(patch, move))
+    assert patch.stage is Stage.ACCEPTED
+
+
+def test_a_patch_that_nobody_looked_at_cannot_be_merged():
+    with pytest.raises(StepError, match="submit it with nothing to change"):
+        next_stage(at(Stage.EXTRACTED), Move.MERGE)
+
+
+def test_new_corrections_move_no_accepted_patch():
+    assert next_stage(at(Stage.ACCEPTED), Move.CORRECT) is Stage.ACCEPTED
+
+
+def test_a_patch_that_is_not_withdrawn_cannot_be_reinstated():
+    with pytest.raises(StepError, match="is not withdrawn"):
+        next_stage(at(Stage.CHOSEN), Move.REINSTATE)
+
+
+def test_every_move_belongs_to_a_step_with_a_least_role():
+    assert {move: least_role(move) for move in Move}[Move.ACCEPT] is Role.REVIEWER
+    assert all(step_of(move) for move in Move)
