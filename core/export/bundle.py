@@ -20,12 +20,13 @@ from core.export.manifest import SUMS, canonical_json, hash_files, sums_text
 from core.export.metadata import bundle_json, croissant_json, mifa_json, zenodo_json
 from core.export.patches import CuratedPatch
 from core.export.privacy import (
+    DATASET_NAME,
     PrivacyReport,
     detail_faults,
     examine,
     permission_faults,
     scan_files,
-    searched_secrets,
+    searched_needles,
     write_report,
 )
 from core.export.pseudonyms import Pseudonyms
@@ -47,7 +48,6 @@ from core.imaging.files import whole_file
 from core.imaging.identity import file_hash
 
 MARKER, TABLE, CARD, LICENCE = "bundle.json", "patches.csv", "README.md", "LICENSE"
-DATASET_NAME = "membrane-patches"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest day that zip knows; every member carries it."""
 
@@ -184,8 +184,8 @@ def _fill(
     report = examine(folder, planned, facts, secrets, plan.pseudonyms, size, volumes)
     pages = write_report(report, folder)
     write_text(folder / SUMS, sums_text(hash_files(folder)))
-    searched = searched_secrets(secrets, planned, facts)
-    hits = scan_files(folder, [*pages, folder / SUMS], searched, facts)
+    searched = searched_needles(secrets, planned, facts)
+    hits = scan_files(folder, [*pages, folder / SUMS], searched.needles, facts)
     return cases, replace(report, hits=(*report.hits, *hits)), bundle_id
 
 

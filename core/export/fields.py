@@ -116,7 +116,7 @@ KEYS: Mapping[str, frozenset[str]] = {
     }),
     "privacy_report.json": frozenset({
         "schema_version", "level", "passed", "signed_by", "created", "searched",
-        *(f"searched.{kind}" for kind in ("files", "secrets", "hits", "too_short_to_search")),
+        *(f"searched.{kind}" for kind in ("files", "secrets", "hits", "unsearchable")),
         "fields", "fields[].format", "fields[].field", "fields[].action", "exposure",
         *(f"exposure[].{part}" for part in
           ("group", "patches", "voxels", "share_of_tomogram", "overlapping_pairs",

@@ -9,23 +9,28 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from core.export.card import contact_line, creators_line
-from core.export.cases import PlannedCase
+from core.export.card import card_text, contact_line, creators_line, licence_text
+from core.export.cases import FOLDERS, PlannedCase
 from core.export.exposure import Exposure, exposures
 from core.export.facts import PUBLISHED, SCOPE_NEEDED, STRICTEST, BundleFacts, Level
 from core.export.fields import ACTIONS, CODES, unlisted_fields
-from core.export.manifest import canonical_json
+from core.export.manifest import canonical_json, dataset_json
+from core.export.metadata import bundle_json, croissant_json, mifa_json, zenodo_json
 from core.export.patches import CuratedPatch, Imported, Permission
-from core.export.pseudonyms import Pseudonyms
+from core.export.pseudonyms import KEY_BYTES, Pseudonyms
 from core.export.scan import Allowed, Hit, Scanner
-from core.export.secrets import SEARCHED, Secret, fold, is_searchable, needles_of, secrets_of
+from core.export.secrets import SEARCHED, Needle, Secret, needles_of, secrets_of
+from core.export.table import table_rows, table_text
 from core.export.validate import Fault, Rule
-from db.vocabulary import Licence
+from db.vocabulary import Licence, Split
 
 REPORT_SCHEMA = "mempatch-privacy-report/1"
+DATASET_NAME = "membrane-patches"
 REPORT_JSON, REPORT_MD = "privacy_report.json", "privacy_report.md"
 FINEST = 10.0
 """Angstrom a voxel: finer detail serves averaging of proteins, and membranes do not need it."""
@@ -59,8 +64,8 @@ class PrivacyReport:
     created: str
     files: int
     secrets: int
-    too_short: int
-    """Secrets too short to mean anything when found: a letter, a small number."""
+    unsearchable: int
+    """Secrets that mean nothing when found: a letter, a small number, a word of every bundle."""
     hits: tuple[Hit, ...]
     unlisted: tuple[str, ...]
     exposure: tuple[Exposure, ...]
@@ -97,7 +102,7 @@ class PrivacyReport:
             "signed_by": self.signed_by,
             "created": self.created,
             "searched": {"files": self.files, "secrets": self.secrets, "hits": len(self.hits),
-                         "too_short_to_search": self.too_short},
+                         "unsearchable": self.unsearchable},
             "fields": [
                 {"format": each.format, "field": each.field,
                  "action": each.at(self.level, keeps_places=self.keeps_places)}
@@ -155,16 +160,16 @@ def examine(
 
     ``secrets`` come from the catalog; those of the patches' own records are added.
     """
-    searched = searched_secrets(secrets, cases, facts)
+    needles = searched_needles(secrets, cases, facts)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return PrivacyReport(
         level=facts.level,
         signed_by=shipped_signer(facts, pseudonyms),
         created=facts.created_text,
         files=len(files),
-        secrets=len(searched),
-        too_short=sum(not is_searchable(fold(secret.text)) for secret in searched),
-        hits=tuple(scan_files(folder, files, searched, facts)),
+        secrets=needles.secrets,
+        unsearchable=needles.unsearchable,
+        hits=tuple(scan_files(folder, files, needles.needles, facts)),
         unlisted=tuple(unlisted_fields(folder, volumes, keeps_places=facts.keeps_places)),
         exposure=tuple(exposures(cases, facts.recipe)),
         permissions=tuple(_permission_rows(cases, facts)),
@@ -174,27 +179,56 @@ def examine(
     )
 
 
-def searched_secrets(
+@dataclass(frozen=True)
+class Searched:
+    """What is searched at a level."""
+
+    secrets: int
+    needles: tuple[Needle, ...]
+
+    @property
+    def unsearchable(self) -> int:
+        return self.secrets - len({needle.secret for needle in self.needles})
+
+
+def searched_needles(
     secrets: Collection[Secret], cases: Sequence[PlannedCase], facts: BundleFacts
-) -> list[Secret]:
+) -> Searched:
     """What is searched at this level: the catalog's secrets and the patches' own."""
     own = secrets_of(case.patch for case in cases)
     known = {(secret.kind, secret.text): secret for secret in (*secrets, *own)}
-    wanted = SEARCHED[facts.level]
-    return [secret for (kind, _), secret in sorted(known.items()) if kind in wanted]
+    wanted = [known[key] for key in sorted(known) if key[0] in SEARCHED[facts.level]]
+    return Searched(len(wanted), tuple(needles_of(wanted, own_text())))
 
 
 def scan_files(
-    folder: Path, files: Sequence[Path], secrets: Sequence[Secret], facts: BundleFacts
+    folder: Path, files: Sequence[Path], needles: Sequence[Needle], facts: BundleFacts
 ) -> list[Hit]:
     """Search files of a bundle in every layer."""
-    scanner, allowed = Scanner(needles_of(secrets)), who_is_named(facts)
+    scanner, allowed = Scanner(needles), who_is_named(facts)
 
     def look(path: Path) -> list[Hit]:
         return scanner.file(path, path.relative_to(folder).as_posix(), allowed)
 
     with ThreadPoolExecutor(THREADS) as pool:
         return [hit for hits in pool.map(look, files) for hit in hits]
+
+
+@cache
+def own_text() -> str:
+    """The words that stand in every bundle, whoever made it."""
+    facts = BundleFacts("", "", Licence.CC0, "", date(2000, 1, 1))
+    nobody = Pseudonyms(bytes(KEY_BYTES))
+    empty = PrivacyReport(
+        facts.level, "", "", 0, 0, 0, (), (), (), (), tuple(residual_risk(facts, FINEST)), False
+    )
+    made = [
+        bundle_json((), facts, FINEST, False), croissant_json(facts, ""), mifa_json((), facts),
+        zenodo_json(facts), dataset_json([], DATASET_NAME), empty.as_json(), list(Split),
+    ]  # fmt: skip
+    pages = [card_text((), facts, FINEST), report_text(empty), *map(licence_text, Licence)]
+    tables = [table_text(table_rows((), facts, nobody)), " ".join(map(" ".join, FOLDERS.values()))]
+    return "\n".join([*map(canonical_json, made), *pages, *tables])
 
 
 def who_is_named(facts: BundleFacts) -> Allowed:
@@ -240,7 +274,7 @@ def report_text(report: PrivacyReport) -> str:
         "## What was searched",
         f"{report.files} files, their names, headers and inflated bytes, for {report.secrets} "
         f"names, paths, tokens, hosts and dates of the lab; {len(report.hits)} found. "
-        f"{report.too_short} are too short to be searched for.",
+        f"{report.unsearchable} are too short or too common to be searched for.",
         *(f"* {fault.said}" for fault in report.faults),
         "",
         "## What was done to each field",

@@ -83,15 +83,28 @@ def dates_in(text: str) -> list[str]:
     return ["-".join(found) for found in _DAY.findall(text)]
 
 
-def needles_of(secrets: Iterable[Secret]) -> list[Needle]:
-    """All ways to write the secrets, each once."""
+def needles_of(secrets: Iterable[Secret], own_text: str = "") -> list[Needle]:
+    """All ways to write the secrets, each once.
+
+    What stands in ``own_text``, the words that every bundle has, means nothing when it is found:
+    a folder called ``images`` is no secret that could be kept.
+    """
     found: dict[str, Needle] = {}
+    folded_text = fold(own_text)
+    words = set(re.findall(r"[^\W_]+", folded_text))
     for secret in secrets:
         for text in _spellings(secret):
             folded = fold(text)
-            if is_searchable(folded):
-                found.setdefault(folded, Needle(secret, folded, _word_only(secret, folded)))
+            word_only = _word_only(secret, folded)
+            own = folded in words if word_only else folded in folded_text
+            if is_searchable(folded) and not own:
+                found.setdefault(folded, Needle(secret, folded, word_only))
     return [found[folded] for folded in sorted(found)]
+
+
+def fold(text: str) -> str:
+    """Text as it is compared: compatibility forms one, case gone."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def is_searchable(folded: str) -> bool:
@@ -99,11 +112,6 @@ def is_searchable(folded: str) -> bool:
     if folded.isdecimal():
         return len(folded) >= LEAST_IN_BYTES
     return len(folded) >= LEAST_AT_ALL
-
-
-def fold(text: str) -> str:
-    """Text as it is compared: compatibility forms one, case gone."""
-    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _word_only(secret: Secret, folded: str) -> bool:

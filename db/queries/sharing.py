@@ -1,9 +1,10 @@
 """What an export needs of the catalog, in few statements; what was exported, imported, scored."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import func, select
@@ -13,11 +14,11 @@ from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
 from db.models.patches import Patch, Review
 from db.models.people import Person
 from db.models.sharing import Bundle, Export, ExportPatch, Likeness, Score
-from db.models.volumes import Permission, Segmentation
+from db.models.volumes import Permission, Segmentation, Tomogram
 from db.models.work import Host
 from db.queries.page import LIMIT, MAX_LIMIT, paged
 from db.queries.patches import PatchFilter, PatchRecord, list_patches
-from db.queries.volumes import TomogramRecord, tomogram_by_id
+from db.queries.volumes import TomogramRecord, list_roots, segmentations_of, tomogram_by_id
 from db.vocabulary import CorrectionKind, ExportKind, Licence, LikenessKind, Scope, Split, Verdict
 
 AT_ONCE = 500
@@ -138,6 +139,26 @@ class ScoreRecord:
     compared_voxels: int
     in_training: bool
     scored_at: datetime
+
+
+@dataclass(frozen=True)
+class KnownNames:
+    """What the whole catalog names."""
+
+    people: frozenset[str]
+    """Names and accounts."""
+    hosts: frozenset[str]
+    roots: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class SharedSource:
+    """A tomogram that patches come from, by what could tell it."""
+
+    token: str
+    paths: tuple[str, ...]
+    """Of its file and its segmentations', below their data root."""
+    days: frozenset[date]
 
 
 def curated_records(
@@ -317,14 +338,38 @@ def scored_pairs(session: Session) -> set[tuple[int, int]]:
     return {(segmentation, merge) for segmentation, merge in session.execute(statement)}
 
 
-def names_to_keep(session: Session) -> dict[str, set[str]]:
-    """Names of people, their accounts and the machines, which no bundle may tell."""
+def names_to_keep(session: Session) -> KnownNames:
+    """Names of people, their accounts, the machines and the data roots: no bundle tells them."""
     people = session.execute(select(Person.name, Person.os_user)).all()
     accounts = session.scalars(select(CorrectionVersion.author_account).distinct())
-    return {
-        "people": {name for row in people for name in row if name} | {a for a in accounts if a},
-        "hosts": set(session.scalars(select(Host.name))),
-    }
+    return KnownNames(
+        people=frozenset(
+            {name for row in people for name in row if name} | {a for a in accounts if a}
+        ),
+        hosts=frozenset(session.scalars(select(Host.name))),
+        roots=list_roots(session),
+    )
+
+
+def sources_of(session: Session, patch_ids: Iterable[int]) -> tuple[SharedSource, ...]:
+    """The tomograms of patches: their files and the days on which somebody worked on them."""
+    found: dict[int, SharedSource] = {}
+    for part in _parts(patch_ids):
+        statement = (
+            select(Tomogram, Patch.chosen_at, Patch.extracted_at, Patch.updated_at)
+            .join(Patch, Patch.tomogram_id == Tomogram.id)
+            .where(Patch.id.in_(part))
+        )
+        for tomogram, *times in session.execute(statement):
+            days = {at.date() for at in (*times, tomogram.registered_at) if at is not None}
+            known = found.get(tomogram.id) or _source(session, tomogram)
+            found[tomogram.id] = replace(known, days=known.days | days)
+    return tuple(found[key] for key in sorted(found))
+
+
+def _source(session: Session, tomogram: Tomogram) -> SharedSource:
+    paths = [tomogram.path, *(s.on_disk.path for s in segmentations_of(session, tomogram.id))]
+    return SharedSource(tomogram.token, tuple(paths), frozenset())
 
 
 def _merge_taken(patch: PatchRecord, merged_too: bool) -> int | None:

@@ -1,0 +1,135 @@
+"""Share accepted patches as a bundle: what the catalog adds to ``core.export.bundle``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.export.bundle import (
+    MARKER,
+    ArchiveKind,
+    BundlePlan,
+    WrittenBundle,
+    plan_bundle,
+    rehearse_bundle,
+    write_bundle,
+)
+from core.export.facts import BundleFacts, Level
+from core.export.privacy import PrivacyReport
+from core.export.training_set import Progress
+from core.imaging.identity import file_hash
+from core.sharing.curated import Choice, Chosen, choose_curated
+from core.sharing.secrets import catalog_secrets, pseudonyms_of
+from core.workflow.allowed import Step, check_may
+from core.workflow.outcomes import DONE, KEPT, Outcome
+from core.workflow.workspace import Workspace
+from db.queries.people import PersonRecord
+from db.queries.sharing import export_is_known
+from db.vocabulary import ExportKind, Scope
+from db.writes.events import Change
+from db.writes.sharing import MadeExport, add_export
+
+_SCOPES = {
+    Level.INTERNAL: Scope.INTERNAL, Level.COLLABORATOR: Scope.COLLABORATOR,
+    Level.PUBLIC: Scope.PUBLIC, Level.MINIMAL: Scope.PUBLIC,
+}  # fmt: skip
+
+
+def plan_share(
+    workspace: Workspace, by: PersonRecord, facts: BundleFacts, choice: Choice | None = None
+) -> BundlePlan:
+    """Say what a bundle would hold, who did not permit it, and what is wrong; nothing is written.
+
+    Errors: ExportError for facts that a metadata format refuses; NotAllowedError.
+    """
+    return _plan(workspace, choose_curated(workspace, by, choice or Choice()), facts)
+
+
+def rehearse_share(
+    workspace: Workspace,
+    by: PersonRecord,
+    out: Path,
+    facts: BundleFacts,
+    choice: Choice | None = None,
+    *,
+    progress: Progress | None = None,
+) -> PrivacyReport:
+    """Make the privacy report for the signer to read; nothing is kept.
+
+    Errors: ExportError; OutputError; NotAllowedError.
+    """
+    chosen = choose_curated(workspace, by, choice or Choice())
+    plan = _plan(workspace, chosen, facts)
+    secrets = catalog_secrets(workspace, chosen, facts)
+    return rehearse_bundle(plan, Path(out).absolute(), secrets, progress)
+
+
+def export_bundle(
+    workspace: Workspace,
+    by: PersonRecord,
+    out: Path,
+    facts: BundleFacts,
+    choice: Choice | None = None,
+    *,
+    overwrite: bool = False,
+    archive: ArchiveKind | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Write the bundle ``out``; nothing is written where a permission lacks or a secret is found.
+
+    Errors: ExportError with every fault; OutputError; NotAllowedError.
+    """
+    out = Path(out).absolute()
+    chosen = choose_curated(workspace, by, choice or Choice())
+    written = write_bundle(
+        _plan(workspace, chosen, facts), out, catalog_secrets(workspace, chosen, facts),
+        overwrite=overwrite, archive=archive, progress=progress,
+    )  # fmt: skip
+    _record(workspace, by, chosen, written)
+    said = f"{len(written.cases)} patches, {facts.level}" + (
+        ", as it was" if written.unchanged else ""
+    )
+    notes = written.plan.training_set.notes
+    return Outcome(str(out), KEPT if written.unchanged else DONE, said, notes, _details(written))
+
+
+def _plan(workspace: Workspace, chosen: Chosen, facts: BundleFacts) -> BundlePlan:
+    return plan_bundle(chosen.patches, facts, pseudonyms_of(workspace), chosen.linked)
+
+
+def _record(workspace: Workspace, by: PersonRecord, chosen: Chosen, written: WrittenBundle) -> None:
+    facts = written.plan.facts
+    made = MadeExport(
+        kind=ExportKind.BUNDLE,
+        path=str(written.folder),
+        manifest_sha256=file_hash(written.folder / MARKER),
+        options={
+            "bundle_id": written.bundle_id, "level": facts.level.value, "title": facts.title,
+            "version": facts.version, "signed_by": facts.signed_by,
+            "tokens": dict(facts.tokens), "archive": written.archive and str(written.archive),
+        },
+        cases=tuple(
+            (*chosen.ids[c.planned.patch.name], c.planned.case, c.planned.split)
+            for c in written.cases
+        ),
+        scope=_SCOPES[facts.level],
+        licence=facts.licence,
+    )  # fmt: skip
+    with workspace.catalog.write() as session:
+        check_may(session, by, Step.EXPORT)
+        if not export_is_known(session, made.path, made.manifest_sha256):
+            add_export(session, Change.now(by.id), made)
+
+
+def _details(written: WrittenBundle) -> Mapping[str, Any]:
+    held = written.plan.training_set.patches_by_split
+    return {
+        "folder": str(written.folder),
+        "archive": written.archive and str(written.archive),
+        "bundle_id": written.bundle_id,
+        "patches": len(written.cases),
+        "by_split": {split.value: count for split, count in held.items()},
+        "level": written.plan.facts.level.value,
+        "commands": list(written.commands),
+        "residual_risk": list(written.report.residual),
+        "unchanged": written.unchanged,
+    }

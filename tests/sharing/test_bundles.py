@@ -1,0 +1,138 @@
+"""Bundles of the catalog: its secrets stay at home, its owners are asked, it is recorded."""
+
+import gzip
+import json
+import stat
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from core.errors import ExportError
+from core.export.bundle import ArchiveKind
+from core.export.facts import BundleFacts, Level
+from core.export.layout import check_layout
+from core.sharing.bundle import export_bundle, plan_share, rehearse_share
+from core.sharing.curated import Choice
+from core.sharing.permit import permit
+from core.sharing.secrets import KEY_FILE
+from db.errors import NotAllowedError
+from db.queries.patches import PatchFilter
+from db.queries.sharing import list_exports
+from db.vocabulary import ExportKind, Licence, Scope
+
+FACTS = BundleFacts(
+    title="Membranes", description="Where the network failed.", licence=Licence.CC_BY,
+    signed_by="Ada Min", created=date(2026, 11, 25),
+)  # fmt: skip
+
+
+@pytest.fixture
+def ready(lab):
+    lab.fill()
+    lab.permit_all()
+    return lab
+
+
+def test_a_bundle_is_written_checked_and_recorded(ready, tmp_path):
+    done = export_bundle(
+        ready.workspace, ready.by, tmp_path / "share", FACTS, archive=ArchiveKind.ZIP
+    )
+    assert check_layout(tmp_path / "share") == []
+    assert (tmp_path / "share.zip").is_file()
+    assert done.details["patches"] == 6
+    with ready.workspace.catalog.read() as session:
+        made = list_exports(session, ExportKind.BUNDLE)[0]
+    assert (made.scope, made.licence, made.made_by) == (Scope.PUBLIC, Licence.CC_BY, "Ada Min")
+    assert made.options["signed_by"] == "Ada Min"
+
+
+def test_nothing_of_the_lab_is_in_a_public_bundle(ready, tmp_path, tree):
+    export_bundle(ready.workspace, ready.by, tmp_path / "share", FACTS)
+    everything = b"\n".join(
+        name.encode() + b"\n" + (gzip.decompress(raw) if name.endswith(".gz") else raw)
+        for name, raw in tree(tmp_path / "share").items()
+    ).lower()
+    for word in (b"ts_00", b"ada min", b"annika", b"reviewson", b"ownerly",
+                 b"headof", str(tmp_path).encode()):  # fmt: skip
+        assert word not in everything
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["seen by Annika Notator", "kept as TS_002_rec", "account anotator",
+     "thanks to R. Reviewson and Rolf Reviewson", "see /tmp/"],
+)  # fmt: skip
+def test_a_secret_of_the_catalog_stops_the_bundle(ready, tmp_path, text):
+    text = text.replace("/tmp/", str(ready.data))
+    with pytest.raises(ExportError, match="must not leave"):
+        export_bundle(ready.workspace, ready.by, tmp_path / "share", replace(FACTS, title=text))
+    assert not (tmp_path / "share").exists()
+    with ready.workspace.catalog.read() as session:
+        assert list_exports(session) == ()
+
+
+def test_days_of_work_stay_at_home(ready, tmp_path):
+    with ready.workspace.catalog.read() as session:
+        from db.queries.patches import get_patch
+
+        day = get_patch(session, "demo_TS_001_patch0").chosen_at.date().isoformat()
+    with pytest.raises(ExportError, match="tells a date"):
+        export_bundle(
+            ready.workspace, ready.by, tmp_path / "x", replace(FACTS, description=f"On {day}.")
+        )
+
+
+def test_a_missing_permission_is_named_and_nothing_is_written(lab, tmp_path):
+    lab.fill()
+    lab.permit_all(tomograms=2)
+    plan = plan_share(lab.workspace, lab.by, FACTS)
+    assert [f.said for f in plan.training_set.faults] == [
+        "demo/TS_003: nobody recorded its owner's permission; do so with tomocurate permit."
+    ]
+    with pytest.raises(ExportError, match="TS_003"):
+        export_bundle(lab.workspace, lab.by, tmp_path / "share", FACTS)
+    assert not (tmp_path / "share").exists()
+    chosen = Choice(PatchFilter(), names=tuple(
+        case.patch.name for case in plan.training_set.cases if case.patch.tomogram != "TS_003"
+    ))  # fmt: skip
+    export_bundle(lab.workspace, lab.by, tmp_path / "share", FACTS, chosen)
+
+
+def test_an_embargo_holds(ready, tmp_path):
+    permit(
+        ready.workspace, ready.by, "TS_002", scope=Scope.PUBLIC, licence=Licence.CC_BY,
+        approved_by="P", embargo=date(2099, 1, 1),
+    )  # fmt: skip
+    with pytest.raises(ExportError, match="embargo until 2099"):
+        export_bundle(ready.workspace, ready.by, tmp_path / "share", FACTS)
+
+
+def test_the_pseudonym_key_is_private_and_keeps_pseudonyms(ready, tmp_path, tree):
+    export_bundle(ready.workspace, ready.by, tmp_path / "a", FACTS)
+    export_bundle(ready.workspace, ready.by, tmp_path / "b", FACTS)
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+    key = ready.workspace.secret_path(KEY_FILE)
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert key.read_text().strip() not in (tmp_path / "a" / "bundle.json").read_text()
+
+
+def test_a_rehearsal_shows_the_report_and_records_nothing(ready, tmp_path):
+    facts = replace(FACTS, title="By Annika Notator")
+    report = rehearse_share(ready.workspace, ready.by, tmp_path / "share", facts)
+    assert not report.passed
+    assert report.exposure[0].patches == 2
+    assert not (tmp_path / "share").exists()
+
+
+def test_an_internal_bundle_keeps_names_but_no_path(ready, tmp_path):
+    facts = replace(FACTS, level=Level.INTERNAL)
+    export_bundle(ready.workspace, ready.by, tmp_path / "share", facts)
+    about = json.loads((tmp_path / "share" / "privacy_report.json").read_text())
+    assert about["signed_by"] == "Ada Min"
+    assert (tmp_path / "share" / "labelsTr").is_dir()
+
+
+def test_a_viewer_may_not_share(ready, tmp_path):
+    with pytest.raises(NotAllowedError):
+        export_bundle(ready.workspace, ready.person("Vera View"), tmp_path / "share", FACTS)
