@@ -15,9 +15,9 @@ from typing import Any
 from core.errors import StoreError
 from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import in_folder, settle
+from core.workflow.intake import checked_name, take_in
 from core.workflow.locks import patch_lock
 from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
-from core.workflow.receive import checked_name, take_in
 from core.workflow.sidecar import write_sidecar
 from core.workflow.standing import Look, list_folder, look, owner_of
 from core.workflow.store import Store

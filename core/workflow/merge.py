@@ -25,9 +25,9 @@ from core.imaging.nifti import fill_nifti
 from core.imaging.threads import side_by_side
 from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import Input, extracted_label, inputs_of, same_inputs
+from core.workflow.intake import read_stored
 from core.workflow.locks import patch_lock
 from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
-from core.workflow.receive import read_stored
 from core.workflow.sidecar import write_sidecar
 from core.workflow.stages import Move, next_stage
 from core.workflow.store import Store, Stored, copy_whole, in_place, same_bytes

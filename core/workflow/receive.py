@@ -1,71 +1,34 @@
-"""Receive corrections: uploaded, painted, imported or collected, one file at a time.
+"""Receive corrections that somebody brings: one file for a patch, or a zipped kit of several.
 
-Bytes are kept under their sha256 before anybody looks into them. What can be merged goes to the
-store and to corrections/<patch>/, where MITK users and the drop-in find it; what cannot is noted
-with its sentence and kept apart. Changed bytes are the slot's next version; nothing is lost.
+Bytes are kept before anybody looks into them, no further than the size limit.
 """
 
-import os
-import unicodedata
-from collections.abc import Callable
+import difflib
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from core.errors import CorrectionError
-from core.imaging.correction import (
-    AMIRA_SUFFIX,
-    VOLUME_SUFFIXES,
-    Correction,
-    is_correction_name,
-    kind_of,
-    names_kinds,
-    read_correction,
-)
-from core.imaging.geometry import Grid
-from core.imaging.labels import Label
-from core.workflow.allowed import Step, check_may
-from core.workflow.inputs import extracted_label, in_folder, settle
+from core.imaging.correction import kind_of
+from core.imaging.extraction import IMAGES, LABELS
+from core.workflow.allowed import check_may
+from core.workflow.archive import Archive, Member, open_archive, opened_file
+from core.workflow.folders import WITHDRAWN
+from core.workflow.intake import check_is_correction, checked_name, step_of, take_in
+from core.workflow.kit import RULES, SCRIPT, TASKS
 from core.workflow.locks import patch_lock
-from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome
+from core.workflow.outcomes import FAILED, SKIPPED, Outcome, Progress, silent
 from core.workflow.sidecar import write_sidecar
-from core.workflow.stages import Move, next_stage
-from core.workflow.standing import Author, look, owner_of
-from core.workflow.store import Arrived, Store, in_place, refuse, same_bytes
+from core.workflow.standing import Author
+from core.workflow.store import Store
 from core.workflow.workspace import Workspace
-from db.errors import ConflictError, TomocurateError
-from db.queries.life import SlotRecord, slots_of
-from db.queries.patches import PatchRecord, get_patch
+from db.errors import TomocurateError
+from db.queries.files import patch_names
 from db.queries.people import PersonRecord
 from db.vocabulary import Origin
-from db.writes.corrections import Received, add_correction, mark_correction
-from db.writes.events import Change
-from db.writes.patches import lock_patch
 
-MAX_NAME_BYTES = 200
-"""Of a file name, so that its temporary names fit a folder, too."""
-
-_STEPS = {Origin.COLLECTED: Step.COLLECT}
-_SNIFFED = 8 << 10
-
-
-@dataclass(frozen=True)
-class _Patch:
-    """A patch that takes corrections, as it is while its lock is held."""
-
-    workspace: Workspace
-    by: PersonRecord
-    record: PatchRecord
-    slots: dict[str, SlotRecord]
-    seen: int | None
-
-    @property
-    def name(self) -> str:
-        return self.record.name
-
-    def file(self, slot: str) -> Path:
-        return self.workspace.folders.corrections_of(self.name) / slot
+_HIDDEN = "__MACOSX"
 
 
 def receive(
@@ -73,7 +36,7 @@ def receive(
     by: PersonRecord,
     patch: str,
     file_name: str,
-    source: Path | bytes,
+    source: Path | bytes | BinaryIO,
     *,
     origin: Origin = Origin.UPLOADED,
     author: PersonRecord | None = None,
@@ -91,7 +54,8 @@ def receive(
     slot = checked_name(file_name)
     painter = Author((author or by).id)
     with ExitStack() as held:
-        _check_may(workspace, by, origin)
+        with workspace.catalog.read() as session:
+            check_may(session, by, step_of(origin))
         store = Store(workspace.folders.store)
         limit = workspace.settings.upload_mb << 20
         arrived = held.enter_context(store.arrive(source, limit))
@@ -102,216 +66,73 @@ def receive(
     return outcome
 
 
-def take_in(
+def receive_many(
     workspace: Workspace,
     by: PersonRecord,
-    patch: str,
-    slot: str,
-    arrived: Arrived,
-    origin: Origin,
-    author: Author,
-    seen: int | None = None,
-) -> Outcome:
-    """Make what arrived the slot's next version; its caller holds the patch's lock.
+    archive: Path | BinaryIO,
+    *,
+    author: PersonRecord | None = None,
+    progress: Progress = silent,
+) -> tuple[Outcome, ...]:
+    """Take in the corrections of a zip: each lies in a folder that is named like its patch.
 
-    Errors: StepError; ConflictError; NotAllowedError; UnknownNameError; OutputError.
+    The volumes of a kit are passed over. One outcome a file: by its patch, or by its own name
+    where it has none; one bad file stops no other.
+
+    Errors: ArchiveError for a zip that is not safe to open; NotAllowedError.
     """
-    known = _known(workspace, by, patch, seen)
-    before = known.slots.get(slot)
-    if origin is not Origin.COLLECTED:
-        known = _collect_standing(known, slot, arrived)
-        before = known.slots.get(slot)
-    if before and before.latest.sha256 == arrived.sha256:
-        return _again(known, before, arrived, origin)
-    received = read_arrived(workspace, known.record, slot, arrived, origin, author)
-    return _recorded(known, slot, arrived, received)
+    with ExitStack() as opened:
+        with workspace.catalog.read() as session:
+            check_may(session, by, step_of(Origin.UPLOADED))
+            patches = frozenset(patch_names(session))
+        name = archive.name if isinstance(archive, Path) else "the zip"
+        file = archive
+        if isinstance(file, Path):
+            file = opened.enter_context(opened_file(file))
+        kit = opened.enter_context(open_archive(file, name))
+        outcomes = []
+        for member in _brought(kit):
+            outcome = _receive_member(workspace, by, kit, member, patches, author)
+            outcomes.append(outcome)
+            progress(outcome)
+    return tuple(outcomes)
 
 
-def read_arrived(
+def _brought(kit: Archive) -> Iterator[Member]:
+    """What somebody means to hand in: not the kit's own files, hidden ones, or withdrawn ones."""
+    own = {RULES, SCRIPT, TASKS}
+    for member in sorted(kit.members, key=lambda member: member.path):
+        folders = member.path.parts[:-1]
+        hidden = any(part.startswith(".") or part == _HIDDEN for part in member.path.parts)
+        kits = member.path.name in own or (folders and folders[-1] in (IMAGES, LABELS, WITHDRAWN))
+        if not (hidden or kits):
+            yield member
+
+
+def _receive_member(
     workspace: Workspace,
-    patch: PatchRecord,
-    slot: str,
-    arrived: Arrived,
-    origin: Origin,
-    author: Author,
-) -> Received:
-    """Read what arrived against its patch: what it paints, or why it cannot be merged.
-
-    Errors: LabelError where the patch's own label is gone or changed.
-    """
-    label, grid = extracted_label(workspace, patch)
-    received = Received(
-        arrived.sha256, arrived.size, kind_of(slot), origin, author.id, author.account,
-        software_of(arrived.path),
-    )  # fmt: skip
-    try:
-        correction = read_stored(arrived.path, slot, label, grid)
-    except TomocurateError as error:
-        return replace(received, error=str(error))
-    painted = {kind.value: int(mask.sum()) for kind, mask in correction.masks.items()}
-    return replace(received, findings=correction.findings, painted=painted)
-
-
-def read_stored(path: Path, slot: str, label: Label, grid: Grid) -> Correction:
-    """Read a correction that is kept under its hash; what is said of it names its slot.
-
-    Errors: CorrectionError.
-    """
-    try:
-        return read_correction(path, label, grid, slot)
-    except TomocurateError as error:
-        raise CorrectionError(str(error).replace(str(path), slot)) from error
-
-
-def checked_name(file_name: str) -> str:
-    """A file name as a slot has it.
-
-    Errors: CorrectionError for path parts, signs that cannot be shown, and what is too long.
-    """
-    name = unicodedata.normalize("NFC", file_name)
-    shown = repr(file_name[:80])
-    if len(name.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES:
-        raise CorrectionError(f"{shown}…: a file name has at most {MAX_NAME_BYTES} bytes.")
-    if not name.isprintable() or any(sign in name for sign in "/\\"):
-        raise CorrectionError(
-            f"{shown}: name the file alone, without folders and without signs that cannot be "
-            "seen; Add1.nrrd is right."
-        )
-    if name != name.strip() or name.startswith((".", "-")) or name.endswith("."):
-        raise CorrectionError(
-            f"{shown}: a name neither begins nor ends with a dot, hyphen or space; Add1.nrrd is "
-            "right."
-        )
-    return name
-
-
-def check_is_correction(slot: str, path: Path) -> None:
-    """A file is a correction by its name, or by the names of its labels.
-
-    Errors: CorrectionError.
-    """
-    if is_correction_name(slot) or (slot.lower().endswith(".nrrd") and names_kinds(path)):
-        return
-    if kind_of(slot) is None:
-        raise CorrectionError(
-            f"{slot}: is no correction; name the file Add, Remove or Ignore and a number, such as "
-            "Add1.nrrd, or its labels Add, Remove and Ignore."
-        )
-    known = ", ".join((*VOLUME_SUFFIXES, AMIRA_SUFFIX))
-    raise CorrectionError(f"{slot}: is none of the formats that can be read ({known}).")
-
-
-def software_of(path: Path) -> str | None:
-    """The program that saved an NRRD, if its header gives it away."""
-    with path.open("rb") as file:
-        head = file.read(_SNIFFED)
-    if not head.startswith(b"NRRD"):
-        return None
-    marks = ((b"org.mitk", "MITK"), (b"_Extent:=", "3D Slicer"), (b"pynrrd", "pynrrd"))
-    return next((name for mark, name in marks if mark in head), None)
-
-
-def _check_may(workspace: Workspace, by: PersonRecord, origin: Origin) -> None:
-    with workspace.catalog.read() as session:
-        check_may(session, by, _STEPS.get(origin, Step.SUBMIT_CORRECTION))
-
-
-def _known(workspace: Workspace, by: PersonRecord, patch: str, seen: int | None) -> _Patch:
-    with workspace.catalog.read() as session:
-        record = get_patch(session, patch)
-        slots = {slot.name: slot for slot in slots_of(session, record.id)}
-    next_stage(record, Move.CORRECT)
-    if seen is not None and record.version != seen:
-        versions = record.version, seen
-        raise ConflictError.since(patch, record.updated_by, record.updated_at, versions)
-    return _Patch(workspace, by, record, slots, seen)
-
-
-def _collect_standing(known: _Patch, slot: str, arrived: Arrived) -> _Patch:
-    """What somebody saved under this name and nobody collected becomes an older version first."""
-    file = known.file(slot)
-    if not os.path.lexists(file):
-        return known
-    standing = look(file)
-    before = known.slots.get(slot)
-    if standing.sha256 == arrived.sha256 or (before and in_folder(before) == standing.sha256):
-        return known
-    store = Store(known.workspace.folders.store)
-    with store.arrive(file) as older:
-        author = owner_of(known.workspace, standing.uid)
-        received = read_arrived(
-            known.workspace, known.record, slot, older, Origin.COLLECTED, author
-        )
-        _recorded(replace(known, seen=None), slot, older, received, keep=True)
-    return replace(_known(known.workspace, known.by, known.name, None), seen=None)
-
-
-def _again(known: _Patch, before: SlotRecord, arrived: Arrived, origin: Origin) -> Outcome:
-    """The bytes that the catalog has already; a slot that was withdrawn or gone counts again."""
-    details = _details(before.name, before.latest.number, arrived, before.latest.painted)
-    if before.latest.error:
-        return Outcome(known.name, FAILED, before.latest.error, details=details)
-    kept = Store(known.workspace.folders.store).keep(arrived)
-    if before.counts and origin is Origin.COLLECTED:
-        return Outcome(known.name, KEPT, None, before.latest.findings, details)
-    with _placed(known, before.name, kept.path, origin):
-        if not before.counts:
-            _write(
-                known,
-                origin,
-                lambda session, change, patch: mark_correction(
-                    session, change, patch, before.name, withdrawn=False, missing=False
-                ),
-            )
-    outcome = KEPT if before.counts else DONE
-    return Outcome(known.name, outcome, None, before.latest.findings, details)
-
-
-def _recorded(
-    known: _Patch, slot: str, arrived: Arrived, received: Received, *, keep: bool = False
+    by: PersonRecord,
+    kit: Archive,
+    member: Member,
+    patches: frozenset[str],
+    author: PersonRecord | None,
 ) -> Outcome:
-    store = Store(known.workspace.folders.store)
-    number = 0
-
-    def add(session: Any, change: Change, patch: PatchRecord) -> None:
-        nonlocal number
-        number = add_correction(session, change, patch, slot, received)
-
-    if received.error and not keep:
-        refuse(arrived, known.workspace.folders.refused)
-        _write(known, received.origin, add)
-    else:
-        kept = store.keep(arrived)
-        with _placed(known, slot, kept.path, received.origin):
-            _write(known, received.origin, add)
-    details = _details(slot, number, arrived, received.painted)
-    if received.error:
-        return Outcome(known.name, FAILED, received.error, details=details)
-    return Outcome(known.name, DONE, None, received.findings, details)
+    folder = member.path.parent.name
+    if folder not in patches:
+        return _without_patch(member, folder, patches)
+    try:
+        with kit.read(member) as file:
+            return receive(workspace, by, folder, member.path.name, file, author=author)
+    except CorrectionError as error:
+        outcome = FAILED if kind_of(member.path.name) else SKIPPED
+        return Outcome(folder, outcome, str(error), details={"file": str(member.path)})
+    except TomocurateError as error:
+        return Outcome(folder, FAILED, str(error), details={"file": str(member.path)})
 
 
-def _placed(known: _Patch, slot: str, kept: Path, origin: Origin) -> ExitStack:
-    """Put the file where people work on it; what was collected lies there already."""
-    placed = ExitStack()
-    file = known.file(slot)
-    if origin is not Origin.COLLECTED and not same_bytes(file, kept):
-        store = Store(known.workspace.folders.store)
-        placed.enter_context(in_place(store, kept, file))
-    return placed
-
-
-def _write(known: _Patch, origin: Origin, what: Callable[[Any, Change, PatchRecord], None]) -> None:
-    """Note a change of corrections and what follows for the patch, in one transaction."""
-    with known.workspace.catalog.write() as session:
-        check_may(session, known.by, _STEPS.get(origin, Step.SUBMIT_CORRECTION))
-        patch = lock_patch(session, known.name, known.seen)
-        next_stage(patch, Move.CORRECT)
-        change = Change.now(known.by.id)
-        what(session, change, patch)
-        settle(session, change, patch)
-
-
-def _details(slot: str, version: int, arrived: Arrived, painted: Any) -> dict[str, Any]:
-    return {
-        "slot": slot, "version": version, "sha256": arrived.sha256, "painted": dict(painted)
-    }  # fmt: skip
+def _without_patch(member: Member, folder: str, patches: frozenset[str]) -> Outcome:
+    near = difflib.get_close_matches(folder, patches, n=1, cutoff=0.5)
+    meant = f"; did you mean {near[0]}?" if near else "."
+    said = f"{member.path}: lies in no folder that is named like a patch{meant}"
+    outcome = FAILED if kind_of(member.path.name) else SKIPPED
+    return Outcome(str(member.path), outcome, said, details={"file": str(member.path)})

@@ -93,7 +93,9 @@ class Store:
                 partial.unlink()
 
     @contextmanager
-    def arrive(self, source: Path | bytes, limit: int | None = None) -> Iterator[Arrived]:
+    def arrive(
+        self, source: Path | bytes | BinaryIO, limit: int | None = None
+    ) -> Iterator[Arrived]:
         """Copy what somebody brings beside the store; it leaves with the block unless kept.
 
         Errors: OutputError; StoreError for what cannot be read, is no regular file, changes while
@@ -215,13 +217,15 @@ def same_moment(before: os.stat_result, after: os.stat_result) -> bool:
     return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 
 
-def _brought(source: Path | bytes, partial: Path, limit: int | None) -> Arrived:
+def _brought(source: Path | bytes | BinaryIO, partial: Path, limit: int | None) -> Arrived:
     try:
         with partial.open("xb") as out:
             if isinstance(source, bytes):
                 _check_size(len(source), limit, "the file")
                 out.write(source)
                 return Arrived(partial, hashlib.sha256(source).hexdigest(), len(source))
+            if not isinstance(source, Path):
+                return Arrived(partial, *_poured(source, out, limit, "the file"))
             with open_steadily(source) as file:
                 return Arrived(partial, *_copied(source, file, out, limit))
     except OSError as error:
@@ -236,14 +240,20 @@ def _cannot_write(folder: Path, error: OSError) -> OutputError:
 
 
 def _copied(source: Path, file: BinaryIO, out: BinaryIO, limit: int | None) -> tuple[str, int]:
-    digest, size, before = hashlib.sha256(), 0, os.fstat(file.fileno())
+    before = os.fstat(file.fileno())
     _check_size(before.st_size, limit, source.name)
+    poured = _poured(file, out, limit, source.name)
+    if not same_moment(before, os.fstat(file.fileno())):
+        raise StoreError(f"{source}: changed while it was read; try again when it is saved.")
+    return poured
+
+
+def _poured(file: BinaryIO, out: BinaryIO, limit: int | None, name: str) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
     while piece := file.read(_PIECE):
         digest.update(piece)
         size += out.write(piece)
-        _check_size(size, limit, source.name)
-    if not same_moment(before, os.fstat(file.fileno())):
-        raise StoreError(f"{source}: changed while it was read; try again when it is saved.")
+        _check_size(size, limit, name)
     return digest.hexdigest(), size
 
 

@@ -1,0 +1,280 @@
+"""Take in a correction: keep its bytes, read it against its patch, and make it a slot's version.
+
+What can be merged goes to the store and to corrections/<patch>/, where MITK users and the drop-in
+find it; what cannot is noted with its sentence and kept apart. Changed bytes are the slot's next
+version; nothing is lost.
+"""
+
+import os
+import unicodedata
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from core.errors import CorrectionError
+from core.imaging.correction import (
+    AMIRA_SUFFIX,
+    VOLUME_SUFFIXES,
+    Correction,
+    is_correction_name,
+    kind_of,
+    names_kinds,
+    read_correction,
+)
+from core.imaging.geometry import Grid
+from core.imaging.labels import Label
+from core.workflow.allowed import Step, check_may
+from core.workflow.inputs import extracted_label, in_folder, settle
+from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome
+from core.workflow.stages import Move, next_stage
+from core.workflow.standing import Author, look, owner_of
+from core.workflow.store import Arrived, Store, in_place, refuse, same_bytes
+from core.workflow.workspace import Workspace
+from db.errors import ConflictError, TomocurateError
+from db.queries.life import SlotRecord, slots_of
+from db.queries.patches import PatchRecord, get_patch
+from db.queries.people import PersonRecord
+from db.vocabulary import Origin
+from db.writes.corrections import Received, add_correction, mark_correction
+from db.writes.events import Change
+from db.writes.patches import lock_patch
+
+MAX_NAME_BYTES = 200
+"""Of a file name, so that its temporary names fit a folder, too."""
+
+_SNIFFED = 8 << 10
+
+
+@dataclass(frozen=True)
+class _Patch:
+    """A patch that takes corrections, as it is while its lock is held."""
+
+    workspace: Workspace
+    by: PersonRecord
+    record: PatchRecord
+    slots: dict[str, SlotRecord]
+    seen: int | None
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    def file(self, slot: str) -> Path:
+        return self.workspace.folders.corrections_of(self.name) / slot
+
+
+def take_in(
+    workspace: Workspace,
+    by: PersonRecord,
+    patch: str,
+    slot: str,
+    arrived: Arrived,
+    origin: Origin,
+    author: Author,
+    seen: int | None = None,
+) -> Outcome:
+    """Make what arrived the slot's next version; its caller holds the patch's lock.
+
+    Errors: StepError; ConflictError; NotAllowedError; UnknownNameError; OutputError.
+    """
+    known = _known(workspace, by, patch, seen)
+    before = known.slots.get(slot)
+    if origin is not Origin.COLLECTED:
+        known = _collect_standing(known, slot, arrived)
+        before = known.slots.get(slot)
+    if before and before.latest.sha256 == arrived.sha256:
+        return _again(known, before, arrived, origin)
+    received = read_arrived(workspace, known.record, slot, arrived, origin, author)
+    return _recorded(known, slot, arrived, received)
+
+
+def read_arrived(
+    workspace: Workspace,
+    patch: PatchRecord,
+    slot: str,
+    arrived: Arrived,
+    origin: Origin,
+    author: Author,
+) -> Received:
+    """Read what arrived against its patch: what it paints, or why it cannot be merged.
+
+    Errors: LabelError where the patch's own label is gone or changed.
+    """
+    label, grid = extracted_label(workspace, patch)
+    received = Received(
+        arrived.sha256, arrived.size, kind_of(slot), origin, author.id, author.account,
+        software_of(arrived.path),
+    )  # fmt: skip
+    try:
+        correction = read_stored(arrived.path, slot, label, grid)
+    except TomocurateError as error:
+        return replace(received, error=str(error))
+    painted = {kind.value: int(mask.sum()) for kind, mask in correction.masks.items()}
+    return replace(received, findings=correction.findings, painted=painted)
+
+
+def read_stored(path: Path, slot: str, label: Label, grid: Grid) -> Correction:
+    """Read a correction that is kept under its hash; what is said of it names its slot.
+
+    Errors: CorrectionError.
+    """
+    try:
+        return read_correction(path, label, grid, slot)
+    except TomocurateError as error:
+        raise CorrectionError(str(error).replace(str(path), slot)) from error
+
+
+def step_of(origin: Origin) -> Step:
+    """The step that taking in a file of this origin is."""
+    return Step.COLLECT if origin is Origin.COLLECTED else Step.SUBMIT_CORRECTION
+
+
+def checked_name(file_name: str) -> str:
+    """A file name as a slot has it.
+
+    Errors: CorrectionError for path parts, signs that cannot be shown, and what is too long.
+    """
+    name = unicodedata.normalize("NFC", file_name)
+    shown = repr(file_name[:80])
+    if len(name.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES:
+        raise CorrectionError(f"{shown}…: a file name has at most {MAX_NAME_BYTES} bytes.")
+    if not name.isprintable() or any(sign in name for sign in "/\\"):
+        raise CorrectionError(
+            f"{shown}: name the file alone, without folders and without signs that cannot be "
+            "seen; Add1.nrrd is right."
+        )
+    if name != name.strip() or name.startswith((".", "-")) or name.endswith("."):
+        raise CorrectionError(
+            f"{shown}: a name neither begins nor ends with a dot, hyphen or space; Add1.nrrd is "
+            "right."
+        )
+    return name
+
+
+def check_is_correction(slot: str, path: Path) -> None:
+    """A file is a correction by its name, or by the names of its labels.
+
+    Errors: CorrectionError.
+    """
+    if is_correction_name(slot) or (slot.lower().endswith(".nrrd") and names_kinds(path)):
+        return
+    if kind_of(slot) is None:
+        raise CorrectionError(
+            f"{slot}: is no correction; name the file Add, Remove or Ignore and a number, such as "
+            "Add1.nrrd, or its labels Add, Remove and Ignore."
+        )
+    known = ", ".join((*VOLUME_SUFFIXES, AMIRA_SUFFIX))
+    raise CorrectionError(f"{slot}: is none of the formats that can be read ({known}).")
+
+
+def software_of(path: Path) -> str | None:
+    """The program that saved an NRRD, if its header gives it away."""
+    with path.open("rb") as file:
+        head = file.read(_SNIFFED)
+    if not head.startswith(b"NRRD"):
+        return None
+    marks = ((b"org.mitk", "MITK"), (b"_Extent:=", "3D Slicer"), (b"pynrrd", "pynrrd"))
+    return next((name for mark, name in marks if mark in head), None)
+
+
+def _known(workspace: Workspace, by: PersonRecord, patch: str, seen: int | None) -> _Patch:
+    with workspace.catalog.read() as session:
+        record = get_patch(session, patch)
+        slots = {slot.name: slot for slot in slots_of(session, record.id)}
+    next_stage(record, Move.CORRECT)
+    if seen is not None and record.version != seen:
+        versions = record.version, seen
+        raise ConflictError.since(patch, record.updated_by, record.updated_at, versions)
+    return _Patch(workspace, by, record, slots, seen)
+
+
+def _collect_standing(known: _Patch, slot: str, arrived: Arrived) -> _Patch:
+    """What somebody saved under this name and nobody collected becomes an older version first."""
+    file = known.file(slot)
+    if not os.path.lexists(file):
+        return known
+    standing = look(file)
+    before = known.slots.get(slot)
+    if standing.sha256 == arrived.sha256 or (before and in_folder(before) == standing.sha256):
+        return known
+    store = Store(known.workspace.folders.store)
+    with store.arrive(file) as older:
+        author = owner_of(known.workspace, standing.uid)
+        received = read_arrived(
+            known.workspace, known.record, slot, older, Origin.COLLECTED, author
+        )
+        _recorded(replace(known, seen=None), slot, older, received, keep=True)
+    return replace(_known(known.workspace, known.by, known.name, None), seen=None)
+
+
+def _again(known: _Patch, before: SlotRecord, arrived: Arrived, origin: Origin) -> Outcome:
+    """The bytes that the catalog has already; a slot that was withdrawn or gone counts again."""
+    details = _details(before.name, before.latest.number, arrived, before.latest.painted)
+    if before.latest.error:
+        return Outcome(known.name, FAILED, before.latest.error, details=details)
+    kept = Store(known.workspace.folders.store).keep(arrived)
+    if before.counts and origin is Origin.COLLECTED:
+        return Outcome(known.name, KEPT, None, before.latest.findings, details)
+    with _placed(known, before.name, kept.path, origin):
+        if not before.counts:
+            _write(
+                known,
+                origin,
+                lambda session, change, patch: mark_correction(
+                    session, change, patch, before.name, withdrawn=False, missing=False
+                ),
+            )
+    outcome = KEPT if before.counts else DONE
+    return Outcome(known.name, outcome, None, before.latest.findings, details)
+
+
+def _recorded(
+    known: _Patch, slot: str, arrived: Arrived, received: Received, *, keep: bool = False
+) -> Outcome:
+    store = Store(known.workspace.folders.store)
+    number = 0
+
+    def add(session: Any, change: Change, patch: PatchRecord) -> None:
+        nonlocal number
+        number = add_correction(session, change, patch, slot, received)
+
+    if received.error and not keep:
+        refuse(arrived, known.workspace.folders.refused)
+        _write(known, received.origin, add)
+    else:
+        kept = store.keep(arrived)
+        with _placed(known, slot, kept.path, received.origin):
+            _write(known, received.origin, add)
+    details = _details(slot, number, arrived, received.painted)
+    if received.error:
+        return Outcome(known.name, FAILED, received.error, details=details)
+    return Outcome(known.name, DONE, None, received.findings, details)
+
+
+def _placed(known: _Patch, slot: str, kept: Path, origin: Origin) -> ExitStack:
+    """Put the file where people work on it; what was collected lies there already."""
+    placed = ExitStack()
+    file = known.file(slot)
+    if origin is not Origin.COLLECTED and not same_bytes(file, kept):
+        store = Store(known.workspace.folders.store)
+        placed.enter_context(in_place(store, kept, file))
+    return placed
+
+
+def _write(known: _Patch, origin: Origin, what: Callable[[Any, Change, PatchRecord], None]) -> None:
+    """Note a change of corrections and what follows for the patch, in one transaction."""
+    with known.workspace.catalog.write() as session:
+        check_may(session, known.by, step_of(origin))
+        patch = lock_patch(session, known.name, known.seen)
+        next_stage(patch, Move.CORRECT)
+        change = Change.now(known.by.id)
+        what(session, change, patch)
+        settle(session, change, patch)
+
+
+def _details(slot: str, version: int, arrived: Arrived, painted: Any) -> dict[str, Any]:
+    return {
+        "slot": slot, "version": version, "sha256": arrived.sha256, "painted": dict(painted)
+    }  # fmt: skip
