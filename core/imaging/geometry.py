@@ -101,6 +101,20 @@ def shifted_to_fit(center: Zyx, shape: Zyx, side: int = PATCH_SIDE) -> Zyx | Non
     )
 
 
+FARTHEST = 1e9
+"""Angstrom or millimetre: no file that means a place in the world states a larger number."""
+
+
+def is_possible(steps_xyz: NDArray[np.float64], origin_xyz: NDArray[np.float64]) -> bool:
+    """Whether a header's numbers can be a grid: finite, of a size that exists, and not flat."""
+    numbers = np.concatenate([steps_xyz.reshape(-1), origin_xyz.reshape(-1)])
+    if not np.isfinite(numbers).all() or np.abs(numbers).max() > FARTHEST:
+        return False
+    sides = np.linalg.norm(steps_xyz, axis=0)
+    flat = abs(np.linalg.det(steps_xyz)) <= 1e-9 * np.prod(sides)
+    return bool(sides.min() > 1 / FARTHEST / 1000 and not flat)
+
+
 @dataclass(frozen=True)
 class Grid:
     """Where the voxels of a volume lie in the world (LPS, in the unit of its file).

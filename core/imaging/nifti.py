@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from core.errors import VolumeError
 from core.imaging.files import whole_file
-from core.imaging.geometry import Box, Grid, Zyx, whole
+from core.imaging.geometry import Box, Grid, Zyx, is_possible, whole
 from core.imaging.source import Source
 from core.imaging.volume import Segment
 
@@ -248,7 +248,7 @@ def _grid(raw: bytes, order: str, pixdim: tuple[float, ...]) -> Grid | None:
     else:
         return None
     lps = _LPS_FROM_RAS @ ras
-    if not np.isfinite(lps).all() or abs(np.linalg.det(lps[:3, :3])) < 1e-12:
+    if not is_possible(lps[:3, :3], lps[:3, 3]):
         return None
     rows = [(float(row[0]), float(row[1]), float(row[2])) for row in lps[:3]]
     origin = float(lps[0, 3]), float(lps[1, 3]), float(lps[2, 3])

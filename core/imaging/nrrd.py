@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
-from core.imaging.geometry import Box, Grid, Zyx, whole
+from core.imaging.geometry import Box, Grid, Zyx, is_possible, whole
 from core.imaging.source import Bytes, More, Source, check_length
 from core.imaging.volume import Segment
 
@@ -342,8 +342,8 @@ def _grid(header: dict[str, str], layer: int | None, path: Path) -> Grid | None:
             raise ValueError("not three axes")
     except (TypeError, ValueError) as error:
         raise VolumeError(f"{path}: its NRRD space directions are no 3D grid.") from error
-    if not np.isfinite(steps).all() or not np.isfinite(at).all() or not np.linalg.det(steps):
-        raise VolumeError(f"{path}: its NRRD space directions are flat or not finite.")
+    if not is_possible(steps, at):
+        raise VolumeError(f"{path}: its NRRD space directions are flat, not finite or too large.")
     table = [(float(row[0]), float(row[1]), float(row[2])) for row in steps]
     return Grid((float(at[0]), float(at[1]), float(at[2])), (table[0], table[1], table[2]))
 

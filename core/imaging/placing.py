@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.imaging.geometry import CORNER_TOLERANCE, Box, Grid, Zyx, whole
+from core.imaging.geometry import CORNER_TOLERANCE, FARTHEST, Box, Grid, Zyx, whole
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def place(shape: Zyx, grid: Grid, patch_grid: Grid) -> Placement | None:
     corners = np.array([*product(*((0, n - 1) for n in shape.to_xyz()))], dtype=float)
     corners = np.column_stack([corners, np.ones(8)]).T
     placed = (exact @ corners)[:3]
-    if np.abs((found @ corners)[:3] - placed).max() > CORNER_TOLERANCE:
+    far = np.abs(placed).max() > FARTHEST
+    if far or np.abs((found @ corners)[:3] - placed).max() > CORNER_TOLERANCE:
         return None
     return _placement(exact[:3, :3], placed)
 

@@ -63,7 +63,10 @@ def _tables(path: Path) -> list[Any]:
     except Exception as error:  # starfile raises whatever its parsing trips over
         text = " ".join(str(error).split())[:80]
         raise PointsError(f"{path}: cannot be read as a .star file ({text}).") from error
-    return [block for block in blocks.values() if hasattr(block, "columns")]
+    tables = [block for block in blocks.values() if hasattr(block, "columns")]
+    if not all(table.columns.is_unique for table in tables):
+        raise PointsError(f"{path}: a table names a column twice; keep one.")
+    return tables
 
 
 def _of_tomogram(table: Any, token: str, path: Path) -> tuple[Any, tuple[str, ...]]:
