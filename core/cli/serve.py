@@ -17,7 +17,6 @@ import socket
 import subprocess
 import sys
 import time
-import tomllib
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -189,9 +188,9 @@ def dashboard_command(script: Path, address: str, port: int, upload_mb: int) -> 
         "client.showErrorLinks": False,
         "runner.magicEnabled": False,
         "logger.enableRich": False,
-        **_flat(tomllib.loads(dashboard_file("theme.toml").read_text())),
+        "theme.base": dashboard_file("theme.toml"),
     }
-    words = [f"--{name}={_word(v)}" for name, value in options.items() for v in _several(value)]
+    words = [f"--{name}={_word(value)}" for name, value in options.items()]
     return [sys.executable, "-P", "-m", "streamlit", "run", *words, str(script)]
 
 
@@ -310,19 +309,6 @@ def _opened_log(path: Path) -> Iterator[IO[bytes]]:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "ab") as file:
         yield file
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        inside = _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
-        found |= inside if inside is not None else {f"{prefix}{name}": value}
-    return found
-
-
-def _several(value: Any) -> Sequence[Any]:
-    """An array is an option that is given several times."""
-    return value if isinstance(value, list) else [value]
 
 
 def _word(value: Any) -> str:
