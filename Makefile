@@ -6,10 +6,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 HASHED := --require-hashes --only-binary :all:
 RUNNERS ?= 2
 
-.PHONY: demo test check setup bench lock clean
+.PHONY: demo serve test check setup bench soak audit screenshots verify-consumers frontend lock clean
 
 demo: $(VENV)/run.done
 	$(BIN)/tomocurate demo
+
+# The demo workspace in the browser again.
+serve: $(VENV)/run.done
+	$(BIN)/tomocurate serve --workspace demo
 
 test: $(VENV)/dev.done
 	$(BIN)/python -m pytest -n $(RUNNERS) $(ARGS)
@@ -25,6 +29,27 @@ check: $(VENV)/dev.done
 
 bench: $(VENV)/dev.done
 	$(BIN)/python -m bench
+
+# Hours, not minutes: the fault tests at full size, twenty browsers, an hour of damaged files.
+soak: $(VENV)/dev.done
+	TOMOCURATE_SOAK=1 TOMOCURATE_FUZZ_SECONDS=3600 $(BIN)/python -m pytest -n $(RUNNERS) -m "not browser or soak" $(ARGS)
+
+# Known vulnerabilities of what the locks name; needs the registries' advisory data.
+audit:
+	test -x .venv-audit/bin/pip-audit || ($(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install -q pip-audit)
+	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+	cd dashboard/frontend && npm audit --omit=dev
+
+screenshots: $(VENV)/dev.done
+	$(BIN)/python -m tests.journeys.screenshots
+
+# Trains and loads an export with the consumers' own code, in environments of their own.
+verify-consumers: $(VENV)/dev.done
+	$(BIN)/python -m tests.consumers
+
+# Builds the pages' scripts anew; their built files are committed, so that nobody needs Node to run.
+frontend:
+	cd dashboard/frontend && npm ci --no-audit --no-fund && npm run types && npm test && npm run build
 
 $(VENV)/run.done: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tomocurate needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
@@ -43,4 +68,4 @@ lock:
 	uv pip compile -q --universal -p 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --extra sign-in --group dev pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) .venv-audit demo dashboard/frontend/node_modules
