@@ -15,10 +15,18 @@ class Key(StrEnum):
     """Ids of this person's jobs that were running when the page last looked."""
     UPLOADS = "uploads"
     """Counts uploads, so that the field for files is empty after each."""
+    TAKEN = "taken"
+    """What came of the files that were dropped last, and on which patch."""
     PAINTING = "painting"
     """The patch that is open in the painter."""
     KIT = "kit"
     """The patches that a kit was made for."""
+    VIEW = "view"
+    """The kept view that was picked a moment ago."""
+    BEFORE = "before"
+    """The event before which the log is read."""
+    SHOWN = "shown"
+    """Difference, before, after or image alone."""
     SPOT = "spot"
     """Where a reviewer looks in a patch."""
     PAIRS = "pairs"
@@ -27,9 +35,10 @@ class Key(StrEnum):
     """The folder that is browsed for tomograms."""
 
 
-class Query(StrEnum):
+class Query:
     """Words in the address, which are keys of the widgets that they fill as well."""
 
     PATCH = "patch"
     TOMOGRAM = "tomogram"
     PAGE = "page"
+    WAY = "how"

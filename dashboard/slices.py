@@ -129,7 +129,7 @@ def plane_png(picture: PatchPicture, shown: Shown, axis: int, at: Zyx) -> bytes:
         for value, color in meanings.items():
             inside = plane == value
             rgb[inside] = (1 - OPACITY) * rgb[inside] + OPACITY * np.array(colors.rgb(color))
-    return _png(_crossed(rgb, axis, at).astype(np.uint8))
+    return png(_crossed(rgb, axis, at).astype(np.uint8))
 
 
 def _plane(voxels: Bytes, axis: int, at: Zyx) -> Bytes:
@@ -145,7 +145,8 @@ def _crossed(rgb: NDArray[np.float32], axis: int, at: Zyx) -> NDArray[np.float32
     return np.clip(rgb, 0, 255)
 
 
-def _png(rgb: Bytes) -> bytes:
+def png(rgb: Bytes) -> bytes:
+    """A picture of RGB voxels, each of several pixels."""
     out = io.BytesIO()
     picture = Image.fromarray(rgb)
     side = picture.width * PIXELS, picture.height * PIXELS

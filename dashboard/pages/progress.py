@@ -18,8 +18,8 @@ from dashboard.moments import age
 from dashboard.places import page_file
 from dashboard.plain import plain
 from dashboard.state import me, opened
+from db.queries import overview
 from db.queries import progress as queries
-from db.queries import work
 from db.queries.patches import PatchFilter, PatchRecord, PatchSort, count_patches, list_patches
 from db.queries.people import PersonRecord
 from db.queries.progress import Progress, Waiting
@@ -62,11 +62,11 @@ def read_board(workspace: Workspace, person: PersonRecord, now: dt.datetime) -> 
             mine.total,
             queries.waiting_reviews(session),
             count_patches(session, PatchFilter(newer_corrections_wait=True)),
-            work.stages_by_tomogram(session),
+            overview.stages_by_tomogram(session),
             queries.stages_by_person(session),
             queries.verdicts_by_week(session, now),
-            work.label_balance(session),
-            work.reject_reasons(session),
+            overview.label_balance(session),
+            overview.reject_reasons(session),
         )
 
 
@@ -157,14 +157,27 @@ def _to_arrange(board: Board, person: PersonRecord) -> bool:
     lines: list[tuple[str, dict[str, str]]] = []
     chosen = numbers.patches[Stage.CHOSEN]
     if chosen and may(person.role, Step.EXTRACT):
-        lines.append((f"{count(chosen, 'chosen patch', 'chosen patches')} to extract",
-                      {"stage": STAGE_NAMES[Stage.CHOSEN]}))  # fmt: skip
+        lines.append(
+            (
+                f"{count(chosen, 'chosen patch', 'chosen patches')} to extract",
+                {"stage": STAGE_NAMES[Stage.CHOSEN]},
+            )
+        )
     if numbers.unassigned and may(person.role, Step.CLAIM):
-        lines.append((f"{count(numbers.unassigned, 'patch', 'patches')} without an annotator",
-                      {"person": "Nobody"}))  # fmt: skip
+        lines.append(
+            (
+                f"{count(numbers.unassigned, 'patch', 'patches')} without an annotator",
+                {"person": "Nobody"},
+            )
+        )
     if board.newer_wait and may(person.role, Step.MERGE):
-        lines.append((f"{count(board.newer_wait, 'accepted patch', 'accepted patches')} with newer "
-                      "corrections", {"mark": "Newer corrections wait"}))  # fmt: skip
+        lines.append(
+            (
+                f"{count(board.newer_wait, 'accepted patch', 'accepted patches')} with newer "
+                "corrections",
+                {"mark": "Newer corrections wait"},
+            )
+        )
     if lines:
         st.markdown("**To arrange**")
     for label, query in lines:
@@ -184,8 +197,9 @@ def _where_it_stands(board: Board) -> None:
         if board.by_person:
             _clickable(plots.stages_by(board.by_person, "patches"), "person", "bars_person")
         else:
-            show_empty("No patch has an annotator yet.",
-                       "People claim patches, or a curator assigns them.")  # fmt: skip
+            show_empty(
+                "No patch has an annotator yet.", "People claim patches, or a curator assigns them."
+            )
     st.caption("Click on a bar to see its patches.")
 
 
@@ -213,15 +227,19 @@ def _over_time(board: Board) -> None:
     with right:
         st.subheader("What the labels hold", anchor=False)
         if board.balance:
-            st.plotly_chart(plots.label_balance(board.balance), key="balance",
-                            config=plots.NO_TOOLS)  # fmt: skip
+            st.plotly_chart(
+                plots.label_balance(board.balance), key="balance", config=plots.NO_TOOLS
+            )
         else:
-            show_empty("No label was merged yet.",
-                       "The share of membrane, background and ignore will stand here.")  # fmt: skip
+            show_empty(
+                "No label was merged yet.",
+                "The share of membrane, background and ignore will stand here.",
+            )
         if board.reasons:
             st.subheader("Why patches were rejected", anchor=False)
-            st.plotly_chart(plots.reject_reasons(board.reasons), key="reasons",
-                            config=plots.NO_TOOLS)  # fmt: skip
+            st.plotly_chart(
+                plots.reject_reasons(board.reasons), key="reasons", config=plots.NO_TOOLS
+            )
 
 
 def _link(page: str, label: str, query: Mapping[str, str]) -> None:

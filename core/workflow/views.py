@@ -1,0 +1,32 @@
+"""Views that people keep: the filter of a page under a name, stored as its rules."""
+
+from collections.abc import Mapping
+
+from core.workflow.allowed import Step, check_may
+from core.workflow.wording import checked_text
+from core.workflow.workspace import Workspace
+from db.queries.overview import ViewRecord, saved_views
+from db.queries.people import PersonRecord
+from db.writes import people as writes
+from db.writes.events import Change
+
+LONGEST_NAME = 80
+
+
+def save_view(
+    workspace: Workspace, by: PersonRecord, name: str, page: str, rules: Mapping[str, object]
+) -> None:
+    """Keep a filter of a page under a name of one's own, over an older one of that name.
+
+    Errors: NotAllowedError; StepError for no name.
+    """
+    name = checked_text("the view's name", name, LONGEST_NAME)
+    with workspace.catalog.write() as session:
+        check_may(session, by, Step.SAVE_VIEW)
+        writes.save_view(session, Change.now(by.id), name, page, dict(rules))
+
+
+def list_views(workspace: Workspace, by: PersonRecord, page: str) -> tuple[ViewRecord, ...]:
+    """One's own views of a page and those that are shared, by name."""
+    with workspace.catalog.read() as session:
+        return saved_views(session, by.id, page)

@@ -1,0 +1,223 @@
+"""Activity: the jobs that run, and the log of who did what."""
+
+import datetime as dt
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from core.jobs import queue
+from core.workflow.allowed import Step, may
+from core.workflow.workspace import Workspace
+from dashboard.empty import PROGRESS, show_empty
+from dashboard.finished import KIND_NAMES
+from dashboard.keys import Key
+from dashboard.look import begin, count
+from dashboard.moments import age, moment
+from dashboard.plain import plain
+from dashboard.saved import attempt, change_words
+from dashboard.state import me, opened
+from db.queries.jobs import JobFilter, JobRecord, WorkerRecord
+from db.queries.life import EventFilter, EventRecord, list_events
+from db.queries.people import PersonRecord, list_people
+from db.vocabulary import JobState
+
+JOBS_SHOWN = 12
+EVENTS_SHOWN = 60
+POLLED_S = 2.0
+SILENT = dt.timedelta(seconds=90)
+"""A worker that was not heard of for so long is told as silent."""
+
+ICONS = {
+    JobState.QUEUED: ":material/schedule:", JobState.RUNNING: ":material/sync:",
+    JobState.DONE: ":material/task_alt:", JobState.FAILED: ":material/error:",
+    JobState.CANCELLED: ":material/cancel:",
+}  # fmt: skip
+WHO, WHAT, SINCE = "who", "what", "since"
+"""Words of the address."""
+
+SUBJECTS = ("patch", "tomogram", "person", "export", "bundle", "job", "backup")
+PERIODS = {"today": 1, "7 days": 7, "30 days": 30}
+
+
+def show() -> None:
+    """Show the page."""
+    workspace, person = opened(), me()
+    begin("Activity")
+    jobs, log = st.tabs(["Jobs", "Who did what"])
+    with jobs:
+        show_jobs(workspace, person)
+    with log:
+        _log(workspace)
+
+
+@st.fragment(run_every=POLLED_S)
+def show_jobs(workspace: Workspace, person: PersonRecord) -> None:
+    """The jobs, as they go on."""
+    _workers(queue.list_workers(workspace))
+    active = queue.list_jobs(workspace, JobFilter(active=True, top=True), limit=JOBS_SHOWN)
+    ended = queue.list_jobs(workspace, JobFilter(active=False, top=True), limit=JOBS_SHOWN)
+    if not active.total and not ended.total:
+        show_empty(
+            "No job was queued yet.",
+            "Previews, large extractions, merges, exports and backups run here, on their own.",
+            PROGRESS,
+        )
+        return
+    st.markdown(f"**{count(active.total, 'job')} at work or waiting**")
+    for job in active.rows:
+        _job(workspace, person, job)
+    if active.total > len(active):
+        st.caption(f"and {active.total - len(active)} more that wait")
+    st.markdown("**Ended last**")
+    for job in ended.rows:
+        _job(workspace, person, job)
+
+
+def title_of(job: JobRecord) -> str:
+    """What a job does, as Markdown."""
+    told = job.arguments
+    if "batch" in told:
+        return f"{KIND_NAMES[job.kind]} of {count(int(told['batch']), 'patch', 'patches')}"
+    names = told.get("names")
+    single = [told[key] for key in ("object", "out", "file") if key in told]
+    on = names if isinstance(names, list) else single
+    if not on:
+        return KIND_NAMES[job.kind]
+    more = f" and {len(on) - 3} more" if len(on) > 3 else ""
+    return f"{KIND_NAMES[job.kind]} of {', '.join(plain(each) for each in on[:3])}{more}"
+
+
+def cancel_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
+    """Cancel a job."""
+    attempt(
+        partial(queue.cancel, workspace, person, job_id),
+        lambda job: (
+            f"Job {job.id} is cancelled by {plain(person.name)}."
+            if not job.is_active
+            else f"Job {job.id} ends at its next step, as {plain(person.name)} asked."
+        ),
+    )
+
+
+def repeat_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
+    """Queue a job again."""
+    attempt(
+        partial(queue.repeat, workspace, person, job_id),
+        lambda job: f"Job {job.id} is queued again by {plain(person.name)}.",
+    )
+
+
+def _workers(workers: tuple[WorkerRecord, ...]) -> None:
+    now = dt.datetime.now(dt.UTC)
+    alive = [w for w in workers if w.stopped_at is None and now - w.heartbeat_at < SILENT]
+    if not alive:
+        st.warning(
+            "No worker is at work, so jobs wait. `tomocurate serve` starts one; so does "
+            "`tomocurate worker`.",
+            icon=":material/bedtime:",
+        )
+        return
+    for worker in alive:
+        heard = age(worker.heartbeat_at, now)
+        st.caption(f"Worker {plain(worker.name)} on {plain(worker.host)}, heard of {heard}")
+
+
+def _job(workspace: Workspace, person: PersonRecord, job: JobRecord) -> None:
+    with st.container(border=True, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"{ICONS[job.state]} **{title_of(job)}**", width="content")
+            st.caption(_when(job), width="content")
+            if job.created_by_id == person.id or may(person.role, Step.MANAGE_JOBS):
+                _job_buttons(workspace, person, job)
+        if job.is_active:
+            said = "its worker fell silent; another takes it over" if job.lost else job.message
+            st.progress(job.progress, text=plain(said or job.state.value))
+        if job.error:
+            st.caption(f":material/block: {plain(job.error)}")
+
+
+def _job_buttons(workspace: Workspace, person: PersonRecord, job: JobRecord) -> None:
+    if job.is_active and not job.cancel_requested:
+        st.button(
+            "Cancel", key=f"cancel_{job.id}", type="tertiary", on_click=cancel_job,
+            args=(workspace, person, job.id),
+        )  # fmt: skip
+    if job.state in (JobState.FAILED, JobState.CANCELLED):
+        st.button(
+            "Try again", key=f"repeat_{job.id}", type="tertiary", on_click=repeat_job,
+            args=(workspace, person, job.id),
+        )  # fmt: skip
+
+
+def _when(job: JobRecord) -> str:
+    at = moment(job.finished_at or job.started_at or job.created_at)
+    tries = f", attempt {job.attempts} of {job.max_attempts}" if job.attempts > 1 else ""
+    return f"job {job.id} · {job.state.value} {at} · {plain(job.created_by or 'tomocurate')}{tries}"
+
+
+def _log(workspace: Workspace) -> None:
+    with workspace.catalog.read() as session:
+        people = [each.name for each in list_people(session)]
+    columns = st.columns(3)
+    who = columns[0].selectbox(
+        "Who", people, index=None, key=WHO, bind="query-params", placeholder="anybody"
+    )
+    what = columns[1].selectbox(
+        "What", SUBJECTS, index=None, key=WHAT, bind="query-params", placeholder="anything"
+    )
+    period = columns[2].selectbox(
+        "Since",
+        list(PERIODS),
+        index=None,
+        key=SINCE,
+        bind="query-params",
+        placeholder="the beginning",
+    )
+    since = dt.datetime.now(dt.UTC) - dt.timedelta(days=PERIODS[period]) if period else None
+    wanted = EventFilter(person=who, subject=what, since=since)
+    before = st.session_state.get(Key.BEFORE)
+    with workspace.catalog.read() as session:
+        events = list_events(session, wanted, before, EVENTS_SHOWN)
+    if not events:
+        show_empty("Nothing like that happened.", "Take a filter away, or go back to the newest.")
+    else:
+        st.dataframe(
+            rows_of(events),
+            hide_index=True,
+            height=min(38 + 35 * len(events), 700),
+            key="events",
+            column_config=_COLUMNS,
+        )
+    with st.container(horizontal=True):
+        if before is not None:
+            st.button("Newest", on_click=_turn, args=(None,))
+        if len(events) == EVENTS_SHOWN:
+            st.button("Older", on_click=_turn, args=(events[-1].id,))
+
+
+def rows_of(events: tuple[EventRecord, ...]) -> list[dict[str, Any]]:
+    """Rows of the log; a table shows text as it is."""
+    return [
+        {
+            "When": event.at, "Who": event.person or "tomocurate", "What": event.action,
+            "Of": event.name, "Details": change_words(event),
+        }
+        for event in events
+    ]  # fmt: skip
+
+
+_COLUMNS = {
+    "When": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm:ss", width="small"),
+    "Who": st.column_config.TextColumn(width="small"),
+    "What": st.column_config.TextColumn(width="small"),
+    "Details": st.column_config.TextColumn(width="large"),
+}
+
+
+def _turn(before: int | None) -> None:
+    st.session_state[Key.BEFORE] = before
+
+
+if __name__ == "__main__":
+    show()

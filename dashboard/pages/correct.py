@@ -1,0 +1,439 @@
+"""Correct: take a patch home or paint it here, bring corrections back, merge them, submit."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from core.workflow import review
+from core.workflow.collect import collect
+from core.workflow.life import PatchLife
+from core.workflow.log import note_download
+from core.workflow.merge import MergePreview, merge, preview_merge
+from core.workflow.outcomes import Outcome
+from core.workflow.stages import Move
+from core.workflow.withdraw_correction import reinstate_correction, withdraw_correction
+from core.workflow.workspace import Workspace
+from dashboard.empty import CHOOSE, PATCHES, show_empty
+from dashboard.keys import Key, Query
+from dashboard.look import (
+    LABEL_COLORS,
+    begin,
+    chips,
+    count,
+    patch_dots,
+    rules_beside,
+)
+from dashboard.moments import moment
+from dashboard.patch_page import can, counts, read_life, show_comments, show_slots, take
+from dashboard.places import page_file
+from dashboard.plain import file_name, plain
+from dashboard.saved import attempt, refuse, tell_outcomes
+from dashboard.slices import (
+    LEGEND,
+    PLANES,
+    PatchPicture,
+    Shown,
+    most_changed,
+    patch_picture,
+    plane_png,
+)
+from dashboard.state import me, opened
+from dashboard.taking import Dropped, Taken, kit, show_taken, take_files
+from db.errors import TomocurateError
+from db.queries.life import SlotRecord
+from db.queries.patches import PatchFilter, PatchRecord, PatchSort, list_patches
+from db.queries.people import PersonRecord
+from db.vocabulary import Stage
+
+FILES, PAINT, MERGE = "My own software", "Paint here", "Merge and submit"
+WAYS = (FILES, PAINT, MERGE)
+MINE = (Stage.EXTRACTED, Stage.CORRECTING, Stage.MERGED)
+LISTED = 40
+"""Patches of my work in the list; the rest are one link away."""
+KIT_MOST = 30
+"""Patches of one kit: it is made while one waits."""
+
+
+def show() -> None:
+    """Show the patch that the address names, else the first of my work."""
+    workspace, person = opened(), me()
+    mine = my_work(workspace, person)
+    name = st.query_params.get(Query.PATCH) or (mine[0].name if mine else None)
+    if name is None:
+        begin("Correct")
+        _nothing(workspace, person)
+        return
+    told = read_life(workspace, name)
+    if told is None:
+        return
+    left, right = st.columns([2.2, 9.8], gap="medium")
+    with left:
+        _list(workspace, person, mine, name)
+    with right:
+        _patch(workspace, person, told, mine)
+
+
+def my_work(workspace: Workspace, person: PersonRecord) -> tuple[PatchRecord, ...]:
+    """My unfinished patches, those that came back from review first."""
+    wanted = PatchFilter(assignee=person.name, stage=MINE)
+    with workspace.catalog.read() as session:
+        found = list_patches(session, wanted, PatchSort.NAME, limit=500)
+    return tuple(sorted(found, key=lambda patch: patch.rejected_reason is None))
+
+
+def neighbours(names: Sequence[str], name: str) -> tuple[str | None, str | None]:
+    """The patch before and the one after, in the order of a list; round at its ends."""
+    if name not in names:
+        return None, names[0] if names else None
+    at = names.index(name)
+    return names[at - 1], names[(at + 1) % len(names)]
+
+
+def drop_files(workspace: Workspace, person: PersonRecord, patch: str, seen: int, key: str) -> None:
+    """Take in what was dropped on the page a moment ago, and empty the field for the next."""
+    files = [Dropped(file.name, file.getvalue()) for file in st.session_state.get(key) or []]
+    try:
+        taken = take_files(workspace, person, patch, files, seen)
+    except TomocurateError as error:
+        refuse(error)
+        return
+    st.session_state[Key.TAKEN] = [patch, [each.kept() for each in taken]]
+    st.session_state[Key.UPLOADS] = st.session_state.get(Key.UPLOADS, 0) + 1
+    good = sum(each.outcome != "failed" for each in taken)
+    outcomes = [Outcome(each.name, each.outcome, each.said or None) for each in taken]
+    tell_outcomes(outcomes, f"{count(good, 'correction')} taken in by {plain(person.name)}")
+
+
+def merge_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
+    """Merge what counts now into the patch's next training label."""
+    try:
+        outcomes = merge(workspace, person, [name])
+    except TomocurateError as error:
+        refuse(error)
+        return
+    tell_outcomes(outcomes, f"Merged by {plain(person.name)}")
+
+
+def collect_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
+    """Take in what lies in the patch's correction folder."""
+    try:
+        outcomes = collect(workspace, person, [name])
+    except TomocurateError as error:
+        refuse(error)
+        return
+    tell_outcomes(outcomes, f"Collected from the folder by {plain(person.name)}")
+
+
+def leave_out(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
+    """Withdraw a correction from merges to come."""
+    attempt(
+        partial(withdraw_correction, workspace, person, name, slot, seen=seen),
+        lambda _: (
+            f"**{plain(slot)}** is left out of merges, by {plain(person.name)}; its file is kept."
+        ),
+        about=(workspace, name),
+    )
+
+
+def take_back(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
+    """Take a withdrawn correction back."""
+    attempt(
+        partial(reinstate_correction, workspace, person, name, slot, seen=seen),
+        lambda _: f"**{plain(slot)}** counts again, by {plain(person.name)}.",
+        about=(workspace, name),
+    )
+
+
+def _nothing(workspace: Workspace, person: PersonRecord) -> None:
+    free = PatchFilter(unassigned=True, stage=(Stage.EXTRACTED, Stage.CORRECTING))
+    with workspace.catalog.read() as session:
+        found = list_patches(session, free, limit=12)
+    show_empty(
+        "No patch waits for you.",
+        "Claim one that nobody has, or choose new places in a tomogram.",
+        CHOOSE, PATCHES,
+    )  # fmt: skip
+    for patch in found:
+        with st.container(horizontal=True, vertical_alignment="center", border=True):
+            _open(patch.name)
+            chips(patch_dots(patch))
+            if can(patch, Move.CLAIM, person):
+                _claim(workspace, person, patch)
+
+
+def _open(name: str) -> None:
+    st.page_link(
+        page_file("correct"), label=plain(name), query_params={Query.PATCH: name}, width="content"
+    )
+
+
+def _claim(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> None:
+    st.button(
+        "Claim", key=f"claim_{patch.id}", on_click=take,
+        args=(workspace, person, review.claim, "claimed", patch.name),
+        kwargs={"seen": patch.version},
+    )  # fmt: skip
+
+
+def _list(
+    workspace: Workspace, person: PersonRecord, mine: Sequence[PatchRecord], name: str
+) -> None:
+    st.markdown(f"**My work** · {len(mine)}")
+    with st.container(height=360, border=False, gap=None):
+        for patch in mine[:LISTED]:
+            mark = ":material/undo: " if patch.rejected_reason else ""
+            label = f"{mark}{plain(patch.name)}"
+            st.page_link(
+                page_file("correct"), label=f"**{label}**" if patch.name == name else label,
+                query_params={Query.PATCH: patch.name},
+            )  # fmt: skip
+    if len(mine) > LISTED:
+        st.page_link(
+            page_file("patches"), label=f"All {len(mine)}", query_params={"person": person.name}
+        )
+    if mine:
+        names = [patch.name for patch in mine[:KIT_MOST]]
+        _kit_button(workspace, person, names, f"Kits of {len(names)}", "kits_of_my_work")
+    rules_beside()
+
+
+def _kit_button(
+    workspace: Workspace, person: PersonRecord, names: Sequence[str], label: str, key: str
+) -> None:
+    """A zip that is made when it is asked for; the log keeps who took it."""
+    stem = names[0] if len(names) == 1 else f"{len(names)}_patches"
+    st.download_button(
+        label, data=partial(kit, workspace, names), key=key, mime="application/zip",
+        file_name=file_name(f"kit_{stem}", ".zip"), icon=":material/download:",
+        on_click=note_download, args=(workspace, person, "kits", list(names)),
+        help="Image, label, an empty folder of the right name, instructions, and a task list for "
+        "MITK. Drop the zip back here when you have painted.",
+    )  # fmt: skip
+
+
+def _patch(
+    workspace: Workspace, person: PersonRecord, told: PatchLife, mine: Sequence[PatchRecord]
+) -> None:
+    patch = told.patch
+    begin(plain(patch.name))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        chips(patch_dots(patch))
+        _turn(mine, patch.name)
+        if patch.assignee is None and can(patch, Move.CLAIM, person):
+            _claim(workspace, person, patch)
+        st.page_link(
+            page_file("patches"),
+            label="Its life",
+            icon=":material/history:",
+            query_params={Query.PATCH: patch.name},
+            width="content",
+        )
+    _who(told, person)
+    if patch.stage is Stage.CHOSEN:
+        show_empty(
+            "This patch is not extracted yet.",
+            "Extract it from the list of patches, or beside its tomogram.",
+            PATCHES,
+        )
+        return
+    way = st.segmented_control(
+        "How",
+        WAYS,
+        default=FILES,
+        required=True,
+        key=Query.WAY,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    if way == PAINT:
+        from dashboard.components.painter import painter
+
+        painter(
+            workspace, person, patch, read_only=not can(patch, Move.CORRECT, person),
+            key=f"painter_{patch.id}",
+        )  # fmt: skip
+        return
+    left, right = st.columns([6, 5], gap="medium")
+    with left:
+        if way == MERGE:
+            _merging(workspace, person, told)
+        else:
+            _files(workspace, person, patch)
+    with right:
+        _slots(workspace, person, told)
+        show_comments(workspace, person, patch, told.comments)
+
+
+def _turn(mine: Sequence[PatchRecord], name: str) -> None:
+    before, after = neighbours([patch.name for patch in mine], name)
+    for label, key, to in (("Previous", "p", before), ("Next", "n", after)):
+        disabled = to is None or to == name
+        if st.button(label, shortcut=key, key=f"turn_{key}", disabled=disabled) and to:
+            st.switch_page(page_file("correct"), query_params={Query.PATCH: to})
+
+
+def _who(told: PatchLife, person: PersonRecord) -> None:
+    patch = told.patch
+    if patch.rejected_reason:
+        verdict = next((each for each in reversed(told.reviews) if each.reason), None)
+        by = f"{plain(verdict.reviewer or 'a reviewer')} said" if verdict else "a reviewer said"
+        st.warning(f"Came back: {by} “{plain(patch.rejected_reason)}”", icon=":material/undo:")
+    if told.hold and told.hold.person_id != person.id:
+        st.info(
+            f"{plain(told.hold.person)} paints on it since {moment(told.hold.since)}.",
+            icon=":material/brush:",
+        )
+    elif patch.assignee and patch.assignee != person.name:
+        st.info(f"{plain(patch.assignee)} has this patch.", icon=":material/person:")
+
+
+def _files(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> None:
+    st.markdown("**1 · Take it home**")
+    _kit_button(workspace, person, [patch.name], "Download the kit", "kit_of_this")
+    st.markdown("**2 · Paint** Add, Remove and Ignore in MITK, napari, Amira or 3D Slicer")
+    st.markdown("**3 · Bring it back**")
+    if not can(patch, Move.CORRECT, person):
+        st.caption("Corrections cannot be added to this patch now, or not by you.")
+        return
+    key = f"drop_{patch.id}_{st.session_state.get(Key.UPLOADS, 0)}"
+    st.file_uploader(
+        "Add1.nrrd, Remove1.nrrd, Ignore1.nrrd …, or the kit's zip", accept_multiple_files=True,
+        key=key, max_upload_size=workspace.settings.upload_mb, on_change=drop_files,
+        args=(workspace, person, patch.name, patch.version, key),
+    )  # fmt: skip
+    st.button(
+        "Collect from the shared folder",
+        key="collect",
+        icon=":material/folder_open:",
+        on_click=collect_now,
+        args=(workspace, person, patch.name),
+        help="For people who save into the workspace's corrections folder.",
+    )
+    kept = st.session_state.get(Key.TAKEN)
+    if kept and kept[0] == patch.name:
+        show_taken(workspace, patch.name, [Taken.of(each) for each in kept[1]])
+
+
+def _slots(workspace: Workspace, person: PersonRecord, told: PatchLife) -> None:
+    st.subheader("Corrections", anchor=False)
+    show_slots(told.slots)
+    if told.slots and can(told.patch, Move.CORRECT, person):
+        with st.popover("Leave one out…"):
+            st.caption("Its file is kept, and can be taken back.")
+            for slot in told.slots:
+                _slot_button(workspace, person, told.patch, slot)
+
+
+def _slot_button(
+    workspace: Workspace, person: PersonRecord, patch: PatchRecord, slot: SlotRecord
+) -> None:
+    label, step = ("Take back", take_back) if slot.withdrawn else ("Leave out", leave_out)
+    st.button(
+        f"{label} {plain(slot.name)}", key=f"slot_{slot.id}", on_click=step,
+        args=(workspace, person, patch.name, slot.name, patch.version),
+    )  # fmt: skip
+
+
+def _merging(workspace: Workspace, person: PersonRecord, told: PatchLife) -> None:
+    patch = told.patch
+    if can(patch, Move.MERGE, person) and patch.correction_count:
+        _preview(workspace, person, told)
+    if can(patch, Move.SUBMIT, person) and not patch.stale:
+        st.button(
+            "Submit for review", key="submit", type="primary", on_click=take,
+            args=(workspace, person, review.submit, "submitted for review", patch.name),
+            kwargs={"seen": patch.version},
+        )  # fmt: skip
+    if can(patch, Move.LEAVE_AS_IT_IS, person) and not patch.correction_count:
+        _nothing_to_change(workspace, person, patch)
+    if patch.stage is Stage.IN_REVIEW:
+        st.info("A reviewer has it now.", icon=":material/rate_review:")
+    if patch.stage is Stage.ACCEPTED and not patch.stale:
+        st.success("Accepted: it is curated, and exports may hold it.", icon=":material/verified:")
+
+
+def _preview(workspace: Workspace, person: PersonRecord, told: PatchLife) -> None:
+    patch = told.patch
+    merged = told.current_merge
+    if merged and not patch.stale:
+        st.markdown(
+            f"**Merge {merged.number}** holds all corrections, made "
+            f"{moment(merged.made_at)} by {plain(merged.made_by or 'somebody')}."
+        )
+        st.caption(counts(merged.counts))
+        _planes(workspace, patch.name, None)
+        return
+    st.markdown("**What merging would give**")
+    with st.spinner("Merges in memory…"):
+        preview = preview_merge(workspace, patch.name)
+    if preview.error:
+        st.error(plain(preview.error), icon=":material/block:")
+        return
+    _numbers(preview)
+    _planes(workspace, patch.name, preview)
+    if st.button(f"Merge {count(len(preview.inputs), 'correction')}", key="merge", type="primary"):
+        with st.spinner("Merges…"):
+            merge_now(workspace, person, patch.name)
+        st.rerun()
+
+
+def _numbers(preview: MergePreview) -> None:
+    if preview.counts is None or preview.values is None:
+        return
+    did, held = preview.counts, preview.values
+    cells = (
+        ("Added", did.added),
+        ("Removed", did.removed),
+        ("Ignored", did.ignored),
+        ("Claimed twice", did.contested),
+        ("Lost in the border", did.lost_in_border),
+    )
+    for column, (label, number) in zip(st.columns(len(cells)), cells, strict=True):
+        column.metric(label, f"{number:,}")
+    total = held.background + held.membrane + held.ignore
+    shares = {"membrane": held.membrane, "background": held.background, "ignore": held.ignore}
+    chips(
+        [
+            (f"{name} {100 * number / total:.1f} %", LABEL_COLORS[name])
+            for name, number in shares.items()
+        ],
+        "legend",
+    )
+    for finding in preview.findings:
+        st.caption(f":material/info: {plain(finding)}")
+
+
+def _planes(workspace: Workspace, name: str, preview: MergePreview | None) -> None:
+    folders = workspace.folders
+    try:
+        after = None if preview else folders.merged_of(name)
+        picture = patch_picture(folders.image_of(name), folders.label_of(name), after)
+    except TomocurateError as error:
+        st.error(plain(error))
+        return
+    if preview and preview.label is not None:
+        picture = PatchPicture(picture.gray, picture.before, preview.label)
+    at = most_changed(picture.before, picture.after)
+    with st.container(key="tc_slices"):
+        for column, (plane, axis) in zip(st.columns(3, gap="small"), PLANES, strict=True):
+            column.image(
+                plane_png(picture, Shown.DIFFERENCE, axis, at), width="stretch", caption=plane
+            )
+    chips(LEGEND, "legend")
+
+
+def _nothing_to_change(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> None:
+    with st.container(border=True):
+        st.markdown("**Is the prediction right as it is?**")
+        st.caption("Only what somebody looked at becomes a label. State it, and it goes to review.")
+        sure = st.checkbox("I looked at all of it, and there is nothing to change", key="sure")
+        st.button(
+            "Submit with nothing to change", key="submit_nothing", disabled=not sure, on_click=take,
+            args=(workspace, person, review.submit, "submitted with nothing to change", patch.name),
+            kwargs={"nothing_to_change": True, "seen": patch.version},
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    show()

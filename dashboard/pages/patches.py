@@ -1,0 +1,281 @@
+"""Patches: find them by filter, see them as pictures or a table, act on many, open one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.workflow.allowed import Step, may
+from core.workflow.pictures import thumbnail_of_patch
+from core.workflow.stages import Move
+from core.workflow.views import list_views, save_view
+from core.workflow.workspace import Workspace
+from dashboard import bulk, patch_filter
+from dashboard.empty import CHOOSE, show_empty
+from dashboard.keys import Key, Query
+from dashboard.look import (
+    BECAUSE_NAMES,
+    STAGE_NAMES,
+    begin,
+    chips,
+    count,
+    marks_of,
+    patch_dots,
+    stage_column,
+    xyz,
+)
+from dashboard.patch_page import show_patch
+from dashboard.places import page_file
+from dashboard.plain import plain
+from dashboard.saved import attempt, show_said
+from dashboard.state import me, opened
+from db.errors import TomocurateError
+from db.queries.page import MAX_LIMIT, Page
+from db.queries.patches import PatchFilter, PatchRecord, PatchSort, list_patches
+from db.queries.people import PersonRecord, list_people
+from db.vocabulary import Role
+
+PAGE = "patches"
+TABLE, PICTURES = "Table", "Pictures"
+ROWS = {TABLE: 100, PICTURES: 24}
+AS = "as"
+"""The word of the address that says table or pictures."""
+TABLE_KEY = "patch_table"
+
+
+def show() -> None:
+    """Show one patch where the address names it, else the list."""
+    workspace, person = opened(), me()
+    name = st.query_params.get(Query.PATCH)
+    if name:
+        show_patch(workspace, person, name)
+        return
+    begin("Patches")
+    apply_view(workspace, person)
+    wanted, sort = patch_filter.filter_widgets(workspace)
+    how = _head(workspace, person, wanted)
+    found = _page(workspace, wanted, sort, ROWS[how])
+    if not found.rows:
+        _nothing(wanted)
+        return
+    chosen = _pictures(workspace, found) if how == PICTURES else _table(found)
+    _actions(workspace, person, wanted, chosen, found.total)
+
+
+def apply_view(workspace: Workspace, person: PersonRecord) -> None:
+    """Set the filter's widgets to the view that was picked a moment ago."""
+    name = st.session_state.pop(Key.VIEW, None)
+    view = next((v for v in list_views(workspace, person, PAGE) if v.name == name), None)
+    if view is None:
+        return
+    try:
+        st.session_state.update(patch_filter.words_of(view.rules))
+    except TomocurateError as error:
+        st.error(plain(error))
+
+
+def keep_view(workspace: Workspace, person: PersonRecord, name: str, wanted: PatchFilter) -> None:
+    """Keep the filter under a name."""
+    attempt(
+        lambda: save_view(workspace, person, name, PAGE, patch_filter.rules_of(wanted)),
+        lambda _: f"The view **{plain(name)}** is kept by {plain(person.name)}.",
+    )
+
+
+def names_of(workspace: Workspace, wanted: PatchFilter) -> tuple[PatchRecord, ...]:
+    """All patches that a filter hits, for an action on all of them."""
+    with workspace.catalog.read() as session:
+        return list_patches(session, wanted, limit=MAX_LIMIT).rows
+
+
+def table_of(patches: Sequence[PatchRecord]) -> list[dict[str, Any]]:
+    """Rows of the table."""
+    return [
+        {
+            "Patch": patch.name,
+            "Stage": [STAGE_NAMES[patch.stage]],
+            "Marks": marks_of(patch),
+            "Annotator": patch.assignee or "–",
+            "Corrections": patch.correction_count,
+            "Merges": patch.merge_count,
+            "Comments": patch.comment_count,
+            "Chosen for": BECAUSE_NAMES[patch.chosen_because],
+            "Center x, y, z": xyz(patch.center),
+            "Changed": patch.updated_at,
+        }
+        for patch in patches
+    ]
+
+
+def _head(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> str:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        how = st.segmented_control(
+            "Show as", [TABLE, PICTURES], default=TABLE, required=True, key=AS,
+            bind="query-params", label_visibility="collapsed",
+        )  # fmt: skip
+        st.button("My work", icon=":material/person:", on_click=_only_mine, args=(person.name,))
+        st.button("Clear", icon=":material/filter_alt_off:", on_click=clear_filter)
+        _views(workspace, person, wanted)
+    return how or TABLE
+
+
+def clear_filter() -> None:
+    """Empty all widgets of the filter."""
+    st.session_state.update(patch_filter.words_of({}))
+    st.session_state[Query.PAGE] = 1
+
+
+def _only_mine(name: str) -> None:
+    clear_filter()
+    st.session_state[patch_filter.PERSON] = name
+
+
+def _views(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> None:
+    with st.popover("Views", icon=":material/bookmark:"):
+        views = list_views(workspace, person, PAGE)
+        for view in views:
+            label = plain(view.name) if view.mine else f"{plain(view.name)} · {plain(view.owner)}"
+            if st.button(label, key=f"view_{view.owner}_{view.name}", type="tertiary"):
+                st.session_state[Key.VIEW] = view.name
+                st.rerun()
+        if not views:
+            st.caption("Keep the filter that you see under a name.")
+        with st.form("keep_view", border=False, clear_on_submit=True):
+            name = st.text_input("Name of the view", max_chars=80)
+            if st.form_submit_button("Keep this filter"):
+                keep_view(workspace, person, name, wanted)
+                st.rerun()
+
+
+def _page(
+    workspace: Workspace, wanted: PatchFilter, sort: PatchSort, rows: int
+) -> Page[PatchRecord]:
+    """The page that the pagination below the list asks for."""
+    asked = st.session_state.get(Query.PAGE) or 1
+    with workspace.catalog.read() as session:
+        found = list_patches(session, wanted, sort, (int(asked) - 1) * rows, rows)
+        pages = max(1, -(-found.total // rows))
+        if asked > pages:
+            st.session_state[Query.PAGE] = pages
+            found = list_patches(session, wanted, sort, (pages - 1) * rows, rows)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{count(found.total, 'patch', 'patches')}**", width="content")
+        if pages > 1:
+            st.pagination(pages, key=Query.PAGE, bind="query-params")
+    return found
+
+
+def _nothing(wanted: PatchFilter) -> None:
+    if wanted == PatchFilter():
+        show_empty(
+            "No patch is chosen yet.",
+            "Choose two to five places a tomogram where the prediction is bad, but where you can "
+            "see what is right.",
+            CHOOSE,
+        )
+        return
+    show_empty("No patch fits this filter.", "Take a mark away, or clear the filter.")
+    st.button("Clear the filter", on_click=clear_filter)
+
+
+def _table(found: Page[PatchRecord]) -> list[PatchRecord]:
+    said = st.dataframe(
+        table_of(found.rows), key=TABLE_KEY, on_select="rerun", selection_mode="multi-row",
+        hide_index=True, height=min(38 + 35 * len(found), 640),
+        column_config={
+            "Patch": st.column_config.TextColumn(pinned=True),
+            "Stage": stage_column(),
+            "Marks": st.column_config.ListColumn(),
+            "Changed": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
+        },
+    )  # fmt: skip
+    rows = said.selection.rows
+    return [found.rows[row] for row in rows if row < len(found.rows)]
+
+
+def _pictures(workspace: Workspace, found: Page[PatchRecord]) -> list[PatchRecord]:
+    chosen = []
+    with st.spinner("Draws the patches…"):
+        pictures = [_thumbnail(workspace, patch) for patch in found.rows]
+    with st.grid(min_column_width=170, gap="small"):
+        for patch, picture in zip(found.rows, pictures, strict=True):
+            with st.container(border=True, gap="small"):
+                if picture:
+                    st.image(picture, width="stretch", alt=f"Middle section of {patch.name}")
+                else:
+                    st.caption("no picture yet")
+                _open(patch)
+                chips(patch_dots(patch))
+                if st.checkbox("select", key=f"select_{patch.id}"):
+                    chosen.append(patch)
+    return chosen
+
+
+def _thumbnail(workspace: Workspace, patch: PatchRecord) -> bytes | None:
+    try:
+        return thumbnail_of_patch(workspace, patch.name)
+    except TomocurateError:
+        return None
+
+
+def _open(patch: PatchRecord) -> None:
+    st.page_link(page_file(PAGE), label=plain(patch.name), query_params={Query.PATCH: patch.name})
+
+
+def _actions(
+    workspace: Workspace,
+    person: PersonRecord,
+    wanted: PatchFilter,
+    chosen: list[PatchRecord],
+    total: int,
+) -> None:
+    """What can be done with the chosen patches, or with all that the filter hits."""
+    with st.container(horizontal=True, vertical_alignment="center", border=True):
+        everything = st.checkbox(
+            f"{patch_filter.said(wanted)} ({total:,})", key="everything", value=False
+        )
+        patches: Sequence[PatchRecord] = names_of(workspace, wanted) if everything else chosen
+        if not patches:
+            st.caption("Select patches to open, extract, merge or assign them.")
+            return
+        st.markdown(f"**{count(len(patches), 'patch', 'patches')}**", width="content")
+        if len(patches) == 1:
+            _open(patches[0])
+        for move in (Move.EXTRACT, Move.MERGE):
+            _run_button(workspace, person, bulk.hits(move, patches, person))
+        _claim_button(workspace, person, bulk.hits(Move.CLAIM, patches, person))
+        _assign_popover(workspace, person, bulk.hits(Move.ASSIGN, patches, person))
+    show_said()
+
+
+def _run_button(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:
+    if found.names and st.button(found.label, key=f"bulk_{found.move.name}"):
+        bulk.run_many(workspace, person, found.move, found.names)
+        st.rerun()
+
+
+def _claim_button(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:
+    if found.names:
+        st.button(
+            found.label, key="bulk_claim", on_click=bulk.claim_many,
+            args=(workspace, person, found.names),
+        )  # fmt: skip
+
+
+def _assign_popover(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:
+    if not found.names or not may(person.role, Step.ASSIGN):
+        return
+    with workspace.catalog.read() as session:
+        everybody = list_people(session)
+    able = [p.name for p in everybody if not p.disabled and p.role is not Role.VIEWER]
+    with st.popover(f"{found.label}…"):
+        to = st.selectbox("To", able, key="assign_to")
+        many = count(len(found.names), "patch", "patches")
+        st.button(
+            f"Assign {many}", key="bulk_assign", type="primary", on_click=bulk.assign_many,
+            args=(workspace, person, found.names, to),
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,315 @@
+"""Review: before and after with what changed in colour, then accept, or reject with a reason."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from core.imaging.geometry import Zyx
+from core.workflow import review
+from core.workflow.life import PatchLife
+from core.workflow.stages import Move
+from core.workflow.workspace import Workspace
+from dashboard.empty import PATCHES, PROGRESS, show_empty
+from dashboard.keys import Key, Query
+from dashboard.look import begin, chips, patch_dots
+from dashboard.look import person as person_text
+from dashboard.moments import age, moment
+from dashboard.patch_page import can, counts, read_life, show_comments, show_slots
+from dashboard.places import page_file
+from dashboard.plain import plain
+from dashboard.saved import attempt, saved_patch
+from dashboard.slices import (
+    LEGEND,
+    PLANES,
+    PatchPicture,
+    Shown,
+    most_changed,
+    patch_picture,
+    plane_png,
+)
+from dashboard.state import me, opened
+from db.errors import TomocurateError
+from db.queries.life import MergeRecord
+from db.queries.patches import PatchRecord
+from db.queries.people import PersonRecord
+from db.queries.progress import Waiting, waiting_reviews
+
+QUEUE = 200
+REASON = "reason"
+REASONS = (
+    "A membrane is missed.",
+    "What is added is not accurate.",
+    "What is removed is membrane.",
+    "In doubt: use Ignore here.",
+)
+"""Common reasons, one click each; anything may be written beside."""
+PLANES_WAY, AROUND_WAY = "Three planes", "Look around"
+
+
+def show() -> None:
+    """Show the patch that the address names, else the one that waits longest."""
+    workspace, person = opened(), me()
+    with workspace.catalog.read() as session:
+        queue = waiting_reviews(session, QUEUE)
+    name = st.query_params.get(Query.PATCH) or (queue[0].name if queue else None)
+    if name is None:
+        begin("Review")
+        show_empty(
+            "Nothing waits for a review.",
+            "Merged patches appear here when their annotators submit them.",
+            PATCHES, PROGRESS,
+        )  # fmt: skip
+        return
+    told = read_life(workspace, name)
+    if told is None:
+        return
+    left, right = st.columns([2, 10], gap="medium")
+    with left:
+        _queue(queue, name)
+    with right:
+        _patch(workspace, person, told, queue)
+
+
+def decide(
+    workspace: Workspace,
+    person: PersonRecord,
+    patch: PatchRecord,
+    merge: MergeRecord,
+    reason: str | None,
+    next_name: str | None,
+) -> None:
+    """Accept a merge, or reject it where a reason is given; then turn to the next of the queue."""
+    number, version = merge.number, patch.version
+    if reason is None:
+        step = partial(
+            review.accept, workspace, person, patch.name, merge_number=number, seen=version
+        )
+        word = f"merge {number} accepted"
+    else:
+        step = partial(
+            review.reject, workspace, person, patch.name, reason,
+            merge_number=number, seen=version,
+        )  # fmt: skip
+        word = f"merge {number} rejected, back to its annotator"
+    done = attempt(
+        step, lambda saved: saved_patch(word, saved, person), about=(workspace, patch.name)
+    )
+    if done is None:
+        return
+    st.session_state[REASON] = ""
+    if next_name:
+        st.query_params[Query.PATCH] = next_name
+
+
+def reject_written(
+    workspace: Workspace,
+    person: PersonRecord,
+    patch: PatchRecord,
+    merge: MergeRecord,
+    next_name: str | None,
+) -> None:
+    """Reject with the reason that is written; without one the step says so."""
+    decide(workspace, person, patch, merge, st.session_state.get(REASON) or "", next_name)
+
+
+def write_reason() -> None:
+    """Put a common reason into the field, after what stands there."""
+    picked = st.session_state.pop("reason_pills", None)
+    if picked:
+        before = st.session_state.get(REASON) or ""
+        st.session_state[REASON] = f"{before} {picked}".strip()
+
+
+def next_of(queue: Sequence[Waiting], name: str) -> str | None:
+    """The patch after this one in the queue; the first where this one is not in it."""
+    names = [each.name for each in queue]
+    others = [each for each in names if each != name]
+    if not others:
+        return None
+    if name not in names:
+        return others[0]
+    after = names[names.index(name) + 1 :]
+    return after[0] if after else others[0]
+
+
+def previous_of(queue: Sequence[Waiting], name: str) -> str | None:
+    """The patch before this one in the queue; the last where this one is the first."""
+    return next_of(tuple(reversed(queue)), name)
+
+
+def _queue(queue: Sequence[Waiting], name: str) -> None:
+    st.markdown(f"**Waiting** · {len(queue)}{'+' if len(queue) == QUEUE else ''}")
+    with st.container(height=520, border=False, gap=None):
+        for each in queue:
+            label = plain(each.name)
+            st.page_link(
+                page_file("review"), label=f"**{label}**" if each.name == name else label,
+                query_params={Query.PATCH: each.name}, help=f"waits {age(each.since)}",
+            )  # fmt: skip
+
+
+def _patch(
+    workspace: Workspace, person: PersonRecord, told: PatchLife, queue: Sequence[Waiting]
+) -> None:
+    patch, merge = told.patch, told.current_merge
+    begin(plain(patch.name))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        chips(patch_dots(patch))
+        _turn(queue, patch.name)
+        st.page_link(
+            page_file("patches"), label="Its life", icon=":material/history:", width="content",
+            query_params={Query.PATCH: patch.name},
+        )  # fmt: skip
+    if merge is None:
+        show_empty("This patch is not merged yet.", "There is nothing to review before.", PATCHES)
+        return
+    st.caption(
+        f"Merge {merge.number}, made {moment(merge.made_at)} by {person_text(merge.made_by)} from "
+        f"{len(merge.inputs)} corrections by {_painters(told)}"
+    )
+    left, right = st.columns([7.4, 4.6], gap="medium")
+    with left:
+        _look(workspace, person, patch, merge)
+    with right:
+        _verdict(workspace, person, told, merge, next_of(queue, patch.name))
+        show_comments(workspace, person, patch, told.comments)
+        with st.expander("Corrections"):
+            show_slots(told.slots)
+
+
+def _painters(told: PatchLife) -> str:
+    names = {slot.latest.author or slot.latest.author_account for slot in told.slots if slot.counts}
+    return ", ".join(sorted(plain(name) for name in names if name)) or "nobody"
+
+
+def _turn(queue: Sequence[Waiting], name: str) -> None:
+    steps = (("Previous", "p", previous_of(queue, name)), ("Next", "n", next_of(queue, name)))
+    for label, key, to in steps:
+        if st.button(label, shortcut=key, key=f"turn_{key}", disabled=to is None) and to:
+            st.switch_page(page_file("review"), query_params={Query.PATCH: to})
+
+
+def _look(
+    workspace: Workspace, person: PersonRecord, patch: PatchRecord, merge: MergeRecord
+) -> None:
+    way = st.segmented_control(
+        "Look", [PLANES_WAY, AROUND_WAY], default=PLANES_WAY, required=True, key=Query.WAY,
+        bind="query-params", label_visibility="collapsed",
+    )  # fmt: skip
+    if way == AROUND_WAY:
+        from dashboard.components.painter import painter
+
+        painter(workspace, person, patch, read_only=True, key=f"look_{patch.id}_{merge.number}")
+        return
+    folders = workspace.folders
+    try:
+        picture = patch_picture(
+            folders.image_of(patch.name),
+            folders.label_of(patch.name),
+            folders.merged_of(patch.name),
+        )
+    except TomocurateError as error:
+        st.error(plain(error))
+        return
+    _planes(picture, f"{patch.id}_{merge.number}")
+
+
+@st.fragment
+def _planes(picture: PatchPicture, key: str) -> None:
+    """Three planes; moving through them runs this part of the page alone."""
+    shown = _shown()
+    start = most_changed(picture.before, picture.after)
+    columns = st.columns(3, gap="small")
+    values = [
+        column.slider(
+            axis, 0, picture.shape[number] - 1, start[number], key=f"{Key.SPOT}_{axis}_{key}"
+        )
+        for column, axis, number in zip(columns, "zyx", (0, 1, 2), strict=True)
+    ]
+    at = Zyx(*values)
+    with st.container(key="tc_slices"):
+        for column, (plane, axis) in zip(st.columns(3, gap="small"), PLANES, strict=True):
+            column.image(plane_png(picture, shown, axis, at), width="stretch", caption=plane)
+    chips(LEGEND if shown is Shown.DIFFERENCE else LEGEND[:1] + LEGEND[3:], "legend")
+
+
+def _shown() -> Shown:
+    """What is drawn, by button or by the keys 1 to 4."""
+    now = Shown(st.session_state.get(Key.SHOWN, Shown.DIFFERENCE))
+    with st.container(horizontal=True, gap="small"):
+        for number, shown in enumerate(Shown, 1):
+            st.button(
+                shown.value, shortcut=str(number), key=f"show_{shown.name}", on_click=_show,
+                args=(shown.value,), type="primary" if shown is now else "secondary",
+            )  # fmt: skip
+    return now
+
+
+def _show(shown: str) -> None:
+    st.session_state[Key.SHOWN] = shown
+
+
+def _verdict(
+    workspace: Workspace,
+    person: PersonRecord,
+    told: PatchLife,
+    merge: MergeRecord,
+    next_name: str | None,
+) -> None:
+    patch = told.patch
+    _counts(merge)
+    for finding in merge.findings:
+        st.caption(f":material/info: {plain(finding)}")
+    for verdict in told.reviews:
+        why = f": “{plain(verdict.reason)}”" if verdict.reason else ""
+        st.caption(
+            f"Merge {verdict.merge} {verdict.verdict.value}ed by "
+            f"{person_text(verdict.reviewer)}, {moment(verdict.decided_at)}{why}"
+        )
+    if patch.stale:
+        st.warning(
+            "Its corrections changed since this merge; it is merged again first.",
+            icon=":material/sync_problem:",
+        )
+    may_accept, may_reject = can(patch, Move.ACCEPT, person), can(patch, Move.REJECT, person)
+    if not may_accept and not may_reject:
+        st.caption("You may look and comment; a reviewer decides.")
+        return
+    if may_reject:
+        st.pills("Common reasons", REASONS, key="reason_pills", on_change=write_reason)
+        st.text_area(
+            "Reason for rejecting",
+            key=REASON,
+            height=80,
+            max_chars=2000,
+            placeholder="What is wrong, and where?",
+        )
+    with st.container(horizontal=True):
+        st.button(
+            "Accept", key="accept", shortcut="a", type="primary", icon=":material/check:",
+            disabled=not may_accept or patch.stale, on_click=decide,
+            args=(workspace, person, patch, merge, None, next_name),
+        )  # fmt: skip
+        st.button(
+            "Reject", key="reject", shortcut="x", icon=":material/undo:", disabled=not may_reject,
+            on_click=reject_written, args=(workspace, person, patch, merge, next_name),
+        )  # fmt: skip
+
+
+def _counts(merge: MergeRecord) -> None:
+    did = merge.counts
+    cells = [(name, did[name]) for name in ("added", "removed", "ignored") if name in did]
+    if merge.nothing_to_change:
+        st.info(
+            "Stated by its annotator: the prediction is right as it is.", icon=":material/info:"
+        )
+    for column, (name, number) in zip(st.columns(max(len(cells), 1)), cells, strict=False):
+        column.metric(name.capitalize(), f"{number:,}", border=True)
+    rest = {name: number for name, number in did.items() if number and name not in dict(cells)}
+    if rest:
+        st.caption(counts(rest))
+
+
+if __name__ == "__main__":
+    show()

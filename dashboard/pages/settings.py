@@ -1,0 +1,285 @@
+"""Settings: who works here, where tomograms lie, backups, the doctor, and what this is."""
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.care.backup import list_backups, make_backup
+from core.care.doctor import examine
+from core.care.findings import Finding
+from core.care.trial import verify_backup
+from core.workflow import people
+from core.workflow.allowed import LEAST_ROLE, Step, may
+from core.workflow.roots import list_roots
+from core.workflow.workspace import Workspace
+from dashboard.empty import show_empty
+from dashboard.look import ROLE_NAMES, begin, size
+from dashboard.moments import age, moment
+from dashboard.plain import plain
+from dashboard.saved import attempt, refuse
+from dashboard.state import me, opened, sign_out, site
+from db.errors import TomocurateError
+from db.queries.backups import BackupRecord
+from db.queries.people import PersonRecord
+from db.vocabulary import Role
+
+ICONS = {"ok": ":material/check_circle:", "warn": ":material/warning:", "bad": ":material/error:"}
+FINDINGS = "findings"
+"""What the doctor found last, in the session state."""
+
+
+def show() -> None:
+    """Show the page."""
+    workspace, person = opened(), me()
+    begin("Settings")
+    _me(person)
+    names = ["People", "Data roots", "Backups", "Doctor", "About"]
+    team, roots, backups, doctor, about = st.tabs(names)
+    with team:
+        _people(workspace, person)
+    with roots:
+        _roots(workspace)
+    with backups:
+        _backups(workspace, person)
+    with doctor:
+        _doctor(workspace, person)
+    with about:
+        _about(workspace)
+
+
+def add_person(
+    workspace: Workspace, person: PersonRecord, name: str, role: Role, account: str
+) -> None:
+    """Add somebody to the people of this workspace."""
+    attempt(
+        lambda: people.add(workspace, person, name.strip(), role, account.strip() or None),
+        lambda added: (
+            f"**{plain(added.name)}** may work here as {added.role.value}, by {plain(person.name)}."
+        ),
+    )
+
+
+def change_role(
+    workspace: Workspace, person: PersonRecord, name: str, role: Role, seen: int
+) -> None:
+    """Change what somebody may do."""
+    attempt(
+        lambda: people.change_role(workspace, person, name, role, seen),
+        lambda changed: (
+            f"**{plain(changed.name)}** is {changed.role.value} now · saved by "
+            f"{plain(person.name)}, version {changed.version}"
+        ),
+    )
+
+
+def change_access(
+    workspace: Workspace, person: PersonRecord, name: str, disabled: bool, seen: int
+) -> None:
+    """Disable somebody, or let them work again."""
+    step = people.disable if disabled else people.enable
+    attempt(
+        lambda: step(workspace, person, name, seen),
+        lambda changed: (
+            f"**{plain(changed.name)}** is {'disabled' if disabled else 'enabled'} · "
+            f"saved by {plain(person.name)}, version {changed.version}"
+        ),
+    )
+
+
+def back_up_now(workspace: Workspace, person: PersonRecord) -> None:
+    """Make a backup."""
+    made = attempt(
+        lambda: make_backup(workspace, person),
+        lambda made: (
+            f"Backup **{plain(made.name)}** made by {plain(person.name)}: "
+            f"{size(made.size_bytes)}, {made.files:,} files, {made.new_files:,} of them new."
+        ),
+    )
+    for warning in made.warnings if made else ():
+        st.warning(plain(warning))
+
+
+def verify_now(workspace: Workspace, person: PersonRecord) -> None:
+    """Restore the newest backup on trial."""
+    attempt(
+        lambda: verify_backup(workspace, person),
+        lambda found: (
+            f"Backup **{plain(found.name)}** was restored on trial and is whole: "
+            f"{found.rows:,} rows and {found.files:,} files compared."
+        ),
+    )
+
+
+def _me(person: PersonRecord) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"You are **{plain(person.name)}**, {person.role.value}.", width="content")
+        if site().sign_in:
+            st.button("Sign out", icon=":material/logout:", on_click=sign_out)
+
+
+def _people(workspace: Workspace, person: PersonRecord) -> None:
+    everybody = people.list_people(workspace)
+    st.dataframe(rows_of(everybody), hide_index=True, key="people")
+    with st.expander("What each role may do"):
+        st.table(rights())
+    if not may(person.role, Step.MANAGE_PEOPLE):
+        st.caption("An admin adds people and changes roles.")
+        return
+    left, right = st.columns(2, gap="medium")
+    with left, st.form("add_person", clear_on_submit=True):
+        st.markdown("**Add somebody**")
+        name = st.text_input("Name")
+        role = st.selectbox("Role", list(Role), index=1, format_func=ROLE_NAMES.__getitem__)
+        account = st.text_input("Account on this machine", help="Who they are on the command line.")
+        if st.form_submit_button("Add", type="primary") and role:
+            add_person(workspace, person, name, role, account)
+            st.rerun()
+    with right, st.container(border=True):
+        _change_somebody(workspace, person, everybody)
+
+
+def _change_somebody(
+    workspace: Workspace, person: PersonRecord, everybody: Sequence[PersonRecord]
+) -> None:
+    st.markdown("**Change somebody**")
+    by_name = {each.name: each for each in everybody}
+    chosen = by_name[st.selectbox("Who", list(by_name), key="whom")]
+    roles = list(Role)
+    role = st.selectbox(
+        "Role",
+        roles,
+        index=roles.index(chosen.role),
+        key=f"role_{chosen.id}",
+        format_func=ROLE_NAMES.__getitem__,
+    )
+    with st.container(horizontal=True):
+        st.button(
+            "Save the role",
+            key="save_role",
+            disabled=role == chosen.role,
+            on_click=change_role,
+            args=(workspace, person, chosen.name, role, chosen.version),
+        )
+        label = "Let them work again" if chosen.disabled else "Disable"
+        st.button(
+            label,
+            key="access",
+            on_click=change_access,
+            args=(workspace, person, chosen.name, not chosen.disabled, chosen.version),
+        )
+
+
+def rows_of(everybody: Sequence[PersonRecord]) -> list[dict[str, Any]]:
+    """Rows of the table of people."""
+    return [
+        {
+            "Name": each.name, "Role": ROLE_NAMES[each.role], "Account": each.os_user or "–",
+            "Signs in as": each.subject or "–", "May work": not each.disabled,
+        }
+        for each in everybody
+    ]  # fmt: skip
+
+
+def rights() -> list[dict[str, str]]:
+    """What each role may do beyond the one before it."""
+    return [
+        {
+            "Role": ROLE_NAMES[role],
+            "May": ", ".join(step.value for step, least in LEAST_ROLE.items() if least is role),
+        }
+        for role in Role
+    ]
+
+
+def _roots(workspace: Workspace) -> None:
+    roots = list_roots(workspace)
+    if not roots:
+        show_empty("No data root yet.", "An admin adds one by registering on the command line.")
+    for root in roots:
+        st.text(str(root))
+    st.caption(
+        "Tomograms stay below these folders; pages read nothing else. An admin adds a root "
+        "by registering on the command line."
+    )
+
+
+def _backups(workspace: Workspace, person: PersonRecord) -> None:
+    backups = list_backups(workspace)
+    if may(person.role, Step.BACK_UP):
+        with st.container(horizontal=True):
+            if st.button("Back up now", key="back_up", type="primary"):
+                with st.spinner("Copies the catalog and new files…"):
+                    back_up_now(workspace, person)
+                st.rerun()
+            if backups and st.button("Verify the newest", key="verify"):
+                with st.spinner("Restores it on trial…"):
+                    verify_now(workspace, person)
+                st.rerun()
+    if not backups:
+        show_empty("No backup yet.", "One is made every day while a worker runs, or by the button.")
+        return
+    _last_good(backups)
+    st.dataframe(rows_of_backups(backups), hide_index=True, key="backups")
+
+
+def _last_good(backups: Sequence[BackupRecord]) -> None:
+    good = [each for each in backups if each.verified_at is not None]
+    if good:
+        st.caption(f"The last backup that was restored on trial is {age(good[0].made_at)} old.")
+    else:
+        st.warning("No backup was restored on trial yet; verify one.", icon=":material/warning:")
+
+
+def rows_of_backups(backups: Sequence[BackupRecord]) -> list[dict[str, Any]]:
+    """Rows of the table of backups."""
+    return [
+        {
+            "Made": moment(each.made_at), "Kind": each.kind.value.replace("_", " "),
+            "Size": size(each.size_bytes), "By": each.made_by or "tomocurate",
+            "Verified": moment(each.verified_at) if each.verified_at else "–",
+            "State": each.error or ("removed" if each.removed_at else "kept"),
+        }
+        for each in backups
+    ]  # fmt: skip
+
+
+def _doctor(workspace: Workspace, person: PersonRecord) -> None:
+    st.caption("Looks at the file system, the catalog, files, backups, disk space and programs.")
+    if not may(person.role, Step.EXAMINE):
+        st.caption("An admin examines the installation.")
+        return
+    if st.button("Examine", key="examine", type="primary"):
+        with st.spinner("Examines…"):
+            keep_findings(workspace)
+    for check, state, said in st.session_state.get(FINDINGS, []):
+        st.markdown(f"{ICONS.get(state, '')} **{plain(check)}** {plain(said)}")
+
+
+def keep_findings(workspace: Workspace) -> None:
+    """Examine the installation and keep what was found, as words."""
+    try:
+        found: Sequence[Finding] = examine(workspace)
+    except TomocurateError as error:
+        refuse(error)
+        return
+    st.session_state[FINDINGS] = [[each.check, str(each.state), each.said] for each in found]
+
+
+def _about(workspace: Workspace) -> None:
+    known = {
+        "tomocurate": importlib.metadata.version("tomocurate"),
+        "Workspace": str(workspace.folder),
+        "Catalog": workspace.catalog.name,
+        "Streamlit": importlib.metadata.version("streamlit"),
+        "Python": platform.python_version(),
+    }
+    rows = "\n".join(f"| {name} | {plain(value)} |" for name, value in known.items())
+    st.markdown(f"| | |\n|---|---|\n{rows}")
+    st.caption("Curation of membrane training labels from cryo-electron tomograms. BSD-3-Clause.")
+
+
+if __name__ == "__main__":
+    show()

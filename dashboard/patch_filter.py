@@ -1,0 +1,134 @@
+"""The filter of the Patches page: widgets whose words stand in the address, and its rules."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import streamlit as st
+
+from core.workflow.workspace import Workspace
+from dashboard.look import BECAUSE_NAMES, STAGE_NAMES
+from db.queries.patches import PatchFilter, PatchSort
+from db.queries.people import list_people
+from db.queries.volumes import list_datasets, tomogram_names
+from db.vocabulary import Stage
+
+NOBODY = "Nobody"
+MARKS: Mapping[str, Mapping[str, bool]] = {
+    "Rejected": {"rejected": True},
+    "Stale": {"stale": True},
+    "Newer corrections wait": {"newer_corrections_wait": True},
+    "Without corrections": {"corrected": False},
+    "With corrections": {"corrected": True},
+    "Withdrawn": {"withdrawn": True},
+}
+"""Words of the address and what they ask of a patch."""
+
+SORTS: Mapping[str, PatchSort] = {
+    "Name": PatchSort.NAME, "Last changed": PatchSort.UPDATED, "Stage": PatchSort.STAGE,
+}  # fmt: skip
+TEXT, STAGE, PERSON, DATASET, TOMOGRAM, BECAUSE, MARK, SORT = (
+    "text", "stage", "person", "dataset", "tomogram", "because", "mark", "sort",
+)  # fmt: skip
+WORDS = (TEXT, STAGE, PERSON, DATASET, TOMOGRAM, BECAUSE, MARK, SORT)
+"""Keys of the widgets, which are the words of the address."""
+
+
+def filter_of(words: Mapping[str, Any]) -> PatchFilter:
+    """The filter that the words of the address ask for."""
+    rules: dict[str, Any] = {}
+    if words.get(TEXT):
+        rules["text"] = words[TEXT]
+    named = {name: stage for stage, name in STAGE_NAMES.items()}
+    rules["stage"] = tuple(named[name] for name in words.get(STAGE) or () if name in named)
+    rules.update(_person_rules(words.get(PERSON)))
+    if words.get(DATASET):
+        rules["dataset"] = words[DATASET]
+    if words.get(TOMOGRAM):
+        rules["dataset"], _, rules["tomogram"] = str(words[TOMOGRAM]).rpartition("/")
+    because = {name: why for why, name in BECAUSE_NAMES.items()}
+    if words.get(BECAUSE) in because:
+        rules["chosen_because"] = because[words[BECAUSE]]
+    rules.update(MARKS.get(words.get(MARK) or "", {}))
+    return PatchFilter(**rules)
+
+
+def words_of(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """The words that show a kept filter; its rules are checked, not believed.
+
+    Errors: CatalogError names what is not known.
+    """
+    wanted = PatchFilter.from_rules(rules)
+    words: dict[str, Any] = {
+        TEXT: wanted.text or "",
+        STAGE: [STAGE_NAMES[stage] for stage in wanted.stage],
+        PERSON: NOBODY if wanted.unassigned else wanted.assignee,
+        DATASET: None if wanted.tomogram else wanted.dataset,
+        TOMOGRAM: f"{wanted.dataset}/{wanted.tomogram}" if wanted.tomogram else None,
+        BECAUSE: BECAUSE_NAMES[wanted.chosen_because] if wanted.chosen_because else None,
+        MARK: None,
+    }
+    for mark, asked in MARKS.items():
+        if all(getattr(wanted, name) == value for name, value in asked.items()):
+            words[MARK] = mark
+    return words
+
+
+def rules_of(wanted: PatchFilter) -> dict[str, Any]:
+    """A filter as it is kept: only what it asks for."""
+    plain = PatchFilter()
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(wanted).items()
+        if value != getattr(plain, name)
+    }
+
+
+def said(wanted: PatchFilter) -> str:
+    """Whether anything is asked for, in a word for buttons."""
+    return "all" if wanted == PatchFilter() else "all that the filter hits"
+
+
+def filter_widgets(workspace: Workspace) -> tuple[PatchFilter, PatchSort]:
+    """Show the widgets, and give what they ask for."""
+    with workspace.catalog.read() as session:
+        people = [person.name for person in list_people(session)]
+        datasets, tomograms = list_datasets(session), tomogram_names(session)
+    first, second = st.columns([3, 4]), st.columns([3, 3, 3, 3, 2])
+    with first[0]:
+        st.text_input(
+            "Name", key=TEXT, bind="query-params", placeholder="part of the name", type="search"
+        )
+    with first[1]:
+        st.pills(
+            "Stage",
+            list(STAGE_NAMES.values()),
+            selection_mode="multi",
+            key=STAGE,
+            bind="query-params",
+        )
+    _pick(second[0], "Annotator", [NOBODY, *people], PERSON)
+    _pick(second[1], "Tomogram", tomograms, TOMOGRAM)
+    _pick(second[2], "Mark", list(MARKS), MARK)
+    _pick(second[3], "Chosen for", list(BECAUSE_NAMES.values()), BECAUSE)
+    if len(datasets) > 1:
+        _pick(first[0], "Dataset", datasets, DATASET)
+    with second[4]:
+        st.selectbox("Order", list(SORTS), key=SORT, bind="query-params")
+    words = {word: st.session_state.get(word) for word in WORDS}
+    return filter_of(words), SORTS.get(words[SORT] or "", PatchSort.NAME)
+
+
+def _pick(place: Any, label: str, options: Sequence[str], key: str) -> None:
+    place.selectbox(label, options, index=None, key=key, bind="query-params", placeholder="any")
+
+
+def _person_rules(name: object) -> dict[str, Any]:
+    if not name:
+        return {}
+    return {"unassigned": True} if name == NOBODY else {"assignee": name}
+
+
+def stage_rules(*stages: Stage) -> dict[str, Any]:
+    """The words that ask for some stages."""
+    return {STAGE: [STAGE_NAMES[stage] for stage in stages]}

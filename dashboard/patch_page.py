@@ -1,0 +1,341 @@
+"""One patch and its whole life: where it is from, what was painted, merged, decided and said."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from core.workflow import life, review
+from core.workflow.allowed import may
+from core.workflow.life import PatchLife
+from core.workflow.stages import Move, is_legal, step_of
+from core.workflow.workspace import Workspace
+from dashboard.empty import PATCHES, show_empty
+from dashboard.keys import Query
+from dashboard.look import (
+    BECAUSE_NAMES,
+    KIND_COLORS,
+    STAGE_NEXT,
+    begin,
+    chips,
+    count,
+    patch_dots,
+    person,
+    size,
+    xyz,
+)
+from dashboard.moments import moment
+from dashboard.places import page_file
+from dashboard.plain import plain
+from dashboard.saved import attempt, change_line, saved_patch
+from dashboard.slices import PLANES, Shown, most_changed, patch_picture, plane_png
+from db.errors import TomocurateError, UnknownNameError
+from db.queries.life import CommentRecord, SlotRecord
+from db.queries.patches import PatchRecord
+from db.queries.people import PersonRecord, list_people
+from db.vocabulary import Role, Stage, Verdict
+
+Step = Callable[..., PatchRecord]
+
+
+def take(
+    workspace: Workspace,
+    by: PersonRecord,
+    step: Step,
+    what: str,
+    name: str,
+    *told: Any,
+    **more: Any,
+) -> None:
+    """Take a step of a patch and tell what was saved; a conflict shows the other's change."""
+    attempt(
+        partial(step, workspace, by, name, *told, **more),
+        lambda patch: saved_patch(what, patch, by),
+        about=(workspace, name),
+    )
+
+
+def can(patch: PatchRecord, move: Move, by: PersonRecord) -> bool:
+    """Whether a move is legal now, and this person may make it."""
+    return is_legal(patch, move) and may(by.role, step_of(move))
+
+
+def read_life(workspace: Workspace, name: str) -> PatchLife | None:
+    """The life of the patch that an address names; where there is none, the page says so."""
+    try:
+        return life.show(workspace, name, events=200)
+    except UnknownNameError as error:
+        begin("No such patch")
+        st.error(plain(error))
+        show_empty("The address names a patch that is not here.", "Look in the list.", PATCHES)
+        return None
+
+
+def show_patch(workspace: Workspace, by: PersonRecord, name: str) -> None:
+    """Show everything of one patch."""
+    told = read_life(workspace, name)
+    if told is None:
+        return
+    patch = told.patch
+    begin(plain(patch.name))
+    _where_to(told, by)
+    _moves(workspace, by, patch)
+    left, right = st.columns([7, 5], gap="medium")
+    with left:
+        show_planes(workspace, patch)
+        corrections, merges, history = st.tabs(["Corrections", "Merges and reviews", "History"])
+        with corrections:
+            show_slots(told.slots)
+        with merges:
+            show_merges(told)
+        with history:
+            for event in reversed(told.events):
+                st.caption(change_line(event))
+    with right:
+        _facts(told)
+        show_comments(workspace, by, patch, told.comments)
+        _exports(told)
+
+
+def _where_to(told: PatchLife, by: PersonRecord) -> None:
+    patch = told.patch
+    with st.container(horizontal=True, vertical_alignment="center"):
+        chips(patch_dots(patch))
+        here = {Query.PATCH: patch.name}
+        st.page_link(PATCHES.page, label="All patches", icon=PATCHES.icon, width="content")
+        if told.tomogram:
+            place = {Query.TOMOGRAM: told.tomogram.name, **here}
+            _link("browse", "In its tomogram", ":material/view_in_ar:", place)
+        if can(patch, Move.CORRECT, by):
+            _link("correct", "Correct", ":material/brush:", here)
+        if patch.current_merge_id is not None:
+            _link("review", "Review", ":material/rate_review:", here)
+    if patch.rejected_reason:
+        st.warning(f"Rejected: “{plain(patch.rejected_reason)}”", icon=":material/undo:")
+
+
+def _link(page: str, label: str, icon: str, query: Mapping[str, str]) -> None:
+    st.page_link(page_file(page), label=label, icon=icon, query_params=dict(query), width="content")
+
+
+def _moves(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
+    """Buttons for what is legal now and may be done by this person."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if can(patch, Move.CLAIM, by) and patch.assignee is None:
+            _button(workspace, by, patch, "Claim", review.claim, "claimed")
+        if can(patch, Move.RELEASE, by) and patch.assignee == by.name:
+            _button(workspace, by, patch, "Release", review.release, "released")
+        if can(patch, Move.ASSIGN, by):
+            _give(workspace, by, patch)
+        if can(patch, Move.SUBMIT, by):
+            _button(workspace, by, patch, "Submit for review", review.submit, "submitted")
+        if can(patch, Move.WITHDRAW, by):
+            _withdraw(workspace, by, patch)
+        if can(patch, Move.REINSTATE, by):
+            _button(workspace, by, patch, "Reinstate", review.reinstate, "reinstated")
+
+
+def _button(
+    workspace: Workspace, by: PersonRecord, patch: PatchRecord, label: str, step: Step, what: str
+) -> None:
+    st.button(
+        label, key=f"move_{what}", on_click=take, args=(workspace, by, step, what, patch.name),
+        kwargs={"seen": patch.version},
+    )  # fmt: skip
+
+
+def _give(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
+    with workspace.catalog.read() as session:
+        people = list_people(session)
+    able = [each.name for each in people if not each.disabled and each.role is not Role.VIEWER]
+    with st.popover("Assign…"):
+        to = st.selectbox("To", able, key="give_to")
+        st.button(
+            "Assign", key="give", type="primary", on_click=take,
+            args=(workspace, by, review.assign, f"assigned to {plain(to)}", patch.name, to),
+            kwargs={"seen": patch.version},
+        )  # fmt: skip
+
+
+def _withdraw(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
+    with st.popover("Withdraw…"):
+        st.caption("Nothing is deleted; a withdrawn patch can be reinstated.")
+        reason = st.text_input("Why", key="withdraw_reason")
+        st.button(
+            "Withdraw", key="withdraw", on_click=take,
+            args=(workspace, by, review.withdraw, "withdrawn", patch.name, reason),
+            kwargs={"seen": patch.version},
+        )  # fmt: skip
+
+
+def show_planes(workspace: Workspace, patch: PatchRecord) -> None:
+    """Three planes through the place where most was changed."""
+    folders = workspace.folders
+    after = folders.merged_of(patch.name) if patch.current_merge_id is not None else None
+    if patch.stage is Stage.CHOSEN:
+        st.info("This patch is chosen and not extracted yet.", icon=":material/content_cut:")
+        return
+    try:
+        picture = patch_picture(folders.image_of(patch.name), folders.label_of(patch.name), after)
+    except TomocurateError as error:
+        st.error(plain(error))
+        return
+    at = most_changed(picture.before, picture.after)
+    shown = Shown.DIFFERENCE if after else Shown.BEFORE
+    with st.container(key="tc_slices"):
+        for column, (plane, axis) in zip(st.columns(3, gap="small"), PLANES, strict=True):
+            column.image(plane_png(picture, shown, axis, at), width="stretch", caption=plane)
+
+
+def _facts(told: PatchLife) -> None:
+    patch = told.patch
+    known = {
+        "Stage": STAGE_NEXT[patch.stage],
+        "Annotator": person(patch.assignee),
+        "Chosen for": f"{BECAUSE_NAMES[patch.chosen_because]}, by {person(patch.chosen_by)} on "
+        f"{moment(patch.chosen_at)}",
+        "Note": plain(patch.note) if patch.note else "–",
+        "Tomogram": plain(told.tomogram.name) if told.tomogram else "position unknown",
+        "Segmentation": _segmentation(told),
+        "Center x, y, z": xyz(patch.center),
+        "Voxel size": f"{patch.voxel_size:g} Å" if patch.voxel_size else "unknown",
+        "Saved": f"{moment(patch.updated_at)} by {person(patch.updated_by)}, version "
+        f"{patch.version}",
+    }
+    if told.hold:
+        known["Painting now"] = f"{person(told.hold.person)} since {moment(told.hold.since)}"
+    rows = "\n".join(f"| {name} | {value} |" for name, value in known.items())
+    st.markdown(f"| | |\n|---|---|\n{rows}")
+
+
+def _segmentation(told: PatchLife) -> str:
+    found = told.segmentation
+    if found is None:
+        return "unknown"
+    model = f"{plain(found.model)}, " if found.model else ""
+    return f"{model}{plain(found.on_disk.path)}"
+
+
+def show_slots(slots: Sequence[SlotRecord]) -> None:
+    """Each correction file: its kind, version, author, voxels and findings."""
+    if not slots:
+        show_empty("No correction yet.", "Add, Remove and Ignore files, or strokes in the painter.")
+        return
+    for slot in slots:
+        last = slot.latest
+        with st.container(border=True, gap=None):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{plain(slot.name)}**", width="content")
+                chips(_slot_dots(slot))
+            painted = ", ".join(f"{kind} {number:,}" for kind, number in last.painted.items())
+            by = person(last.author or last.author_account or last.received_by)
+            st.caption(
+                f"version {last.number} · {plain(painted) or 'nothing painted'} · {by} · "
+                f"{moment(last.received_at)} · {size(last.size_bytes)}"
+            )
+            for finding in last.findings:
+                st.caption(f":material/info: {plain(finding)}")
+            if last.error:
+                st.caption(f":material/block: {plain(last.error)}")
+
+
+def _slot_dots(slot: SlotRecord) -> list[tuple[str, str]]:
+    dots = []
+    if slot.kind:
+        dots.append((slot.kind.value.capitalize(), KIND_COLORS[slot.kind]))
+    if slot.withdrawn:
+        dots.append(("Withdrawn", "#777777"))
+    if slot.missing:
+        dots.append(("File is gone", "#777777"))
+    return dots
+
+
+def show_merges(told: PatchLife) -> None:
+    """Merges with their counts, and the verdicts on them, the latest first."""
+    if not told.merges:
+        show_empty("Not merged yet.", "Corrections are merged into a training label.")
+        return
+    for merge in reversed(told.merges):
+        with st.container(border=True, gap=None):
+            now = " · current" if merge.id == told.patch.current_merge_id else ""
+            st.markdown(f"**Merge {merge.number}**{now}")
+            st.caption(
+                f"{moment(merge.made_at)} by {person(merge.made_by)} · {counts(merge.counts)}"
+            )
+            for finding in merge.findings:
+                st.caption(f":material/info: {plain(finding)}")
+            for verdict in told.reviews:
+                if verdict.merge == merge.number:
+                    word = "accepted" if verdict.verdict is Verdict.ACCEPT else "rejected"
+                    why = f": “{plain(verdict.reason)}”" if verdict.reason else ""
+                    at = moment(verdict.decided_at)
+                    st.caption(f"**{word}** by {person(verdict.reviewer)}, {at}{why}")
+
+
+def counts(numbers: Mapping[str, int]) -> str:
+    """What a merge did, in voxels."""
+    parts = [f"{plain(name.replace('_', ' '))} {number:,}" for name, number in numbers.items()]
+    return ", ".join(parts) or "nothing changed"
+
+
+def show_comments(
+    workspace: Workspace, by: PersonRecord, patch: PatchRecord, comments: Sequence[CommentRecord]
+) -> None:
+    """What people said, and a field to say more."""
+    open_ones = sum(each.resolved_at is None for each in comments)
+    st.subheader("Comments", anchor=False)
+    if comments:
+        st.caption(f"{count(len(comments), 'comment')}, {open_ones} not settled")
+    for said in comments:
+        _comment(workspace, by, patch, said)
+    if can(patch, Move.COMMENT, by):
+        with st.form(f"comment_{patch.id}", border=False, clear_on_submit=True):
+            text = st.text_area("Say something about this patch", height=70, max_chars=10_000)
+            if st.form_submit_button("Comment"):
+                add_comment(workspace, by, patch.name, text)
+                st.rerun()
+
+
+def add_comment(workspace: Workspace, by: PersonRecord, name: str, text: str) -> None:
+    """Save a comment."""
+    attempt(
+        partial(review.comment, workspace, by, name, text),
+        lambda said: f"Comment saved at {moment(said.made_at)} by {plain(by.name)}.",
+    )
+
+
+def settle_comment(workspace: Workspace, by: PersonRecord, name: str, comment_id: int) -> None:
+    """Mark a comment as settled."""
+    attempt(
+        partial(review.resolve_comment, workspace, by, name, comment_id),
+        lambda _: f"Comment settled by {plain(by.name)}.",
+    )
+
+
+def _comment(
+    workspace: Workspace, by: PersonRecord, patch: PatchRecord, said: CommentRecord
+) -> None:
+    with st.container(border=True, gap=None):
+        place = f" · at x, y, z {xyz(said.at)}" if said.at else ""
+        st.caption(f"**{person(said.author)}** · {moment(said.made_at)}{place}")
+        st.text(said.text)
+        if said.resolved_at:
+            st.caption(f"settled by {person(said.resolved_by)}")
+        elif can(patch, Move.COMMENT, by):
+            st.button(
+                "Settle", key=f"settle_{said.id}", type="tertiary", on_click=settle_comment,
+                args=(workspace, by, patch.name, said.id),
+            )  # fmt: skip
+
+
+def _exports(told: PatchLife) -> None:
+    if not told.exports:
+        return
+    st.subheader("Exports", anchor=False)
+    for export in told.exports:
+        split = f", {export.split.value}" if export.split else ""
+        st.caption(
+            f"{moment(export.made_at)} · {plain(export.kind.value.replace('_', ' '))} · merge "
+            f"{export.merge}{split} · {plain(export.path)}"
+        )

@@ -1,0 +1,170 @@
+"""Take in the corrections that somebody dropped on the page, and show what each of them paints."""
+
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.imaging import colors
+from core.workflow.inputs import extracted_label
+from core.workflow.intake import read_stored
+from core.workflow.kit import write_kit
+from core.workflow.outcomes import DONE, FAILED, Outcome
+from core.workflow.receive import receive, receive_many
+from core.workflow.store import Store
+from core.workflow.workspace import Workspace
+from dashboard.look import KIND_COLORS
+from dashboard.plain import plain
+from dashboard.slices import OPACITY, PatchPicture, patch_picture, png
+from db.errors import NotAllowedError, TomocurateError
+from db.queries.life import slots_of
+from db.queries.patches import get_patch
+from db.queries.people import PersonRecord
+from db.vocabulary import CorrectionKind
+
+ZIP = ".zip"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A file that was dropped; its name is what the browser says."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came of one dropped file."""
+
+    name: str
+    outcome: str
+    said: str
+    findings: tuple[str, ...] = ()
+    slot: str | None = None
+    sha256: str | None = None
+
+    def kept(self) -> list[Any]:
+        """For the session state: words alone."""
+        return [self.name, self.outcome, self.said, list(self.findings), self.slot, self.sha256]
+
+    @classmethod
+    def of(cls, kept: Sequence[Any]) -> "Taken":
+        name, outcome, said, findings, slot, sha256 = kept
+        return cls(name, outcome, said, tuple(findings), slot, sha256)
+
+
+def take_files(
+    workspace: Workspace, person: PersonRecord, patch: str, files: Sequence[Dropped], seen: int
+) -> list[Taken]:
+    """Take in files for a patch, one bad one stops no other; zips of kits go where they belong.
+
+    ``seen`` is the version of the patch on the page: a file that replaces another must not
+    replace one that came in since.
+    """
+    taken = []
+    for file in files:
+        try:
+            if file.name.lower().endswith(ZIP):
+                taken += _take_zip(workspace, person, file)
+            else:
+                taken.append(_take(workspace, person, patch, file, seen))
+        except NotAllowedError:
+            raise
+        except TomocurateError as error:
+            taken.append(Taken(file.name, FAILED, str(error)))
+    return taken
+
+
+def kit(workspace: Workspace, names: Sequence[str]) -> bytes:
+    """A zip with all that one needs to correct some patches elsewhere.
+
+    Errors: StepError, OutputError.
+    """
+    out = io.BytesIO()
+    write_kit(workspace, names, out)
+    return out.getvalue()
+
+
+def painted_png(workspace: Workspace, patch: str, taken: Taken) -> bytes | None:
+    """The section in which a taken correction paints most; None where it paints nothing."""
+    if taken.sha256 is None or taken.slot is None or taken.outcome == FAILED:
+        return None
+    path = Store(workspace.folders.store).path_of(taken.sha256)
+    folders = workspace.folders
+    try:
+        picture = patch_picture(folders.image_of(patch), folders.label_of(patch), None)
+        with workspace.catalog.read() as session:
+            record = get_patch(session, patch)
+        label, grid = extracted_label(workspace, record)
+        masks = read_stored(path, taken.slot, label, grid).masks
+    except TomocurateError:
+        return None
+    return _section_png(picture, masks)
+
+
+def _take(
+    workspace: Workspace, person: PersonRecord, patch: str, file: Dropped, seen: int
+) -> Taken:
+    with workspace.catalog.read() as session:
+        names = {slot.name for slot in slots_of(session, get_patch(session, patch).id)}
+    outcome = receive(
+        workspace, person, patch, file.name, file.content,
+        seen=seen if file.name in names else None,
+    )  # fmt: skip
+    return _taken(file.name, outcome)
+
+
+def _take_zip(workspace: Workspace, person: PersonRecord, file: Dropped) -> list[Taken]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kits.zip")
+        path.write_bytes(file.content)
+        return [_taken(each.name, each) for each in receive_many(workspace, person, path)]
+
+
+def _taken(name: str, outcome: Outcome) -> Taken:
+    told = outcome.details
+    said = outcome.message or ""
+    if outcome.outcome == DONE and not said:
+        said = f"saved as version {told.get('version', 1)}{_voxels(told.get('painted') or {})}"
+    return Taken(
+        name, outcome.outcome, said, outcome.findings, told.get("slot"), told.get("sha256")
+    )
+
+
+def _voxels(painted: dict[str, int]) -> str:
+    parts = [f"{kind} {number:,}" for kind, number in painted.items()]
+    return f": {', '.join(parts)} voxels" if parts else ""
+
+
+def _section_png(picture: PatchPicture, masks: Any) -> bytes | None:
+    painted = sum(mask.sum(axis=(1, 2)) for mask in masks.values())
+    if not np.any(painted):
+        return None
+    z = int(np.argmax(painted))
+    rgb = np.repeat(picture.gray[z][:, :, np.newaxis], 3, axis=2).astype(np.float32)
+    outlined = picture.before[z] == 1
+    rgb[outlined] = 0.75 * rgb[outlined] + 0.25 * np.array(colors.rgb(colors.PREDICTION))
+    for kind, mask in masks.items():
+        color = np.array(colors.rgb(KIND_COLORS[CorrectionKind(kind)]))
+        rgb[mask[z]] = (1 - OPACITY) * rgb[mask[z]] + OPACITY * color
+    return png(rgb.astype(np.uint8))
+
+
+def show_taken(workspace: Workspace, patch: str, taken: Sequence[Taken]) -> None:
+    """Each file with what was found and a picture of what it paints."""
+    for each in taken:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            picture = painted_png(workspace, patch, each)
+            if picture:
+                st.image(picture, width=120, alt=f"What {each.name} paints")
+            with st.container(gap=None):
+                icon = ":material/block:" if each.outcome == FAILED else ":material/check:"
+                st.markdown(f"{icon} **{plain(each.name)}** {plain(each.said)}")
+                for finding in each.findings:
+                    st.caption(f":material/info: {plain(finding)}")
