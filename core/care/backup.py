@@ -35,6 +35,7 @@ from core.imaging.identity import file_hash
 from core.workflow.allowed import Step, check_may
 from core.workflow.folders import make_shared
 from core.workflow.settings import FILE_NAME
+from core.workflow.sidecar import refresh_sidecars
 from core.workflow.store import Store
 from core.workflow.workspace import Workspace
 from db import backup as copies
@@ -92,6 +93,8 @@ def back_up(
     """
     change = Change(by_id, now or datetime.now(UTC))
     try:
+        if kind == BackupKind.DAILY:
+            refresh_sidecars(workspace)
         made = write_backup(workspace, kind, change.at, tell)
     except TomocurateError as error:
         _record_failure(workspace, change, kind, str(error))

@@ -1,0 +1,154 @@
+"""Examine a workspace and say what somebody should see to; it changes nothing."""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from core.care.backup import on_same_disk
+from core.care.findings import BAD, OK, WARN, Finding, named
+from core.care.holdings import holdings_of
+from core.care.installation import installation_of
+from core.workflow.workspace import Workspace, open_workspace
+from db.engine import HOST_QUIET
+from db.errors import TomocurateError
+from db.queries.backups import last_backup, last_verified_backup, list_backups
+from db.queries.jobs import JobFilter, database_time, list_jobs, list_workers
+from db.queries.work import machines, unsound
+from db.vocabulary import JobState
+
+__all__ = ["BAD", "OK", "WARN", "Finding", "examine", "examine_folder"]
+
+BACKUP_LATE = timedelta(hours=26)
+BACKUP_OLD = timedelta(days=7)
+VERIFIED_OLD = timedelta(days=30)
+WAITS_LONG = timedelta(minutes=10)
+WORKER_SILENT = timedelta(minutes=2)
+
+
+def examine(workspace: Workspace, *, thorough: bool = False) -> tuple[Finding, ...]:
+    """All findings on a workspace; ``thorough`` reads the extracted images, too."""
+    return tuple(_examine(workspace, thorough))
+
+
+def examine_folder(folder: Path, *, thorough: bool = False) -> tuple[Finding, ...]:
+    """All findings on a folder, also where its catalog does not open."""
+    try:
+        with open_workspace(folder, network_file_ok=True) as workspace:
+            return examine(workspace, thorough=thorough)
+    except TomocurateError as error:
+        return (Finding("catalog", BAD, str(error)),)
+
+
+def _examine(workspace: Workspace, thorough: bool) -> Iterator[Finding]:
+    checks = (
+        catalog_of, machines_of, backups_of, jobs_of, workers_of, installation_of,
+        lambda ws: holdings_of(ws, thorough=thorough),
+    )  # fmt: skip
+    for check in checks:
+        try:
+            yield from check(workspace)
+        except (TomocurateError, OSError) as error:
+            yield Finding("catalog", BAD, f"a check could not be made: {error}")
+
+
+def catalog_of(workspace: Workspace) -> Iterator[Finding]:
+    """The catalog is sound from its first page to its last, and may be written."""
+    name, file = workspace.catalog.name, workspace.catalog.file
+    with workspace.catalog.read() as session:
+        faults = unsound(session)
+    if faults:
+        said = f"{name}: is damaged ({named(faults)}); restore the last backup."
+        yield Finding("catalog", BAD, said)
+    elif file is not None and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        said = f"{name}: is read-only for this account; make the file and its folder writable."
+        yield Finding("catalog", BAD, said)
+    else:
+        yield Finding("catalog", OK, f"{name}: is sound.")
+
+
+def machines_of(workspace: Workspace) -> Iterator[Finding]:
+    """A SQLite catalog is written by one machine."""
+    if workspace.catalog.file is None:
+        return
+    with workspace.catalog.read() as session:
+        seen, now = machines(session), database_time(session)
+    lately = [name for name, at in seen if at > now - HOST_QUIET]
+    if len(lately) > 1:
+        said = f"{named(lately)} all wrote to this SQLite file lately; let one machine do so."
+        yield Finding("machines", BAD, said)
+    elif len(seen) > 1:
+        names = named(name for name, _ in seen)
+        yield Finding("machines", WARN, f"{names} have written to this SQLite file, not at once.")
+    else:
+        yield Finding("machines", OK, "one machine writes to this SQLite file.")
+
+
+def backups_of(workspace: Workspace) -> Iterator[Finding]:
+    """There is a fresh backup, it was tried out, and it lies on another disk."""
+    with workspace.catalog.read() as session:
+        last, verified = last_backup(session), last_verified_backup(session)
+        newest, now = list_backups(session, limit=1), database_time(session)
+    if newest and newest[0].error:
+        yield Finding("backup", BAD, f"the last one failed: {newest[0].error}")
+    if last is None:
+        said = "there is none yet; let a worker run (tomocurate serve), or tomocurate backup."
+        yield Finding("backup", WARN, said)
+        return
+    yield _age(last.made_at, now)
+    if not Path(last.path).is_file():
+        yield Finding("backup", BAD, f"{last.path}: is gone; make a new one.")
+    if verified is None or verified.verified_at is None:
+        said = "none was restored on trial yet; tomocurate backup verify does."
+        yield Finding("backup", WARN, said)
+    elif verified.verified_at < now - VERIFIED_OLD:
+        said = f"the last trial was on {verified.verified_at:%Y-%m-%d}; tomocurate backup verify."
+        yield Finding("backup", WARN, said)
+    if on_same_disk(workspace):
+        said = "lies on the same disk as the catalog; set backup_dir to a folder of another disk."
+        yield Finding("backup", WARN, said)
+
+
+def _age(made_at: datetime, now: datetime) -> Finding:
+    said = f"the last one was made on {made_at:%Y-%m-%d at %H:%M} UTC"
+    if made_at < now - BACKUP_OLD:
+        return Finding("backup", BAD, f"{said}, more than a week ago; see that a worker runs.")
+    if made_at < now - BACKUP_LATE:
+        return Finding("backup", WARN, f"{said}, more than a day ago; see that a worker runs.")
+    return Finding("backup", OK, f"{said}.")
+
+
+def jobs_of(workspace: Workspace) -> Iterator[Finding]:
+    """No job is stuck, and none waits for a worker that is not there."""
+    with workspace.catalog.read() as session:
+        running = list_jobs(session, JobFilter(state=JobState.RUNNING)).rows
+        failed = list_jobs(session, JobFilter(state=JobState.FAILED), limit=1)
+        queued = list_jobs(session, JobFilter(state=JobState.QUEUED), limit=1000).rows
+        now = database_time(session)
+    lost = [f"job {job.id} ({job.kind})" for job in running if job.lost]
+    late = [job for job in queued if job.due_at < now - WAITS_LONG and "batch" not in job.arguments]
+    if lost:
+        said = f"the worker of {named(lost)} fell silent; a running worker takes it up."
+        yield Finding("jobs", WARN, said)
+    if late:
+        said = f"{len(late)} jobs wait for more than ten minutes; start a worker, or more."
+        yield Finding("jobs", WARN, said)
+    if failed.total:
+        said = f"{failed.total} failed, the last is job {failed.rows[0].id}: {failed.rows[0].error}"
+        yield Finding("jobs", WARN, said)
+    if not (lost or late):
+        yield Finding("jobs", OK, f"{len(running)} run, {len(queued)} wait.")
+
+
+def workers_of(workspace: Workspace) -> Iterator[Finding]:
+    """A worker lives."""
+    with workspace.catalog.read() as session:
+        workers, now = list_workers(session), database_time(session)
+    alive = [each for each in workers if each.stopped_at is None]
+    fresh = [each.name for each in alive if each.heartbeat_at > now - WORKER_SILENT]
+    if fresh:
+        yield Finding("workers", OK, f"{len(fresh)} alive: {named(fresh)}.")
+    else:
+        heard = f"{workers[0].heartbeat_at:%Y-%m-%d at %H:%M} UTC" if workers else "never"
+        said = f"none runs (last heard of: {heard}); tomocurate serve starts one."
+        yield Finding("workers", WARN, said)

@@ -1,0 +1,208 @@
+"""Examine what a workspace holds: every file that the catalog speaks of, by its hash."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from core.care.findings import BAD, OK, WARN, Finding, named
+from core.imaging.files import PARTIAL
+from core.imaging.geometry import Box, Zyx
+from core.imaging.identity import content_hash, file_hash
+from core.imaging.nifti import NiftiVolume
+from core.workflow.originals import check_unchanged
+from core.workflow.store import Store
+from core.workflow.workspace import Workspace
+from db.errors import TomocurateError
+from db.queries.files import (
+    current_labels,
+    extracted_patches,
+    patch_names,
+    stored_hashes,
+)
+from db.queries.volumes import files_below, list_roots
+
+LEFT_BEHIND_S = 3600.0
+"""A partial file that is older belongs to no living process."""
+
+THREADS = 2
+
+
+def holdings_of(workspace: Workspace, *, thorough: bool = False) -> Iterator[Finding]:
+    """Store, labels, merged labels, records, originals, and what was left behind.
+
+    ``thorough`` reads the extracted images, too.
+    """
+    yield from store_of(workspace)
+    yield from extracted_of(workspace, thorough=thorough)
+    yield from merged_of(workspace)
+    yield from records_of(workspace)
+    yield from originals_of(workspace)
+    yield from left_behind(workspace)
+
+
+def store_of(workspace: Workspace) -> Iterator[Finding]:
+    """Every file that a correction or a merge names lies in the store with its bytes."""
+    store = Store(workspace.folders.store)
+    there = _stored_files(store.folder)
+    with workspace.catalog.read() as session:  # after looking: a file comes before its row
+        expected = stored_hashes(session)
+    missing = [sha256[:12] for sha256 in expected if not store.holds(sha256)]
+    held = [sha256 for sha256 in expected if store.holds(sha256)]
+    sound = _each(lambda sha256: _hash(store.path_of(str(sha256))) == sha256, held)
+    changed = [sha256[:12] for sha256, same in zip(held, sound, strict=True) if not same]
+    orphans = sorted(there - set(expected))
+    if missing:
+        said = f"{len(missing)} files are gone: {named(missing)}; restore them from a backup."
+        yield Finding("store", BAD, said)
+    if changed:
+        said = f"{len(changed)} files changed: {named(changed)}; restore them from a backup."
+        yield Finding("store", BAD, said)
+    if orphans:
+        said = (
+            f"{len(orphans)} files that no correction or label names (of steps that were broken "
+            "off); they harm nothing."
+        )
+        yield Finding("store", OK, said)
+    if not (missing or changed):
+        yield Finding("store", OK, f"{len(expected)} files are there, byte by byte.")
+
+
+def extracted_of(workspace: Workspace, *, thorough: bool = False) -> Iterator[Finding]:
+    """Images and labels of the extracted patches are there; labels hold what was cut."""
+    folders = workspace.folders
+    with workspace.catalog.read() as session:
+        extracted, known = extracted_patches(session), set(patch_names(session))
+    gone, checked = [], []
+    for name, image, label in extracted:
+        for path, expected, read in (
+            (folders.image_of(name), image, thorough),
+            (folders.label_of(name), label, True),
+        ):
+            if not path.is_file():
+                gone.append(str(path.relative_to(workspace.folder)))
+            elif read:
+                checked.append((path, expected))
+    sound = _each(lambda item: _voxels_hash(item[0]) == item[1], checked)
+    pairs = zip(checked, sound, strict=True)
+    changed = [str(path.relative_to(workspace.folder)) for (path, _), same in pairs if not same]
+    if gone:
+        said = f"not there: {named(gone)}; tomocurate extract cuts them again."
+        yield Finding("patches", WARN, said)
+    if changed:
+        said = f"other voxels than were cut: {named(changed)}; move them away and extract again."
+        yield Finding("patches", BAD, said)
+    strange = [name for name in _volumes(folders.labels) if name not in known]
+    if strange:
+        said = f"labels of no patch of the catalog: {named(strange)}; tomocurate adopt takes them."
+        yield Finding("patches", WARN, said)
+    if not (gone or changed):
+        yield Finding("patches", OK, f"{len(extracted)} extracted patches are whole.")
+
+
+def merged_of(workspace: Workspace) -> Iterator[Finding]:
+    """The merged label in the folder is the current version of the store."""
+    with workspace.catalog.read() as session:
+        labels = current_labels(session)
+    paths = [workspace.folders.merged_of(each.patch) for each in labels]
+    hashes = _each(_hash, paths)
+    gone = [each.patch for each, found in zip(labels, hashes, strict=True) if found is None]
+    other = [
+        each.patch
+        for each, found in zip(labels, hashes, strict=True)
+        if found is not None and found != each.sha256
+    ]
+    if gone:
+        said = f"not there: {named(gone)}; tomocurate merge puts them back."
+        yield Finding("merged", WARN, said)
+    if other:
+        said = f"not the current version: {named(other)}; somebody wrote over them."
+        yield Finding("merged", BAD, said)
+    if not (gone or other):
+        yield Finding("merged", OK, f"{len(labels)} merged labels are the current ones.")
+
+
+def records_of(workspace: Workspace) -> Iterator[Finding]:
+    """Every patch has its record beside it, from which a lost catalog is made anew."""
+    with workspace.catalog.read() as session:
+        names = patch_names(session)
+    without = [name for name in names if not workspace.folders.record_of(name).is_file()]
+    if without:
+        yield Finding("records", WARN, f"patches without a record: {named(without)}.")
+    else:
+        yield Finding("records", OK, f"{len(names)} patches have their records.")
+
+
+def originals_of(workspace: Workspace) -> Iterator[Finding]:
+    """Tomograms and segmentations are where and as they were registered (by size and time)."""
+    with workspace.catalog.read() as session:
+        files = [file for root in list_roots(session) for file in files_below(session, root)]
+    faults = []
+    for file in files:
+        try:
+            check_unchanged(file)
+        except TomocurateError as error:
+            faults.append(str(error))
+        except OSError as error:
+            faults.append(f"{file.file}: cannot be read ({error.strerror}).")
+    if faults:
+        said = f"{len(faults)} of {len(files)} registered files moved or changed; {faults[0]}"
+        yield Finding("tomograms", BAD, said)
+    else:
+        yield Finding("tomograms", OK, f"{len(files)} registered files are as they were.")
+
+
+def left_behind(workspace: Workspace) -> Iterator[Finding]:
+    """Partial files of processes that were killed."""
+    before = time.time() - LEFT_BEHIND_S
+    cache = workspace.folders.cache
+    found = []
+    for folder, below, names in os.walk(workspace.folder):
+        below[:] = [name for name in below if Path(folder) / name != cache]
+        paths = (Path(folder) / name for name in names if name.startswith(PARTIAL))
+        found += [str(path) for path in paths if _older(path, before)]
+    if found:
+        said = f"{len(found)} partial files of killed processes: {named(found)}; remove them."
+        yield Finding("partial files", WARN, said)
+    else:
+        yield Finding("partial files", OK, "no killed process left any behind.")
+
+
+def _stored_files(folder: Path) -> set[str]:
+    found = (path.parent.name + path.name for path in folder.glob("??/*"))
+    return {name for name in found if re.fullmatch(r"[0-9a-f]{64}", name)}
+
+
+def _volumes(folder: Path) -> list[str]:
+    ending = ".nii.gz"
+    return sorted(path.name.removesuffix(ending) for path in folder.glob(f"*{ending}"))
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        return file_hash(path)
+    except OSError:
+        return None
+
+
+def _voxels_hash(path: Path) -> str | None:
+    try:
+        with NiftiVolume(path) as volume:
+            return content_hash(volume.read(Box(Zyx(0, 0, 0), volume.shape)))
+    except (TomocurateError, OSError):
+        return None
+
+
+def _older(path: Path, moment: float) -> bool:
+    try:
+        return path.stat().st_mtime < moment
+    except OSError:
+        return False
+
+
+def _each(function: Callable[..., object], items: Iterable[object]) -> list[object]:
+    """Files read side by side; reading and hashing let other threads run."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(function, items))

@@ -1,0 +1,162 @@
+"""Examine what a workspace stands on: disks, folders, versions, secrets."""
+
+import os
+import re
+import shutil
+import sqlite3
+import stat
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from core.care.findings import BAD, OK, WARN, Finding, named
+from core.workflow.folders import Folders
+from core.workflow.workspace import Workspace
+from db.engine import wal_is_safe
+from db.filesystems import mount_of
+
+FLOORS: Mapping[str, tuple[int, ...]] = {
+    "streamlit": (1, 67),
+    "starlette": (0, 49, 1),
+    "sqlalchemy": (2, 0, 30),
+    "alembic": (1, 13),
+    "pillow": (10, 3),
+    "numpy": (1, 26),
+}
+"""Older ones lack what we use, or have known holes (starlette: CVE-2025-62727)."""
+
+LITTLE_BYTES, TOO_LITTLE_BYTES = 5 << 30, 1 << 30
+NOT_DURABLE = ("tmpfs", "ramfs", "overlay")
+SECRETS = ("*.key", "*.secret", "secrets.toml", "*.pgpass")
+
+
+def installation_of(workspace: Workspace) -> Iterator[Finding]:
+    """Everything beside the contents; each check is a generator of its own."""
+    yield from file_systems(workspace)
+    yield from sqlite_library(workspace)
+    yield from versions(FLOORS)
+    yield from folders_of(workspace)
+    yield from disk_space(workspace)
+    yield from secrets_of(workspace)
+
+
+def file_systems(workspace: Workspace, mountinfo: str | None = None) -> Iterator[Finding]:
+    """Where catalog and workspace lie; ``mountinfo`` as in ``mount_of``."""
+    file = workspace.catalog.file
+    if file is not None:
+        yield _catalog_disk(file, mountinfo)
+    mount = mount_of(workspace.folder, mountinfo)
+    if mount is None:
+        yield Finding("workspace", WARN, f"{workspace.folder}: its file system is not known.")
+    elif mount.is_network:
+        yield Finding(
+            "workspace", OK, f"{workspace.folder}: is shared over a network ({mount.kind})."
+        )
+    else:
+        yield Finding("workspace", OK, f"{workspace.folder}: is on a local disk ({mount.kind}).")
+
+
+def _catalog_disk(file: Path, mountinfo: str | None) -> Finding:
+    mount = mount_of(file.parent, mountinfo)
+    if mount is None:
+        return Finding("catalog disk", WARN, f"{file}: its file system is not known.")
+    if mount.is_network:
+        said = (
+            f"{file}: lies on a network file system ({mount.kind} at {mount.point}), where SQLite "
+            "loses data; put it on a local disk, or use PostgreSQL."
+        )
+        return Finding("catalog disk", BAD, said)
+    if mount.kind in NOT_DURABLE:
+        said = f"{file}: lies on {mount.kind}, which does not outlive this machine or container."
+        return Finding("catalog disk", WARN, said)
+    return Finding("catalog disk", OK, f"{file}: is on a local disk ({mount.kind}).")
+
+
+def sqlite_library(workspace: Workspace) -> Iterator[Finding]:
+    """The SQLite library, and the journal that the catalog keeps because of it."""
+    if workspace.catalog.file is None:
+        return
+    safe = wal_is_safe(sqlite3.sqlite_version_info)
+    with workspace.catalog.read() as session:
+        journal = str(session.connection().exec_driver_sql("PRAGMA journal_mode").scalar())
+    said = f"SQLite {sqlite3.sqlite_version} with journal {journal.upper()}"
+    if safe:
+        yield Finding("sqlite", OK, f"{said}.")
+    elif journal.lower() == "wal":
+        said += ": this library can corrupt a WAL catalog; SQLite 3.51.3 does not."
+        yield Finding("sqlite", BAD, said)
+    else:
+        yield Finding("sqlite", OK, f"{said}: chosen since this library's WAL is not safe.")
+
+
+def versions(floors: Mapping[str, tuple[int, ...]]) -> Iterator[Finding]:
+    """What is installed is not older than what we need."""
+    old = []
+    for name, floor in floors.items():
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            old.append(f"{name} is not installed")
+            continue
+        if _numbers(found) < floor:
+            old.append(f"{name} {found} is older than {'.'.join(map(str, floor))}")
+    if old:
+        yield Finding("versions", BAD, f"{'; '.join(old)}: install tomocurate anew.")
+    else:
+        yield Finding("versions", OK, "every library is new enough.")
+
+
+def folders_of(workspace: Workspace) -> Iterator[Finding]:
+    """The folders are there, ours to write, and a group's to share."""
+    folders = Folders(workspace.folder)
+    expected = (
+        folders.images, folders.labels, folders.records, folders.corrections, folders.merged,
+        folders.exports, folders.store, folders.cache, workspace.backup_folder,
+    )  # fmt: skip
+    missing = [str(each) for each in expected if not each.is_dir()]
+    there = [each for each in expected if each.is_dir()]
+    closed = [str(each) for each in there if not os.access(each, os.W_OK | os.X_OK)]
+    shared = stat.S_IWGRP | stat.S_ISGID
+    alone = [str(each) for each in there if each.stat().st_mode & shared != shared]
+    if missing:
+        yield Finding("folders", WARN, f"not there: {named(missing)}; they are made when needed.")
+    if closed:
+        yield Finding("folders", BAD, f"not writable for this account: {named(closed)}.")
+    if alone:
+        said = f"not group-writable with setgid: {named(alone)}; chmod g+ws lets a group share."
+        yield Finding("folders", WARN, said)
+    if not (missing or closed or alone):
+        yield Finding("folders", OK, "every folder is there, writable and shared with its group.")
+
+
+def disk_space(workspace: Workspace) -> Iterator[Finding]:
+    """Room on the disks of workspace, catalog and backups."""
+    places = {workspace.folder, workspace.catalog_folder, workspace.backup_folder}
+    free: dict[int, tuple[int, Path]] = {}
+    for place in sorted(places):
+        if place.is_dir():
+            free[place.stat().st_dev] = (shutil.disk_usage(place).free, place)
+    for bytes_free, place in free.values():
+        said = f"{bytes_free / 1e9:.1f} GB are free at {place}"
+        if bytes_free < TOO_LITTLE_BYTES:
+            yield Finding("disk space", BAD, f"only {said}; make space before work is lost.")
+        elif bytes_free < LITTLE_BYTES:
+            yield Finding("disk space", WARN, f"only {said}; make space soon.")
+        else:
+            yield Finding("disk space", OK, f"{said}.")
+
+
+def secrets_of(workspace: Workspace) -> Iterator[Finding]:
+    """Secrets are their owner's alone to read."""
+    folder = workspace.catalog_folder
+    found = [path for pattern in SECRETS for path in folder.glob(pattern)]
+    open_to = [str(path) for path in found if path.stat().st_mode & 0o077]
+    if open_to:
+        said = f"others may read {named(open_to)}; chmod 600, and renew what they hold."
+        yield Finding("secrets", BAD, said)
+    else:
+        yield Finding("secrets", OK, f"{len(found)} secrets, readable by their owner alone.")
+
+
+def _numbers(said: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", said.split("+")[0])[:3])
