@@ -22,26 +22,56 @@ def commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
-def test_every_line_of_the_workflow_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert tomocurate.main(["demo"]) == 0
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    """A folder with the demo in it, as the README finds it."""
+    folder = tmp_path_factory.mktemp("readme")
+    made = tomocurate.main(["demo", str(folder / "demo"), "--tomograms", "2", "--no-serve"])
+    assert made == 0
+    return folder
+
+
+def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    program, *arguments = shlex.split(line)
+    if program == "export":
+        monkeypatch.setenv(*arguments[0].split("="))
+        return 0
+    if program == "cp":
+        return subprocess.run(["cp", *arguments], check=False).returncode
+    return PROGRAMS[program](arguments)
+
+
+def test_every_line_of_the_readme_runs(demo, monkeypatch):
+    monkeypatch.chdir(demo)
     for line in commands():
-        program, *arguments = shlex.split(line)
-        assert PROGRAMS[program](arguments) == 0, line
-    extracted = sorted(path.name for path in (tmp_path / "mine/labelsCorr").iterdir())
+        assert run(line, monkeypatch) == 0, line
+    extracted = sorted(path.name for path in (demo / "mine/labelsCorr").iterdir())
     assert extracted == [f"other_TS_001_patch{n}.nii.gz" for n in range(4)]
-    merged = {path.name: path.read_bytes() for path in (tmp_path / "merged").iterdir()}
-    by_demo = {path.name: path.read_bytes() for path in (tmp_path / "demo/merged").iterdir()}
+    merged = {path.name: path.read_bytes() for path in (demo / "merged").iterdir()}
+    by_demo = {path.name: path.read_bytes() for path in (demo / "guide/merged").iterdir()}
     assert merged == by_demo
+    assert (demo / "nnunet/dataset.json").is_file()
+    assert (demo / "lab/merged/other_TS_001_patch0.nii.gz").is_file()
 
 
-def test_the_demo_again_gives_the_same_files(tmp_path):
-    def run() -> dict[str, bytes]:
-        assert tomocurate.main(["demo", str(tmp_path / "demo"), "--patches", "1"]) == 0
+def test_the_demo_again_finds_it_and_leaves_it(demo, capsys):
+    before = {path: path.stat().st_mtime_ns for path in (demo / "demo").rglob("*")}
+    again = ["demo", str(demo / "demo"), "--no-serve"]
+    assert tomocurate.main(again) == 0
+    assert "is there already" in capsys.readouterr().out
+    after = {path: path.stat().st_mtime_ns for path in (demo / "demo").rglob("*")}
+    ours = [path for path in before if "catalog" not in path.name]
+    assert [after[path] for path in ours] == [before[path] for path in ours]
+
+
+def test_the_guide_s_demo_again_gives_the_same_files(tmp_path):
+    def run_guide() -> dict[str, bytes]:
+        guide = ["demo", str(tmp_path / "demo"), "--guide", "--patches", "1"]
+        assert tomocurate.main(guide) == 0
         found = (tmp_path / "demo").rglob("*.nii.gz")
         return {path.name: path.read_bytes() for path in found}
 
-    assert run() == run()
+    assert run_guide() == run_guide()
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!http)(.*?)\)", README))

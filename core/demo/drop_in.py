@@ -63,14 +63,14 @@ def run_demo(folder: Path, patches: int, say: Callable[[str], None]) -> DemoResu
     synthetic = make_tomogram()
     tomogram, segmentation = write_tomogram(folder, "TS_001", synthetic)
     centers = choose_centers(synthetic, patches)
-    centers_file = _write_centers(folder / "centers.csv", centers)
+    centers_file = write_centers(folder / "centers.csv", centers)
     say(f"cutting {len(centers)} patches where the prediction is worst ...")
     extracted = _extract(tomogram, segmentation, centers, folder)
     say("painting Add, Remove and Ignore ...")
     corrections = folder / "corrections"
     make_folder(corrections)
     for name, box in extracted:
-        _correct(name, box, synthetic, corrections)
+        paint(corrections / name, box, synthetic)
     say("merging ...")
     folders = MergeFolders(folder / LABELS, corrections, folder / "merged", overwrite=True)
     report = merge_folders(folders)
@@ -82,7 +82,8 @@ def run_demo(folder: Path, patches: int, say: Callable[[str], None]) -> DemoResu
     )  # fmt: skip
 
 
-def _write_centers(path: Path, centers: list[Zyx]) -> Path:
+def write_centers(path: Path, centers: list[Zyx]) -> Path:
+    """Write centers as x,y,z."""
     rows = [",".join(map(str, center.to_xyz())) for center in centers]
     path.write_text("\n".join(["x,y,z", *rows]) + "\n")
     return path
@@ -99,6 +100,14 @@ def _extract(
     return [(patch.name, patch.box) for patch in report.patches if patch.name and patch.box]
 
 
+def paint(folder: Path, box: Box, synthetic: SyntheticTomogram) -> None:
+    """Save in a patch's folder what an annotator would paint on it, a file a kind."""
+    make_folder(folder)
+    for kind, mask in _painted(box, synthetic).items():
+        path = folder / f"{kind.capitalize()}1.nrrd"
+        write_correction(path, mask, patch_grid(box, VOXEL_SIZE), kind)
+
+
 def _painted(box: Box, synthetic: SyntheticTomogram) -> dict[CorrectionKind, Mask]:
     predicted = synthetic.prediction[box.slices] == MEMBRANE
     painted = annotate(synthetic.membrane[box.slices], synthetic.visible[box.slices], predicted)
@@ -110,13 +119,6 @@ def _inside_border(mask: Mask) -> Mask:
     inside = np.zeros_like(mask)
     inside[INNER] = mask[INNER]
     return inside
-
-
-def _correct(name: str, box: Box, synthetic: SyntheticTomogram, corrections: Path) -> None:
-    make_folder(corrections / name)
-    for kind, mask in _painted(box, synthetic).items():
-        path = corrections / name / f"{kind.capitalize()}1.nrrd"
-        write_correction(path, mask, patch_grid(box, VOXEL_SIZE), kind)
 
 
 def _slice(name: str, box: Box, folder: Path, synthetic: SyntheticTomogram) -> PatchSlice:

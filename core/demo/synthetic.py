@@ -102,6 +102,15 @@ def annotate(membrane: Mask, visible: Mask, predicted: Mask) -> dict[CorrectionK
     }
 
 
+def predict_again(tomogram: SyntheticTomogram, seed: int) -> NDArray[np.int8]:
+    """What another imperfect network says: other holes, other false blobs, and twice as many."""
+    rng = np.random.default_rng((seed, 1))
+    first = _imperfect(tomogram.membrane, tomogram.visible, rng) == 1
+    again = _imperfect(tomogram.membrane, first & tomogram.visible, rng) == 1
+    both: NDArray[np.int8] = (again | (first & ~tomogram.membrane)).astype(np.int8)
+    return both
+
+
 def write_tomogram(folder: Path, token: str, tomogram: SyntheticTomogram) -> tuple[Path, Path]:
     """Write the tomogram and its segmentation as MRC, named as MemBrain-seg names them."""
     paths = folder / f"{token}.mrc", folder / f"{token}_MemBrain_seg_v10_alpha.ckpt_segmented.mrc"

@@ -1,0 +1,329 @@
+"""Care: jobs, backups and their restore, what doctor finds, migrations, moving the catalog."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.cli.border import DONE, FAILED, printable
+from core.cli.call import (
+    PATH,
+    Call,
+    Defaulted,
+    json_option,
+    on_workspace,
+    queue_option,
+    say_queued,
+    word_of,
+)
+from core.cli.tables import plain, say_json, say_table
+from db.vocabulary import JobKind, JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.care.doctor import Finding
+    from db.queries.jobs import JobRecord
+
+FOLDER_HELP = "The workspace's folder.  [default: $TOMOCURATE_WORKSPACE, else this folder]"
+
+
+@click.group(cls=Defaulted)
+def jobs() -> None:
+    """Show what the worker does and did; cancel, repeat.
+
+    \b
+    tomocurate jobs
+    tomocurate jobs repeat 12
+    """
+
+
+@jobs.command("list")
+@click.option("--state", type=word_of(JobState))
+@click.option("--kind", type=word_of(JobKind))
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@on_workspace
+def list_jobs(call: Call, state: str | None, kind: str | None, limit: int) -> int:
+    """List jobs, the newest first.
+
+    \b
+    tomocurate jobs list --state failed
+    """
+    from core.jobs.queue import list_jobs as jobs_of
+    from core.jobs.queue import list_workers
+    from db.queries.jobs import JobFilter
+
+    wanted = JobFilter(JobState(state) if state else None, JobKind(kind) if kind else None)
+    page = jobs_of(call.workspace, wanted, limit=limit)
+    headings = ("job", "kind", "state", "done", "of", "queued (UTC)", "message")
+    call.tell(headings, map(_job_row, page), [_job_value(job) for job in page])
+    working = sum(worker.stopped_at is None for worker in list_workers(call.workspace))
+    if not working and any(job.is_active for job in page):
+        call.say("no worker runs; start one: tomocurate worker.")
+    return DONE
+
+
+@jobs.command("cancel", no_args_is_help=True)
+@click.argument("job", type=int)
+@on_workspace
+def cancel_job(call: Call, job: int) -> int:
+    """Cancel a job: at once if it waits, at its next step if it runs.
+
+    \b
+    tomocurate jobs cancel 12
+    """
+    from core.jobs.queue import cancel
+
+    return _tell_job(call, cancel(call.workspace, call.by, job))
+
+
+@jobs.command("repeat", no_args_is_help=True)
+@click.argument("job", type=int)
+@on_workspace
+def repeat_job(call: Call, job: int) -> int:
+    """Queue a failed or cancelled job again.
+
+    \b
+    tomocurate jobs repeat 12
+    """
+    from core.jobs.queue import repeat
+
+    return _tell_job(call, repeat(call.workspace, call.by, job))
+
+
+@click.group(cls=Defaulted, default="make")
+def backup() -> None:
+    """Make a backup, list backups, verify one.
+
+    It holds the catalog, the corrections and the labels. The worker makes one a day by itself;
+    backup_dir in tomocurate.toml puts them on another disk.
+
+    \b
+    tomocurate backup
+    tomocurate backup verify
+    """
+
+
+@backup.command("make")
+@queue_option
+@on_workspace
+def make_backup(call: Call, queue: bool) -> int:
+    """Make a backup now.
+
+    \b
+    tomocurate backup make
+    """
+    from db.vocabulary import BackupKind
+
+    if queue:
+        from core.jobs.queue import submit
+
+        job = submit(call.workspace, call.by, JobKind.BACKUP, {"kind": BackupKind.ASKED.value})
+        return say_queued(call, job, "backup")
+    from core.care.backup import make_backup as make
+
+    made = make(call.workspace, call.by, BackupKind.ASKED)
+    if call.as_json:
+        say_json(made)
+    call.say(f"{made.path} is made. Try it: tomocurate backup verify")
+    for warning in made.warnings:
+        call.say(f"warning: {warning}")
+    return DONE
+
+
+@backup.command("list")
+@on_workspace
+def list_backups(call: Call) -> int:
+    """List backups, the newest first.
+
+    \b
+    tomocurate backup list
+    """
+    from core.care.backup import list_backups as backups_of
+
+    found = backups_of(call.workspace)
+    rows = [
+        (str(b.path), b.kind, f"{b.made_at:%Y-%m-%d %H:%M}", b.size_bytes,
+         f"{b.verified_at:%Y-%m-%d}" if b.verified_at else "not yet")
+        for b in found
+    ]  # fmt: skip
+    call.tell(("backup", "kind", "made (UTC)", "bytes", "verified"), rows, list(found))
+    return DONE
+
+
+@backup.command("verify")
+@click.argument("name", required=False)
+@on_workspace
+def verify_backup(call: Call, name: str | None) -> int:
+    """Restore a backup on trial, the newest unless named, and compare every file.
+
+    \b
+    tomocurate backup verify
+    """
+    from core.care.trial import verify_backup as verify
+
+    verified = verify(call.workspace, call.by, name)
+    if call.as_json:
+        say_json(verified)
+    call.say(f"{verified.name} restores: {verified.rows} rows and {verified.files} files are what "
+             "they were.")  # fmt: skip
+    return DONE
+
+
+@click.command(no_args_is_help=True)
+@click.argument("archive", type=PATH, metavar="BACKUP")
+@click.option("--to", type=PATH, required=True, help="A new folder; nothing is overwritten.")
+@click.option("--catalog", metavar="URL", help="An empty database, for a PostgreSQL backup.")
+@json_option
+def restore(archive: Path, to: Path, catalog: str | None, as_json: bool) -> int:
+    """Restore a backup into a new folder.
+
+    BACKUP is one backup's file, or a folder of backups: then its newest is taken.
+
+    \b
+    tomocurate restore lab/backups --to lab-restored
+    """
+    from core.care.restore import restore as restore_backup
+
+    done = restore_backup(archive, to, catalog)
+    if as_json:
+        say_json({"name": to.name, "folder": done})
+    else:
+        click.echo(f"{to} is a workspace again. Look at it: tomocurate doctor --workspace {to}")
+    return DONE
+
+
+@click.command()
+@click.option("--workspace", type=PATH, help=FOLDER_HELP)
+@click.option("--catalog", metavar="FILE|URL", help="Where the new catalog lies.")
+@json_option
+def rebuild(workspace: Path | None, catalog: str | None, as_json: bool) -> int:
+    """Make a lost catalog again from the patches' records.
+
+    A backup is better: it also knows people, permissions and jobs. What is there is not touched:
+    move a damaged catalog away first.
+
+    \b
+    tomocurate rebuild --workspace lab
+    """
+    from core.care.rebuild import rebuild as rebuild_catalog
+    from core.workflow.workspace import find_workspace
+
+    folder = find_workspace(workspace)
+    done = rebuild_catalog(folder, catalog)
+    if as_json:
+        say_json({"name": str(folder), "rebuilt": done})
+    else:
+        click.echo(f"{folder} has a catalog again: {_facts(done)}.")
+    return DONE
+
+
+@click.command()
+@click.option("--workspace", type=PATH, help=FOLDER_HELP)
+@json_option
+def doctor(workspace: Path | None, as_json: bool) -> int:
+    """Examine catalog, files, backups, permissions, disk space.
+
+    Exit status 1 where something is bad, 0 where all is well or only worth a look.
+
+    \b
+    tomocurate doctor --workspace lab
+    """
+    from core.care.doctor import examine_folder
+    from core.workflow.workspace import find_workspace
+
+    findings = examine_folder(find_workspace(workspace))
+    if as_json:
+        say_json([{"name": finding.check} | plain(finding) for finding in findings])
+    else:
+        say_table(("", "what", ""), [(f.state, f.check, f.said) for f in findings])
+        click.echo(_diagnosis(findings))
+    return FAILED if any(finding.state == "bad" for finding in findings) else DONE
+
+
+@click.command()
+@click.option("--workspace", type=PATH, help=FOLDER_HELP)
+@json_option
+def migrate(workspace: Path | None, as_json: bool) -> int:
+    """Bring the catalog to this program's schema.
+
+    A backup is made first.
+
+    \b
+    tomocurate migrate --workspace lab
+    """
+    from core.care.migrate import migrate_workspace
+    from core.workflow.workspace import find_workspace
+
+    folder = find_workspace(workspace)
+    before, after = migrate_workspace(folder)
+    if as_json:
+        say_json({"name": str(folder), "before": before, "after": after})
+    elif before == after:
+        click.echo(f"{folder}: the catalog is at schema {after} already.")
+    else:
+        click.echo(f"{folder}: the catalog went from schema {before} to {after}.")
+    return DONE
+
+
+@click.group()
+def catalog() -> None:
+    """Move the catalog.
+
+    \b
+    tomocurate catalog copy --to postgresql+psycopg://lab@db.example.org/lab
+    """
+
+
+@catalog.command("copy", no_args_is_help=True)
+@click.option("--to", required=True, metavar="FILE|URL", help="Where nothing is yet.")
+@on_workspace
+def copy_catalog(call: Call, to: str) -> int:
+    """Copy the catalog to another place, counted and compared; then name it in tomocurate.toml.
+
+    \b
+    tomocurate catalog copy --to postgresql+psycopg://lab@db.example.org/lab
+    """
+    from core.care.copy import copy_catalog as copy
+
+    url = to if "://" in to else f"sqlite:///{Path(to).absolute()}"
+    counts = copy(call.workspace, url)
+    rows = list(counts.items())
+    call.tell(("table", "rows"), rows, [{"name": name, "rows": number} for name, number in rows])
+    call.say(f"Now write  catalog = ...  into {call.workspace.folder / 'tomocurate.toml'}.")
+    return DONE
+
+
+def _job_row(job: "JobRecord") -> "Sequence[Any]":
+    state = "lost" if job.lost else job.state
+    return (
+        job.id, job.kind, state, f"{job.progress:.0%}", job.created_by,
+        f"{job.created_at:%Y-%m-%d %H:%M}", job.error or job.message,
+    )  # fmt: skip
+
+
+def _job_value(job: "JobRecord") -> dict[str, Any]:
+    return {"name": f"job {job.id}", **plain(job)}
+
+
+def _tell_job(call: Call, job: "JobRecord") -> int:
+    if call.as_json:
+        say_json(_job_value(job))
+    asked = ", at its next step" if job.cancel_requested and job.is_active else ""
+    call.say(f"job {job.id} ({job.kind}) is {job.state}{asked}.")
+    return DONE
+
+
+def _diagnosis(findings: "Sequence[Finding]") -> str:
+    bad = sum(finding.state == "bad" for finding in findings)
+    warned = sum(finding.state == "warn" for finding in findings)
+    if bad:
+        return f"{bad} bad, {warned} worth a look."
+    return f"{warned} worth a look, nothing bad." if warned else "All is well."
+
+
+def _facts(done: Any) -> str:
+    told = plain(done)
+    if isinstance(told, dict):
+        return ", ".join(f"{number} {printable(name)}" for name, number in told.items())
+    return printable(str(told))

@@ -1,0 +1,216 @@
+"""Review: who works on what, what is ready, what a reviewer says, what is taken out."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from core.cli.border import DONE
+from core.cli.call import POSITION, Call, on_workspace, tell_outcomes
+from core.cli.tables import say_json
+
+if TYPE_CHECKING:
+    from core.imaging.geometry import Zyx
+    from db.queries.patches import PatchRecord
+
+
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@click.argument("person")
+@on_workspace
+def assign(call: Call, patch: str, person: str) -> int:
+    """Give a patch to somebody to correct.
+
+    \b
+    tomocurate assign other_TS_001_patch0 Ben
+    """
+    from core.workflow.review import assign as step
+
+    return _tell(call, step(call.workspace, call.by, patch, person), f"is {person}'s")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@on_workspace
+def claim(call: Call, patch: str) -> int:
+    """Take a patch that nobody has.
+
+    \b
+    tomocurate claim other_TS_001_patch0
+    """
+    from core.workflow.review import claim as step
+
+    return _tell(call, step(call.workspace, call.by, patch), "is yours")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@on_workspace
+def release(call: Call, patch: str) -> int:
+    """Give a patch back, so that somebody else can claim it.
+
+    \b
+    tomocurate release other_TS_001_patch0
+    """
+    from core.workflow.review import release as step
+
+    return _tell(call, step(call.workspace, call.by, patch), "is nobody's")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@click.argument("person")
+@on_workspace
+def transfer(call: Call, patch: str, person: str) -> int:
+    """Hand your patch to somebody else.
+
+    \b
+    tomocurate transfer other_TS_001_patch0 Chloe
+    """
+    from core.workflow.review import transfer as step
+
+    return _tell(call, step(call.workspace, call.by, patch, person), f"is {person}'s")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@click.option("--nothing-to-change", is_flag=True,
+              help="You looked at it, and the prediction is right as it is.")  # fmt: skip
+@on_workspace
+def submit(call: Call, patch: str, nothing_to_change: bool) -> int:
+    """Say that a patch is ready for review.
+
+    \b
+    tomocurate submit other_TS_001_patch0
+    tomocurate submit other_TS_001_patch1 --nothing-to-change
+    """
+    from core.workflow.review import submit as step
+
+    done = step(call.workspace, call.by, patch, nothing_to_change=nothing_to_change)
+    return _tell(call, done, "waits for a reviewer")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@click.option("--merge", "merge_number", type=int, help="The merge you looked at; refused if "
+              "there is a newer one.")  # fmt: skip
+@on_workspace
+def accept(call: Call, patch: str, merge_number: int | None) -> int:
+    """Accept a patch's merged label for training.
+
+    \b
+    tomocurate accept other_TS_001_patch0
+    """
+    from core.workflow.review import accept as step
+
+    return _tell(
+        call, step(call.workspace, call.by, patch, merge_number=merge_number), "is accepted"
+    )
+
+
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@click.option("--reason", required=True, help="What the annotator should change.")
+@click.option("--merge", "merge_number", type=int, help="The merge you looked at.")
+@on_workspace
+def reject(call: Call, patch: str, reason: str, merge_number: int | None) -> int:
+    """Send a patch back to its annotator, with the reason.
+
+    \b
+    tomocurate reject other_TS_001_patch0 --reason "the lower vesicle is not closed"
+    """
+    from core.workflow.review import reject as step
+
+    done = step(call.workspace, call.by, patch, reason, merge_number=merge_number)
+    return _tell(call, done, f"goes back to {done.assignee or 'nobody yet'}")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@click.argument("text")
+@click.option("--at", type=POSITION, help="A voxel of the patch, 0-based.")
+@on_workspace
+def comment(call: Call, patch: str, text: str, at: "Zyx | None") -> int:
+    """Say something about a patch, perhaps at one voxel of it.
+
+    \b
+    tomocurate comment other_TS_001_patch0 "is this a membrane?" --at 80,75,92
+    """
+    from core.workflow.review import comment as step
+
+    said = step(call.workspace, call.by, patch, text, at)
+    if call.as_json:
+        say_json({"name": patch, "comment": said})
+    call.say(f"comment {said.id} stands on {patch}.")
+    return DONE
+
+
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@click.argument("number", type=int, metavar="COMMENT")
+@on_workspace
+def settle(call: Call, patch: str, number: int) -> int:
+    """Mark a comment as settled.
+
+    Its number stands in: tomocurate show PATCH.
+
+    \b
+    tomocurate settle other_TS_001_patch0 12
+    """
+    from core.workflow.review import resolve_comment
+
+    resolve_comment(call.workspace, call.by, patch, number)
+    if call.as_json:
+        say_json({"name": patch, "comment": number, "outcome": "settled"})
+    call.say(f"comment {number} on {patch} is settled.")
+    return DONE
+
+
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@click.option("--reason", help="Why the patch is taken out.")
+@click.option("--correction", metavar="FILE", help="Take out only this correction, as Add1.nrrd.")
+@on_workspace
+def withdraw(call: Call, patch: str, reason: str | None, correction: str | None) -> int:
+    """Take a patch, or one correction, out; nothing is deleted.
+
+    \b
+    tomocurate withdraw other_TS_001_patch3 --reason "ice crystal"
+    tomocurate withdraw other_TS_001_patch0 --correction Add2.nrrd
+    """
+    if correction is not None:
+        from core.workflow.withdraw_correction import withdraw_correction
+
+        done = withdraw_correction(call.workspace, call.by, patch, correction, reason=reason)
+        return tell_outcomes(call, [done], "withdrawn; merge again")
+    if not reason:
+        raise click.UsageError("say why with --reason, or name one --correction.")
+    from core.workflow.review import withdraw as step
+
+    return _tell(call, step(call.workspace, call.by, patch, reason), "is withdrawn")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@click.option("--correction", metavar="FILE", help="Only this correction.")
+@on_workspace
+def reinstate(call: Call, patch: str, correction: str | None) -> int:
+    """Take a withdrawn patch, or correction, back.
+
+    \b
+    tomocurate reinstate other_TS_001_patch3
+    """
+    if correction is not None:
+        from core.workflow.withdraw_correction import reinstate_correction
+
+        done = reinstate_correction(call.workspace, call.by, patch, correction)
+        return tell_outcomes(call, [done], "counts again; merge again")
+    from core.workflow.review import reinstate as step
+
+    return _tell(call, step(call.workspace, call.by, patch), "is back")
+
+
+def _tell(call: Call, patch: "PatchRecord", said: str) -> int:
+    if call.as_json:
+        say_json(patch)
+    call.say(f"{patch.name} {said}. It is {patch.stage.replace('_', ' ')}.")
+    return DONE

@@ -1,0 +1,186 @@
+"""Begin: make a workspace, try the demo, serve the dashboard, run a worker."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from core.cli.border import DONE, FAILED
+from core.cli.call import PATH, Call, json_option, on_workspace
+from core.cli.tables import say_json, say_table
+
+if TYPE_CHECKING:
+    from core.demo.workspace import DemoWorkspace
+
+PORT = 8501
+
+
+@click.command()
+@click.argument("folder", type=PATH, default=Path())
+@click.option(
+    "--catalog",
+    metavar="FILE|URL",
+    help="Where the catalog lies: a SQLite file on a local disk, or postgresql+psycopg://...  "
+    "[default: FOLDER/catalog.sqlite]",
+)
+@click.option("--name", help="Your name in the catalog.  [default: your account's]")
+@click.option("--network-file-ok", is_flag=True, help="A SQLite file on a network disk: risky.")
+@json_option
+def init(
+    folder: Path, catalog: str | None, name: str | None, network_file_ok: bool, as_json: bool
+) -> int:
+    """Make a workspace in FOLDER; you become its admin.
+
+    \b
+    tomocurate init lab
+    tomocurate init /shared/lab --catalog /var/lib/tomocurate/lab.sqlite
+    """
+    from core.workflow.acting import acting_person
+    from core.workflow.workspace import init_workspace
+
+    with init_workspace(
+        folder, catalog_url=catalog, admin=name, network_file_ok=network_file_ok
+    ) as made:
+        admin = acting_person(made).name
+        told = {"name": made.folder.name, "folder": made.folder, "catalog": made.catalog.name}
+    if as_json:
+        say_json(told | {"admin": admin})
+        return DONE
+    click.echo(f"{told['folder']} is a workspace; its catalog is {told['catalog']}, its admin "
+               f"{admin}.\nNext: tomocurate register TOMOGRAM --segmentation SEG")  # fmt: skip
+    return DONE
+
+
+@click.command()
+@click.argument("folder", type=PATH, default=Path("demo"))
+@click.option("--guide", is_flag=True, help="Only the guide's own commands, on one tomogram.")
+@click.option("--patches", type=click.IntRange(1, 10), default=4, help="With --guide, how many.")
+@click.option("--tomograms", type=click.IntRange(2, 6), default=6, help="Fewer are made sooner.")
+@click.option("--no-serve", is_flag=True, help="Do not end in the dashboard.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, help="Of the dashboard.")
+@json_option
+def demo(
+    folder: Path,
+    guide: bool,
+    patches: int,
+    tomograms: int,
+    no_serve: bool,
+    port: int,
+    as_json: bool,
+) -> int:
+    """Make a workspace of synthetic tomograms, and open it.
+
+    Six tomograms, three people, patches in every stage. It is made once: a second call opens what
+    is there.
+
+    \b
+    tomocurate demo
+    tomocurate demo my-demo --no-serve
+    tomocurate demo plain --guide
+    """
+    if guide:
+        return _guide(folder, patches, as_json)
+    from core.demo.workspace import make_demo
+
+    made = make_demo(folder, _say, tomograms)
+    if as_json:
+        say_json(made)
+        return DONE
+    _tell_demo(made)
+    if no_serve or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return DONE
+    from core.cli.serve import serve_workspace
+
+    return serve_workspace(made.folder, port, "127.0.0.1", True)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True,
+              help="0 takes any free one.")  # fmt: skip
+@click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--browser/--no-browser", default=None, help="Open the browser.")
+@click.option("--workspace", type=PATH, help="The workspace's folder.")
+def serve(port: int, address: str, browser: bool | None, workspace: Path | None) -> int:
+    """Serve the dashboard and a worker, until Ctrl-C.
+
+    It prints one address with a secret; whoever opens it acts as you. From another machine come
+    by an SSH tunnel.
+
+    \b
+    tomocurate serve --workspace lab
+    """
+    from core.cli.serve import serve_workspace
+    from core.workflow.workspace import find_workspace
+
+    wanted = sys.stdout.isatty() if browser is None else browser
+    return serve_workspace(find_workspace(workspace), port, address, wanted)
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Do what waits now, then end.")
+@on_workspace
+def worker(call: Call, once: bool) -> int:
+    """Do the jobs that wait: hashes, previews, backups ...
+
+    tomocurate serve starts one by itself; start more where the work is heavy.
+
+    \b
+    tomocurate worker --workspace lab
+    """
+    from core.jobs.worker import run_worker
+
+    run_worker(call.workspace, once=once)
+    return DONE
+
+
+def _guide(folder: Path, patches: int, as_json: bool) -> int:
+    """The guide's workflow with the drop-in commands' own folders, and a picture."""
+    from core.demo.drop_in import run_demo
+
+    result = run_demo(folder, patches, _say)
+    failed = any(patch.outcome == "failed" for patch in result.patches)
+    if as_json:
+        say_json(result)
+        return FAILED if failed else DONE
+    rows = [
+        (patch.name, patch.counts.added, patch.counts.removed, patch.counts.ignored)
+        for patch in result.patches
+        if patch.counts
+    ]
+    say_table(("patch", "voxels added", "removed", "ignored"), rows)
+    click.echo(
+        f"\ntomogram          {result.tomogram}\n"
+        f"segmentation      {result.segmentation}\n"
+        f"chosen centers    {result.centers}\n"
+        f"patches to paint  {result.out_folder / 'imagesCorr'}\n"
+        f"corrections       {result.corrections}\n"
+        f"training labels   {result.merged}\n"
+        f"look at           {result.picture}\n\n"
+        "The same by the guide's own commands:\n"
+        f"  patch_corrections extract_patches --tomogram-path {result.tomogram} \\\n"
+        f"      --segmentation-path {result.segmentation} \\\n"
+        f"      --coords-file {result.centers} --out-folder {result.out_folder} "
+        "--ds-token demo --token TS001\n"
+        f"  patch_corrections merge_corrections --labels-dir {result.out_folder / 'labelsCorr'} "
+        f"\\\n      --corrections-dir {result.corrections} --out-dir {result.merged}"
+    )
+    return FAILED if failed else DONE
+
+
+def _tell_demo(made: "DemoWorkspace") -> None:
+    if made.found:
+        click.echo(f"{made.folder} is there already; it was left as it is.")
+    rows = [(stage, number) for stage, number in made.patches.items()]
+    say_table(("stage", "patches"), rows)
+    click.echo(
+        f"\n{made.tomograms} tomograms, {made.people} people. Look around:\n"
+        f"  cd {made.folder}\n"
+        "  tomocurate patches --stage in_review\n"
+        f"  tomocurate show {made.example}\n"
+        "  tomocurate serve"
+    )
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,340 @@
+"""Tomograms: register and list them, adopt a guide folder, hash, pin, permit; data roots."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.cli.border import DONE, say_error
+from core.cli.call import (
+    PATH,
+    Call,
+    Defaulted,
+    at_terminal,
+    dry_run_option,
+    on_workspace,
+    queue_option,
+    queued,
+    steps,
+    tell_outcomes,
+    unique,
+    word_of,
+)
+from core.cli.tables import plain, say_json
+from db.vocabulary import JobKind, Licence, Scope, Split, Stage
+
+if TYPE_CHECKING:
+    from core.workflow.outcomes import Outcome
+    from core.workflow.pairing import Pairing
+    from db.queries.volumes import TomogramLine
+
+ENDS = click.DateTime(formats=["%Y-%m-%d"])
+
+
+@click.command(no_args_is_help=True)
+@click.argument("source", nargs=-1, required=True)
+@click.option("--segmentation", help="Its predicted segmentation; for several a glob or folder.")
+@click.option("--token", help="Short name of the tomogram.  [default: from its file name]")
+@click.option("--dataset", default="other", show_default=True, help="Dataset; no underscore.")
+@click.option("--voxel-size", type=click.FloatRange(0, min_open=True), help="Angstrom.")
+@click.option("--threshold", type=float, help="For scores: membrane is above this.")
+@click.option("--yes", is_flag=True, help="Take the pairs that are shown.")
+@dry_run_option
+@on_workspace
+def register(
+    call: Call, source: tuple[str, ...], segmentation: str | None, yes: bool, dry_run: bool,
+    **options: Any,
+) -> int:  # fmt: skip
+    """Register tomograms with their segmentations.
+
+    SOURCE is a file, a glob in quotes, or a CSV manifest. The pairs are shown first,
+    and taken when you agree, or said --yes. One file with its --segmentation is taken at once.
+    Files stay where they are.
+
+    \b
+    tomocurate register TS_001.mrc --segmentation TS_001_segmented.mrc
+    tomocurate register '/data/chlamy/*.mrc' --dataset chlamy
+    tomocurate register tomograms.csv --yes
+    """
+    from core.workflow.allowed import Step, may
+    from core.workflow.register import plan_registration
+    from core.workflow.register import register as register_pairs
+
+    pairs = plan_registration(call.workspace, source, segmentation=segmentation, **options)
+    stated = len(source) == 1 and len(pairs) == 1 and segmentation is not None
+    if dry_run or not (stated or yes):
+        _show_pairs(call, pairs)
+    if dry_run:
+        return DONE
+    if not (stated or yes):
+        _agree(len(pairs))
+    add_roots = may(call.by.role, Step.ADD_ROOT)
+    with steps("registering", len(pairs)) as told:
+        done = register_pairs(call.workspace, call.by, pairs, add_roots=add_roots, progress=told)
+    return tell_outcomes(call, done, "registered")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("folder", type=PATH)
+@dry_run_option
+@on_workspace
+def adopt(call: Call, folder: Path, dry_run: bool) -> int:
+    """Take over the folders of work that was done by the guide.
+
+    FOLDER holds imagesCorr, labelsCorr and corrections. Where a patch lies is found by its voxels
+    in the registered tomograms, so register those first. The folder itself is only read.
+
+    \b
+    tomocurate adopt /data/old-patches --dry-run
+    tomocurate adopt /data/old-patches
+    """
+    from core.workflow.adopt import adopt as adopt_folder
+
+    with steps("adopting") as told:
+        done = adopt_folder(call.workspace, call.by, folder, dry_run=dry_run, progress=told)
+    return tell_outcomes(call, done, "to adopt" if dry_run else "adopted")
+
+
+@click.command()
+@click.option("--dataset", help="Of this dataset alone.")
+@click.option("--text", help="Part of the token.")
+@click.option("--split", type=word_of(Split), help="Pinned to this split.")
+@click.option("--without-patches", is_flag=True, help="Where nobody chose a patch yet.")
+@on_workspace
+def tomograms(
+    call: Call, dataset: str | None, text: str | None, split: str | None, without_patches: bool
+) -> int:
+    """List tomograms, with their patches by stage.
+
+    \b
+    tomocurate tomograms --without-patches
+    """
+    from db.queries.page import MAX_LIMIT
+    from db.queries.volumes import TomogramFilter, list_tomograms
+
+    pin_of = Split(split) if split else None
+    wanted = TomogramFilter(dataset, text, pin_of, without_patches)
+    with call.workspace.catalog.read() as session:
+        page = list_tomograms(session, wanted, limit=MAX_LIMIT)
+    headings = ("tomogram", "x,y,z", "Å", "segmentations", "patches", "accepted", "pinned")
+    call.tell(headings, map(_row, page), [_value(line) for line in page])
+    call.say(f"{page.total} tomograms.")
+    return DONE
+
+
+@click.command(no_args_is_help=True)
+@click.argument("tomogram", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Every tomogram that has no hash yet.")
+@queue_option
+@on_workspace
+def hash(call: Call, tomogram: tuple[str, ...], every: bool, queue: bool) -> int:  # noqa: A001 - the verb
+    """Hash tomograms, so that a changed file is noticed.
+
+    Registering leaves this to the worker; say it here to have it now.
+
+    \b
+    tomocurate hash --all
+    """
+    if bool(tomogram) == every:
+        raise click.UsageError("name tomograms, or say --all.")
+    files = _volumes(call, None if every else unique(tomogram))
+    if queue:
+        from core.jobs.queue import submit
+
+        for volume, _ in files:
+            submit(call.workspace, call.by, JobKind.HASH, {"object": volume}, f"hash {volume}")
+        return tell_outcomes(call, [queued(name) for _, name in files], "queued")
+    done = []
+    with steps("hashing", len(files)) as told:
+        for volume, name in files:
+            done.append(_hash_one(call, volume, name))
+            told(done[-1])
+    return tell_outcomes(call, done, "hashed")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("tomogram")
+@click.argument("split", type=word_of(Split, "none"))
+@on_workspace
+def pin(call: Call, tomogram: str, split: str) -> int:
+    """Pin a tomogram to train, val or test in every export.
+
+    none lets its hash decide again. A test tomogram never enters training or validation.
+
+    \b
+    tomocurate pin TS_004 test
+    """
+    from core.sharing.permit import pin as pin_tomogram
+
+    pinned = pin_tomogram(
+        call.workspace, call.by, tomogram, None if split == "none" else Split(split)
+    )
+    return tell_outcomes(call, [pinned], "pinned")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("tomogram")
+@click.option("--scope", type=word_of(Scope), required=True, help="How far it may go.")
+@click.option("--licence", type=word_of(Licence), help="Unless internal.")
+@click.option("--by", "approved_by", required=True, help="Who permits it.")
+@click.option("--owner", help="Whose tomogram it is.")
+@click.option("--until", type=ENDS, help="The permission ends after this day.")
+@click.option("--embargo", type=ENDS, help="Nothing leaves before this day.")
+@on_workspace
+def permit(call: Call, tomogram: str, scope: str, licence: str | None, **options: Any) -> int:
+    """State how far a tomogram's patches may be shared.
+
+    \b
+    tomocurate permit TS_001 --scope public --licence CC-BY-4.0 --by "Ada Byron"
+    """
+    from core.sharing.permit import permit as permit_tomogram
+
+    days = {name: options[name] and options[name].date() for name in ("until", "embargo")}
+    stated = permit_tomogram(
+        call.workspace, call.by, tomogram, scope=Scope(scope),
+        licence=Licence(licence) if licence else None, owner=options["owner"],
+        approved_by=options["approved_by"], **days,
+    )  # fmt: skip
+    return tell_outcomes(call, [stated], "stated")
+
+
+@click.group(cls=Defaulted)
+def roots() -> None:
+    """List and add folders below which tomograms may lie.
+
+    Registering as an admin adds them by itself.
+
+    \b
+    tomocurate roots
+    tomocurate roots add /data/tomograms
+    """
+
+
+@roots.command("list")
+@on_workspace
+def list_roots(call: Call) -> int:
+    """List the data roots.
+
+    \b
+    tomocurate roots list
+    """
+    from core.workflow.roots import list_roots as roots_of
+
+    found = roots_of(call.workspace)
+    call.tell(("folder",), [(str(root),) for root in found], [{"name": str(r)} for r in found])
+    return DONE
+
+
+@roots.command("add", no_args_is_help=True)
+@click.argument("folder", type=PATH)
+@on_workspace
+def add_root(call: Call, folder: Path) -> int:
+    """Let tomograms below FOLDER be registered, also from the dashboard.
+
+    \b
+    tomocurate roots add /data/tomograms
+    """
+    from core.workflow.roots import add_root as add
+
+    added = add(call.workspace, call.by, folder)
+    if call.as_json:
+        say_json({"name": str(added)})
+    call.say(f"{added} is a data root.")
+    return DONE
+
+
+@roots.command("move", no_args_is_help=True)
+@click.argument("old", type=PATH)
+@click.argument("new", type=PATH)
+@on_workspace
+def move_root(call: Call, old: Path, new: Path) -> int:
+    """State that a data root moved, with all its files.
+
+    \b
+    tomocurate roots move /data/tomograms /archive/tomograms
+    """
+    from core.workflow.roots import move_root as move
+
+    count = move(call.workspace, call.by, old, new)
+    if call.as_json:
+        say_json({"name": str(new), "files": count})
+    call.say(f"{count} files are below {new} now.")
+    return DONE
+
+
+def _show_pairs(call: Call, pairs: "tuple[Pairing, ...]") -> None:
+    for pairing in pairs:
+        if pairing.error:
+            say_error(pairing.error)
+    rows = [row for pairing in pairs for row in _pair_rows(pairing)]
+    call.tell(("tomogram", "becomes", "segmentation", "model", "Å", "remarks"), rows, pairs)
+
+
+def _pair_rows(pairing: "Pairing") -> list[tuple[Any, ...]]:
+    """A line for each segmentation, or one where there is none."""
+    named = str(pairing.tomogram or ""), pairing.name
+    rest = pairing.voxel_size, "; ".join(pairing.findings)
+    if not pairing.segmentations:
+        return [(*named, "none", "", *rest)]
+    return [(*named, str(each.path), each.model, *rest) for each in pairing.segmentations]
+
+
+def _agree(count: int) -> None:
+    """Ask a person; a script must have said --yes.
+
+    Errors: click's UsageError and Abort.
+    """
+    if not at_terminal():
+        raise click.UsageError("nothing was registered; say --yes to take the pairs above.")
+    click.confirm(f"Register these {count}?", abort=True, err=True)
+
+
+def _row(line: "TomogramLine") -> tuple[Any, ...]:
+    tomogram = line.tomogram
+    z, y, x = tomogram.on_disk.shape
+    patches = sum(line.patches.values())
+    accepted = line.patches.get(Stage.ACCEPTED, 0)
+    return (
+        tomogram.name, f"{x},{y},{z}", tomogram.voxel_size, line.segmentations, patches, accepted,
+        tomogram.split_pin,
+    )  # fmt: skip
+
+
+def _value(line: "TomogramLine") -> dict[str, Any]:
+    return {
+        "name": line.tomogram.name, "file": line.tomogram.on_disk.file,
+        **plain(line.tomogram), "segmentations": line.segmentations,
+        "patches": line.patches,
+    }  # fmt: skip
+
+
+def _volumes(call: Call, names: tuple[str, ...] | None) -> list[tuple[str, str]]:
+    """The files to hash: their names as jobs have them, and as people read them."""
+    from core.workflow.pictures import segmentation_name, tomogram_name
+    from db.queries.volumes import get_tomogram, segmentations_of, tomogram_names
+
+    found = []
+    with call.workspace.catalog.read() as session:
+        for name in names or tomogram_names(session):
+            tomogram = get_tomogram(session, name)
+            if names or tomogram.on_disk.content_hash is None:
+                found.append((tomogram_name(tomogram.id), tomogram.name))
+            for each in segmentations_of(session, tomogram.id):
+                if names or each.on_disk.content_hash is None:
+                    found.append((segmentation_name(each.id), each.on_disk.path))
+    return found
+
+
+def _hash_one(call: Call, volume: str, name: str) -> "Outcome":
+    from core.imaging.identity import file_hash
+    from core.workflow.hashes import file_to_hash, note_hash
+    from core.workflow.outcomes import DONE, FAILED, Outcome
+    from db.errors import TomocurateError
+
+    try:
+        sha256 = file_hash(file_to_hash(call.workspace, volume))
+        same = note_hash(call.workspace, call.by, volume, sha256)
+    except TomocurateError as error:
+        return Outcome(name, FAILED, str(error))
+    findings = (f"holds the same bytes as {', '.join(same)}",) if same else ()
+    return Outcome(name, DONE, None, findings, {"sha256": sha256})
