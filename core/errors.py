@@ -14,6 +14,7 @@ TomocurateError            the root (in db.errors, so that all floors may raise 
 ├── ArchiveError           an archive that is not safe to open
 ├── BundleError            a bundle that is not what it says
 ├── ServeError             a dashboard that cannot be served like this
+├── AdoptionError          a folder that cannot be adopted as the guide's
 ├── RootError              a path that lies in no data root, or a root that is none
 ├── CancelledError         work that somebody cancelled while it ran
 ├── JobError               a job that cannot be done, or was stopped
@@ -82,7 +83,14 @@ class ArchiveError(TomocurateError):
 
 
 class BundleError(TomocurateError):
-    """A bundle is not what it says: a checksum, a file, a field or a version."""
+    """A bundle is not what it says: a checksum, a file, a field or a version.
+
+    ``faults`` holds one sentence for each thing that is wrong; the message tells the first.
+    """
+
+    def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults or (message,)
 
 
 class JobError(TomocurateError):
@@ -115,3 +123,7 @@ class StoreError(TomocurateError):
 
 class RecordError(TomocurateError):
     """A patch's record (its sidecar) is damaged, or of a newer version."""
+
+
+class AdoptionError(TomocurateError):
+    """A folder does not hold what the guide's folders hold, or a patch of it cannot be taken."""

@@ -254,6 +254,13 @@ def tomograms_in(session: Session, folder: Path) -> dict[str, str]:
     return found
 
 
+def all_tomograms(session: Session) -> tuple[TomogramRecord, ...]:
+    """Every tomogram in the order of registering, to look for patches in."""
+    return tuple(
+        _tomogram_record(*row) for row in session.execute(_tomograms().order_by(Tomogram.id))
+    )
+
+
 def tomogram_files(session: Session) -> tuple[tuple[Path, str], ...]:
     """Every tomogram's file and its DATASET/TOKEN, to pair segmentations with."""
     statement = (

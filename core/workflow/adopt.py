@@ -1,0 +1,350 @@
+"""Adopt a folder that a lab filled by the guide: its patches become the workspace's, as they are.
+
+Files are copied, never moved; a folder that is the workspace's own is taken in place. Names stay.
+A patch that is found in no registered tomogram has an unknown position: it can be curated and
+exported, and is never put back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import AdoptionError
+from core.imaging.geometry import Grid, whole
+from core.imaging.identity import content_hash
+from core.imaging.labels import Label, count_values
+from core.imaging.merging import read_label
+from core.imaging.nifti import fill_nifti, write_nifti
+from core.imaging.volume import open_volume
+from core.workflow.allowed import Step, check_may
+from core.workflow.collect import collect
+from core.workflow.guide_folders import AdoptionPlan, FoundPatch, read_folders
+from core.workflow.inputs import inputs_of
+from core.workflow.intake import take_in
+from core.workflow.locating import Location, locate
+from core.workflow.locks import patch_lock
+from core.workflow.merge import merge, preview_merge
+from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome, Progress, silent
+from core.workflow.sidecar import write_sidecar
+from core.workflow.standing import owner_of
+from core.workflow.store import Store, copy_whole, in_place, same_bytes
+from core.workflow.workspace import Workspace
+from db.errors import TomocurateError
+from db.queries.life import slots_of
+from db.queries.patches import PatchRecord, find_patch
+from db.queries.people import PersonRecord
+from db.vocabulary import ChosenBecause, Origin, Stage
+from db.writes.corrections import MadeMerge, add_merge
+from db.writes.events import Change
+from db.writes.patches import adopt_patch, change_patch, lock_patch
+
+ADOPTED_RULE = "imported: merged elsewhere and adopted as it was"
+"""Of a merge that cannot be made again from its corrections; ``verify`` checks its hash alone."""
+
+
+@dataclass(frozen=True)
+class _Volumes:
+    """A patch's image and label as they were read."""
+
+    image: NDArray[Any]
+    label: Label
+    image_grid: Grid
+    label_grid: Grid
+    voxel_size: float | None
+    """Angstrom, as the image's header has it."""
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        return {"image_hash": content_hash(self.image), "label_hash": content_hash(self.label)}
+
+
+def plan_adoption(
+    folder: Path,
+    *,
+    images: Path | None = None,
+    labels: Path | None = None,
+    corrections: Path | None = None,
+    merged: Path | None = None,
+) -> AdoptionPlan:
+    """Say what would be adopted; nothing is written. Folders that are named are taken as such.
+
+    Errors: AdoptionError.
+    """
+    return read_folders(
+        folder, images=images, labels=labels, corrections=corrections, merged=merged
+    )
+
+
+def adopt(
+    workspace: Workspace,
+    by: PersonRecord,
+    folder: Path,
+    *,
+    images: Path | None = None,
+    labels: Path | None = None,
+    corrections: Path | None = None,
+    merged: Path | None = None,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> tuple[Outcome, ...]:
+    """Adopt every patch of a folder; one that is adopted already is kept, and completed.
+
+    Each patch gets the stage that its files show: extracted, correcting or merged. Corrections
+    are their file owners' work.
+
+    Errors: AdoptionError; NotAllowedError; what concerns one patch stands in its outcome.
+    """
+    with workspace.catalog.read() as session:
+        check_may(session, by, Step.ADOPT)
+    plan = plan_adoption(
+        Path(folder), images=images, labels=labels, corrections=corrections, merged=merged
+    )
+    good = [patch for patch in plan.patches if patch.error is None]
+    places = locate(workspace, good)
+    outcomes = []
+    for patch in plan.patches:
+        outcome = _adopt_one(workspace, by, plan, patch, places.get(patch.name), dry_run)
+        outcomes.append(outcome)
+        progress(outcome)
+    return tuple(outcomes)
+
+
+def _adopt_one(
+    workspace: Workspace,
+    by: PersonRecord,
+    plan: AdoptionPlan,
+    patch: FoundPatch,
+    place: Location | None,
+    dry_run: bool,
+) -> Outcome:
+    try:
+        volumes = _read(patch)
+        findings = [_position_said(place), *_strays_said(patch)]
+        if dry_run:
+            return Outcome(patch.name, DONE, None, tuple(findings), _details(patch, place))
+        was_there = _enter(workspace, by, patch, volumes, place)
+        taken, said = _take_corrections(workspace, by, plan, patch)
+        label, label_said = _take_merged(workspace, by, patch)
+        write_sidecar(workspace, patch.name)
+    except TomocurateError as error:
+        return Outcome(patch.name, FAILED, str(error))
+    changed = not was_there or taken or label
+    details = _details(patch, place) | {"corrections_taken": taken}
+    findings += [*said, *label_said]
+    return Outcome(patch.name, DONE if changed else KEPT, None, tuple(findings), details)
+
+
+def _read(patch: FoundPatch) -> _Volumes:
+    """Both volumes, which fit each other.
+
+    Errors: AdoptionError; VolumeError; LabelError.
+    """
+    if patch.error or patch.image is None or patch.label is None:
+        raise AdoptionError(patch.error or f"{patch.name}: has not both its image and its label.")
+    with open_volume(patch.image) as volume:
+        image, grid, size = volume.read(whole(volume.shape)), volume.grid, volume.voxel_size
+    label, label_grid = read_label(patch.label)
+    if label.shape != image.shape or min(image.shape) < 2:
+        raise AdoptionError(
+            f"{patch.name}: its image is {_xyz(image.shape)} voxels (x, y, z) and its label "
+            f"{_xyz(label.shape)}; they belong to different patches."
+        )
+    grid = grid or Grid.aligned(size or 1.0)
+    return _Volumes(image, label, grid, label_grid or grid, size)
+
+
+def _enter(
+    workspace: Workspace,
+    by: PersonRecord,
+    patch: FoundPatch,
+    volumes: _Volumes,
+    place: Location | None,
+) -> bool:
+    """Bring a patch's volumes and its row; tell whether it was there already.
+
+    Errors: AdoptionError where another patch has its name.
+    """
+    with workspace.catalog.read() as session:
+        there = find_patch(session, patch.name)
+    if there is not None:
+        now = {"image_hash": there.image_hash, "label_hash": there.label_hash}
+        if now != volumes.hashes:
+            raise AdoptionError(
+                f"{patch.name}: another patch has this name in the workspace; rename one of them."
+            )
+        return True
+    folders = workspace.folders
+    _bring(patch.image, folders.image_of(patch.name), volumes.image, volumes.image_grid)
+    _bring(patch.label, folders.label_of(patch.name), volumes.label, volumes.label_grid)
+    with workspace.catalog.write() as session:
+        check_may(session, by, Step.ADOPT)
+        values = _columns(patch, volumes, place)
+        adopt_patch(session, Change.now(by.id), patch.named.dataset, patch.name, values)
+    return False
+
+
+def _bring(source: Path | None, target: Path, voxels: NDArray[Any], grid: Grid) -> None:
+    """Copy a volume into the workspace, as .nii.gz; the one that stands there is no other's."""
+    if source is None or same_bytes(source, target):
+        return
+    if target.exists():
+        with open_volume(target) as there:
+            if np.array_equal(there.read(whole(there.shape)), voxels):
+                return
+        raise AdoptionError(f"{target}: holds another patch's voxels; move it away, or rename one.")
+    if source.name.lower().endswith(".nii.gz"):
+        copy_whole(source, target)
+    else:
+        write_nifti(target, voxels, grid, exist_ok=False)
+
+
+def _columns(patch: FoundPatch, volumes: _Volumes, place: Location | None) -> Mapping[str, Any]:
+    written = patch.image.stat().st_mtime if patch.image else 0.0
+    values: dict[str, Any] = {
+        "token": patch.named.token, "number": patch.named.number, "stage": Stage.EXTRACTED,
+        "chosen_because": ChosenBecause.OTHER, "voxel_size": volumes.voxel_size,
+        "extracted_at": datetime.fromtimestamp(written, UTC), **volumes.hashes,
+        **dict(zip(("shape_z", "shape_y", "shape_x"), volumes.image.shape, strict=True)),
+    }  # fmt: skip
+    if place is None:
+        return values
+    center = [a + n // 2 for a, n in zip(place.box.start, place.box.shape, strict=True)]
+    for axis, first, middle in zip("zyx", place.box.start, center, strict=True):
+        values |= {f"start_{axis}": first, f"center_{axis}": middle}
+    return values | {
+        "tomogram_id": place.tomogram.id, "segmentation_id": place.segmentation_id,
+        "threshold": place.threshold,
+        "voxel_size": place.tomogram.voxel_size or volumes.voxel_size,
+    }  # fmt: skip
+
+
+def _take_corrections(
+    workspace: Workspace, by: PersonRecord, plan: AdoptionPlan, patch: FoundPatch
+) -> tuple[int, list[str]]:
+    """Take in a patch's corrections; give how many are new, and what is said of them."""
+    own = workspace.folders.corrections.resolve()
+    if plan.corrections is not None and plan.corrections.resolve() == own:
+        outcomes = collect(workspace, by, [patch.name])
+        files = [each for outcome in outcomes for each in outcome.details.get("files", ())]
+        new = [each for each in files if _said_of(each, "outcome") in ("new", "changed")]
+        said = [_said_of(each, "message") for each in files]
+        return len(new), [sentence for sentence in said if sentence]
+    taken, told = 0, []
+    for path in patch.corrections:
+        try:
+            outcome = _take_correction(workspace, by, patch.name, path)
+        except TomocurateError as error:
+            told.append(str(error))
+            continue
+        taken += outcome.outcome == DONE
+        told += [f"{path.name}: {each}" for each in outcome.findings]
+        told += [outcome.message] if outcome.message else []
+    return taken, told
+
+
+def _take_correction(workspace: Workspace, by: PersonRecord, name: str, path: Path) -> Outcome:
+    """One file, whose owner is its author, whoever adopts."""
+    store = Store(workspace.folders.store)
+    author = owner_of(workspace, path.stat().st_uid)
+    with store.arrive(path) as arrived, patch_lock(workspace, name):
+        return take_in(workspace, by, name, path.name, arrived, Origin.IMPORTED, author)
+
+
+def _take_merged(
+    workspace: Workspace, by: PersonRecord, patch: FoundPatch
+) -> tuple[bool, list[str]]:
+    """Take the merged label that is there: as the merge of its corrections where it is just that,
+    else as one that was made elsewhere. Give whether it is new, and what is said of it.
+    """
+    with workspace.catalog.read() as session:
+        record = find_patch(session, patch.name)
+    if patch.merged is None or record is None or record.current_merge_id is not None:
+        return False, []
+    label, grid = read_label(patch.merged)
+    if label.shape != record.shape:
+        raise AdoptionError(
+            f"{patch.merged}: is {_xyz(label.shape)} voxels (x, y, z), but {patch.name} is "
+            f"{_xyz(record.shape)}; it belongs to another patch."
+        )
+    preview = preview_merge(workspace, patch.name)
+    if preview.inputs and preview.label is not None and np.array_equal(preview.label, label):
+        made = merge(workspace, by, [patch.name])[0]
+        if made.outcome in (DONE, KEPT):
+            return True, []
+    said = _difference(preview.label if preview.inputs else None, label, preview.error)
+    _record_label(workspace, by, record, label, grid or Grid.aligned(), said)
+    return True, said
+
+
+def _record_label(
+    workspace: Workspace,
+    by: PersonRecord,
+    patch: PatchRecord,
+    label: Label,
+    grid: Grid,
+    said: list[str],
+) -> None:
+    """Keep a label that was merged elsewhere as the patch's first merge."""
+    store = Store(workspace.folders.store)
+    stored = store.put_made(lambda path: fill_nifti(path, label, grid))
+    with (
+        patch_lock(workspace, patch.name),
+        in_place(store, stored.path, workspace.folders.merged_of(patch.name)),
+        workspace.catalog.write() as session,
+    ):
+        check_may(session, by, Step.ADOPT)
+        locked = lock_patch(session, patch.name)
+        made = MadeMerge(
+            predicted_hash=locked.label_hash or "", inputs=inputs_of(slots_of(session, locked.id)),
+            rule=ADOPTED_RULE, counts={}, values=asdict(count_values(label)), findings=tuple(said),
+            nothing_to_change=False, label_hash=content_hash(label), file_sha256=stored.sha256,
+            size_bytes=stored.size,
+        )  # fmt: skip
+        change = Change.now(by.id)
+        merge_id = add_merge(session, change, locked, made).id
+        change_patch(
+            session, change, locked, "label adopted", stage=Stage.MERGED, stale=False,
+            current_merge_id=merge_id, merge_count=locked.merge_count + 1,
+        )  # fmt: skip
+
+
+def _difference(again: Label | None, label: Label, error: str | None) -> list[str]:
+    if error:
+        return [f"its label cannot be made again: {error}"]
+    if again is None:
+        return ["its label was merged elsewhere; no corrections are there to make it again"]
+    differing = int((again != label).sum())
+    return [f"its label differs in {differing} voxels from what its corrections give; it was kept"]
+
+
+def _position_said(place: Location | None) -> str:
+    if place is None:
+        return "position unknown: found in no registered tomogram; it is never put back"
+    z, y, x = (a + n // 2 for a, n in zip(place.box.start, place.box.shape, strict=True))
+    return f"found in {place.tomogram.name}, center {x},{y},{z} (x, y, z)"
+
+
+def _strays_said(patch: FoundPatch) -> list[str]:
+    return [f"{name}: is no correction; it is left out" for name in patch.strays]
+
+
+def _details(patch: FoundPatch, place: Location | None) -> dict[str, Any]:
+    return {
+        "tomogram": place.tomogram.name if place else None,
+        "start": place.box.start if place else None,
+        "corrections": [path.name for path in patch.corrections],
+        "merged": patch.merged is not None,
+    }
+
+
+def _said_of(entry: Any, name: str) -> Any:
+    return entry.get(name) if isinstance(entry, Mapping) else getattr(entry, name, None)
+
+
+def _xyz(shape: tuple[int, ...]) -> str:
+    return ",".join(map(str, shape[::-1]))

@@ -1,0 +1,209 @@
+"""What lies in a folder that a lab filled by the guide: patches, their corrections, merged labels.
+
+    imagesCorr/<patch>.nii.gz   labelsCorr/<patch>.nii.gz
+    <corrections>/<patch>/Add1.nrrd …   <merged>/<patch>.nii.gz
+
+The first two have the guide's names; the others are known by what they hold, or are named.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import AdoptionError
+from core.imaging.correction import may_be_correction
+from core.imaging.extraction import IMAGES, LABELS
+from core.imaging.merging import LABEL_SUFFIXES
+from core.workflow.wording import LONGEST_NAME_BYTES
+
+_NAME = re.compile(r"(?P<dataset>[^\W_](?:[^\W_]|-)*)_(?P<token>.+)_patch(?P<number>\d{1,9})")
+_DATASET = re.compile(r"(?P<dataset>[^\W_](?:[^\W_]|-)*)_(?P<token>.+)")
+
+
+@dataclass(frozen=True)
+class PatchName:
+    """What a patch's name says, by MemBrain-seg's rule as far as it follows it."""
+
+    dataset: str
+    token: str
+    number: int | None
+
+
+@dataclass(frozen=True)
+class FoundPatch:
+    """The files of one patch; ``error`` says why it cannot be adopted."""
+
+    name: str
+    named: PatchName
+    image: Path | None
+    label: Path | None
+    corrections: tuple[Path, ...] = ()
+    strays: tuple[str, ...] = ()
+    """Files in its correction folder that are no corrections."""
+    merged: Path | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class AdoptionPlan:
+    """The folders that were found and the patches in them."""
+
+    folder: Path
+    images: Path
+    labels: Path
+    corrections: Path | None
+    merged: Path | None
+    patches: tuple[FoundPatch, ...]
+    findings: tuple[str, ...]
+
+
+def read_folders(
+    folder: Path,
+    *,
+    images: Path | None = None,
+    labels: Path | None = None,
+    corrections: Path | None = None,
+    merged: Path | None = None,
+) -> AdoptionPlan:
+    """Look at a folder; folders that are named need not be recognised.
+
+    Errors: AdoptionError where images or labels are not there, or several folders look alike.
+    """
+    below = _folders_below(folder)
+    images = _named_like(folder, below, IMAGES, images)
+    labels = _named_like(folder, below, LABELS, labels)
+    every = {name_of(path): path for path in _volumes(images)}
+    labelled = {name_of(path): path for path in _volumes(labels)}
+    names = set(every) | set(labelled)
+    rest = [each for each in below if each not in (images, labels)]
+    if corrections is None:
+        held = {each: len(names & {p.name for p in _listed(each) if p.is_dir()}) for each in rest}
+        corrections = _fullest(held, "correction folders", "corrections")
+    if merged is None:
+        rest = [each for each in rest if each != corrections and corrections not in each.parents]
+        held = {each: len(names & {name_of(path) for path in _volumes(each)}) for each in rest}
+        merged = _fullest(held, "merged labels", "merged")
+    labels_made = {name_of(path): path for path in _volumes(merged)} if merged else {}
+    patches = tuple(
+        _found(name, every.get(name), labelled.get(name), corrections, labels_made.get(name))
+        for name in sorted(names)
+    )
+    if not patches:
+        raise AdoptionError(f"{folder}: {images.name} and {labels.name} hold no volumes.")
+    findings = tuple(_left_over(names, corrections, labels_made))
+    return AdoptionPlan(folder, images, labels, corrections, merged, patches, findings)
+
+
+def name_of(path: Path) -> str:
+    """The patch that a volume's file name means."""
+    suffix = next((s for s in LABEL_SUFFIXES if path.name.lower().endswith(s)), "")
+    return path.name[: len(path.name) - len(suffix)]
+
+
+def parse_name(name: str) -> PatchName:
+    """Read <dataset>_<token>_patch<N>; another name keeps what it has of it."""
+    match = _NAME.fullmatch(name)
+    if match:
+        return PatchName(match["dataset"], match["token"], int(match["number"]))
+    match = _DATASET.fullmatch(name)
+    if match:
+        return PatchName(match["dataset"], match["token"], None)
+    return PatchName("other", name, None)
+
+
+def _found(
+    name: str, image: Path | None, label: Path | None, corrections: Path | None, merged: Path | None
+) -> FoundPatch:
+    files, strays = _corrections(corrections / name if corrections else None)
+    missing = f"{IMAGES}" if image is None else f"{LABELS}" if label is None else None
+    error = _bad_name(name)
+    if missing:
+        error = f"{name}: has no volume in {missing}; a patch has both its image and its label."
+    return FoundPatch(name, parse_name(name), image, label, files, strays, merged, error)
+
+
+def _corrections(folder: Path | None) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    if folder is None or not folder.is_dir():
+        return (), ()
+    files = [path for path in _listed(folder) if path.is_file()]
+    good = tuple(path for path in files if may_be_correction(path))
+    return good, tuple(path.name for path in files if path not in good)
+
+
+def _bad_name(name: str) -> str | None:
+    size = len(name.encode("utf-8", "surrogateescape"))
+    shown = name.isprintable() and name == name.strip() and not set(name) & set("/\\")
+    if shown and name and name[0] not in ".-=+@" and size <= LONGEST_NAME_BYTES:
+        return None
+    return (
+        f"{name[:60]!r}: cannot be a patch's name; rename its files to DATASET_TOKEN_patchN, with "
+        f"letters, digits, . _ + and -, at most {LONGEST_NAME_BYTES} bytes."
+    )
+
+
+def _left_over(names: set[str], corrections: Path | None, merged: dict[str, Path]) -> Iterable[str]:
+    """What belongs to no patch that is there."""
+    if corrections is not None:
+        lonely = [each.name for each in _listed(corrections) if each.is_dir()]
+        for name in lonely:
+            if name not in names:
+                yield f"{corrections / name}: no patch has this name; it is left out"
+    for name, path in merged.items():
+        if name not in names:
+            yield f"{path}: no patch has this name; it is left out"
+
+
+def _named_like(folder: Path, below: Sequence[Path], name: str, given: Path | None) -> Path:
+    if given is not None:
+        if not given.is_dir():
+            raise AdoptionError(f"{given}: is no folder; name the one that is {name}.")
+        return given
+    found = [each for each in below if each.name.lower() == name.lower()]
+    if len(found) == 1:
+        return found[0]
+    how = "no folder" if not found else f"{len(found)} folders"
+    raise AdoptionError(
+        f"{folder}: holds {how} {name}; name the guide's folder that holds {IMAGES} and {LABELS}."
+    )
+
+
+def _fullest(held: dict[Path, int], what: str, option: str) -> Path | None:
+    """The folder that holds something of the patches; two that do cannot be told apart."""
+    holding = [folder for folder, number in held.items() if number]
+    if len(holding) > 1:
+        both = " and ".join(str(folder) for folder in holding)
+        raise AdoptionError(f"{both}: several folders hold {what}; name one with --{option}.")
+    return holding[0] if holding else None
+
+
+def _folders_below(folder: Path) -> list[Path]:
+    """Folders in a folder and in those, but not inside the guide's own."""
+    if not folder.is_dir():
+        raise AdoptionError(f"{folder}: is no folder; name the one that holds {IMAGES}.")
+    first = [each for each in _listed(folder) if each.is_dir()]
+    inner = [
+        deeper
+        for each in first
+        if each.name.lower() not in (IMAGES.lower(), LABELS.lower())
+        for deeper in _listed(each)
+        if deeper.is_dir()
+    ]
+    return [*first, *inner]
+
+
+def _volumes(folder: Path) -> list[Path]:
+    """The volumes of a folder; of two with one name the first, so that none is taken twice."""
+    paths = [path for path in _listed(folder) if path.name.lower().endswith(LABEL_SUFFIXES)]
+    twice = [name for name, number in Counter(map(name_of, paths)).items() if number > 1]
+    if twice:
+        raise AdoptionError(f"{folder}: holds {twice[0]} in two formats; keep one of them.")
+    return [path for path in paths if path.is_file()]
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+    except OSError as error:
+        raise AdoptionError(f"{folder}: cannot be listed ({error.strerror}).") from error
