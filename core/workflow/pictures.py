@@ -272,7 +272,8 @@ def _jpeg(picture: NDArray[np.uint8]) -> bytes:
     from PIL import Image
 
     out = io.BytesIO()
-    Image.fromarray(picture).save(out, "JPEG", quality=JPEG_QUALITY)
+    # Thin coloured outlines do not survive the usual halving of the colours.
+    Image.fromarray(picture).save(out, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return out.getvalue()
 
 
