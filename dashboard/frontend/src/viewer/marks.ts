@@ -17,9 +17,11 @@ export interface BoxStyle {
   color: string;
   width: number;
   dashed: boolean;
+  faint: boolean; // others than the selected one step back
 }
 
 const HALO = "rgba(0,0,0,.7)";
+const FAINT = 0.6;
 
 /** A box where the plane cuts it; nothing where it does not. */
 export function drawBox(drawing: Drawing, start: Zyx, stop: Zyx, at: Zyx, style: BoxStyle): boolean {
@@ -29,8 +31,9 @@ export function drawBox(drawing: Drawing, start: Zyx, stop: Zyx, at: Zyx, style:
   const b = place(drawing, stop);
   const sides = [Math.min(a.x, b.x), Math.min(a.y, b.y), Math.abs(b.x - a.x), Math.abs(b.y - a.y)] as const;
   context.save();
+  context.globalAlpha = style.faint ? FAINT : 1;
   context.strokeStyle = HALO; // any colour is seen on any gray
-  context.lineWidth = (style.width + 2.5) * pixelRatio;
+  context.lineWidth = (style.width + (style.faint ? 1.5 : 2.5)) * pixelRatio;
   context.strokeRect(...sides);
   context.strokeStyle = style.color;
   context.lineWidth = style.width * pixelRatio;

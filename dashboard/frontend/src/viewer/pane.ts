@@ -236,10 +236,11 @@ export class Pane {
   }
 
   private drawPatches(drawing: Drawing, scene: Scene): void {
-    for (const patch of scene.data.patches) {
+    const last = (name: string): number => Number(name === scene.selected);
+    for (const patch of [...scene.data.patches].sort((a, b) => last(a.name) - last(b.name))) {
       const chosen = patch.name === scene.selected;
       const color = chosen ? scene.data.colors.selected : patch.color;
-      const style = { color, width: chosen ? 2.5 : 2, dashed: false };
+      const style = { color, width: chosen ? 2.5 : 1.5, dashed: false, faint: !chosen };
       if (!drawBox(drawing, patch.start, patch.stop, scene.at, style)) continue;
       drawCenter(drawing, patch.center, scene.at, color);
       drawLabel(drawing, patch.start, patch.stop, patch.label, color);
@@ -248,7 +249,7 @@ export class Pane {
     if (!proposal) return;
     const bad = proposal.leaves || proposal.overlaps.length > 0;
     const color = bad ? scene.data.colors.refused : scene.data.colors.proposed;
-    drawBox(drawing, proposal.start, proposal.stop, scene.at, { color, width: 2, dashed: true });
+    drawBox(drawing, proposal.start, proposal.stop, scene.at, { color, width: 2, dashed: true, faint: false });
     drawCenter(drawing, proposal.center, scene.at, color);
   }
 
