@@ -193,3 +193,8 @@ class Patches:
 @pytest.fixture
 def patches(workspace: Workspace, team: Team) -> Patches:
     return Patches(workspace, team)
+
+
+@pytest.fixture
+def any_patches(any_workspace: Workspace) -> Patches:
+    return Patches(any_workspace, Team(any_workspace))
