@@ -8,6 +8,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from core.jobs.lifeline import end_with_parent
 from core.workflow.pictures import previews, viewed_file
 from dashboard import state
+from dashboard.api.painting import painting_routes
 from dashboard.server import gate, routes
 from dashboard.sign_in import sign_in_routes
 from dashboard.volumes import OpenVolumes
@@ -21,7 +22,11 @@ site = state.site()
 volumes = OpenVolumes(lambda name: viewed_file(workspace, name), previews(workspace))
 app = st.App(
     Path(__file__).with_name("app.py"),
-    routes=[*sign_in_routes(site, workspace), *routes(site, volumes)],
+    routes=[
+        *sign_in_routes(site, workspace),
+        *routes(site, volumes),
+        *painting_routes(workspace, site.signer),
+    ],
     middleware=gate(site),
 )
 end_with_parent()

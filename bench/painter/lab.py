@@ -1,0 +1,240 @@
+"""A workspace with one patch to paint, served by our own routes alone: no Streamlit around them.
+
+Tests and benchmarks of the painter drive it with a real browser; a server is a process that can
+be killed and started again within a moment.
+"""
+
+import json
+import multiprocessing
+import socket
+import time
+import urllib.error
+import urllib.request
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from core.demo.synthetic import choose_centers, make_tomogram
+from core.imaging.cache import Cache
+from core.imaging.geometry import Zyx
+from core.workflow import people
+from core.workflow.acting import acting_person
+from core.workflow.choose import choose
+from core.workflow.extract import extract
+from core.workflow.register import plan_registration, register
+from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from dashboard.api.painting import painting_routes
+from dashboard.components.painter import painter_data
+from dashboard.components.viewer import built_script
+from dashboard.server import gate, routes
+from dashboard.session import Site
+from dashboard.tokens import Signer
+from dashboard.volumes import OpenVolumes
+from db.queries.patches import PatchRecord, get_patch
+from db.queries.people import get_person, list_people
+from db.vocabulary import ChosenBecause, Role
+
+SHAPE = Zyx(168, 176, 184)
+CENTER = Zyx(84, 88, 92)
+PATCH = "other_t1_patch0"
+SECRET = b"only for tests and benchmarks, 32 bytes"
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>painter</title>
+<style>body{margin:12px;background:BACK;font:14px system-ui}</style>
+<div id="host" style="THEME"></div>
+<script type="module">
+const data = DATA;
+const started = performance.now();
+const { default: mount } = await import("/assets/SCRIPT");
+const parentElement = document.getElementById("host").attachShadow({ mode: "open" });
+window.told = [];
+const setTriggerValue = (name, value) => window.told.push([name, value]);
+window.end = mount({ data, parentElement, setTriggerValue });
+window.painter = parentElement.querySelector(".painter");
+new MutationObserver(() => {
+  if (window.painter.dataset.state === "ready") window.readyMs ??= performance.now() - started;
+}).observe(window.painter, { attributes: true });
+window.pointOf = (axis, voxel) => {
+  const detail = { axis, voxel, point: null };
+  window.painter.dispatchEvent(new CustomEvent("askpoint", { detail }));
+  return detail.point;
+};
+</script></html>"""
+_DARK = (
+    "--st-text-color:#dfe7e6;--st-background-color:#14191c;"
+    "--st-secondary-background-color:#1d2429;--st-border-color:#37444b;--st-primary-color:#2a9d94"
+)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A workspace of three people, and its patch."""
+
+    folder: Path
+    patch: str
+
+    def open(self) -> Workspace:
+        return open_workspace(self.folder)
+
+
+def make_lab(folder: Path, *, believable: bool = False) -> Lab:
+    """Make the workspace: anna and ben are annotators, rita reviews, vera looks."""
+    data = folder / "data"
+    data.mkdir(parents=True)
+    voxels, prediction, center = _believable() if believable else _plain()
+    _write(data / "t1.mrc", voxels)
+    _write(data / "t1_segmented.mrc", prediction)
+    with init_workspace(folder / "work", admin="admin") as workspace:
+        admin = acting_person(workspace)
+        for name, role in (
+            ("anna", Role.ANNOTATOR), ("ben", Role.ANNOTATOR), ("rita", Role.REVIEWER),
+            ("vera", Role.VIEWER),
+        ):  # fmt: skip
+            people.add(workspace, admin, name, role)
+        pairings = plan_registration(
+            workspace, [data / "t1.mrc"], segmentation=data / "t1_segmented.mrc", token="t1"
+        )
+        register(workspace, admin, pairings, add_roots=True)
+        chosen = choose(
+            workspace, admin, "t1", [center], because=ChosenBecause.MISSED_MEMBRANE
+        )  # fmt: skip
+        cut = extract(workspace, admin, [chosen[0].name])
+        assert [each.outcome for each in cut] == ["done"], cut
+    return Lab(folder / "work", chosen[0].name)
+
+
+def application(workspace: Workspace, port: int) -> Starlette:
+    """Our own routes behind the gate, and a page that holds nothing but the painter."""
+    site = Site(workspace.folder, Signer(SECRET), "", "1", port)
+
+    def no_volume(name: str) -> Any:
+        raise KeyError(name)
+
+    async def page(request: Request) -> HTMLResponse:
+        return HTMLResponse(_page(workspace, site, request))
+
+    own = [*routes(site, OpenVolumes(no_volume, Cache(workspace.folders.cache)))]
+    return Starlette(
+        routes=[*own, *painting_routes(workspace, site.signer), Route("/paint/{patch}", page)],
+        middleware=gate(site),
+    )
+
+
+def cookie_of(workspace: Workspace, name: str, port: int) -> dict[str, str]:
+    """The cookie of a signed-in person, as Playwright takes it."""
+    with workspace.catalog.read() as session:
+        person = get_person(session, name)
+    value = Signer(SECRET).open_session(str(person.id))
+    return {"name": f"tomocurate_{port}", "value": value, "url": f"http://127.0.0.1:{port}"}
+
+
+def patch_of(workspace: Workspace, name: str) -> PatchRecord:
+    with workspace.catalog.read() as session:
+        return get_patch(session, name)
+
+
+class Server:
+    """A process that serves a lab on one port; it can be killed and started again."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.port = _free_port()
+        self._start = multiprocessing.get_context("forkserver")
+        self._start.set_forkserver_preload(["bench.painter.lab"])
+        self._process: Any = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._process = self._start.Process(
+            target=_serve, args=(str(self.lab.folder), self.port), daemon=True
+        )
+        self._process.start()
+        deadline = time.monotonic() + 30
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the server does not start")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """As a power cut would: nothing is said, nothing is finished."""
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+
+    def _answers(self) -> bool:
+        try:
+            urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=2).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def _serve(folder: str, port: int) -> None:
+    with open_workspace(Path(folder)) as workspace:
+        config = uvicorn.Config(
+            application(workspace, port), host="127.0.0.1", port=port, log_level="error",
+            lifespan="off", access_log=False,
+        )  # fmt: skip
+        uvicorn.Server(config).run()
+
+
+def _page(workspace: Workspace, site: Site, request: Request) -> str:
+    with workspace.catalog.read() as session:
+        person = next(each for each in list_people(session) if str(each.id) == request.state.person)
+        patch = get_patch(session, request.path_params["patch"])
+    query = request.query_params
+    data = painter_data(
+        person, patch, site.signer, read_only="look" in query, height=int(query.get("height", 560))
+    )
+    dark = "dark" in query
+    return (
+        _PAGE.replace("DATA", json.dumps(data))
+        .replace("SCRIPT", built_script("painter"))
+        .replace("THEME", _DARK if dark else "")
+        .replace("BACK", "#14191c" if dark else "#fff")
+    )
+
+
+def _plain() -> tuple[Any, Any, Zyx]:
+    """Noise around a shell, and a prediction of it that has a false blob."""
+    rng = np.random.default_rng(5)
+    voxels = rng.normal(0, 1, SHAPE).astype(np.float32)
+    z, y, x = np.ogrid[: SHAPE.z, : SHAPE.y, : SHAPE.x]
+    radius = np.sqrt((z - 84) ** 2 + (y - 88) ** 2 + (x - 92) ** 2)
+    shell = abs(radius - 40) < 3
+    voxels[shell] -= 3
+    prediction = shell.astype(np.int8)
+    prediction[80:90, 120:130, 140:150] = 1
+    return voxels, prediction, CENTER
+
+
+def _believable() -> tuple[Any, Any, Zyx]:
+    tomogram = make_tomogram()
+    return tomogram.density, tomogram.prediction, choose_centers(tomogram, 1)[0]
+
+
+def _write(path: Path, voxels: Any) -> None:
+    with mrcfile.new(path) as file:
+        file.set_data(voxels)
+        file.voxel_size = 12.0
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

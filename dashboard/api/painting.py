@@ -1,0 +1,417 @@
+"""What the painter asks for and sends. All voxels are uint8, z, y, x with x fastest.
+
+    GET    /api/painting/{patch}                       what there is, as JSON
+    GET    /api/painting/{patch}/image                 256 grays
+    GET    /api/painting/{patch}/label                 the predicted label
+    GET    /api/painting/{patch}/merges/{number}       the label of a merge
+    GET    /api/painting/{patch}/slots/{slot}/{number} claims as bits: 1 Add, 2 Remove, 4 Ignore
+    GET    /api/painting/{patch}/draft                 one's own draft, gzip
+    PUT    /api/painting/{patch}/draft                 keep a draft
+    DELETE /api/painting/{patch}/draft
+    PUT    /api/painting/{patch}/corrections           save: 0 nothing, 1 Add, 2 Remove, 3 Ignore
+    POST   /api/painting/{patch}/hold                  hold it, or renew the hold
+    DELETE /api/painting/{patch}/hold
+    POST   /api/painting/{patch}/comments              say something, perhaps at a voxel
+
+Each asks for a token to ``view`` or ``paint`` this patch. A PUT states shape, order of axes,
+checksum and the version that it follows; all of it is checked before anything is stored. A write
+is bound to that version, so a request sent twice changes nothing the second time.
+"""
+
+import http
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from isal import isal_zlib
+from numpy.typing import NDArray
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from core.errors import DrawingError, DrawingSizeError
+from core.workflow import painting as step
+from core.workflow.drawing import GZIP_SLACK, Drawing
+from core.workflow.log import note_refusal
+from core.workflow.painting import Painting
+from core.workflow.review import comment
+from core.workflow.workspace import Workspace
+from dashboard.api.slices import TOKEN_HEADER, VIEW, refusal
+from dashboard.tokens import Signer, TokenError
+from db.errors import ConflictError, NotAllowedError, StepError, TomocurateError, UnknownNameError
+from db.queries.life import CommentRecord, SlotRecord
+from db.queries.patches import PatchRecord, patch_by_id
+from db.queries.people import PersonRecord, person_by_id
+from db.vocabulary import CorrectionKind
+
+PAINT = "paint"
+MOST_JSON = 64 << 10
+VOXELS = "application/octet-stream"
+NO_STORE = {"cache-control": "no-store", "content-encoding": "identity"}
+AXES = "zyx"
+SHAPE_HEADER, AXES_HEADER = "x-tomocurate-shape", "x-tomocurate-axes"
+SHA256_HEADER = "x-tomocurate-sha256"
+
+_SHA256 = re.compile("[0-9a-fA-F]{64}")
+
+
+class RequestError(TomocurateError):
+    """A request that is not made as this route expects; ``status`` says how."""
+
+    def __init__(self, message: str, status: http.HTTPStatus = http.HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Visit(NamedTuple):
+    """One request that may be answered: who asks, about which patch."""
+
+    workspace: Workspace
+    by: PersonRecord
+    patch: PatchRecord
+    request: Request
+    body: bytes
+
+
+Answer = Callable[[Visit], Response]
+
+
+def painting_routes(workspace: Workspace, signer: Signer) -> list[Route]:
+    """The routes above, on the patches of a workspace."""
+
+    def route(path: str, method: str, action: str, answer: Answer) -> Route:
+        async def asked(request: Request) -> Response:
+            try:
+                by, patch = await run_in_threadpool(_admitted, workspace, signer, request, action)
+                body = await _bounded_body(request, _most_bytes(request, patch, method))
+                visit = Visit(workspace, by, patch, request, body)
+                return await run_in_threadpool(_answered, answer, visit)
+            except (TomocurateError, json.JSONDecodeError) as error:
+                return _refused(error)
+
+        return Route(f"/api/painting/{{patch}}{path}", asked, methods=[method])
+
+    return [
+        route("", "GET", VIEW, _facts),
+        route("/image", "GET", VIEW, _image),
+        route("/label", "GET", VIEW, _label),
+        route("/merges/{number:int}", "GET", VIEW, _merge),
+        route("/slots/{slot}/{number:int}", "GET", VIEW, _slot),
+        route("/draft", "GET", VIEW, _draft),
+        route("/draft", "PUT", PAINT, _keep_draft),
+        route("/draft", "DELETE", PAINT, _forget_draft),
+        route("/corrections", "PUT", PAINT, _save),
+        route("/hold", "POST", PAINT, _hold),
+        route("/hold", "DELETE", PAINT, _let_go),
+        route("/comments", "POST", VIEW, _comment),
+    ]
+
+
+def patch_object(patch: PatchRecord) -> str:
+    """A patch as tokens and addresses name it."""
+    return f"patch-{patch.id}"
+
+
+def painting_facts(painting: Painting) -> dict[str, Any]:
+    """What the painter must know; shapes and places are (z, y, x)."""
+    mine = {slot.name for slot in painting.mine.values()}
+    patch = painting.patch
+    return {
+        "name": patch.name,
+        "shape": list(patch.shape),
+        "voxelSizeAngstrom": patch.voxel_size,
+        "imageVersion": (patch.image_hash or "")[:16],
+        "labelVersion": (patch.label_hash or "")[:16],
+        "slots": [_slot_facts(slot, slot.name in mine) for slot in painting.slots],
+        "base": painting.base,
+        "merges": [
+            {"number": merge.number, "at": _time(merge.made_at), "by": merge.made_by,
+             "current": merge.id == patch.current_merge_id}
+            for merge in painting.merges
+        ],
+        "comments": [_comment_facts(each) for each in painting.comments],
+        "hold": painting.hold and {
+            "person": painting.hold.person, "personId": painting.hold.person_id,
+            "since": _time(painting.hold.since),
+        },
+        "draft": painting.draft and {
+            "revision": painting.draft.revision, "savedAt": _time(painting.draft.saved_at),
+            "sha256": painting.draft.sha256,
+        },
+        "mayPaint": painting.may_paint,
+        "mayComment": painting.may_comment,
+    }  # fmt: skip
+
+
+def _admitted(
+    workspace: Workspace, signer: Signer, request: Request, action: str
+) -> tuple[PersonRecord, PatchRecord]:
+    """Who asks, and the patch that their token is for.
+
+    Errors: TokenError; NotAllowedError; UnknownNameError.
+    """
+    name = request.path_params["patch"]
+    grant = signer.check(request.headers.get(TOKEN_HEADER, ""), action, name)
+    if grant.person != request.state.person:
+        raise TokenError("this token belongs to another person.")
+    with workspace.catalog.read() as session:
+        by = person_by_id(session, int(grant.person))
+        patch = patch_by_id(session, int(name.partition("-")[2]))
+    if by is None or by.disabled:
+        raise NotAllowedError("you may no longer work here; ask an admin.")
+    return by, patch
+
+
+def _answered(answer: Answer, visit: Visit) -> Response:
+    """The answer; that somebody may not do what they ask for is recorded."""
+    try:
+        return answer(visit)
+    except NotAllowedError as error:
+        note_refusal(visit.workspace, visit.by, error)
+        raise
+
+
+def _facts(visit: Visit) -> Response:
+    painting = step.open_painting(visit.workspace, visit.by, visit.patch.name)
+    return JSONResponse(painting_facts(painting), headers=NO_STORE)
+
+
+def _image(visit: Visit) -> Response:
+    voxels, window = step.patch_image(visit.workspace, visit.patch.name)
+    headers = _voxel_headers(voxels) | {
+        "content-encoding": "identity",
+        "x-tomocurate-window": f"{window.low:.7g},{window.high:.7g}",
+    }
+    return Response(voxels.tobytes(), media_type=VOXELS, headers=headers)
+
+
+def _label(visit: Visit) -> Response:
+    return _squeezed(step.predicted_label(visit.workspace, visit.patch))
+
+
+def _merge(visit: Visit) -> Response:
+    number = visit.request.path_params["number"]
+    return _squeezed(step.merged_label(visit.workspace, visit.patch, number))
+
+
+def _slot(visit: Visit) -> Response:
+    asked = visit.request.path_params
+    return _squeezed(step.slot_claims(visit.workspace, visit.patch, asked["slot"], asked["number"]))
+
+
+def _draft(visit: Visit) -> Response:
+    draft, body = step.read_draft(visit.workspace, visit.by, visit.patch.name)
+    headers = {
+        "cache-control": "no-store",
+        "content-encoding": "gzip",
+        "etag": f'"{draft.revision}"',
+    }
+    return Response(body, media_type=VOXELS, headers=headers)
+
+
+def _keep_draft(visit: Visit) -> Response:
+    seen = _stated_version(visit.request)
+    if not isinstance(seen, int):
+        raise RequestError("if-match states the draft's revision, a number.")
+    name = visit.patch.name
+    draft = step.keep_draft(visit.workspace, visit.by, name, _sent_drawing(visit), seen)
+    told = {"revision": draft.revision, "savedAt": _time(draft.saved_at), "sha256": draft.sha256}
+    return JSONResponse(told, headers=NO_STORE)
+
+
+def _forget_draft(visit: Visit) -> Response:
+    step.forget_draft(visit.workspace, visit.by, visit.patch.name)
+    return JSONResponse({}, headers=NO_STORE)
+
+
+def _save(visit: Visit) -> Response:
+    base = _versions(_stated_version(visit.request))
+    continued = _versions(_json_header(visit.request, "x-tomocurate-continued"))
+    saved = step.save_painting(
+        visit.workspace, visit.by, visit.patch.name, _sent_drawing(visit),
+        base=base, continued=continued,
+    )  # fmt: skip
+    told = {
+        "versions": dict(saved.versions), "withdrawn": list(saved.withdrawn),
+        "findings": list(saved.findings), "savedAt": _time(saved.at),
+        "facts": painting_facts(saved.painting),
+    }  # fmt: skip
+    return JSONResponse(told, headers=NO_STORE)
+
+
+def _hold(visit: Visit) -> Response:
+    asked = json.loads(visit.body or b"{}")
+    since = asked.get("takeOverFrom") if isinstance(asked, dict) else None
+    try:
+        meant = None if since is None else datetime.fromisoformat(since)
+    except (TypeError, ValueError) as error:
+        raise RequestError("takeOverFrom is the time since when somebody holds it.") from error
+    held = step.hold(visit.workspace, visit.by, visit.patch.name, take_over_from=meant)
+    told = {"person": held.person, "personId": held.person_id, "since": _time(held.since)}
+    return JSONResponse(told, headers=NO_STORE)
+
+
+def _let_go(visit: Visit) -> Response:
+    step.let_go(visit.workspace, visit.by, visit.patch.name)
+    return JSONResponse({}, headers=NO_STORE)
+
+
+def _comment(visit: Visit) -> Response:
+    try:
+        asked = json.loads(visit.body)
+        text, at = str(asked["text"]), asked["at"]
+        place = None if at is None else tuple(int(value) for value in at)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RequestError('a comment is {"text": "...", "at": [z, y, x] or null}.') from error
+    if place is not None and len(place) != 3:
+        raise RequestError("a place is [z, y, x].")
+    comment(visit.workspace, visit.by, visit.patch.name, text, place)
+    painting = step.open_painting(visit.workspace, visit.by, visit.patch.name)
+    told = {"comments": [_comment_facts(each) for each in painting.comments]}
+    return JSONResponse(told, headers=NO_STORE)
+
+
+def _sent_drawing(visit: Visit) -> Drawing:
+    """The drawing of a PUT, after its shape, axes and checksum.
+
+    Errors: DrawingError; RequestError.
+    """
+    headers = visit.request.headers
+    shape = ",".join(map(str, visit.patch.shape))
+    if headers.get(SHAPE_HEADER) != shape:
+        raise RequestError(f"{SHAPE_HEADER} must be {shape}, the patch's shape (z, y, x).")
+    if headers.get(AXES_HEADER) != AXES:
+        raise RequestError(f"{AXES_HEADER} must be {AXES}: z slowest, x fastest.")
+    sha256 = headers.get(SHA256_HEADER, "")
+    if not _SHA256.fullmatch(sha256):
+        raise RequestError(f"{SHA256_HEADER} must be the sha256 of the voxels.")
+    squeezed = headers.get("content-encoding", "identity") == "gzip"
+    return step.parse_drawing(visit.body, visit.patch, sha256, squeezed=squeezed)
+
+
+def _most_bytes(request: Request, patch: PatchRecord, method: str) -> int:
+    """How long a body may be; whoever says that it is longer is refused at once.
+
+    Errors: RequestError.
+    """
+    most = MOST_JSON
+    if method == "PUT":
+        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        encoding = request.headers.get("content-encoding", "identity").lower()
+        if kind != VOXELS or encoding not in ("gzip", "identity"):
+            raise RequestError(
+                f"send {VOXELS}, plain or gzip.", http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            )
+        z, y, x = patch.shape
+        most = z * y * x + GZIP_SLACK
+    stated = request.headers.get("content-length", "0")
+    if not stated.isdecimal() or int(stated) > most:
+        raise _too_long(most)
+    return most
+
+
+async def _bounded_body(request: Request, most: int) -> bytes:
+    """The body, read no further than its limit.
+
+    Errors: RequestError where it is longer.
+    """
+    held = bytearray()
+    async for piece in request.stream():
+        held += piece
+        if len(held) > most:
+            raise _too_long(most)
+    return bytes(held)
+
+
+def _too_long(most: int) -> RequestError:
+    return RequestError(
+        f"this request is longer than the {most} bytes that may be sent here.",
+        http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    )
+
+
+def _stated_version(request: Request) -> Any:
+    """What if-match says that the writer saw.
+
+    Errors: RequestError.
+    """
+    if "if-match" not in request.headers:
+        raise RequestError("if-match must state the version that this follows.")
+    return _json_header(request, "if-match")
+
+
+def _json_header(request: Request, name: str) -> Any:
+    try:
+        return json.loads(request.headers.get(name, "{}"))
+    except ValueError as error:
+        raise RequestError(f"{name} is no JSON.") from error
+
+
+def _versions(told: Any) -> dict[str, int]:
+    """Slots and their versions, as a header states them."""
+    if not isinstance(told, dict) or not all(type(number) is int for number in told.values()):
+        raise RequestError('versions are stated as {"Add1.nrrd": 3}.')
+    return told
+
+
+def _refused(error: TomocurateError | json.JSONDecodeError) -> Response:
+    if isinstance(error, json.JSONDecodeError):
+        return refusal("this request is no JSON.", http.HTTPStatus.BAD_REQUEST)
+    if isinstance(error, RequestError):
+        return refusal(str(error), error.status)
+    for kind, status in _STATUS:
+        if isinstance(error, kind):
+            return refusal(str(error), status)
+    return refusal(str(error), http.HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+_STATUS = (
+    (TokenError, http.HTTPStatus.FORBIDDEN),
+    (NotAllowedError, http.HTTPStatus.FORBIDDEN),
+    (ConflictError, http.HTTPStatus.CONFLICT),
+    (StepError, http.HTTPStatus.CONFLICT),
+    (UnknownNameError, http.HTTPStatus.NOT_FOUND),
+    (DrawingSizeError, http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (DrawingError, http.HTTPStatus.BAD_REQUEST),
+)
+
+
+def _squeezed(voxels: NDArray[Any]) -> Response:
+    """Labels are mostly one value: squeezed here, since Streamlit would do it ten times slower."""
+    body = bytes(isal_zlib.compress(voxels.data, 1, 31))
+    headers = _voxel_headers(voxels) | {"content-encoding": "gzip"}
+    return Response(body, media_type=VOXELS, headers=headers)
+
+
+def _voxel_headers(voxels: NDArray[Any]) -> dict[str, str]:
+    return {
+        "cache-control": "no-store",
+        SHAPE_HEADER: ",".join(map(str, voxels.shape)),
+        AXES_HEADER: AXES,
+    }
+
+
+def _slot_facts(slot: SlotRecord, mine: bool) -> dict[str, Any]:
+    latest = slot.latest
+    return {
+        "name": slot.name, "version": latest.number, "kind": slot.kind, "mine": mine,
+        "author": latest.author or latest.author_account, "at": _time(latest.received_at),
+        "origin": latest.origin, "painted": dict(latest.painted), "error": latest.error,
+        "findings": list(latest.findings),
+        "kinds": [kind for kind in CorrectionKind if latest.painted.get(kind)],
+    }  # fmt: skip
+
+
+def _comment_facts(each: CommentRecord) -> dict[str, Any]:
+    return {
+        "id": each.id, "author": each.author, "text": each.text,
+        "at": list(each.at) if each.at else None, "madeAt": _time(each.made_at),
+        "resolved": each.resolved_at is not None,
+    }  # fmt: skip
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat()

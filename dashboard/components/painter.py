@@ -1,0 +1,106 @@
+"""The painter as a Streamlit component: a small shim that loads the built script.
+
+The browser owns the drawing; it speaks to /api/painting itself. To Python come back only that
+something was saved or commented, so that a page may show it.
+"""
+
+import functools
+from typing import Any
+
+import streamlit as st
+
+from core.imaging import colors
+from core.imaging.geometry import BORDER, Zyx
+from core.workflow.allowed import Step, may
+from core.workflow.workspace import Workspace
+from dashboard.api.painting import PAINT, patch_object
+from dashboard.components.viewer import RULES, VIEW, built_script
+from dashboard.state import person_key, signer
+from dashboard.tokens import Grant, Signer
+from db.queries.patches import PatchRecord
+from db.queries.people import PersonRecord
+
+HEIGHT = 560
+
+_SHIM = """
+const script = import(new URL("assets/FILE", document.baseURI).href);
+export default function (component) {
+  let ended = false, end = () => {};
+  script.then((module) => { if (!ended) end = module.default(component); });
+  return () => { ended = true; end(); };
+}
+"""
+
+
+def painter(
+    workspace: Workspace,
+    me: PersonRecord,
+    patch: PatchRecord,
+    *,
+    read_only: bool = False,
+    merge: int | None = None,
+    at: Zyx | None = None,
+    height: int = HEIGHT,
+    key: str,
+) -> Any:
+    """Put the painter on the page, or with ``read_only`` the same view for a review.
+
+    ``merge`` is the number of the merge that a review shows (None: the current one), ``at`` the
+    voxel to look at, (z, y, x). The result's ``saved`` ({versions, at}) and ``commented`` ({at,
+    count}) are set once each. ``workspace`` names whose patch it is; voxels go by /api.
+    """
+    del workspace  # the browser asks /api for everything
+    data = painter_data(me, patch, signer(), read_only=read_only, merge=merge, at=at, height=height)
+    mount = _component()
+    return mount(
+        data=data, key=key, on_saved_change=_nothing, on_commented_change=_nothing
+    )  # fmt: skip
+
+
+def painter_data(
+    me: PersonRecord,
+    patch: PatchRecord,
+    sign: Signer,
+    *,
+    read_only: bool,
+    merge: int | None = None,
+    at: Zyx | None = None,
+    height: int = HEIGHT,
+) -> dict[str, Any]:
+    """What the browser is told: plain values, and tokens for this patch."""
+    named = patch_object(patch)
+
+    def token(action: str) -> str:
+        return sign.mint(Grant(person_key(me), named, action))
+
+    may_paint = not read_only and may(me.role, Step.PAINT)
+    return {
+        "object": named,
+        "name": patch.name,
+        "person": {"id": me.id, "name": me.name},
+        "tokens": {"view": token(VIEW), "paint": token(PAINT) if may_paint else None},
+        "readOnly": read_only,
+        "merge": merge,
+        "at": list(at) if at else None,
+        "rules": list(RULES),
+        "colors": {
+            "prediction": colors.PREDICTION, "add": colors.ADD, "remove": colors.REMOVE,
+            "ignore": colors.IGNORE, "selected": colors.SELECTED, "warning": colors.WARNING,
+        },
+        "solid": f"assets/{built_script('solid')}",
+        "border": BORDER,
+        "height": height,
+    }  # fmt: skip
+
+
+def _nothing() -> None:
+    """Streamlit runs the page again; the page reads what is there now."""
+
+
+@functools.cache
+def _shim() -> str:
+    return _SHIM.replace("FILE", built_script("painter"))
+
+
+def _component() -> Any:
+    return st.components.v2.component("tomocurate_painter", js=_shim())

@@ -1,0 +1,72 @@
+// What one plane of the scene looks like, pixel by pixel (one pixel a voxel).
+
+import { outline } from "../viewer/compose.ts";
+import { table } from "../viewer/contrast.ts";
+import type { Axis } from "../viewer/types.ts";
+import { cut } from "./grid.ts";
+import { labelTint, stateTints, type Tint } from "./looks.ts";
+import { checker, grayWords, lay } from "./picture.ts";
+import { isContested, isLost } from "./result.ts";
+import type { Scene } from "./scene.ts";
+import { BITS, MEMBRANE } from "./types.ts";
+
+const OUTLINE_OPACITY = 0.9;
+
+export function planeWords(scene: Scene, axis: Axis): Uint32Array<ArrayBuffer> {
+  const { patch } = scene;
+  const plane = patch.grid.plane(axis, scene.at[axis]);
+  const { columns, rows } = plane;
+  const inside = cut(patch.grid.inside, plane);
+  const words = grayWords(cut(patch.gray, plane), table(scene.contrast), inside, columns);
+  if (!scene.overlay) return words;
+  const predicted = cut(patch.predicted, plane);
+  if (patch.merged && scene.view !== "corrections") layLabels(scene, words, predicted, cut(patch.merged, plane), inside);
+  else layStates(scene, words, axis);
+  if (scene.view === "corrections" || scene.view === "difference") {
+    const edge = outline(predicted.map((value) => Number(value === MEMBRANE)), columns, rows);
+    lay(words, [NONE, scene.palette.membrane], (i) => edge[i]!, OUTLINE_OPACITY);
+  }
+  return words;
+}
+
+const NONE: Tint = [0, 0, 0, 0];
+
+/** The live result: every voxel by its state; contested and lost ones in a checker pattern. */
+function layStates(scene: Scene, words: Uint32Array, axis: Axis): void {
+  const { patch, palette } = scene;
+  const plane = patch.grid.plane(axis, scene.at[axis]);
+  const states = cut(patch.result.fixed, plane);
+  const drawn = cut(patch.drawing.voxels, plane);
+  hideLayers(scene, states, axis);
+  for (let i = 0; i < states.length; i++) states[i]! |= BITS[drawn[i]!]!;
+  lay(words, stateTints(scene.view, palette), (i) => states[i]!, scene.opacity);
+  if (scene.view === "before") return;
+  checker(words, palette.warning, (i) => isContested(states[i]!) || isLost(states[i]!), plane.columns);
+}
+
+/** In the corrections view, what only hidden layers claim is not drawn. */
+function hideLayers(scene: Scene, states: Uint8Array, axis: Axis): void {
+  const { patch, view } = scene;
+  if (view !== "corrections" || patch.layers.every((layer) => layer.shown)) return;
+  const plane = patch.grid.plane(axis, scene.at[axis]);
+  for (let i = 0; i < states.length; i++) states[i]! &= ~7;
+  for (const layer of patch.layers) {
+    if (!layer.shown || layer.slot.name in patch.continued) continue;
+    const claims = cut(layer.claims, plane);
+    for (let i = 0; i < states.length; i++) states[i]! |= claims[i]!;
+  }
+}
+
+/** A merge under review: predicted label against merged label. */
+function layLabels(
+  scene: Scene,
+  words: Uint32Array,
+  was: Uint8Array,
+  is: Uint8Array,
+  inside: Uint8Array,
+): void {
+  const view = scene.view === "result" ? "after" : scene.view;
+  const tints = Array.from({ length: 16 }, (_, pair) => labelTint(view, pair >> 2, pair & 3, scene.palette));
+  tints[0] = NONE;
+  lay(words, tints, (i) => (inside[i] ? (was[i]! << 2) | is[i]! : 0), scene.opacity);
+}

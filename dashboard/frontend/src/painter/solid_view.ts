@@ -1,0 +1,88 @@
+// The label in three dimensions: opened on wish, since its script (NiiVue) is large and needs WebGL2.
+
+import { button, element } from "../viewer/elements.ts";
+import type { Zyx } from "../viewer/types.ts";
+import type { Colors } from "./types.ts";
+
+export interface SolidLabel {
+  label: Uint8Array;
+  was: Uint8Array;
+  shape: Zyx;
+  colors: Colors;
+}
+
+/** What src/solid/main.ts gives. */
+interface Solid {
+  show(label: SolidLabel): Promise<void>;
+  end(): void;
+}
+
+const REFRESH_MS = 800;
+
+export class SolidView {
+  readonly element = element("div", "pane solid");
+  private solid: Solid | null = null;
+  private isOpen = false;
+  private timer = 0;
+
+  constructor(private readonly label: () => SolidLabel | null) {
+    this.element.hidden = true;
+  }
+
+  toggle(script: string): void {
+    this.isOpen = !this.isOpen;
+    this.element.hidden = !this.isOpen;
+    if (!this.isOpen) return this.end();
+    this.element.dataset["state"] = "opening";
+    this.element.replaceChildren(element("p", "word", "Opening the 3D view …"));
+    void this.open(script);
+  }
+
+  /** After the strokes pause for a moment. */
+  refreshSoon(): void {
+    if (!this.solid) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.refresh(), REFRESH_MS) as unknown as number;
+  }
+
+  end(): void {
+    clearTimeout(this.timer);
+    this.solid?.end();
+    this.solid = null;
+    this.element.replaceChildren();
+  }
+
+  private async open(script: string): Promise<void> {
+    if (!hasWebGl2()) return this.cannot();
+    try {
+      const module = (await import(new URL(script, document.baseURI).href)) as { default: (canvas: HTMLCanvasElement) => Promise<Solid> };
+      const canvas = document.createElement("canvas");
+      this.element.replaceChildren(canvas, button("×", "Close (t)", () => this.toggle(script)));
+      this.solid = await module.default(canvas);
+      await this.refresh();
+      this.element.dataset["state"] = "shown";
+    } catch {
+      this.cannot();
+    }
+  }
+
+  private async refresh(): Promise<void> {
+    const label = this.label();
+    if (label) await this.solid?.show(label);
+  }
+
+  private cannot(): void {
+    this.element.dataset["state"] = "none";
+    const said =
+      "This browser has no WebGL2, so there is no 3D view. The three planes work as ever; for 3D, take the hand-off kit and open it in MITK or napari.";
+    this.element.replaceChildren(element("p", "word", said));
+  }
+}
+
+function hasWebGl2(): boolean {
+  try {
+    return document.createElement("canvas").getContext("webgl2") !== null;
+  } catch {
+    return false;
+  }
+}
