@@ -134,7 +134,7 @@ def chosen_center(told: Any) -> ChosenCenter:
         x, y, z = (int(value) for value in told["center_xyz"])
         way = NearBorder(told["near_border"])
         because = ChosenBecause(told["why"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CenterError("a choice has a center (x, y, z), a reason and a border rule.") from error
     return ChosenCenter(Zyx(z, y, x), because, way)
 
