@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.cli.border import DONE, FAILED, printable, say_error
-from core.cli.tables import say_json, say_table
+from core.cli.tables import plain, say_json, say_table
 
 if TYPE_CHECKING:
     from core.imaging.geometry import Zyx
@@ -145,21 +145,20 @@ POSITION = Position()
 
 def tell_outcomes(call: Call, outcomes: Iterable["Outcome"], verb: str = "done") -> int:
     """Report what a step did to each thing, and give the exit status."""
-    lines = list(outcomes)
+    return tell_lines(list(outcomes), verb, call.as_json)
+
+
+def tell_lines(lines: Sequence["Outcome"], verb: str, as_json: bool) -> int:
+    """As ``tell_outcomes``, for a command that opens no workspace."""
     failed = [line for line in lines if line.outcome == "failed"]
     for line in failed:
         say_error(_sentence(line))
-    if call.as_json:
+    if as_json:
         say_json(lines)
     else:
         say_table(("name", "", "remarks"), [_row(line) for line in lines])
         click.echo(_sum(lines, verb))
     return FAILED if failed else DONE
-
-
-def refuse_all_failed(outcomes: Sequence["Outcome"]) -> int:
-    """The exit status of lines that were told already."""
-    return FAILED if any(line.outcome == "failed" for line in outcomes) else DONE
 
 
 class Steps:
@@ -242,7 +241,9 @@ def _sentence(line: "Outcome") -> str:
 
 def _row(line: "Outcome") -> tuple[str, str, str]:
     said = [] if line.outcome == "failed" or not line.message else [line.message]
-    return line.name, line.outcome, "; ".join([*said, *line.findings])
+    taken = plain(line.details.get("files", ()))
+    files = [f"{file['slot']} {file['outcome']}" for file in taken if isinstance(file, dict)]
+    return line.name, line.outcome, "; ".join([*files, *said, *line.findings])
 
 
 def _sum(lines: Sequence["Outcome"], verb: str) -> str:

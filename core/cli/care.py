@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.border import DONE, FAILED, printable
+from core.cli.border import DONE, FAILED
 from core.cli.call import (
     PATH,
     Call,
@@ -14,6 +14,8 @@ from core.cli.call import (
     on_workspace,
     queue_option,
     say_queued,
+    steps,
+    tell_lines,
     word_of,
 )
 from core.cli.tables import plain, say_json, say_table
@@ -210,18 +212,16 @@ def rebuild(workspace: Path | None, catalog: str | None, as_json: bool) -> int:
     from core.workflow.workspace import find_workspace
 
     folder = find_workspace(workspace)
-    done = rebuild_catalog(folder, catalog)
-    if as_json:
-        say_json({"name": str(folder), "rebuilt": done})
-    else:
-        click.echo(f"{folder} has a catalog again: {_facts(done)}.")
-    return DONE
+    with steps("rebuilding") as told:
+        done = rebuild_catalog(folder, catalog, told)
+    return tell_lines(done, "rebuilt", as_json)
 
 
 @click.command()
 @click.option("--workspace", type=PATH, help=FOLDER_HELP)
+@click.option("--thorough", is_flag=True, help="Read the extracted images, too.")
 @json_option
-def doctor(workspace: Path | None, as_json: bool) -> int:
+def doctor(workspace: Path | None, thorough: bool, as_json: bool) -> int:
     """Examine catalog, files, backups, permissions, disk space.
 
     Exit status 1 where something is bad, 0 where all is well or only worth a look.
@@ -232,7 +232,7 @@ def doctor(workspace: Path | None, as_json: bool) -> int:
     from core.care.doctor import examine_folder
     from core.workflow.workspace import find_workspace
 
-    findings = examine_folder(find_workspace(workspace))
+    findings = examine_folder(find_workspace(workspace), thorough=thorough)
     if as_json:
         say_json([{"name": finding.check} | plain(finding) for finding in findings])
     else:
@@ -287,7 +287,8 @@ def copy_catalog(call: Call, to: str) -> int:
     from core.care.copy import copy_catalog as copy
 
     url = to if "://" in to else f"sqlite:///{Path(to).absolute()}"
-    counts = copy(call.workspace, url)
+    with steps("copying") as told:
+        counts = copy(call.workspace, call.by, url, lambda table, rows: told.count(rows))
     rows = list(counts.items())
     call.tell(("table", "rows"), rows, [{"name": name, "rows": number} for name, number in rows])
     call.say(f"Now write  catalog = ...  into {call.workspace.folder / 'tomocurate.toml'}.")
@@ -320,10 +321,3 @@ def _diagnosis(findings: "Sequence[Finding]") -> str:
     if bad:
         return f"{bad} bad, {warned} worth a look."
     return f"{warned} worth a look, nothing bad." if warned else "All is well."
-
-
-def _facts(done: Any) -> str:
-    told = plain(done)
-    if isinstance(told, dict):
-        return ", ".join(f"{number} {printable(name)}" for name, number in told.items())
-    return printable(str(told))

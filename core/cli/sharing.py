@@ -94,7 +94,7 @@ def _set_options(options: dict[str, Any]) -> "SetOptions":
 def _tell_plan(call: Call, plan: "TrainingSetPlan") -> int:
     """What a training set would hold; one that would not load fails."""
     for fault in plan.faults:
-        say_error(str(getattr(fault, "sentence", fault)))
+        say_error(fault.said)
     rows = [(case.patch.name, case.case, case.split) for case in plan.cases]
     values = [{"name": name, "case": case, "split": split} for name, case, split in rows]
     call.tell(("patch", "as", "split"), rows, values)

@@ -76,9 +76,13 @@ def register(
 
 @click.command(no_args_is_help=True)
 @click.argument("folder", type=PATH)
+@click.option("--images", type=PATH, help="Where it is not FOLDER/imagesCorr.")
+@click.option("--labels", type=PATH, help="Where it is not FOLDER/labelsCorr.")
+@click.option("--corrections", type=PATH, help="Where it is not FOLDER/corrections.")
+@click.option("--merged", type=PATH, help="Where merged labels lie.")
 @dry_run_option
 @on_workspace
-def adopt(call: Call, folder: Path, dry_run: bool) -> int:
+def adopt(call: Call, folder: Path, dry_run: bool, **folders: Path | None) -> int:
     """Take over the folders of work that was done by the guide.
 
     FOLDER holds imagesCorr, labelsCorr and corrections. Where a patch lies is found by its voxels
@@ -91,7 +95,9 @@ def adopt(call: Call, folder: Path, dry_run: bool) -> int:
     from core.workflow.adopt import adopt as adopt_folder
 
     with steps("adopting") as told:
-        done = adopt_folder(call.workspace, call.by, folder, dry_run=dry_run, progress=told)
+        done = adopt_folder(
+            call.workspace, call.by, folder, dry_run=dry_run, progress=told, **folders
+        )
     return tell_outcomes(call, done, "to adopt" if dry_run else "adopted")
 
 
