@@ -28,7 +28,7 @@ from dashboard.components.viewer import (
 )
 from dashboard.empty import REGISTER, show_empty
 from dashboard.keys import Query
-from dashboard.look import BECAUSE_NAMES, STAGE_COLORS, STAGE_NAMES, chips, count
+from dashboard.look import BECAUSE_NAMES, STAGE_COLORS, STAGE_NAMES, begin, count
 from dashboard.moments import moment
 from dashboard.places import page_file
 from dashboard.plain import plain
@@ -117,15 +117,18 @@ def show() -> None:
     with workspace.catalog.read() as session:
         names = tomogram_names(session)
     if not names:
-        show_said()
+        begin("Browse & choose")
         show_empty(
             "There is no tomogram to look at yet.",
             "Register one with its predicted segmentation; then choose patch centers here.",
             REGISTER,
         )
         return
-    name = _pick(names)
-    here = open_tomogram(workspace, name)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.title("Browse & choose", anchor=False, width="content")
+        name = _pick(names)
+        here = open_tomogram(workspace, name)
+        st.caption(_facts(here), width="content")
     show_said()
     if st.session_state.get(ASKED) != name:
         st.session_state[ASKED] = name
@@ -144,8 +147,9 @@ def _pick(names: Sequence[str]) -> str:
     if Query.TOMOGRAM not in st.session_state or (full and full != wanted):
         st.session_state[Query.TOMOGRAM] = full or names[0]
     name: str = st.selectbox(
-        "Tomogram", names, key=Query.TOMOGRAM, label_visibility="collapsed", on_change=_other
-    )
+        "Tomogram", names, key=Query.TOMOGRAM, label_visibility="collapsed", on_change=_other,
+        width=340,
+    )  # fmt: skip
     if st.query_params.get(Query.TOMOGRAM) != name:
         st.query_params[Query.TOMOGRAM] = name
     return name
@@ -198,10 +202,10 @@ def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
             )  # fmt: skip
         for patch in here.patches:
             st.page_link(
-                page_file("correct"), label=_number(patch.name), width="content",
-                query_params={str(Query.PATCH): patch.name}, help=plain(patch.name),
+                page_file("correct"), width="content", help=plain(patch.name),
+                label=f"{_number(patch.name)} :gray[{STAGE_NAMES[patch.stage].lower()}]",
+                query_params={str(Query.PATCH): patch.name},
             )  # fmt: skip
-            chips([(STAGE_NAMES[patch.stage], STAGE_COLORS[patch.stage])])
         _extract(workspace, person, here.to_extract)
     if not here.segmentations:
         st.caption(
@@ -216,6 +220,15 @@ def _extract(workspace: Workspace, person: PersonRecord, names: list[str]) -> No
     if st.button(label, icon=":material/crop:", key="extract"):
         submit_batch(workspace, person, JobKind.EXTRACT, names)
         st.toast(f"{label}: queued.", icon=":material/hourglass_top:")
+
+
+def _facts(here: Opened) -> str:
+    z, y, x = here.tomogram.on_disk.shape
+    size = here.tomogram.voxel_size
+    facts = [f"{x} × {y} × {z} voxels", f"{size:g} Å" if size else "voxel size unknown"]
+    if not here.segmentations:
+        facts.append("no segmentation: register one to choose patches")
+    return " · ".join(facts)
 
 
 def _mark(patch: PatchRecord) -> PatchMark | None:
