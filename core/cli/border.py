@@ -34,7 +34,8 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
         error.show()
         return error.exit_code
     except TomocurateError as error:
-        say_error(str(error))
+        for sentence in getattr(error, "faults", None) or (str(error),):
+            say_error(sentence)
         return FAILED
     except (KeyboardInterrupt, click.Abort):
         say_error("interrupted; what was finished is kept, nothing is half-written.")

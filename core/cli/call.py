@@ -177,9 +177,9 @@ class Steps:
         """Show how many are done."""
         self._show(f"{self._label} {done} ...")
 
-    def share(self, part: float, message: str) -> None:
-        """Show progress between 0 and 1."""
-        self._show(f"{self._label} {part:.0%} {printable(message)}")
+    def of_all(self, done: int, total: int) -> None:
+        """Show how many of all are done."""
+        self._show(f"{self._label} {done} of {total}")
 
     def __enter__(self) -> "Steps":
         self._show(f"{self._label} ...")

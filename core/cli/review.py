@@ -111,8 +111,9 @@ def accept(call: Call, patch: str, merge_number: int | None) -> int:
 @click.argument("patch")
 @click.option("--reason", required=True, help="What the annotator should change.")
 @click.option("--merge", "merge_number", type=int, help="The merge you looked at.")
+@click.option("--take-back", is_flag=True, help="Also where it is accepted already.")
 @on_workspace
-def reject(call: Call, patch: str, reason: str, merge_number: int | None) -> int:
+def reject(call: Call, patch: str, reason: str, merge_number: int | None, take_back: bool) -> int:
     """Send a patch back to its annotator, with the reason.
 
     \b
@@ -120,7 +121,9 @@ def reject(call: Call, patch: str, reason: str, merge_number: int | None) -> int
     """
     from core.workflow.review import reject as step
 
-    done = step(call.workspace, call.by, patch, reason, merge_number=merge_number)
+    done = step(
+        call.workspace, call.by, patch, reason, merge_number=merge_number, take_back=take_back
+    )
     return _tell(call, done, f"goes back to {done.assignee or 'nobody yet'}")
 
 

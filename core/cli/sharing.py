@@ -6,11 +6,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.cli.border import DONE, FAILED, say_error
-from core.cli.call import PATH, Call, Command, dry_run_option, on_workspace, steps, tell_outcomes
+from core.cli.call import (
+    PATH,
+    Call,
+    Command,
+    dry_run_option,
+    on_workspace,
+    steps,
+    tell_outcomes,
+    word_of,
+)
+from core.cli.tables import say_json
+from db.vocabulary import Licence
 
 if TYPE_CHECKING:
+    from core.export.facts import BundleFacts
+    from core.export.privacy import PrivacyReport
     from core.export.training_set import SetOptions, TrainingSetPlan
     from core.sharing.curated import Choice
+
+LEVELS = ("internal", "collaborator", "public", "minimal")
 
 
 @click.group()
@@ -19,7 +34,7 @@ def export() -> None:
 
     \b
     tomocurate export training-set nnunet
-    tomocurate export bundle shared.zip --scope public
+    tomocurate export bundle shared --title Cells --description "60 patches" --licence CC-BY-4.0
     """
 
 
@@ -63,12 +78,93 @@ def training_set(call: Call, out: Path, overwrite: bool, dry_run: bool, **option
     with steps("exporting") as told:
         done = export_training_set(
             call.workspace, call.by, out, choice, chosen, overwrite=overwrite,
-            progress=lambda number, of: told.share(number / max(of, 1), ""),
+            progress=told.of_all,
         )  # fmt: skip
     status = tell_outcomes(call, [done], "written")
     for command in done.details["commands"]:
         call.say(f"  {command}")
     return status
+
+
+@export.command("bundle", no_args_is_help=True)
+@click.argument("out", type=PATH)
+@choice_options
+@click.option("--title", required=True)
+@click.option("--description", required=True, help="What it holds, in a sentence or two.")
+@click.option("--licence", type=word_of(Licence), required=True)
+@click.option(
+    "--level", type=click.Choice(LEVELS), default="public", show_default=True,
+    help="How much it gives away.",
+)  # fmt: skip
+@click.option("--version", default="1.0.0", show_default=True)
+@click.option(
+    "--creator", "creators", multiple=True, metavar="NAME[;ORCID]",
+    help='"Family, Given": named with their consent; may be repeated.',
+)  # fmt: skip
+@click.option("--contact", default="", help="Whom to ask.")
+@click.option("--archive", type=click.Choice(["zip", "tar"]), help="Also pack it.")
+@click.option("--sign", "signed_by", metavar="NAME", help="Who read the privacy report.")
+@click.option("--overwrite", is_flag=True, help="Replace a bundle in OUT that differs.")
+@on_workspace
+def bundle(
+    call: Call, out: Path, archive: str | None, overwrite: bool, signed_by: str | None,
+    **options: Any,
+) -> int:  # fmt: skip
+    """Write a bundle for another group, which tells no more than its owners permit.
+
+    Without --sign nothing is written: the privacy report is shown to whoever will answer for the
+    bundle. A permission that lacks, or a secret that is found, blocks it.
+
+    \b
+    tomocurate export bundle shared --title Cells --description "60 patches" --licence CC-BY-4.0
+    """
+    from core.export.bundle import ArchiveKind
+    from core.sharing.bundle import export_bundle, rehearse_share
+
+    choice, facts = _choice(options), _facts(call, signed_by, options)
+    with steps("bundling") as told:
+        if signed_by is None:
+            report = rehearse_share(
+                call.workspace, call.by, out, facts, choice, progress=told.of_all
+            )
+            return _tell_report(call, report)
+        done = export_bundle(
+            call.workspace, call.by, out, facts, choice, overwrite=overwrite,
+            archive=ArchiveKind(archive) if archive else None, progress=told.of_all,
+        )  # fmt: skip
+    return tell_outcomes(call, [done], "written")
+
+
+def _facts(call: Call, signed_by: str | None, options: dict[str, Any]) -> "BundleFacts":
+    from datetime import UTC, datetime
+
+    from core.export.facts import BundleFacts, Creator, Level
+
+    split = [creator.partition(";") for creator in options["creators"]]
+    return BundleFacts(
+        title=options["title"],
+        description=options["description"],
+        licence=Licence(options["licence"]),
+        signed_by=signed_by or call.by.name,
+        created=datetime.now(UTC).date(),
+        level=Level(options["level"]),
+        version=options["version"],
+        creators=tuple(Creator(name.strip(), orcid.strip() or None) for name, _, orcid in split),
+        contact=options["contact"],
+    )
+
+
+def _tell_report(call: Call, report: "PrivacyReport") -> int:
+    from core.export.privacy import report_text
+
+    for fault in report.faults:
+        say_error(fault.said)
+    if call.as_json:
+        say_json({"name": "privacy report", **report.as_json()})
+    else:
+        click.echo(report_text(report))
+        click.echo("Nothing was written. Whoever answers for it says --sign NAME.")
+    return DONE if report.passed else FAILED
 
 
 def _choice(options: dict[str, Any]) -> "Choice":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.border import DONE, say_error
+from core.cli.border import DONE, FAILED, say_error
 from core.cli.call import (
     PATH,
     Call,
@@ -62,11 +62,12 @@ def register(
 
     pairs = plan_registration(call.workspace, source, segmentation=segmentation, **options)
     stated = len(source) == 1 and len(pairs) == 1 and segmentation is not None
-    if dry_run or not (stated or yes):
+    asked = not (dry_run or stated or yes)
+    if dry_run or asked:
         _show_pairs(call, pairs)
     if dry_run:
-        return DONE
-    if not (stated or yes):
+        return FAILED if any(pair.error for pair in pairs) else DONE
+    if asked:
         _agree(len(pairs))
     add_roots = may(call.by.role, Step.ADD_ROOT)
     with steps("registering", len(pairs)) as told:

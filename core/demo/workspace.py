@@ -249,7 +249,7 @@ def _permit(lab: _Lab, specimens: Sequence[Specimen]) -> None:
     """Some owners said how far their tomograms may go; one tomogram is for testing alone."""
     said = {
         "TS_001": (Scope.PUBLIC, Licence.CC_BY), "TS_002": (Scope.COLLABORATOR, Licence.CC0),
-        "TS_005": (Scope.INTERNAL, None),
+        "TS_003": (Scope.PUBLIC, Licence.CC_BY), "TS_005": (Scope.INTERNAL, None),
     }  # fmt: skip
     for each in specimens:
         name = f"{each.dataset}/{each.token}"

@@ -323,6 +323,28 @@ def test_a_training_set_of_one_tomogram_says_how_to_validate(lab, tmp_path):
     assert (tmp_path / "set" / "dataset.json").is_file()
 
 
+def test_a_bundle_waits_for_permission_and_for_a_signature(lab, tmp_path):
+    lab.merged()
+    lab.done("accept", PATCH)
+    bundle = ["export", "bundle", "out", "--title", "Cells", "--description", "One patch"]
+    bundle += ["--licence", "CC0-1.0"]
+    said = lab(*bundle)
+    assert said.status == 1
+    assert "nobody recorded its owner's permission" in said.err
+    assert "Traceback" not in said.out
+    assert not (tmp_path / "out").exists()
+    assert lab(*bundle, "--creator", "Byron, Ada;not-an-orcid").status == 1
+
+
+def test_an_accepted_patch_is_taken_back_with_a_reason(lab):
+    lab.merged()
+    lab.done("accept", PATCH)
+    assert lab("reject", PATCH, "--reason", "on second thought").status == 1
+    lab.done("reject", PATCH, "--reason", "on second thought", "--take-back")
+    (patch,) = lab.done("patches", "--rejected", "--json").json
+    assert patch["rejected_reason"] == "on second thought"
+
+
 def test_permissions_and_pins_are_stated(lab):
     public = ["permit", "TS_001", "--scope", "public", "--by", "Ada"]
     said = lab.done(*public, "--licence", "CC-BY-4.0")
