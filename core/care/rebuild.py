@@ -1,0 +1,181 @@
+"""Make a lost catalog anew from the records beside the patches and the files of the store.
+
+What comes back: patches with their whole lives, the tomograms they were cut from with their
+permissions, and people by name. What does not: the event log, passwords and identities, roles
+(see ``roles_of``), tomograms that have no patch, jobs, saved views, bundles and scores.
+"""
+
+import getpass
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import RecordError
+from core.workflow.folders import Folders
+from core.workflow.outcomes import DONE, FAILED, Outcome, Progress, silent
+from core.workflow.settings import Settings, read_settings
+from core.workflow.sidecar import read_sidecar, refresh_sidecars
+from core.workflow.store import Store
+from core.workflow.workspace import Workspace
+from db.engine import Catalog, parse_url
+from db.errors import TomocurateError
+from db.schema import create_catalog
+from db.vocabulary import Role
+from db.writes.events import Change
+from db.writes.people import add_person
+from db.writes.rebuild import rebuild_patch
+
+AT_ONCE = 200
+"""Patches of one transaction."""
+
+
+def rebuild(
+    folder: Path, catalog_url: str | None = None, progress: Progress = silent
+) -> tuple[Outcome, ...]:
+    """Make a workspace's catalog anew; one outcome a record.
+
+    The catalog must not be there: a damaged one is moved away first, by hand. This account
+    becomes admin.
+
+    Errors: WorkspaceError; RecordError where there is no record at all; CatalogError where a
+    catalog is there.
+    """
+    folder = folder.resolve()
+    settings = read_settings(folder)
+    found = sorted(Folders(folder).records.glob("*.json"))
+    if not found:
+        raise RecordError(
+            f"{Folders(folder).records}: holds no records, so there is nothing to make a catalog "
+            "from; restore a backup."
+        )
+    with create_catalog(parse_url(catalog_url or settings.catalog_url(folder))) as catalog:
+        outcomes = tuple(_rebuilt(folder, settings, catalog, found, progress))
+        refresh_sidecars(Workspace(folder, settings, catalog))
+    return outcomes
+
+
+def roles_of(records: list[Mapping[str, Any]]) -> dict[str, Role]:
+    """Everybody whom records name: reviewers who reviewed, curators who registered or assigned.
+
+    Others are annotators; an admin changes roles afterwards.
+    """
+    roles: dict[str, Role] = {}
+    for name, role in _acts(records):
+        if name is not None and list(Role).index(role) > list(Role).index(
+            roles.get(name, Role.VIEWER)
+        ):
+            roles[name] = role
+    return roles
+
+
+def accounts_of(records: list[Mapping[str, Any]]) -> dict[str, str]:
+    """The account of each author whose corrections were all the file of one account."""
+    seen: dict[str, set[str]] = {}
+    for record in records:
+        for slot in record["slots"]:
+            for version in slot["versions"]:
+                if version["author"] and version["author_account"]:
+                    seen.setdefault(version["author"], set()).add(version["author_account"])
+    single = {name: accounts.pop() for name, accounts in seen.items() if len(accounts) == 1}
+    taken = list(single.values())
+    return {name: account for name, account in single.items() if taken.count(account) == 1}
+
+
+def _rebuilt(
+    folder: Path, settings: Settings, catalog: Catalog, found: list[Path], progress: Progress
+) -> Iterator[Outcome]:
+    records: list[Mapping[str, Any]] = []
+    for path in found:
+        try:
+            records.append(_checked(path, read_sidecar(path)))
+        except TomocurateError as error:
+            yield _told(Outcome(path.stem, FAILED, str(error)), progress)
+    people = _add_people(catalog, records)
+    store = Store(Folders(folder).store)
+    for start in range(0, len(records), AT_ONCE):
+        with catalog.write() as session:
+            outcomes = [
+                _one(session, record, people, store) for record in records[start : start + AT_ONCE]
+            ]
+        for outcome in outcomes:
+            yield _told(outcome, progress)
+
+
+def _checked(path: Path, record: dict[str, Any]) -> Mapping[str, Any]:
+    """A record whose name is its file's and whose lists can be walked."""
+    if record.get("name") != path.stem:
+        raise RecordError(f"{path}: is the record of {str(record.get('name'))[:80]!r}.")
+    try:
+        roles_of([record])
+        accounts_of([record])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"{path}: lacks a part of a record ({error}).") from error
+    return record
+
+
+def _one(
+    session: Any, record: Mapping[str, Any], people: Mapping[str, int], store: Store
+) -> Outcome:
+    name = str(record["name"])
+    change = Change.now(people[_ADMIN])
+    try:
+        with session.begin_nested():
+            rebuild_patch(session, change, record, people)
+    except (KeyError, TypeError, ValueError, SQLAlchemyError) as error:
+        said = str(getattr(error, "orig", None) or error).split("\n")[0]
+        return Outcome(name, FAILED, f"{name}: its record breaks a rule of the catalog ({said}).")
+    hashes = [v["sha256"] for slot in record["slots"] for v in slot["versions"]]
+    hashes += [merge["file_sha256"] for merge in record["merges"]]
+    gone = [sha256[:12] for sha256 in hashes if not store.holds(sha256)]
+    findings = (f"not in the store: {', '.join(gone)}; restore them from a backup.",)
+    return Outcome(name, DONE, findings=findings if gone else ())
+
+
+_ADMIN = "\0admin"
+"""Not a name that anybody can have."""
+
+
+def _add_people(catalog: Catalog, records: list[Mapping[str, Any]]) -> dict[str, int]:
+    """Add everybody; this account is the admin, under the name that its corrections have."""
+    account = getpass.getuser()
+    roles, accounts = roles_of(records), accounts_of(records)
+    mine = next((name for name, its in accounts.items() if its == account), None)
+    mine = mine or (account if account not in roles else f"{account} (admin)")
+    ids: dict[str, int] = {}
+    with catalog.write() as session:
+        change = Change.now(None)
+        admin = add_person(session, change, mine, Role.ADMIN, os_user=account)
+        ids |= {mine: admin.id, _ADMIN: admin.id}
+        for name, role in sorted(roles.items()):
+            if name != mine:
+                own = accounts.get(name)
+                own = None if own == account else own
+                ids[name] = add_person(session, change, name, role, os_user=own).id
+    return ids
+
+
+def _acts(records: list[Mapping[str, Any]]) -> Iterator[tuple[str | None, Role]]:
+    for record in records:
+        yield record["chosen"]["by"], Role.ANNOTATOR
+        yield record["marks"]["assignee"], Role.ANNOTATOR
+        yield record["updated_by"], Role.ANNOTATOR
+        if record["tomogram"]:
+            yield record["tomogram"]["registered_by"], Role.CURATOR
+        for slot in record["slots"]:
+            for version in slot["versions"]:
+                yield version["author"], Role.ANNOTATOR
+                yield version["received_by"], Role.ANNOTATOR
+        for merge in record["merges"]:
+            yield merge["made_by"], Role.ANNOTATOR
+        for review in record["reviews"]:
+            yield review["reviewer"], Role.REVIEWER
+        for comment in record["comments"]:
+            yield comment["author"], Role.ANNOTATOR
+            yield comment["resolved_by"], Role.ANNOTATOR
+
+
+def _told(outcome: Outcome, progress: Progress) -> Outcome:
+    progress(outcome)
+    return outcome

@@ -1,0 +1,142 @@
+"""A catalog that is lost comes back from the records and the store, with the same lists."""
+
+import dataclasses
+import getpass
+import json
+from pathlib import Path
+
+import pytest
+
+from core.care.doctor import BAD, examine
+from core.care.rebuild import rebuild, roles_of
+from core.errors import RecordError
+from core.workflow.outcomes import DONE, FAILED
+from core.workflow.sidecar import read_sidecar, write_sidecar
+from core.workflow.workspace import Workspace, open_workspace
+from db.errors import CatalogError
+from db.queries.life import comments_of, merges_of, reviews_of, slots_of
+from db.queries.patches import PatchRecord, list_patches
+from db.queries.people import get_person, person_by_account
+from db.vocabulary import Role
+
+NUMBERED_ANEW = {
+    "id", "tomogram_id", "segmentation_id", "current_merge_id", "accepted_merge_id", "assignee_id"
+}  # fmt: skip
+
+
+def lists(workspace: Workspace) -> list[object]:
+    """All lists of a catalog, without the numbers of rows."""
+    with workspace.catalog.read() as session:
+        return [
+            (without_ids(patch), [without_ids(each) for query in
+             (slots_of, merges_of, reviews_of, comments_of) for each in query(session, patch.id)])
+            for patch in list_patches(session)
+        ]  # fmt: skip
+
+
+def without_ids(record: PatchRecord) -> dict[str, object]:
+    values = dataclasses.asdict(record)
+    return {name: value for name, value in values.items() if name not in NUMBERED_ANEW}
+
+
+@pytest.fixture
+def lost(lab: Workspace, database: str) -> Workspace:
+    """The lab, closed, its catalog away."""
+    for path in lab.folders.records.iterdir():
+        write_sidecar(lab, path.stem)
+    return lab
+
+
+@pytest.fixture
+def target(database: str, request: pytest.FixtureRequest) -> str | None:
+    if database == "sqlite":
+        return None
+    url = request.getfixturevalue("postgresql").new("template1")
+    return url.render_as_string(hide_password=False)
+
+
+def lose(workspace: Workspace, target: str | None) -> None:
+    """Take the catalog away: the file, or the database that the settings name."""
+    workspace.catalog.close()
+    if workspace.catalog.file:
+        workspace.catalog.file.unlink()
+    else:
+        (workspace.folder / "tomocurate.toml").write_text(f'catalog = "{target}"\n')
+
+
+def test_a_lost_catalog_is_rebuilt_with_the_same_lists(lost: Workspace, target: str | None):
+    before = lists(lost)
+    lose(lost, target)
+    outcomes = rebuild(lost.folder)
+    assert [(each.outcome, each.findings) for each in outcomes] == [(DONE, ())] * 3
+    with open_workspace(lost.folder) as again:
+        assert lists(again) == before
+        assert [each for each in examine(again, thorough=True) if each.state == BAD] == []
+        for path in again.folders.records.iterdir():
+            old = read_sidecar(path)
+            write_sidecar(again, path.stem)
+            assert read_sidecar(path) == old
+
+
+def test_who_rebuilds_becomes_admin_and_others_get_the_role_of_their_acts(
+    lost: Workspace, target: str | None
+):
+    lose(lost, target)
+    rebuild(lost.folder)
+    with open_workspace(lost.folder) as again, again.catalog.read() as session:
+        mine = person_by_account(session, getpass.getuser())
+        assert mine
+        assert mine.role == Role.ADMIN
+        assert get_person(session, "admin").role == Role.REVIEWER  # who reviewed under this name
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_a_bad_record_stops_no_other(lost: Workspace, database: str):
+    lose(lost, None)
+    records = sorted(lost.folders.records.iterdir())
+    table = json.loads(records[0].read_text())
+    del table["chosen"]
+    records[0].write_text(json.dumps(table))
+    table = json.loads(records[1].read_text())
+    table["stage"] = "accepted"
+    table["accepted_merge"] = None
+    records[1].write_text(json.dumps(table))
+    (lost.folders.records / "strange.json").write_text("[]")
+    outcomes = {each.name: each for each in rebuild(lost.folder)}
+    assert [outcomes[path.stem].outcome for path in records] == [FAILED, FAILED, DONE]
+    assert outcomes["strange"].outcome == FAILED
+    assert "lacks a part" in str(outcomes[records[0].stem].message)
+    assert "breaks a rule of the catalog" in str(outcomes[records[1].stem].message)
+    with open_workspace(lost.folder) as again, again.catalog.read() as session:
+        assert list_patches(session).total == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_a_file_that_is_gone_from_the_store_is_told(lost: Workspace, database: str):
+    lose(lost, None)
+    next(path for path in lost.folders.store.glob("??/*")).unlink()
+    told = [finding for each in rebuild(lost.folder) for finding in each.findings]
+    assert any("restore them from a backup" in said for said in told)
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_a_catalog_that_is_there_is_not_rebuilt_over(lost: Workspace, database: str):
+    with pytest.raises(CatalogError, match="there already"):
+        rebuild(lost.folder)
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_a_workspace_without_records_is_told_to_restore(workspace: Workspace, database: str):
+    lose(workspace, None)
+    with pytest.raises(RecordError, match="restore a backup"):
+        rebuild(workspace.folder)
+    assert not Path(str(workspace.catalog.file)).exists()
+
+
+def test_a_reviewer_is_more_than_an_annotator_and_a_curator_more_than_a_reviewer():
+    record = {
+        "chosen": {"by": "a"}, "marks": {"assignee": None}, "updated_by": "b",
+        "tomogram": {"registered_by": "c"}, "slots": [], "merges": [{"made_by": "b"}],
+        "reviews": [{"reviewer": "b"}, {"reviewer": "c"}], "comments": [],
+    }  # fmt: skip
+    assert roles_of([record]) == {"a": Role.ANNOTATOR, "b": Role.REVIEWER, "c": Role.CURATOR}
