@@ -1,0 +1,136 @@
+"""A lab whose tomogram has three extracted patches; made once, copied for each test."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+from core.imaging.correction import write_correction
+from core.imaging.geometry import Grid, Zyx, whole
+from core.imaging.volume import open_volume
+from core.workflow import people
+from core.workflow.acting import acting_person
+from core.workflow.choose import choose
+from core.workflow.extract import extract
+from core.workflow.register import plan_registration, register
+from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from db.queries.life import SlotRecord, slots_of
+from db.queries.patches import PatchRecord, get_patch
+from db.queries.people import PersonRecord, list_people
+from db.vocabulary import ChosenBecause, CorrectionKind, Role
+
+SHAPE = Zyx(170, 200, 220)
+CENTERS = [Zyx(82, 85, 90), Zyx(85, 100, 110), Zyx(88, 110, 130)]
+KINDS = {"A": CorrectionKind.ADD, "R": CorrectionKind.REMOVE, "I": CorrectionKind.IGNORE}
+
+
+class Lab:
+    """A workspace with people, and what its tests do often."""
+
+    def __init__(self, workspace: Workspace, data: Path) -> None:
+        self.workspace = workspace
+        self.data = data
+        self.folders = workspace.folders
+        with workspace.catalog.read() as session:
+            self.people = {person.name: person for person in list_people(session)}
+        self.admin = acting_person(workspace)
+        self.names = [f"other_TS_001_patch{number}" for number in range(len(CENTERS))]
+        self.name = self.names[0]
+
+    def __getattr__(self, name: str) -> PersonRecord:
+        return self.people[name]
+
+    def patch(self, name: str | None = None) -> PatchRecord:
+        with self.workspace.catalog.read() as session:
+            return get_patch(session, name or self.name)
+
+    def slots(self, name: str | None = None) -> dict[str, SlotRecord]:
+        with self.workspace.catalog.read() as session:
+            found = slots_of(session, get_patch(session, name or self.name).id)
+        return {slot.name: slot for slot in found}
+
+    def file(self, slot: str, name: str | None = None) -> Path:
+        return self.folders.corrections_of(name or self.name) / slot
+
+    def grid(self, name: str | None = None) -> Grid:
+        z, y, x = self.patch(name).start
+        return Grid.aligned(10.0, (10.0 * x, 10.0 * y, 10.0 * z))
+
+    @staticmethod
+    def read(path: Path) -> np.ndarray:
+        return read(path)
+
+    def label(self, name: str | None = None) -> np.ndarray:
+        return read(self.folders.label_of(name or self.name))
+
+    def merged(self, name: str | None = None) -> np.ndarray:
+        return read(self.folders.merged_of(name or self.name))
+
+    def save(self, slot: str, *boxes: slice | tuple, name: str | None = None) -> Path:
+        """Save a correction in its folder, as an annotator does on the shared disk."""
+        file = self.file(slot, name)
+        write_correction(file, mask(*boxes), self.grid(name), KINDS[slot[0]])
+        return file
+
+    def bytes(self, slot: str, *boxes: slice | tuple, name: str | None = None) -> bytes:
+        """The bytes of a correction, to upload."""
+        file = self.data / "brought" / slot
+        file.parent.mkdir(exist_ok=True)
+        write_correction(file, mask(*boxes), self.grid(name), KINDS[slot[0]])
+        return file.read_bytes()
+
+
+def mask(*boxes: slice | tuple) -> np.ndarray:
+    painted = np.zeros((160, 160, 160), bool)
+    for box in boxes:
+        painted[box] = True
+    return painted
+
+
+def read(path: Path) -> np.ndarray:
+    with open_volume(path) as volume:
+        return volume.read(whole(volume.shape))
+
+
+@pytest.fixture(scope="session")
+def _made_lab(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    data, folder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("lab") / "workspace"
+    rng = np.random.default_rng(7)
+    z, y, x = np.ogrid[: SHAPE.z, : SHAPE.y, : SHAPE.x]
+    radius = np.sqrt((z - 85) ** 2 + (y - 100) ** 2 + (x - 110) ** 2)
+    membrane = (abs(radius - 50) < 3).astype(np.int8)
+    for name, voxels in (
+        ("TS_001.mrc", (rng.integers(-4, 4, SHAPE) + 8 * membrane).astype(np.int8)),
+        ("TS_001_model.ckpt_segmented.mrc", membrane),
+    ):
+        with mrcfile.new(data / name) as mrc:
+            mrc.set_data(voxels)
+            mrc.voxel_size = 10.0
+    with init_workspace(folder, admin="ada") as workspace:
+        ada = acting_person(workspace)
+        for name, role in (
+            ("annika", Role.ANNOTATOR), ("anton", Role.ANNOTATOR), ("rolf", Role.REVIEWER),
+            ("cora", Role.CURATOR), ("vera", Role.VIEWER),
+        ):  # fmt: skip
+            people.add(workspace, ada, name, role, os_user=f"{name}-account")
+        pairings = plan_registration(workspace, [data / "TS_001*.mrc"])
+        register(workspace, ada, pairings, add_roots=True)
+        choose(workspace, ada, "TS_001", CENTERS, because=ChosenBecause.MISSED_MEMBRANE)
+        assert [each.outcome for each in extract(workspace, ada)] == ["done"] * 3
+    return folder, data
+
+
+@pytest.fixture
+def lab(_made_lab: tuple[Path, Path], tmp_path: Path) -> Iterator[Lab]:
+    """The lab, to change as one likes; its tomogram's folder is shared and stays as it is."""
+    folder, data = _made_lab
+    shutil.copytree(folder, tmp_path / "workspace")
+    brought = tmp_path / "data"
+    brought.mkdir()
+    with open_workspace(tmp_path / "workspace") as workspace:
+        made = Lab(workspace, brought)
+        made.originals = data
+        yield made

@@ -1,0 +1,256 @@
+"""Extracting on a workspace: the drop-in's voxels, from the original that was registered."""
+
+import gzip
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+from core.cli.patch_corrections import main
+from core.imaging import source
+from core.imaging.geometry import Zyx
+from core.imaging.identity import content_hash
+from core.workflow.choose import choose
+from core.workflow.extract import extract
+from core.workflow.hashes import file_to_hash, note_hash
+from core.workflow.register import plan_registration, register
+from core.workflow.review import withdraw
+from db.errors import NotAllowedError, UnknownNameError
+from db.queries.life import EventFilter, list_events
+from db.queries.volumes import get_tomogram
+from db.vocabulary import ChosenBecause, NearBorder, Stage
+
+GOLD = Path(__file__).parents[2] / "data" / "gold"
+EXTRACT = {case["name"]: case for case in json.loads((GOLD / "extract.json").read_text())}
+MISSED = ChosenBecause.MISSED_MEMBRANE
+
+
+def write(path: Path, voxels: np.ndarray) -> Path:
+    with mrcfile.new(path) as mrc:
+        mrc.set_data(voxels)
+        mrc.voxel_size = 10.0
+    return path
+
+
+@pytest.fixture(scope="module")
+def gold(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The gold's tomogram and segmentation, plain."""
+    folder = tmp_path_factory.mktemp("gold")
+    for name in ("tomo", "tomo_seg"):
+        with gzip.open(GOLD / "inputs" / f"{name}.mrc.gz") as packed:
+            (folder / f"{name}.mrc").write_bytes(packed.read())
+    return folder
+
+
+def take(lab, tomogram: Path, segmentation: Path, token: str = "tomo", **stated) -> None:
+    pairings = plan_registration(
+        lab.workspace, [tomogram], segmentation=segmentation, token=token, **stated
+    )
+    (outcome,) = register(lab.workspace, lab.admin, pairings, add_roots=True)
+    assert outcome.outcome == "done", outcome.message
+
+
+def cut(lab, token: str, *centers: Zyx, **how) -> list:
+    choose(lab.workspace, lab.annika, token, centers, because=MISSED, **how)
+    return list(extract(lab.workspace, lab.annika))
+
+
+def sha256(voxels: np.ndarray) -> str:
+    return hashlib.sha256(voxels.tobytes()).hexdigest()
+
+
+def test_extracted_voxels_are_those_of_membrain_seg(lab, gold: Path):
+    take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
+    outcomes = cut(lab, "tomo", Zyx(100, 160, 128), Zyx(90, 200, 100), Zyx(110, 120, 150))
+    assert [each.outcome for each in outcomes] == ["done"] * 3
+    for expected in EXTRACT["e02_csv_multi"]["outputs"]:
+        voxels = lab.read(lab.folders.patches / expected["file"])
+        assert list(voxels.shape) == expected["shape_zyx"]
+        key = "sha256_of_voxels_zyx" if "dtype" in expected else "sha256_of_uint8_voxels_zyx"
+        assert sha256(voxels) == expected[key]
+
+
+def test_the_files_are_those_of_the_drop_in_byte_for_byte(lab, gold: Path, tmp_path: Path):
+    take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
+    (outcome,) = cut(lab, "tomo", Zyx(100, 160, 128))
+    arguments = ["extract_patches", "--tomogram-path", str(gold / "tomo.mrc")]
+    arguments += ["--segmentation-path", str(gold / "tomo_seg.mrc"), "--token", "tomo"]
+    arguments += ["--out-folder", str(tmp_path), "--x", "128", "--y", "160", "--z", "100"]
+    assert main(arguments) == 0
+    for kind in ("imagesCorr", "labelsCorr"):
+        ours = lab.folders.patches / kind / f"{outcome.name}.nii.gz"
+        assert ours.read_bytes() == (tmp_path / kind / f"{outcome.name}.nii.gz").read_bytes()
+    # And the drop-in finds its own work in the workspace's folder.
+    arguments[arguments.index("--out-folder") + 1] = str(lab.folders.patches)
+    assert main(arguments) == 0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int16", ">i2", "float32"])
+def test_the_tomogram_s_type_is_kept_where_nifti_has_it(dtype: str, lab, tmp_path: Path):
+    voxels = np.random.default_rng(1).integers(-9, 9, (160, 160, 160)).astype(dtype)
+    take(
+        lab,
+        write(tmp_path / "t.mrc", voxels),
+        write(tmp_path / "s.mrc", np.zeros(voxels.shape, "i1")),
+    )
+    (outcome,) = cut(lab, "tomo", Zyx(80, 80, 80))
+    image = lab.read(lab.folders.image_of(outcome.name))
+    assert image.dtype == (np.float32 if dtype == "float16" else np.dtype(dtype).newbyteorder("="))
+    assert (image == voxels).all()
+    assert lab.patch(outcome.name).image_hash == content_hash(image)
+
+
+def test_a_compressed_tomogram_is_inflated_once_for_all_its_patches(
+    lab, gold: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    packed = Path(shutil.copy(GOLD / "inputs" / "tomo.mrc.gz", tmp_path))
+    take(lab, packed, gold / "tomo_seg.mrc")
+    choose(
+        lab.workspace, lab.annika, "tomo", [Zyx(100, 160, 128), Zyx(90, 200, 100)], because=MISSED
+    )
+    inflated, unpack = [], source.Source._inflate
+
+    def counted(self):
+        inflated.append(self.path)
+        return unpack(self)
+
+    monkeypatch.setattr(source.Source, "_inflate", counted)
+    assert [each.outcome for each in extract(lab.workspace, lab.annika)] == ["done"] * 2
+    assert inflated == [packed]
+
+
+def test_what_was_cut_is_recorded(lab):
+    patch = lab.patch()
+    assert (patch.stage, patch.voxel_size) == (Stage.EXTRACTED, 10.0)
+    assert patch.label_hash == content_hash(lab.label())
+    assert patch.image_hash == content_hash(lab.read(lab.folders.image_of(lab.name)))
+    assert lab.folders.corrections_of(lab.name).is_dir()
+    with lab.workspace.catalog.read() as session:
+        actions = [e.action for e in list_events(session, EventFilter(patch_id=patch.id))]
+    assert actions == ["extracted", "patch chosen"]
+
+
+def test_a_second_run_keeps_everything(lab):
+    assert extract(lab.workspace, lab.annika) == ()
+    before = [path.stat() for path in sorted(lab.folders.patches.rglob("*.nii.gz"))]
+    version = lab.patch().version
+    outcomes = extract(lab.workspace, lab.annika, lab.names)
+    assert [each.outcome for each in outcomes] == ["kept"] * 3
+    after = [path.stat() for path in sorted(lab.folders.patches.rglob("*.nii.gz"))]
+    assert [(s.st_ino, s.st_mtime_ns) for s in before] == [(s.st_ino, s.st_mtime_ns) for s in after]
+    assert lab.patch().version == version
+
+
+def test_files_that_are_gone_are_cut_again_as_they_were(lab):
+    image, label = lab.folders.image_of(lab.name), lab.folders.label_of(lab.name)
+    before = image.read_bytes(), label.read_bytes()
+    image.unlink()
+    label.unlink()
+    (outcome,) = extract(lab.workspace, lab.annika, [lab.name])
+    assert outcome.outcome == "done"
+    assert (image.read_bytes(), label.read_bytes()) == before
+
+
+def test_another_file_of_this_name_is_not_overwritten(lab, gold: Path):
+    take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
+    shutil.copy(lab.folders.image_of(lab.name), lab.folders.image_of("other_tomo_patch0"))
+    before = lab.folders.image_of("other_tomo_patch0").read_bytes()
+    first, second = cut(lab, "tomo", Zyx(100, 160, 128), Zyx(90, 200, 100))
+    assert (first.outcome, second.outcome) == ("failed", "done")
+    assert "holds other voxels than other_tomo_patch0" in first.message
+    assert lab.folders.image_of("other_tomo_patch0").read_bytes() == before
+    assert not lab.folders.label_of("other_tomo_patch0").exists()
+    assert lab.patch("other_tomo_patch0").stage is Stage.CHOSEN
+
+
+def test_a_tomogram_that_changed_since_it_was_registered_is_refused(
+    lab, gold: Path, tmp_path: Path
+):
+    tomogram = Path(shutil.copy(gold / "tomo.mrc", tmp_path))
+    take(lab, tomogram, gold / "tomo_seg.mrc")
+    choose(lab.workspace, lab.annika, "tomo", [Zyx(100, 160, 128)], because=MISSED)
+    with tomogram.open("r+b") as file:
+        file.seek(-4, 2)
+        file.write(b"\1\2\3\4")
+    (outcome,) = extract(lab.workspace, lab.annika)
+    assert outcome.outcome == "failed"
+    assert f"{tomogram}: changed since it was registered (it was written anew)" in outcome.message
+    with tomogram.open("ab") as file:
+        file.write(b"more")
+    (outcome,) = extract(lab.workspace, lab.annika)
+    assert "bytes then" in outcome.message
+    assert list(lab.folders.images.glob("other_tomo*")) == []
+
+
+def test_a_tomogram_that_was_only_copied_anew_is_known_by_its_hash(lab, gold: Path, tmp_path: Path):
+    tomogram = Path(shutil.copy(gold / "tomo.mrc", tmp_path))
+    take(lab, tomogram, gold / "tomo_seg.mrc")
+    with lab.workspace.catalog.read() as session:
+        name = f"tomogram-{get_tomogram(session, 'tomo').id}"
+    hashed = hashlib.sha256(file_to_hash(lab.workspace, name).read_bytes()).hexdigest()
+    note_hash(lab.workspace, lab.admin, name, hashed)
+    tomogram.touch()
+    (outcome,) = cut(lab, "tomo", Zyx(100, 160, 128))
+    assert outcome.outcome == "done", outcome.message
+
+
+def test_a_link_that_leads_out_of_the_data_root_is_refused(lab, gold: Path, tmp_path: Path):
+    folder = tmp_path / "root"
+    folder.mkdir()
+    tomogram = Path(shutil.copy(gold / "tomo.mrc", folder))
+    take(lab, tomogram, gold / "tomo_seg.mrc")
+    choose(lab.workspace, lab.annika, "tomo", [Zyx(100, 160, 128)], because=MISSED)
+    tomogram.unlink()
+    tomogram.symlink_to(shutil.copy(gold / "tomo.mrc", tmp_path / "elsewhere.mrc"))
+    (outcome,) = extract(lab.workspace, lab.annika)
+    assert outcome.outcome == "failed"
+    assert "lies below no data root" in outcome.message
+
+
+def test_scores_take_the_segmentation_s_threshold(lab, tmp_path: Path):
+    scores = np.random.default_rng(2).normal(size=(160, 160, 160)).astype(np.float32)
+    tomogram = write(tmp_path / "t.mrc", np.zeros(scores.shape, "i1"))
+    segmentation = write(tmp_path / "s.mrc", scores)
+    take(lab, tomogram, segmentation, threshold=0.5)
+    (outcome,) = cut(lab, "tomo", Zyx(80, 80, 80))
+    core = np.s_[16:144, 16:144, 16:144]
+    assert (lab.label(outcome.name)[core] == (scores > 0.5)[core]).all()
+    assert lab.patch(outcome.name).threshold == 0.5
+
+
+def test_a_padded_patch_is_the_mean_outside_and_ignored(lab, gold: Path):
+    take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
+    (outcome,) = cut(lab, "tomo", Zyx(100, 160, 60), near_border=NearBorder.PAD)
+    assert outcome.outcome == "done"
+    assert (lab.label(outcome.name)[:, :, :20] == 2).all()
+    assert np.ptp(lab.read(lab.folders.image_of(outcome.name))[:, :, :20]) == 0
+
+
+def test_a_dry_run_writes_nothing(lab, gold: Path):
+    take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
+    choose(lab.workspace, lab.annika, "tomo", [Zyx(100, 160, 128)], because=MISSED)
+    before = sorted(lab.folders.root.rglob("*.nii.gz"))
+    (outcome,) = extract(lab.workspace, lab.annika, dry_run=True)
+    assert (outcome.outcome, outcome.details["ignore"] > 0) == ("done", True)
+    assert sorted(lab.folders.root.rglob("*.nii.gz")) == before
+    assert lab.patch(outcome.name).stage is Stage.CHOSEN
+
+
+def test_a_withdrawn_patch_is_not_cut(lab, gold: Path):
+    take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
+    (chosen,) = choose(lab.workspace, lab.annika, "tomo", [Zyx(100, 160, 128)], because=MISSED)
+    withdraw(lab.workspace, lab.cora, chosen.name, "a bead")
+    assert extract(lab.workspace, lab.annika) == ()
+    (outcome,) = extract(lab.workspace, lab.annika, [chosen.name])
+    assert "is withdrawn" in outcome.message
+
+
+def test_who_may_not_and_what_is_not_there(lab):
+    with pytest.raises(NotAllowedError):
+        extract(lab.workspace, lab.vera)
+    with pytest.raises(UnknownNameError, match="did you mean other_TS_001_patch"):
+        extract(lab.workspace, lab.annika, ["other_TS_001_patch"])
