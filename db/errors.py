@@ -11,8 +11,14 @@ TomocurateError            one sentence for a person
 """
 
 import difflib
+import heapq
 from collections.abc import Iterable
 from datetime import datetime
+
+_COMPARED = 1_000
+"""Of many known names only those that begin and end most alike are compared letter by letter."""
+
+_SHOWN = 200
 
 
 class TomocurateError(Exception):
@@ -47,9 +53,11 @@ class UnknownNameError(TomocurateError):
     @classmethod
     def among(cls, what: str, name: str, known: Iterable[str]) -> "UnknownNameError":
         """Say that ``name`` is unknown, with up to three near ones."""
-        near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+        alike = heapq.nlargest(_COMPARED, known, key=lambda other: _shared(name, other))
+        near = difflib.get_close_matches(name[:_SHOWN], alike, n=3, cutoff=0.5)
         meant = f"; did you mean {', '.join(near)}?" if near else "."
-        return cls(f"there is no {what} {name!r}{meant}")
+        shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+        return cls(f"there is no {what} {shown!r}{meant}")
 
 
 class TakenNameError(TomocurateError):
@@ -62,3 +70,13 @@ class NotAllowedError(TomocurateError):
 
 class StepError(TomocurateError):
     """A step that is not legal now; says what would be."""
+
+
+def _shared(name: str, other: str) -> int:
+    """Characters that two names have in common at their beginning and end."""
+    return _alike(name, other) + _alike(name[::-1], other[::-1])
+
+
+def _alike(name: str, other: str) -> int:
+    pairs = enumerate(zip(name, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(name), len(other)))

@@ -14,7 +14,7 @@ from core.imaging.points.read import Frame, Points, read_points
 from core.workflow.allowed import Step, check_may
 from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome
 from core.workflow.sidecar import write_sidecar
-from core.workflow.wording import checked_text
+from core.workflow.wording import check_threshold, checked_text
 from core.workflow.workspace import Workspace
 from db.queries.patches import PatchRecord, patches_in
 from db.queries.people import PersonRecord
@@ -108,6 +108,7 @@ def choose(
     NotAllowedError; StepError for a note that cannot be one.
     """
     note = checked_text("the note", note) if note and note.strip() else None
+    check_threshold(threshold)
     if dry_run:
         with workspace.catalog.read() as session:
             check_may(session, by, Step.CHOOSE)

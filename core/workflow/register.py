@@ -22,14 +22,15 @@ from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workflow.pairing import Pairing, Predicted, pair, read_manifest, sources_of
 from core.workflow.pictures import ask_for_preview, segmentation_name, tomogram_name
 from core.workflow.roots import checked_root, contained_in, list_roots
-from core.workflow.wording import checked_names
+from core.workflow.wording import check_threshold, checked_names
 from core.workflow.workspace import Workspace
-from db.errors import TomocurateError
+from db.errors import TakenNameError, TomocurateError
 from db.queries.people import PersonRecord
 from db.queries.volumes import (
     TomogramRecord,
     patch_count,
     segmentations_of,
+    token_twin,
     tomogram_at,
     tomogram_files,
     tomograms_hashed,
@@ -153,6 +154,8 @@ def _checked(pairing: Pairing) -> Pairing:
     try:
         dataset, token = checked_names(pairing.dataset, pairing.token)
         _check_voxel_size(pairing.voxel_size)
+        for each in pairing.segmentations:
+            check_threshold(each.threshold)
     except TomocurateError as error:
         return replace(pairing, error=f"{pairing.tomogram}: {error}")
     return replace(pairing, dataset=dataset, token=token)
@@ -216,6 +219,12 @@ def _add(
     session: Session, change: Change, pairing: Pairing, seen: _Seen
 ) -> tuple[TomogramRecord, tuple[str, ...]]:
     name = pairing.dataset, pairing.token
+    twin = token_twin(session, *name)
+    if twin is not None:
+        raise TakenNameError(
+            f"tomogram {pairing.name}: differs from {twin} in capital letters alone, which Windows "
+            "and macOS do not tell apart; name another with --token."
+        )
     record = writes.add_tomogram(session, change, name, seen.found, seen.voxel_size, seen.header)
     _enqueue(session, change, tomogram_name(record.id))
     if seen.sha256 is None:

@@ -1,5 +1,6 @@
 """What people write: reasons, notes and comments, and the names that become file names."""
 
+import math
 import unicodedata
 
 from core.errors import PatchNameError
@@ -58,6 +59,17 @@ def checked_names(dataset: str, token: str) -> tuple[str, str]:
             f"{LONGEST_NAME_BYTES} fit a file name; choose a shorter --token."
         )
     return dataset, token
+
+
+def check_threshold(threshold: float | None) -> None:
+    """A threshold is a number, or not stated.
+
+    Errors: StepError.
+    """
+    if threshold is not None and not math.isfinite(threshold):
+        raise StepError(
+            f"the threshold {threshold} is no number; membrane is what scores above it."
+        )
 
 
 def _is_hidden(sign: str) -> bool:

@@ -171,6 +171,23 @@ def tomograms_hashed(session: Session, content_hash: str) -> list[TomogramRecord
     return [_tomogram_record(*row) for row in session.execute(statement)]
 
 
+def token_twin(session: Session, dataset: str, token: str) -> str | None:
+    """A registered token that differs from this one only in capital letters, if there is one.
+
+    ``lower`` of SQLite knows ASCII alone: other letters count as they are.
+    """
+    statement = (
+        select(Tomogram.token)
+        .join(Dataset, Dataset.id == Tomogram.dataset_id)
+        .where(
+            func.lower(Dataset.token) == dataset.lower(),
+            func.lower(Tomogram.token) == token.lower(),
+        )
+        .where((Dataset.token != dataset) | (Tomogram.token != token))
+    )
+    return session.scalar(statement.limit(1))
+
+
 def patch_count(session: Session, tomogram_id: int) -> int:
     """How many patches a tomogram has, withdrawn ones too."""
     return count(session, Patch.id, [Patch.tomogram_id == tomogram_id])

@@ -1,5 +1,6 @@
 """A workspace with people and small tomograms, on SQLite or on each database."""
 
+import functools
 import getpass
 import shutil
 from collections.abc import Callable, Iterator
@@ -51,6 +52,19 @@ class Team:
     vera: PersonRecord
 
 
+@functools.cache
+def noise(seed: int, shape: Zyx) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-100, 100, shape, np.int8)
+
+
+@functools.cache
+def sphere(shape: Zyx) -> np.ndarray:
+    """A shell, six voxels thick."""
+    z, y, x = np.ogrid[: shape.z, : shape.y, : shape.x]
+    squared = (z - 88) ** 2 + (y - 110) ** 2 + (x - 120) ** 2
+    return ((squared > 47**2) & (squared < 53**2)).astype(np.int8)
+
+
 class Tomograms:
     """Writes small tomograms and segmentations into a folder."""
 
@@ -61,15 +75,10 @@ class Tomograms:
 
     def tomogram(self, name: str, shape: Zyx = SHAPE, voxel_size: float = 10.0) -> Path:
         self.made += 1
-        voxels = np.random.default_rng(self.made).integers(-100, 100, shape, np.int8)
-        return self.write(name, voxels, voxel_size)
+        return self.write(name, noise(self.made, shape), voxel_size)
 
     def segmentation(self, name: str, shape: Zyx = SHAPE) -> Path:
-        voxels = np.zeros(shape, np.int8)
-        z, y, x = np.ogrid[: shape.z, : shape.y, : shape.x]
-        radius = np.sqrt((z - 88) ** 2 + (y - 110) ** 2 + (x - 120) ** 2)
-        voxels[abs(radius - 50) < 3] = 1
-        return self.write(name, voxels, 10.0)
+        return self.write(name, sphere(shape), 10.0)
 
     def write(self, name: str, voxels: np.ndarray, voxel_size: float) -> Path:
         path = self.folder / name

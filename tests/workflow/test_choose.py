@@ -10,7 +10,7 @@ from core.workflow.extract import extract
 from core.workflow.life import show
 from core.workflow.outcomes import DONE, FAILED, KEPT
 from core.workflow.register import plan_registration, register
-from core.workflow.review import accept, submit, withdraw
+from core.workflow.review import accept, reject, submit, withdraw
 from db.errors import NotAllowedError, StepError, UnknownNameError
 from db.queries.patches import PatchFilter, list_patches
 from db.vocabulary import ChosenBecause, NearBorder, Stage
@@ -135,6 +135,8 @@ def test_unknown_tomograms_and_viewers_choose_nothing(workspace, team, registere
         choose(workspace, team.vera, "TS_1", [MIDDLE], **WHY)
     with pytest.raises(StepError, match="the note holds the character U\\+0007"):
         choose(workspace, team.annika, "TS_1", [MIDDLE], note="\a", **WHY)
+    with pytest.raises(StepError, match="the threshold nan is no number"):
+        choose(workspace, team.annika, "TS_1", [MIDDLE], threshold=float("nan"), **WHY)
 
 
 def test_centers_come_from_a_file(workspace, team, registered, tmp_path):
@@ -168,6 +170,21 @@ def test_a_looked_at_prediction_becomes_a_label_only_when_somebody_says_so(
     merged, _ = read_label(workspace.folders.merged_of(name))
     extracted, _ = read_label(workspace.folders.label_of(name))
     assert (merged == extracted).all()
+
+
+def test_the_whole_way_runs_on_each_database(any_workspace, any_patches, files):
+    team = any_patches.team
+    files.tomogram("TS_1.mrc")
+    files.segmentation("TS_1_model.ckpt_segmented.mrc")
+    plan = plan_registration(any_workspace, [files.folder])
+    register(any_workspace, team.admin, plan, add_roots=True)
+    name = choose(any_workspace, team.annika, "TS_1", [MIDDLE], **WHY)[0].name
+    assert [o.outcome for o in extract(any_workspace, team.annika)] == [DONE]
+    submit(any_workspace, team.annika, name, nothing_to_change=True)
+    reject(any_workspace, team.rolf, name, "look again at the left")
+    submit(any_workspace, team.annika, name, nothing_to_change=True)
+    assert accept(any_workspace, team.rolf, name).stage is Stage.ACCEPTED
+    assert [review.verdict for review in show(any_workspace, name).reviews] == ["reject", "accept"]
 
 
 def test_a_patch_with_corrections_has_something_to_change(workspace, team, patches):

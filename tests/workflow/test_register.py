@@ -234,6 +234,15 @@ def test_a_bad_name_of_one_file_of_many_stops_no_other(workspace, team, files):
     assert sorted(o.outcome for o in outcomes) == [DONE, FAILED]
 
 
+def test_a_token_that_differs_in_capital_letters_alone_is_refused(
+    workspace, team, files, registered
+):
+    registered("TS_1")
+    plan = plan_registration(workspace, [files.tomogram("other.mrc")], token="ts_1")
+    said = register(workspace, team.admin, plan)[0].message or ""
+    assert "differs from TS_1 in capital letters alone" in said
+
+
 def test_a_token_that_is_taken_is_told(workspace, team, files, registered):
     registered("TS_001")
     other = files.tomogram("elsewhere.mrc")
