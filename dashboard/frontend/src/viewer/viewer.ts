@@ -324,7 +324,7 @@ export class Viewer {
   private refreshBar(): void {
     const { scene } = this;
     if (!scene) return;
-    this.bar.replaceChildren(
+    this.keepFocus(() => this.bar.replaceChildren(
       toolbar(scene, {
         planeChosen: (axis) => this.enlarge(axis),
         overlayChanged: () => this.refreshAll(),
@@ -333,21 +333,29 @@ export class Viewer {
         fitted: () => this.fit(),
         helped: () => this.toggleHelp(),
       }),
-    );
+    ));
   }
 
   private refreshSide(): void {
     const { scene } = this;
     if (!scene) return;
     this.info.classList.remove("saving");
-    this.info.replaceChildren(
+    this.keepFocus(() => this.info.replaceChildren(
       sidePanel(scene, {
         shifted: () => this.shift(),
         dismissed: () => this.act({ name: "dismiss" }, scene),
         chosen: (why, way) => this.choose(why, way),
       }),
-    );
+    ));
     this.panes.forEach((pane) => pane.draw());
+  }
+
+  /** A pressed button that is drawn anew leaves the focus, and so the keys, with the viewer. */
+  private keepFocus(draw: () => void): void {
+    const tree = this.root.getRootNode() as Document | ShadowRoot;
+    const held = this.root.contains(tree.activeElement);
+    draw();
+    if (held && !this.root.contains(tree.activeElement)) this.root.focus({ preventScroll: true });
   }
 
   private updatePanes(): void {
