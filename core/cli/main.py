@@ -25,7 +25,7 @@ VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "settle", "withdraw", "reinstate",
         ),
     ),
-    "Share": ("sharing", ("export",)),
+    "Share": ("sharing", ("export", "import-bundle")),
     "People": ("people", ("people", "events")),
     "Care": (
         "care",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from core.export.privacy import PrivacyReport
     from core.export.training_set import SetOptions, TrainingSetPlan
     from core.sharing.curated import Choice
+    from core.sharing.incoming import Quarantine, Stated
 
 LEVELS = ("internal", "collaborator", "public", "minimal")
 
@@ -198,3 +199,62 @@ def _tell_plan(call: Call, plan: "TrainingSetPlan") -> int:
         call.say(note)
     call.say(f"{len(rows)} patches; nothing was written.")
     return FAILED if plan.faults else DONE
+
+
+@click.command("import-bundle", no_args_is_help=True)
+@click.argument("source", type=PATH, metavar="FILE|FOLDER")
+@click.option("--title", help="Of a plain folder, which says nothing of itself.")
+@click.option("--licence", type=word_of(Licence), help="Of a plain folder.")
+@click.option("--attribution", help="Whom to name for a plain folder.")
+@click.option("--voxel-size", type=click.FloatRange(0, min_open=True), help="Where files say 1.")
+@dry_run_option
+@on_workspace
+def import_bundle(call: Call, source: Path, dry_run: bool, **stated: Any) -> int:
+    """Take another group's bundle in, with its licence and attribution.
+
+    It is opened safely and verified first. Images that are known already become second
+    annotations, to compare. A plain imagesTr/labelsTr folder needs its title, licence and
+    attribution stated.
+
+    \b
+    tomocurate import-bundle theirs.zip --dry-run
+    tomocurate import-bundle theirs.zip
+    """
+    from core.sharing.import_bundle import import_bundle as take_in
+    from core.sharing.import_bundle import look_into
+
+    statement = _stated(**stated)
+    with steps("importing") as told:
+        if dry_run:
+            seen = look_into(call.workspace, call.by, source, statement, progress=told.of_all)
+            return _tell_quarantine(call, seen)
+        done = take_in(call.workspace, call.by, source, statement, progress=told)
+    return tell_outcomes(call, done, "taken in")
+
+
+def _stated(
+    title: str | None, licence: str | None, attribution: str | None, voxel_size: float | None
+) -> "Stated | None":
+    from core.sharing.incoming import Stated
+
+    if not (title or licence or attribution):
+        return None
+    if not (title and licence and attribution):
+        raise click.UsageError("--title, --licence and --attribution belong together.")
+    return Stated(title, Licence(licence), attribution, voxel_size)
+
+
+def _tell_quarantine(call: Call, seen: "Quarantine") -> int:
+    """What a bundle would bring."""
+    rows = [
+        (each.case.patch_id, each.fate, seen.names.get(each.like, each.like)
+         if isinstance(each.like, int) else each.like, "; ".join(each.notes))
+        for each in seen.incoming
+    ]  # fmt: skip
+    values = [
+        {"name": name, "fate": fate, "like": like, "notes": notes}
+        for name, fate, like, notes in rows
+    ]
+    call.tell(("patch", "is", "like", "remarks"), rows, values)
+    call.say(f"{len(rows)} patches; nothing was taken in.")
+    return DONE

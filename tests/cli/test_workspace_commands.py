@@ -82,6 +82,7 @@ def test_a_points_file_is_read_and_told(lab, tmp_path):
         ["people", "drop", "Ada"],
         ["jobs", "cancel", "one"],
         ["hash"],
+        ["import-bundle", "folder", "--title", "Cells"],
         ["no-such-command"],
     ],
 )

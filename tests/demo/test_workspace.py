@@ -70,6 +70,12 @@ def test_its_patches_are_shared_once_their_owners_permit(demo, capsys, tmp_path)
     assert (tmp_path / "out" / "bundle.json").is_file()
     public = "".join(p.read_text() for p in (tmp_path / "out").glob("*.json"))
     assert "TS_001" not in public
+    lab = ["--workspace", str(tmp_path / "lab")]
+    assert main(["init", str(tmp_path / "lab")]) == 0
+    assert main(["import-bundle", str(tmp_path / "out"), "--dry-run", *lab]) == 0
+    assert listed(tmp_path / "lab", capsys, "patches") == []
+    assert main(["import-bundle", str(tmp_path / "out"), *lab]) == 0
+    assert {each["stage"] for each in listed(tmp_path / "lab", capsys, "patches")} == {"accepted"}
 
 
 def test_a_second_demo_finds_the_first(demo):
