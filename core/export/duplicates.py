@@ -7,15 +7,17 @@ two patches that share a part of a tomogram. Thresholds come from synthetic tomo
 
 import base64
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BundleError
+from core.imaging.geometry import BORDER
+from db.vocabulary import LikenessKind
 
 CELLS = 8
 """Cells along each side of a fingerprint: 20 voxels of a 160-voxel patch."""
@@ -109,13 +111,57 @@ def find_overlap(first: Waves, second: Waves) -> Overlap | None:
     if first.shape != second.shape:
         return None
     side = first.shape[0]
-    peaks = np.fft.irfftn(first * np.conj(second), (side, side, side))
+    peaks = np.fft.irfftn(first * np.conj(second), (side, side, side), axes=(0, 1, 2))
     at = np.unravel_index(int(peaks.argmax()), peaks.shape)
     sigma = float((peaks[at] - peaks.mean()) / (peaks.std() + 1e-30))
     if sigma < OVERLAP_SIGMA:
         return None
     z, y, x = (int((i if i <= side // 2 else i - side) * BIN) for i in at)
     return Overlap((z, y, x), sigma)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is compared of an image: fingerprints of it whole and without its border, and waves."""
+
+    side: int
+    """Voxels along the first axis."""
+    prints: Mapping[int, Fingerprint] = field(repr=False)
+    """By the side of what was looked at: a patch may come with its border or without."""
+    waves: Waves = field(repr=False)
+
+
+class Likeness(NamedTuple):
+    """How two images are alike, and how much."""
+
+    kind: LikenessKind
+    measure: float
+    """Correlation of near duplicates, shared part of an overlap."""
+
+
+def look_at(image: NDArray[Any]) -> Look:
+    """Look at a patch's image once, to compare it with many."""
+    side = image.shape[0]
+    prints = {side: fingerprint(image)}
+    inner = side - 2 * BORDER
+    if inner >= CELLS:
+        prints[inner] = fingerprint(image[(slice(BORDER, -BORDER),) * 3])
+    return Look(side, prints, waves_of(image))
+
+
+def likeness(first: Look, second: Look, *, overlaps: bool = True) -> Likeness | None:
+    """Whether two images show the same place, or part of it."""
+    common = first.prints.keys() & second.prints.keys()
+    alike = max(
+        (float(similarities(first.prints[s], [second.prints[s]])[0]) for s in common), default=0.0
+    )
+    if alike >= NEAR_DUPLICATE:
+        return Likeness(LikenessKind.NEAR_DUPLICATE, alike)
+    found = find_overlap(first.waves, second.waves) if overlaps else None
+    if found is None:
+        return None
+    shared = np.prod([max(0.0, 1 - abs(shift) / first.side) for shift in found.shift_zyx])
+    return Likeness(LikenessKind.OVERLAP, float(shared))
 
 
 def _unit(cells: NDArray[Any]) -> Fingerprint:

@@ -145,5 +145,10 @@ class BundleFacts:
 
     def bundle_id(self, hashes: Iterable[str]) -> str:
         """A UUID that follows from the contents, so that the same bundle keeps it."""
-        parts = [BUNDLE_SCHEMA, self.title, self.version, str(self.level), *sorted(hashes)]
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, "\n".join(parts)))
+        return bundle_id_of(self.title, self.version, self.level, hashes)
+
+
+def bundle_id_of(title: str, version: str, level: Level, hashes: Iterable[str]) -> str:
+    """The UUID of a bundle; ``hashes`` are its images' and labels' content hashes."""
+    parts = [BUNDLE_SCHEMA, title, version, str(level), *sorted(hashes)]
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, "\n".join(parts)))

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import BundleError, LabelError, VolumeError
+from core.errors import BundleError, ExportError, LabelError, VolumeError
 from core.export.archive import OpenedFolder
 from core.export.cases import FOLDERS
-from core.export.duplicates import Fingerprint, fingerprint, pack, similarities, unpack
-from core.export.facts import BUNDLE_SCHEMA, Level
-from core.export.intensity import spread
+from core.export.duplicates import Look, look_at, similarities, unpack
+from core.export.facts import BUNDLE_SCHEMA, Level, bundle_id_of
+from core.export.intensity import spread, take_normalised
 from core.export.layout import list_pairs
 from core.export.manifest import LABEL_VALUES, SUMS
 from core.export.naming import CASE, image_file, label_file
@@ -82,10 +82,13 @@ class CheckedCase:
     image_hash: str
     label_hash: str
     counts: LabelCounts
-    print_: Fingerprint = field(repr=False)
+    look: Look = field(repr=False)
     licence: Licence
     attribution: str
     model: str | None
+    normalised: bool
+    """The image has mean 0 and standard deviation 1, about."""
+    core_only: bool
     row: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -119,6 +122,9 @@ def check_bundle(opened: OpenedFolder, progress: Progress | None = None) -> Chec
     rows = read_table(_text(opened, TABLE))
     _refuse(_row_faults(rows, opened, said))
     cases = _checked_cases([partial(_case_of_row, row, opened, said) for row in rows], progress)
+    hashes = [digest for case in cases for digest in (case.image_hash, case.label_hash)]
+    if said.bundle_id != bundle_id_of(said.title, said.version, said.level, hashes):
+        raise BundleError("bundle.json: bundle_id does not follow from the patches; ask again.")
     return CheckedBundle(said, cases, file_hash(opened.path(SUMS)))
 
 
@@ -382,10 +388,12 @@ def _look(
         image_hash=content_hash(voxels),
         label_hash=content_hash(values),
         counts=counts,
-        print_=unpack(pack(fingerprint(voxels))),
+        look=look_at(voxels),
         licence=rights[0],
         attribution=rights[1],
         model=row.get("model") or None,
+        normalised=_is_normalised(voxels),
+        core_only="came without its border" in row.get("warnings", ""),
         row=row,
     )
 
@@ -407,7 +415,8 @@ def _lies(found: CheckedCase, row: Mapping[str, str], said: Statement) -> Iterab
     if row["n_labelled_voxels"] != str(labelled):
         yield "its number of labelled voxels is not the one that patches.csv lists."
     try:
-        alike = float(similarities(unpack(row["fingerprint"]), [found.print_])[0])
+        print_ = found.look.prints[found.shape.z]
+        alike = float(similarities(unpack(row["fingerprint"]), [print_])[0])
     except BundleError as error:
         yield str(error)
         return
@@ -420,8 +429,7 @@ def _lies(found: CheckedCase, row: Mapping[str, str], said: Statement) -> Iterab
 def _border_is_labelled(case: CheckedCase) -> bool:
     """Whether more voxels are labelled than lie inside the border."""
     inside = math.prod(s.stop - s.start for s in core_of(case.shape, BORDER))
-    came_as_core = "came without its border" in case.row.get("warnings", "")
-    return not came_as_core and case.counts.background + case.counts.membrane > inside
+    return not case.core_only and case.counts.background + case.counts.membrane > inside
 
 
 def _shape_faults(case: str, image: Zyx, label: Zyx) -> Iterable[str]:
@@ -437,6 +445,14 @@ def _image_faults(voxels: np.ndarray[Any, Any]) -> Iterable[str]:
         yield "its image holds NaN or infinite voxels."
     elif spread(voxels.astype(np.float32) - np.float32(mean)) == 0:
         yield "its image has the same value in every voxel."
+
+
+def _is_normalised(voxels: np.ndarray[Any, Any]) -> bool:
+    try:
+        take_normalised(voxels)
+    except ExportError:
+        return False
+    return True
 
 
 def _twins(names: Iterable[str]) -> Iterable[str]:

@@ -24,7 +24,7 @@ from core.export.metadata import bundle_json, croissant_json, mifa_json, zenodo_
 from core.export.patches import CuratedPatch, Imported, Permission
 from core.export.pseudonyms import KEY_BYTES, Pseudonyms
 from core.export.scan import Allowed, Hit, Scanner
-from core.export.secrets import SEARCHED, Needle, Secret, needles_of, secrets_of
+from core.export.secrets import SEARCHED, Needle, Secret, SecretKind, needles_of, secrets_of
 from core.export.table import table_rows, table_text
 from core.export.validate import Fault, Rule
 from db.vocabulary import Licence, Split
@@ -197,6 +197,8 @@ def searched_needles(
     """What is searched at this level: the catalog's secrets and the patches' own."""
     own = secrets_of(case.patch for case in cases)
     known = {(secret.kind, secret.text): secret for secret in (*secrets, *own)}
+    # The day of the bundle itself is told; that somebody worked on it then is not.
+    known.pop((SecretKind.DATE, facts.created_text), None)
     wanted = [known[key] for key in sorted(known) if key[0] in SEARCHED[facts.level]]
     return Searched(len(wanted), tuple(needles_of(wanted, own_text())))
 

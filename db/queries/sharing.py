@@ -232,6 +232,14 @@ def list_bundles(session: Session) -> tuple[BundleRecord, ...]:
     )
 
 
+def own_bundle(session: Session, bundle_id: str) -> dict[str, int]:
+    """The patches of a bundle that we made ourselves, by the case they were called there."""
+    made = session.scalars(select(Export).where(Export.kind == ExportKind.BUNDLE))
+    ids = [export.id for export in made if export.options.get("bundle_id") == bundle_id]
+    statement = select(ExportPatch.case, ExportPatch.patch_id).where(ExportPatch.export_id.in_(ids))
+    return dict(session.execute(statement).all())
+
+
 def known_hashes(session: Session, hashes: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """Ids of the patches whose image has one of these content hashes (withdrawn ones too)."""
     found: dict[str, tuple[int, ...]] = {}

@@ -1,5 +1,6 @@
 """Workspaces with accepted patches, small (64³) and believable, for the tests of sharing."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ from core.imaging.patch import patch_grid
 from core.sharing.permit import permit
 from core.workflow.acting import acting_person
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace, init_workspace
+from core.workflow.workspace import Workspace, init_workspace, open_workspace
 from db.queries.patches import PatchRecord, get_patch
 from db.queries.people import PersonRecord, get_person
 from db.queries.volumes import TomogramRecord, find_tomogram, segmentations_of
@@ -52,13 +53,21 @@ def membrane(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
 class Lab:
     """A workspace in which patches were accepted, as its people would have done it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.workspace: Workspace = init_workspace(folder / "work", admin="Ada Min")
-        self.by: PersonRecord = acting_person(self.workspace)
-        self.data = folder / "data"
-        self.data.mkdir()
+    def __init__(self, workspace: Workspace, data: Path) -> None:
+        self.workspace = workspace
+        self.by: PersonRecord = acting_person(workspace)
+        self.data = data
+
+    @classmethod
+    def make(cls, folder: Path) -> "Lab":
+        (folder / "data").mkdir(parents=True)
+        lab = cls(init_workspace(folder / "work", admin="Ada Min"), folder / "data")
+        lab.add_people()
+        return lab
+
+    def add_people(self) -> None:
         with self.workspace.catalog.write() as session:
-            add_root(session, Change.now(self.by.id), self.data)
+            add_root(session, Change.now(None), self.data)
             for name, role, account in (
                 ("Annika Notator", Role.ANNOTATOR, "anotator"),
                 ("Rolf Reviewson", Role.REVIEWER, "reviewson"),
@@ -175,15 +184,34 @@ class Lab:
             return get_patch(session, name)
 
 
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A workspace with nothing in it, and one with six accepted patches, permitted: made once."""
+    made = {}
+    for name in ("empty", "filled"):
+        made[name] = tmp_path_factory.mktemp(name) / "lab"
+        with Lab.make(made[name]).workspace as workspace:
+            if name == "filled":
+                lab = Lab(workspace, made[name] / "data")
+                lab.fill()
+                lab.permit_all()
+    return made
+
+
 @pytest.fixture
-def make_lab(tmp_path: Path) -> Iterator[Callable[[str], Lab]]:
-    """Makes workspaces below the test's folder."""
+def make_lab(tmp_path: Path, templates: dict[str, Path]) -> Iterator[Callable[..., Lab]]:
+    """Makes workspaces below the test's folder, with six patches where ``filled``."""
     made: list[Lab] = []
 
-    def make(name: str) -> Lab:
-        folder = tmp_path / name
-        folder.mkdir()
-        made.append(Lab(folder))
+    def make(name: str, *, filled: bool = False) -> Lab:
+        template = templates["filled" if filled else "empty"]
+        shutil.copytree(template / "work", tmp_path / name / "work")
+        (tmp_path / name / "data").mkdir()
+        data = template / "data" if filled else tmp_path / name / "data"
+        made.append(Lab(open_workspace(tmp_path / name / "work"), data))
+        if not filled:
+            with made[-1].workspace.catalog.write() as session:
+                add_root(session, Change.now(None), data)
         return made[-1]
 
     yield make
@@ -194,6 +222,12 @@ def make_lab(tmp_path: Path) -> Iterator[Callable[[str], Lab]]:
 @pytest.fixture
 def lab(make_lab) -> Lab:
     return make_lab("lab")
+
+
+@pytest.fixture
+def ready(make_lab) -> Lab:
+    """A workspace with six accepted patches of three tomograms, permitted for all."""
+    return make_lab("ready", filled=True)
 
 
 @pytest.fixture

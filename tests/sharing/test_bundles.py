@@ -27,13 +27,6 @@ FACTS = BundleFacts(
 )  # fmt: skip
 
 
-@pytest.fixture
-def ready(lab):
-    lab.fill()
-    lab.permit_all()
-    return lab
-
-
 def test_a_bundle_is_written_checked_and_recorded(ready, tmp_path):
     done = export_bundle(
         ready.workspace, ready.by, tmp_path / "share", FACTS, archive=ArchiveKind.ZIP

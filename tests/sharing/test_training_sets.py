@@ -36,49 +36,47 @@ def test_a_curated_patch_carries_what_the_catalog_knows(lab):
     assert chosen.ids[made.name] == (made.id, made.accepted_merge_id)
 
 
-def test_an_export_loads_and_the_catalog_records_it(lab, tmp_path):
-    patches = lab.fill()
-    done = export_training_set(lab.workspace, lab.by, tmp_path / "Dataset501_Demo")
+def test_an_export_loads_and_the_catalog_records_it(ready, tmp_path):
+    done = export_training_set(ready.workspace, ready.by, tmp_path / "Dataset501_Demo")
     assert check_layout(tmp_path / "Dataset501_Demo") == []
     assert done.details["patches"] == 6
     assert any(line.startswith("membrain finetune") for line in done.details["commands"])
-    with lab.workspace.catalog.read() as session:
-        records = exports_of(session, patches[0].id)
+    with ready.workspace.catalog.read() as session:
+        records = exports_of(session, ready.patch("demo_TS_001_patch0").id)
         assert [record.path for record in records] == [str(tmp_path / "Dataset501_Demo")]
         assert list_exports(session)[0].patch_count == 6
 
 
-def test_the_same_export_again_is_kept_and_recorded_once(lab, tmp_path, tree):
-    lab.fill()
-    export_training_set(lab.workspace, lab.by, tmp_path / "set")
+def test_the_same_export_again_is_kept_and_recorded_once(ready, tmp_path, tree):
+    export_training_set(ready.workspace, ready.by, tmp_path / "set")
     before = tree(tmp_path / "set")
-    again = export_training_set(lab.workspace, lab.by, tmp_path / "set")
+    again = export_training_set(ready.workspace, ready.by, tmp_path / "set")
     assert again.outcome == "kept"
     assert tree(tmp_path / "set") == before
-    with lab.workspace.catalog.read() as session:
+    with ready.workspace.catalog.read() as session:
         assert len(list_exports(session)) == 1
 
 
-def test_a_split_is_kept_when_tomograms_are_added(lab, tmp_path):
-    lab.fill(3)
-    export_training_set(lab.workspace, lab.by, tmp_path / "one")
-    first = choose_curated(lab.workspace, lab.by, Choice())
+def test_a_split_is_kept_when_tomograms_are_added(ready, tmp_path):
+    export_training_set(ready.workspace, ready.by, tmp_path / "one")
+    first = choose_curated(ready.workspace, ready.by, Choice())
     was = {patch.name: patch.recorded for patch in first.patches}
     for number in range(4, 9):
-        lab.accepted(f"TS_{number:03}")
-    plan = plan_export_set(lab.workspace, lab.by)
+        ready.accepted(f"TS_{number:03}")
+    plan = plan_export_set(ready.workspace, ready.by)
     assert {c.patch.name: c.split for c in plan.cases if c.patch.name in was} == was
 
 
-def test_only_accepted_patches_go_in_unless_forced(lab, tmp_path):
-    lab.fill()
-    merged = lab.merged("TS_009")
-    assert merged.name not in {c.patch.name for c in plan_export_set(lab.workspace, lab.by).cases}
-    forced = plan_export_set(lab.workspace, lab.by, Choice(merged_too=True))
+def test_only_accepted_patches_go_in_unless_forced(ready, tmp_path):
+    merged = ready.merged("TS_009")
+    assert merged.name not in {
+        c.patch.name for c in plan_export_set(ready.workspace, ready.by).cases
+    }
+    forced = plan_export_set(ready.workspace, ready.by, Choice(merged_too=True))
     forced.check()
     assert merged.name in {c.patch.name for c in forced.cases}
-    export_training_set(lab.workspace, lab.by, tmp_path / "set", Choice(merged_too=True))
-    with lab.workspace.catalog.read() as session:
+    export_training_set(ready.workspace, ready.by, tmp_path / "set", Choice(merged_too=True))
+    with ready.workspace.catalog.read() as session:
         assert list_exports(session)[0].options["accepted_only"] is False
 
 
@@ -92,21 +90,19 @@ def test_a_rejected_or_withdrawn_patch_stays_at_home(lab):
     assert choose_curated(lab.workspace, lab.by, Choice()).patches == ()
 
 
-def test_a_choice_by_filter_and_by_name(lab):
-    patches = lab.fill()
+def test_a_choice_by_filter_and_by_name(ready):
     by_filter = Choice(PatchFilter(tomogram="TS_002"))
-    chosen = choose_curated(lab.workspace, lab.by, by_filter)
+    chosen = choose_curated(ready.workspace, ready.by, by_filter)
     assert {patch.tomogram for patch in chosen.patches} == {"TS_002"}
-    by_name = choose_curated(lab.workspace, lab.by, Choice(names=(patches[0].name,)))
-    assert [patch.name for patch in by_name.patches] == [patches[0].name]
+    by_name = choose_curated(ready.workspace, ready.by, Choice(names=("demo_TS_001_patch0",)))
+    assert [patch.name for patch in by_name.patches] == ["demo_TS_001_patch0"]
 
 
-def test_a_pin_moves_a_tomogram_and_test_never_trains(lab):
-    lab.fill()
-    pin(lab.workspace, lab.by, "TS_002", Split.TEST)
-    plan = plan_export_set(lab.workspace, lab.by)
+def test_a_pin_moves_a_tomogram_and_test_never_trains(ready):
+    pin(ready.workspace, ready.by, "TS_002", Split.TEST)
+    plan = plan_export_set(ready.workspace, ready.by)
     assert {c.split for c in plan.cases if c.patch.tomogram == "TS_002"} == {Split.TEST}
-    assert pin(lab.workspace, lab.by, "TS_002", Split.TEST).outcome == "kept"
+    assert pin(ready.workspace, ready.by, "TS_002", Split.TEST).outcome == "kept"
 
 
 def test_validation_from_another_set(lab, make_lab, tmp_path):

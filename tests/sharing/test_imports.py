@@ -1,0 +1,314 @@
+"""A bundle comes in once, as it was shared, and goes out again with the same voxels."""
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import date
+
+import nibabel
+import numpy as np
+import pytest
+
+from core.errors import ArchiveError, BundleError, ExportError
+from core.export.bundle import ArchiveKind
+from core.export.facts import BundleFacts, Creator, Level
+from core.export.layout import check_layout
+from core.export.manifest import hash_files, sums_text
+from core.export.table import read_table
+from core.imaging.geometry import Grid
+from core.imaging.nifti import write_nifti
+from core.sharing.bundle import export_bundle
+from core.sharing.curated import Choice, choose_curated
+from core.sharing.import_bundle import import_bundle, look_into
+from core.sharing.incoming import Fate, Stated
+from core.sharing.training_set import export_training_set
+from core.workflow.acting import acting_person
+from core.workflow.workspace import open_workspace
+from db.errors import NotAllowedError
+from db.queries.jobs import list_jobs
+from db.queries.life import EventFilter, list_events, merges_of
+from db.queries.patches import list_patches
+from db.queries.sharing import list_bundles, list_likenesses
+from db.vocabulary import JobKind, Licence, LikenessKind, Stage
+
+FACTS = BundleFacts(
+    title="Membranes of algae", description="Where the network failed.", licence=Licence.CC_BY,
+    signed_by="Ada Min", created=date(2026, 11, 25), creators=(Creator("Doe, Jane"),),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def made_share(templates, tmp_path_factory):
+    """A bundle and its zip that another lab made of six patches."""
+    folder = tmp_path_factory.mktemp("share")
+    shutil.copytree(templates["filled"] / "work", folder / "work")
+    with open_workspace(folder / "work") as workspace:
+        by = acting_person(workspace)
+        export_bundle(workspace, by, folder / "share", FACTS, archive=ArchiveKind.ZIP)
+    return folder
+
+
+@pytest.fixture
+def shared(made_share, tmp_path):
+    shutil.copytree(made_share / "share", tmp_path / "share")
+    shutil.copy(made_share / "share.zip", tmp_path / "share.zip")
+    return tmp_path / "share.zip"
+
+
+def take_in(lab, source, stated=None):
+    return import_bundle(lab.workspace, lab.by, source, stated)
+
+
+def all_patches(lab):
+    with lab.workspace.catalog.read() as session:
+        return list_patches(session).rows
+
+
+def hashes(folder):
+    rows = read_table((folder / "patches.csv").read_text())
+    return {(row["image_content_sha256"], row["label_content_sha256"]) for row in rows}
+
+
+def test_a_look_shows_what_would_come_and_takes_nothing_in(lab, shared):
+    seen = look_into(lab.workspace, lab.by, shared)
+    assert seen.count(Fate.NEW) == 6
+    assert seen.bundle.statement.title == "Membranes of algae"
+    assert all_patches(lab) == ()
+    assert list(lab.workspace.folders.cache.iterdir()) == []
+    assert list(lab.workspace.folders.images.iterdir()) == []
+
+
+def test_a_bundle_comes_in_accepted_with_its_licence_and_attribution(lab, shared):
+    outcomes = take_in(lab, shared)
+    assert [each.outcome for each in outcomes] == ["done"] * 6
+    patches = all_patches(lab)
+    assert {patch.stage for patch in patches} == {Stage.ACCEPTED}
+    for patch in patches:
+        assert lab.workspace.folders.image_of(patch.name).is_file()
+        assert lab.workspace.folders.merged_of(patch.name).is_file()
+        assert lab.workspace.folders.record_of(patch.name).is_file()
+    chosen = choose_curated(lab.workspace, lab.by, Choice()).patches
+    assert {patch.imported.licence for patch in chosen} == {Licence.CC_BY}
+    assert all("Doe, Jane" in patch.imported.attribution for patch in chosen)
+    with lab.workspace.catalog.read() as session:
+        bundle = list_bundles(session)[0]
+        actions = {event.action for event in list_events(session, EventFilter())}
+        jobs = list_jobs(session).rows
+    assert (bundle.title, bundle.patches) == ("Membranes of algae", 6)
+    assert {"bundle imported", "patch imported"} <= actions
+    assert [job.kind for job in jobs] == [JobKind.DUPLICATES]
+
+
+def test_a_second_import_adds_nothing(lab, shared, tree):
+    take_in(lab, shared)
+    before = tree(lab.workspace.folders.patches)
+    again = take_in(lab, shared)
+    assert {each.outcome for each in again} == {"skipped"}
+    assert "is here already" in again[0].message
+    assert len(all_patches(lab)) == 6
+    assert tree(lab.workspace.folders.patches) == before
+    with lab.workspace.catalog.read() as session:
+        assert len(list_bundles(session)) == 1
+
+
+def test_ones_own_bundle_adds_nothing(ready, tmp_path):
+    lab = ready
+    export_bundle(lab.workspace, lab.by, tmp_path / "own", FACTS)
+    assert {each.outcome for each in take_in(lab, tmp_path / "own")} == {"skipped"}
+    assert len(all_patches(lab)) == 6
+
+
+def test_ones_own_patch_in_anothers_bundle_is_known(ready, make_lab, tmp_path):
+    lab = ready
+    export_bundle(lab.workspace, lab.by, tmp_path / "own", FACTS)
+    other = make_lab("other")
+    take_in(other, tmp_path / "own")
+    other.fill(2, 1, dataset="theirs")
+    other.permit_all(tomograms=2)
+    export_bundle(other.workspace, other.by, tmp_path / "merged", replace(FACTS, title="Both"))
+    outcomes = take_in(lab, tmp_path / "merged")
+    assert sorted(each.outcome for each in outcomes) == ["done"] * 2 + ["skipped"] * 6
+    assert len(all_patches(lab)) == 8
+
+
+def test_out_and_in_and_out_again_gives_the_same_voxels_and_split(lab, shared, tmp_path):
+    take_in(lab, shared)
+    export_bundle(lab.workspace, lab.by, tmp_path / "again", FACTS)
+    first, again = (read_table((tmp_path / name / "patches.csv").read_text())
+                    for name in ("share", "again"))  # fmt: skip
+    assert hashes(tmp_path / "again") == hashes(tmp_path / "share")
+    kept = ("patch_id", "split", "source_group", "licence", "image", "label", "fingerprint", "nx")
+    assert [[row[key] for key in kept] for row in again] == [
+        [r[key] for key in kept] for r in first
+    ]
+    assert check_layout(tmp_path / "again") == []
+    about = json.loads((tmp_path / "again" / "bundle.json").read_text())
+    assert about["attribution"][0]["licence"] == "CC-BY-4.0"
+
+
+def test_imported_patches_train_together_with_ones_own(lab, shared, tmp_path):
+    take_in(lab, shared)
+    lab.fill(2, 1, dataset="ours")
+    export_training_set(lab.workspace, lab.by, tmp_path / "set")
+    assert check_layout(tmp_path / "set") == []
+    assert len(list((tmp_path / "set").glob("labels*/*"))) == 8
+
+
+def test_what_was_given_to_a_partner_is_not_published(lab, make_lab, tmp_path):
+    other = make_lab("other", filled=True)
+    facts = replace(FACTS, level=Level.COLLABORATOR)
+    export_bundle(other.workspace, other.by, tmp_path / "share", facts)
+    take_in(lab, tmp_path / "share")
+    with pytest.raises(ExportError, match="given for collaborator use"):
+        export_bundle(lab.workspace, lab.by, tmp_path / "leak", FACTS)
+    with pytest.raises(ExportError, match="not CC0"):
+        export_bundle(lab.workspace, lab.by, tmp_path / "leak", replace(facts, licence=Licence.CC0))
+
+
+def test_a_name_that_is_taken_gets_the_next_number(lab, shared):
+    take_in(lab, shared)
+    names = {patch.name for patch in all_patches(lab)}
+    with lab.workspace.catalog.read() as session:
+        assert all(name.startswith("demo_") for name in names)
+        assert len(list_patches(session)) == 6
+
+
+def test_the_same_image_with_another_label_is_a_second_annotation(lab, tmp_path, shared):
+    take_in(lab, shared)
+    plain = tmp_path / "plain"
+    for name in ("imagesTr", "labelsTr"):
+        (plain / name).mkdir(parents=True)
+    row = read_table((tmp_path / "share" / "patches.csv").read_text())[0]
+    shutil.copy(tmp_path / "share" / row["image"], plain / "imagesTr" / "x_y_patch0_0000.nii.gz")
+    label = np.ascontiguousarray(
+        nibabel.load(tmp_path / "share" / row["label"]).get_fdata().astype(np.uint8).T
+    )
+    label[32, 20:40, 20:40] = 1
+    write_nifti(plain / "labelsTr" / "x_y_patch0.nii.gz", label, Grid.aligned(10.0))
+    stated = Stated("A second opinion", Licence.CC_BY, "Roe 2026", 10.0)
+    outcome = take_in(lab, plain, stated)[0]
+    assert "second annotation of" in outcome.message
+    assert "Dice 0." in outcome.message
+    assert len(all_patches(lab)) == 6
+    with lab.workspace.catalog.read() as session:
+        merges = merges_of(session, outcome.details["patch_id"])
+    assert [merge.rule for merge in merges] == ["imported", "imported second annotation"]
+    assert 0 < merges[1].inputs[0]["agreement"]["dice"] < 1
+    assert take_in(lab, plain, stated)[0].outcome == "skipped"
+    export_bundle(lab.workspace, lab.by, tmp_path / "again", FACTS)
+    rows = read_table((tmp_path / "again" / "patches.csv").read_text())
+    assert [bool(row["agreement_dice"]) for row in rows].count(True) == 1
+    assert hashes(tmp_path / "again") == hashes(tmp_path / "share")
+
+
+def plain_folder(folder, images):
+    for name in ("imagesTr", "labelsTr", "imagesVal", "labelsVal"):
+        (folder / name).mkdir(parents=True)
+    for name, image in images.items():
+        label = np.full(image.shape, 2, np.uint8)
+        label[16:-16, 16:-16, 16:-16] = 0
+        label[30:33, 16:-16, 16:-16] = 1
+        write_nifti(folder / "imagesTr" / f"{name}_0000.nii.gz", image, Grid.aligned(1.0))
+        write_nifti(folder / "labelsTr" / f"{name}.nii.gz", label, Grid.aligned(1.0))
+    return folder
+
+
+STATED = Stated("MemBrain-seg training data", Licence.CC_BY, "Lamm et al. 2024", 10.0)
+
+
+def test_a_plain_folder_comes_in_and_goes_out(lab, tmp_path):
+    rng = np.random.default_rng(5)
+    images = {f"atty_tomo{n}.mrc_patch0": rng.normal(50, 9, (64,) * 3).astype("f4") for n in "123"}
+    outcomes = take_in(lab, plain_folder(tmp_path / "plain", images), STATED)
+    assert [each.outcome for each in outcomes] == ["done"] * 3
+    assert {patch.voxel_size for patch in all_patches(lab)} == {10.0}
+    done = export_training_set(lab.workspace, lab.by, tmp_path / "set")
+    assert done.details["patches"] == 3
+    assert check_layout(tmp_path / "set") == []
+
+
+def smooth(rng, shape):
+    noise = rng.normal(size=shape).astype("f4")
+    for axis in range(3):
+        noise = sum(np.roll(noise, shift, axis) for shift in range(-2, 3)) / 5
+    return noise / noise.std()
+
+
+def test_near_duplicates_and_overlaps_are_flagged_and_kept_together(lab, tmp_path):
+    big = smooth(np.random.default_rng(1), (64, 64, 120))
+    other = smooth(np.random.default_rng(2), (64, 64, 64))
+    images = {
+        "algae_A_patch0": np.ascontiguousarray(big[:, :, :64]),
+        "algae_B_patch0": np.ascontiguousarray(big[:, :, 24:88]),
+        "algae_C_patch0": np.ascontiguousarray(-0.0 + 3 * big[:, ::-1, :64] + 1),
+        "algae_D_patch0": other,
+    }
+    outcomes = take_in(lab, plain_folder(tmp_path / "plain", images), STATED)
+    said = {each.name: " ".join(each.findings) for each in outcomes}
+    assert "overlaps algae_A_patch0" in said["algae_B_patch0"]
+    assert "same place as algae_A_patch0" in said["algae_C_patch0"]
+    assert said["algae_D_patch0"] == ""
+    with lab.workspace.catalog.read() as session:
+        kinds = {
+            (like.kind, frozenset((like.patch, like.other))) for like in list_likenesses(session)
+        }
+    assert (LikenessKind.OVERLAP, frozenset({"algae_A_patch0", "algae_B_patch0"})) in kinds
+    assert (LikenessKind.NEAR_DUPLICATE, frozenset({"algae_A_patch0", "algae_C_patch0"})) in kinds
+    chosen = choose_curated(lab.workspace, lab.by, Choice())
+    assert len(chosen.linked) >= 2
+
+
+def test_a_job_finds_what_was_not_compared_at_once(lab):
+    from core.sharing.duplicates import find_duplicates
+
+    lab.fill(2, 1)
+    assert find_duplicates(lab.workspace, lab.by) == []
+    told = []
+    lab.accepted("TS_001", 20)
+    patches = all_patches(lab)
+    found = find_duplicates(
+        lab.workspace, lab.by, [patches[-1].id], tell=lambda share, said: told.append(said)
+    )
+    assert told
+    assert found == []
+
+
+def test_a_damaged_bundle_leaves_nothing_behind(lab, shared):
+    raw = bytearray(shared.read_bytes())
+    raw[len(raw) // 2] ^= 255
+    shared.write_bytes(raw)
+    with pytest.raises((ArchiveError, BundleError)):
+        take_in(lab, shared)
+    assert all_patches(lab) == ()
+    assert list(lab.workspace.folders.cache.iterdir()) == []
+
+
+def test_a_forged_bundle_id_is_refused(lab, shared, tmp_path):
+    folder = tmp_path / "share"
+    facts = json.loads((folder / "bundle.json").read_text())
+    facts["bundle_id"] = "00000000-0000-4000-8000-000000000000"
+    (folder / "bundle.json").write_text(json.dumps(facts))
+    (folder / "SHA256SUMS").unlink()
+    (folder / "SHA256SUMS").write_text(sums_text(hash_files(folder)))
+    with pytest.raises(BundleError, match="does not follow"):
+        take_in(lab, folder)
+
+
+def test_an_annotator_may_not_import(lab, shared):
+    with pytest.raises(NotAllowedError):
+        import_bundle(lab.workspace, lab.person("Annika Notator"), shared)
+
+
+def test_an_import_that_fails_half_way_takes_its_files_back(lab, shared, monkeypatch):
+    from core.sharing import import_bundle as module
+
+    def refuse(*args, **kwargs):
+        raise BundleError("stop")
+
+    monkeypatch.setattr(module, "enqueue", refuse)
+    with pytest.raises(BundleError):
+        take_in(lab, shared)
+    assert all_patches(lab) == ()
+    for folder in (lab.workspace.folders.images, lab.workspace.folders.labels,
+                   lab.workspace.folders.merged):  # fmt: skip
+        assert list(folder.iterdir()) == []
