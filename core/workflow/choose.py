@@ -12,10 +12,12 @@ from core.imaging.geometry import Box, Zyx, shifted_to_fit
 from core.imaging.patch import Placed, place_patch
 from core.imaging.points.read import Frame, Points, read_points
 from core.workflow.allowed import Step, check_may
+from core.workflow.originals import check_unchanged
 from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome
 from core.workflow.sidecar import write_sidecar
 from core.workflow.wording import check_threshold, checked_text
 from core.workflow.workspace import Workspace
+from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, patches_in
 from db.queries.people import PersonRecord
 from db.queries.volumes import (
@@ -81,7 +83,7 @@ def propose(
         nearest = shifted_to_fit(Zyx(*center), shape)
         return Proposal(Zyx(*center), None, str(error), shifted_center=nearest)
     same = _same(setting.patches, placed)
-    refusal = _already(same) if same else None
+    refusal = _already(same) if same else _moved_or_changed(setting.tomogram)
     overlaps = tuple(_overlaps(setting.alive, placed.box, same))
     return Proposal(placed.center, placed.box, refusal, _warnings(setting, placed, same), overlaps)
 
@@ -105,10 +107,13 @@ def choose(
     the one that is named, and to its threshold unless one is given.
 
     Errors: UnknownNameError; SegmentationError where there is no segmentation to correct;
-    NotAllowedError; StepError for a note that cannot be one.
+    VolumeError or RootError where the tomogram changed or is gone; NotAllowedError; StepError for
+    a note that cannot be one.
     """
     note = checked_text("the note", note) if note and note.strip() else None
     check_threshold(threshold)
+    with workspace.catalog.read() as session:
+        check_unchanged(get_tomogram(session, tomogram).on_disk)
     if dry_run:
         with workspace.catalog.read() as session:
             check_may(session, by, Step.CHOOSE)
@@ -148,6 +153,15 @@ def box_of(patch: PatchRecord) -> Box | None:
         return None
     stop = Zyx(*(a + n for a, n in zip(patch.start, patch.shape, strict=True)))
     return Box(Zyx(*patch.start), stop)
+
+
+def _moved_or_changed(tomogram: TomogramRecord) -> str | None:
+    """Why nothing can be cut from a tomogram any more, if so."""
+    try:
+        check_unchanged(tomogram.on_disk)
+    except TomocurateError as error:
+        return str(error)
+    return None
 
 
 def _setting(session: Session, tomogram: str, segmentation_id: int | None) -> _Setting:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.errors import PointsError, SegmentationError
+from core.errors import PointsError, RootError, SegmentationError, VolumeError
 from core.imaging.geometry import Zyx, box_around
 from core.imaging.merging import read_label
 from core.workflow.choose import choose, propose, read_centers
@@ -125,6 +125,20 @@ def test_a_tomogram_without_segmentation_has_nothing_to_correct(workspace, team,
     register(workspace, team.admin, plan, add_roots=True)
     with pytest.raises(SegmentationError, match="has no segmentation to correct"):
         choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)
+
+
+def test_a_tomogram_that_changed_or_is_gone_is_told_before_one_chooses_in_it(
+    workspace, team, registered, files
+):
+    path = registered("TS_1")
+    files.tomogram("TS_1.mrc", voxel_size=12.0)
+    with pytest.raises(VolumeError, match="changed since it was registered"):
+        choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)
+    assert "changed since" in (propose(workspace, "TS_1", MIDDLE).refusal or "")
+    path.unlink()
+    with pytest.raises((VolumeError, RootError), match="TS_1"):
+        choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)
+    assert names(workspace) == []
 
 
 def test_unknown_tomograms_and_viewers_choose_nothing(workspace, team, registered):
