@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.errors import SegmentationError, VolumeError
+from core.errors import RootError, SegmentationError, VolumeError
 from core.imaging.extraction import voxel_size_findings
 from core.imaging.identity import file_hash
 from core.imaging.patch import check_pair
@@ -67,19 +67,23 @@ def plan_registration(
     dataset: str = "other",
     voxel_size: float | None = None,
     threshold: float | None = None,
+    within_roots: bool = False,
 ) -> tuple[Pairing, ...]:
     """Say which tomograms would be registered, and with which segmentations; nothing is written.
 
     Sources are files, folders, globs and CSV manifests (``tomogram, segmentation, token, dataset,
     voxel_size, threshold, model, checkpoint``). A segmentation goes to the longest tomogram stem
     that its name begins with, registered tomograms included; ``*_scores`` are none.
+    ``within_roots`` is for pages: of what lies outside all data roots not even names are told.
 
-    Errors: VolumeError where a source holds nothing; PatchNameError for a dataset or token that
+    Errors: RootError for a file outside the roots, where they count; VolumeError where a source holds nothing; PatchNameError for a dataset or token that
     cannot be one; what concerns one file stands in its pairing.
     """
     checked_names(dataset, "TS" if token is None else token)
     listed = sources_of(sources)
     named = () if segmentation is None else sources_of(_several(segmentation)).files
+    if within_roots:
+        _check_within(list_roots(workspace), (*listed.files, *listed.manifests, *named))
     with workspace.catalog.read() as session:
         registered = tomogram_files(session)
     pairings = pair(listed.files, named, registered)
@@ -121,6 +125,13 @@ def register(
         outcomes.append(outcome)
         progress(outcome)
     return tuple(outcomes)
+
+
+def _check_within(roots: Sequence[Path], files: Iterable[Path]) -> None:
+    """Every file lies below a data root with its links resolved."""
+    for path in files:
+        if not any(path.resolve().is_relative_to(root) for root in roots):
+            raise RootError("what was named lies below no data root; choose files below one.")
 
 
 def _several(given: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:

@@ -334,6 +334,18 @@ def test_what_lies_outside_the_roots_is_never_opened(workspace, team, files, pat
         roots.contained(workspace, path)
 
 
+def test_a_plan_for_a_page_tells_no_name_from_outside_the_roots(workspace, team, files, tmp_path):
+    roots.add_root(workspace, team.admin, files.folder)
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "secret.mrc").write_bytes(b"x")
+    for source in (tmp_path / "private", f"{files.folder}/../private/*.mrc"):
+        with pytest.raises(RootError) as caught:
+            plan_registration(workspace, [source], within_roots=True)
+        assert "secret" not in str(caught.value)
+    files.tomogram("TS_1.mrc")
+    assert plan_registration(workspace, [files.folder], within_roots=True)[0].error is None
+
+
 def test_a_link_out_of_a_root_and_a_pipe_in_it_are_refused(workspace, team, files, tmp_path):
     roots.add_root(workspace, team.admin, files.folder)
     secret = tmp_path / "secret.mrc"
