@@ -110,7 +110,7 @@ def _as_it_came(patch: CuratedPatch, label: LabelRecord) -> CuratedPatch:
         patch,
         source_group=f"{imported.bundle_id}/{imported.source_group}",
         imported=imported,
-        normalised=True,
+        normalised=bool(origin.get("normalised", True)),
         core_only=bool(origin.get("core_only")),
         model=origin.get("model"),
         recorded=patch.recorded or (Split(split) if split else None),

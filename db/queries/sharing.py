@@ -312,10 +312,19 @@ def first_splits(session: Session, patch_ids: Iterable[int]) -> dict[int, Split]
     return first
 
 
-def trained_on(session: Session, export_ids: Iterable[int]) -> set[int]:
-    """The patches that were in the training part of these exports."""
+def trained_patches(session: Session) -> dict[str, set[int]]:
+    """The patches that models were trained on, as people stated it, by the model's name."""
+    found: dict[str, set[int]] = {}
+    for export in session.scalars(select(Export).where(Export.kind == ExportKind.TRAINING_SET)):
+        for model in export.options.get("models", ()):
+            found.setdefault(str(model), set()).update(trained_in(session, export.id))
+    return found
+
+
+def trained_in(session: Session, export_id: int) -> set[int]:
+    """The patches in the training part of an export."""
     statement = select(ExportPatch.patch_id).where(
-        ExportPatch.export_id.in_(set(export_ids)), ExportPatch.split == Split.TRAIN
+        ExportPatch.export_id == export_id, ExportPatch.split == Split.TRAIN
     )
     return set(session.scalars(statement))
 

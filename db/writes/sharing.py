@@ -1,16 +1,17 @@
 """Add exports, bundles that came in and their patches, likenesses and scores."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from db.models.patches import Patch
+from db.errors import UnknownNameError
 from db.models.sharing import Bundle, Export, ExportPatch, Likeness, Score
+from db.models.volumes import Segmentation
 from db.queries.patches import PatchRecord, patch_by_id
-from db.queries.sharing import IMPORTED, SECOND
+from db.queries.sharing import IMPORTED, SECOND, trained_in
 from db.vocabulary import (
     ChosenBecause,
     ExportKind,
@@ -195,10 +196,29 @@ def add_scores(session: Session, change: Change, made: Sequence[MadeScore]) -> N
         record_event(session, change, "scored", subject, None, {"patches": count})
 
 
-def patches_exist(session: Session, ids: Iterable[int]) -> set[int]:
-    """Which of these patches are still there and not withdrawn."""
-    statement = select(Patch.id).where(Patch.id.in_(set(ids)), Patch.withdrawn.is_(False))
-    return set(session.scalars(statement))
+def note_model(session: Session, change: Change, export_id: int, model: str) -> int:
+    """Note that a model was trained on an exported set; how many scores that marks.
+
+    Errors: UnknownNameError.
+    """
+    export = session.get(Export, export_id)
+    if export is None or export.kind is not ExportKind.TRAINING_SET or not model:
+        raise UnknownNameError.among("training set", str(export_id), ())
+    models = sorted({*map(str, export.options.get("models", ())), model})
+    export.options = {**export.options, "models": models}
+    named = select(Segmentation.id).where(
+        or_(Segmentation.model == model, Segmentation.checkpoint == model)
+    )
+    marked = session.scalars(
+        select(Score).where(
+            Score.segmentation_id.in_(named), Score.patch_id.in_(trained_in(session, export_id))
+        )
+    ).all()
+    for score in marked:
+        score.in_training = True
+    subject = Subject("export", export.id, export.path)
+    record_event(session, change, "model trained", subject, None, {"model": model})
+    return len(marked)
 
 
 def _merge(incoming: IncomingPatch, rule: str) -> MadeMerge:

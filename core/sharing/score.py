@@ -1,0 +1,169 @@
+"""Does re-training help? Every registered segmentation is held against the accepted labels.
+
+Scores are masked: where a label says ignore, nothing counts. A patch that the segmentation's own
+model was trained on is marked, since there a good score proves nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.errors import VolumeError
+from core.export.quality import SURFACE_DICE_METHOD, agreement
+from core.export.validate import read_label
+from core.imaging.geometry import Box, Zyx
+from core.imaging.labels import IGNORE, Label, label_from_prediction
+from core.imaging.threads import side_by_side
+from core.imaging.volume import open_volume
+from core.workflow.allowed import Step, check_may
+from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
+from core.workflow.store import Store
+from core.workflow.workspace import Workspace
+from db.errors import TomocurateError
+from db.queries.patches import PatchFilter
+from db.queries.people import PersonRecord
+from db.queries.sharing import (
+    CuratedRecord,
+    curated_records,
+    scored_pairs,
+    trained_patches,
+)
+from db.queries.volumes import SegmentationRecord, segmentations_of
+from db.writes.events import Change
+from db.writes.sharing import MadeScore, add_scores, note_model
+
+METHOD = f"masked Dice; surface Dice: {SURFACE_DICE_METHOD}"
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A patch and a segmentation of its tomogram."""
+
+    record: CuratedRecord
+    segmentation: SegmentationRecord
+    in_training: bool
+
+    @property
+    def name(self) -> str:
+        model = self.segmentation.model or f"segmentation {self.segmentation.id}"
+        return f"{self.record.patch.name} by {model}"
+
+
+def score_segmentations(
+    workspace: Workspace,
+    by: PersonRecord,
+    names: Sequence[str] | None = None,
+    *,
+    again: bool = False,
+    progress: Progress = silent,
+) -> tuple[Outcome, ...]:
+    """Score every segmentation of the tomograms of accepted patches; None are all patches.
+
+    What has a score for its accepted label is kept, unless ``again``.
+
+    Errors: NotAllowedError.
+    """
+    pairs, scored = _pairs(workspace, by, names)
+    outcomes: list[Outcome] = []
+    made: list[MadeScore] = []
+
+    def look(pair: _Pair) -> Outcome | MadeScore:
+        key = pair.segmentation.id, pair.record.label.id
+        if key in scored and not again:
+            return Outcome(pair.name, KEPT, "has its score already")
+        try:
+            return _score(workspace, pair)
+        except TomocurateError as error:
+            return Outcome(pair.name, FAILED, str(error))
+
+    for pair, found in zip(pairs, side_by_side(look, pairs), strict=True):
+        if isinstance(found, MadeScore):
+            made.append(found)
+            outcome = _told(pair, found)
+        else:
+            outcome = found
+        outcomes.append(outcome)
+        progress(outcome)
+    with workspace.catalog.write() as session:
+        check_may(session, by, Step.SCORE)
+        add_scores(session, Change.now(by.id), made)
+    return tuple(outcomes)
+
+
+def state_training(workspace: Workspace, by: PersonRecord, export_id: int, model: str) -> Outcome:
+    """Say that a model (its name or checkpoint) was trained on an exported training set.
+
+    Scores of its segmentations on those patches are marked, past ones too.
+
+    Errors: NotAllowedError; UnknownNameError.
+    """
+    with workspace.catalog.write() as session:
+        check_may(session, by, Step.SCORE)
+        marked = note_model(session, Change.now(by.id), export_id, model.strip())
+    return Outcome(model, DONE, f"was trained on export {export_id}", details={"marked": marked})
+
+
+def _pairs(
+    workspace: Workspace, by: PersonRecord, names: Sequence[str] | None
+) -> tuple[list[_Pair], set[tuple[int, int]]]:
+    with workspace.catalog.read() as session:
+        check_may(session, by, Step.SCORE)
+        records = [r for r in curated_records(session, PatchFilter(), names) if r.tomogram]
+        known = {
+            key: segmentations_of(session, key)
+            for key in {r.patch.tomogram_id for r in records if r.patch.tomogram_id is not None}
+        }
+        trained = trained_patches(session)
+        scored = scored_pairs(session)
+    return [
+        _Pair(record, each, _was_trained_on(record, each, trained))
+        for record in records
+        for each in known[record.patch.tomogram_id or 0]
+    ], scored
+
+
+def _was_trained_on(
+    record: CuratedRecord, segmentation: SegmentationRecord, trained: Mapping[str, set[int]]
+) -> bool:
+    names = {segmentation.model, segmentation.checkpoint} - {None}
+    return any(record.patch.id in trained.get(str(name), ()) for name in names)
+
+
+def _score(workspace: Workspace, pair: _Pair) -> MadeScore | Outcome:
+    record, segmentation = pair.record, pair.segmentation
+    if record.patch.start is None:
+        return Outcome(pair.name, SKIPPED, "lies nowhere that is known")
+    label = read_label(Store(workspace.folders.store).path_of(record.label.file_sha256))
+    predicted = predicted_label(record, segmentation, label)
+    found = agreement(predicted, label)
+    return MadeScore(
+        segmentation.id, record.patch.id, record.label.id, found.dice, found.surface_dice, METHOD,
+        found.compared_voxels, pair.in_training,
+    )  # fmt: skip
+
+
+def predicted_label(record: CuratedRecord, segmentation: SegmentationRecord, label: Label) -> Label:
+    """What a segmentation says in a patch's box; ignore where the box leaves the tomogram.
+
+    Errors: VolumeError; SegmentationError for scores without a threshold.
+    """
+    start = Zyx(*(record.patch.start or (0, 0, 0)))
+    box = Box(start, Zyx(*(a + n for a, n in zip(start, label.shape, strict=True))))
+    with open_volume(segmentation.on_disk.file) as volume:
+        inside = box.overlap(Box(Zyx(0, 0, 0), volume.shape))
+        if inside is None:
+            raise VolumeError(f"{segmentation.on_disk.path}: does not reach {record.patch.name}.")
+        voxels = volume.read(inside)
+    out = label.copy()
+    out[...] = IGNORE
+    placed = inside.moved(Zyx(*(-a for a in start)))
+    predicted, _ = label_from_prediction(voxels, segmentation.threshold)
+    out[placed.slices] = predicted
+    return out
+
+
+def _told(pair: _Pair, score: MadeScore) -> Outcome:
+    values = (("Dice", score.dice), ("surface Dice", score.surface_dice))
+    shown = [f"{word} {value:.3f}" for word, value in values if value is not None]
+    notes = ("was in the training set of this model",) if score.in_training else ()
+    details = {"dice": score.dice, "surface_dice": score.surface_dice, "method": METHOD}
+    return Outcome(pair.name, DONE, ", ".join(shown) or "both hold no membrane", notes, details)

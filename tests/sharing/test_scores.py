@@ -1,0 +1,152 @@
+"""Segmentations are scored against accepted labels, and jobs do what a page handed over."""
+
+import json
+from datetime import date
+
+import mrcfile
+import numpy as np
+import pytest
+
+from core.errors import CancelledError, ExportError
+from core.export.bundle import ArchiveKind
+from core.export.facts import BundleFacts, Creator
+from core.export.layout import check_layout
+from core.export.training_set import SetOptions
+from core.export.validate import read_label
+from core.sharing.curated import Choice
+from core.sharing.queued import bundle_arguments, run_export, set_arguments
+from core.sharing.score import score_segmentations, state_training
+from core.sharing.training_set import export_training_set
+from core.workflow.store import Store
+from db.errors import NotAllowedError, UnknownNameError
+from db.queries.life import merge_by_id
+from db.queries.patches import PatchFilter
+from db.queries.sharing import list_exports, list_scores
+from db.queries.volumes import get_tomogram
+from db.vocabulary import Licence, Split
+from db.writes.events import Change
+from db.writes.volumes import FoundFile, add_root, add_segmentation
+
+
+def segmentation(lab, tmp_path, token, model, worse):
+    """Register another segmentation of a tomogram: the accepted labels, some of it lost."""
+    folder = tmp_path / "predictions"
+    folder.mkdir(exist_ok=True)
+    with lab.workspace.catalog.read() as session:
+        tomogram = get_tomogram(session, token)
+    voxels = np.zeros(tomogram.on_disk.shape, np.int8)
+    for number in range(2):
+        patch = lab.patch(f"demo_{token}_patch{number}")
+        with lab.workspace.catalog.read() as session:
+            merge = merge_by_id(session, patch.accepted_merge_id)
+        label = read_label(Store(lab.workspace.folders.store).path_of(merge.file_sha256))
+        label = np.where(label == 1, 1, 0)
+        label[:, :, ::3] = np.where(worse, 0, label[:, :, ::3])
+        z, y, x = patch.start
+        voxels[z : z + 64, y : y + 64, x : x + 64] = label
+    path = folder / f"{token}_{model}.mrc"
+    with mrcfile.new(path) as mrc:
+        mrc.set_data(voxels)
+    with lab.workspace.catalog.write() as session:
+        change = Change.now(lab.by.id)
+        add_root(session, change, folder)
+        found = FoundFile(path, tomogram.on_disk.shape, "int8", path.stat().st_size, 1)
+        add_segmentation(session, change, tomogram, found, (model, None, None))
+
+
+@pytest.fixture
+def scored(ready, tmp_path):
+    segmentation(ready, tmp_path, "TS_001", "before", worse=True)
+    segmentation(ready, tmp_path, "TS_001", "after", worse=False)
+    score_segmentations(ready.workspace, ready.by)
+    return ready
+
+
+def scores(lab, model):
+    with lab.workspace.catalog.read() as session:
+        return [score for score in list_scores(session) if score.model == model]
+
+
+def test_a_better_model_scores_better_where_labels_do_not_ignore(scored):
+    assert {score.dice for score in scores(scored, "after")} == {1.0}
+    before = scores(scored, "before")
+    assert len(before) == 2
+    assert all(0.5 < score.dice < 0.9 for score in before)
+    assert all("ignore left out" in score.method for score in before)
+    assert all(score.dice == 0 for score in scores(scored, "MemBrain_v10"))
+
+
+def test_scoring_again_keeps_what_is_there(scored):
+    again = score_segmentations(scored.workspace, scored.by)
+    assert {each.outcome for each in again} == {"kept"}
+    anew = score_segmentations(scored.workspace, scored.by, ["demo_TS_001_patch0"], again=True)
+    assert [each.outcome for each in anew] == ["done"] * 3
+    assert len(scores(scored, "after")) == 2
+
+
+def test_patches_that_a_model_was_trained_on_are_marked(scored, tmp_path):
+    export_training_set(scored.workspace, scored.by, tmp_path / "set")
+    with scored.workspace.catalog.read() as session:
+        export = list_exports(session)[0]
+    state_training(scored.workspace, scored.by, export.id, "after")
+    split = {score.split for score in scores(scored, "after")}
+    assert split in ({Split.TRAIN}, {Split.VAL})
+    trained = split == {Split.TRAIN}
+    assert {score.in_training for score in scores(scored, "after")} == {trained}
+    assert {score.in_training for score in scores(scored, "before")} == {False}
+    score_segmentations(scored.workspace, scored.by, again=True)
+    assert {score.in_training for score in scores(scored, "after")} == {trained}
+    with pytest.raises(UnknownNameError):
+        state_training(scored.workspace, scored.by, 999, "after")
+
+
+def test_a_segmentation_that_is_gone_is_named_and_others_are_scored(ready, tmp_path):
+    segmentation(ready, tmp_path, "TS_001", "gone", worse=False)
+    (tmp_path / "predictions" / "TS_001_gone.mrc").unlink()
+    outcomes = score_segmentations(ready.workspace, ready.by)
+    assert [each.outcome for each in outcomes].count("failed") == 2
+    assert [each.outcome for each in outcomes].count("done") == 6
+
+
+def test_a_viewer_may_not_score(ready):
+    with pytest.raises(NotAllowedError):
+        score_segmentations(ready.workspace, ready.person("Vera View"))
+
+
+FACTS = BundleFacts(
+    title="Membranes", description="x", licence=Licence.CC_BY, signed_by="Ada Min",
+    created=date(2026, 11, 25), creators=(Creator("Doe, Jane"),), tokens={"demo": "algae"},
+)  # fmt: skip
+
+
+def test_a_job_writes_the_training_set_that_was_handed_over(ready, tmp_path):
+    choice = Choice(PatchFilter(dataset="demo"))
+    arguments = json.loads(json.dumps(set_arguments(tmp_path / "set", choice, SetOptions())))
+    told = []
+    run_export(ready.workspace, ready.by, arguments, lambda share, said: told.append(share),
+               lambda: False)  # fmt: skip
+    assert check_layout(tmp_path / "set") == []
+    assert told[-1] == 1.0
+
+
+def test_a_job_writes_the_bundle_that_was_handed_over(ready, tmp_path):
+    arguments = bundle_arguments(tmp_path / "share", Choice(), FACTS, archive=ArchiveKind.ZIP)
+    arguments = json.loads(json.dumps(arguments))
+    done = run_export(ready.workspace, ready.by, arguments, lambda *said: None, lambda: False)
+    assert done[0].details["patches"] == 6
+    assert (tmp_path / "share.zip").is_file()
+    assert (tmp_path / "share" / "labelsTr").is_dir()
+
+
+def test_a_cancelled_job_leaves_nothing(ready, tmp_path):
+    arguments = set_arguments(tmp_path / "set", Choice(), SetOptions())
+    with pytest.raises(CancelledError):
+        run_export(ready.workspace, ready.by, arguments, lambda *said: None, lambda: True)
+    assert not (tmp_path / "set").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".set")]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"what": "x", "out": "y"}, {"what": "bundle", "out": 3}])
+def test_arguments_that_nobody_wrote_are_refused(ready, arguments):
+    with pytest.raises(ExportError, match="not those of an export"):
+        run_export(ready.workspace, ready.by, arguments, lambda *said: None, lambda: False)
