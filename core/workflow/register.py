@@ -76,8 +76,9 @@ def plan_registration(
     that its name begins with, registered tomograms included; ``*_scores`` are none.
     ``within_roots`` is for pages: of what lies outside all data roots not even names are told.
 
-    Errors: RootError for a file outside the roots, where they count; VolumeError where a source holds nothing; PatchNameError for a dataset or token that
-    cannot be one; what concerns one file stands in its pairing.
+    Errors: RootError for a file outside the roots, where they count; VolumeError where a source
+    holds nothing; PatchNameError for a dataset or token that cannot be one; what concerns one
+    file stands in its pairing.
     """
     checked_names(dataset, "TS" if token is None else token)
     listed = sources_of(sources)

@@ -356,7 +356,7 @@ def test_a_link_out_of_a_root_and_a_pipe_in_it_are_refused(workspace, team, file
     os.mkfifo(files.folder / "pipe.mrc")
     with pytest.raises(RootError, match="is not a regular file"):
         roots.contained(workspace, files.folder / "pipe.mrc")
-    assert roots.browse(workspace, team.vera, files.folder).files == ()
+    assert roots.browse(workspace, team.cora, files.folder).files == ()
 
 
 def test_a_sibling_whose_name_begins_like_a_root_is_outside(workspace, team, files, tmp_path):
@@ -378,14 +378,14 @@ def test_browsing_shows_what_lies_below_a_root(workspace, team, files, registere
     registered("TS_001")
     (files.folder / "more").mkdir()
     (files.folder / "notes.txt").write_text("x")
-    listing = roots.browse(workspace, team.vera, files.folder)
+    listing = roots.browse(workspace, team.cora, files.folder)
     assert listing.folders == ("more",)
     told = {file.name: (file.is_volume, file.registered_as) for file in listing.files}
     assert told["TS_001.mrc"] == (True, "other/TS_001")
     assert told["notes.txt"] == (False, None)
     for below in ("..", "../..", "/etc", "notes.txt", "absent"):
         with pytest.raises(RootError):
-            roots.browse(workspace, team.vera, files.folder, below)
+            roots.browse(workspace, team.cora, files.folder, below)
 
 
 def test_a_root_moves_with_its_files(workspace, team, files, registered, tmp_path):
