@@ -120,6 +120,8 @@ def _check_name(info: zipfile.ZipInfo, name: str) -> None:
 
 def _check_kind(info: zipfile.ZipInfo, name: str) -> None:
     mode = info.external_attr >> 16
+    if info.header_offset < 0:  # its directory counts from a beginning that is not there
+        raise ArchiveError(f"{name}: was cut short; copy or zip it again.")
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise ArchiveError(f"{name}: holds {_shown(info)}, which is a link or no file at all.")
     if info.flag_bits & _ENCRYPTED:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.errors import StoreError
+from core.errors import CorrectionError, StoreError
 from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import in_folder, settle
 from core.workflow.intake import checked_name, take_in
@@ -101,6 +101,8 @@ def watch(
 
     Errors: as ``collect``.
     """
+    with workspace.catalog.read() as session:
+        check_may(session, by, Step.COLLECT)
     memory = _Memory(workspace.folders.corrections, quiet)
     told: dict[str, Outcome] = {}
 
@@ -233,7 +235,7 @@ def _check_name(file: Path) -> None:
     """The name on disk is the slot's name, so that both are always the same file."""
     if checked_name(file.name) != file.name:
         name = unicodedata.normalize("NFC", file.name)
-        raise StoreError(f"{file.name!r}: rename it to {name!r}, with composed letters.")
+        raise CorrectionError(f"{file.name!r}: rename it to {name!r}, with composed letters.")
 
 
 def _unread(file: Path) -> str:

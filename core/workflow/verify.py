@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy.orm import Session
 
-from core.imaging.geometry import Zyx, whole
+from core.imaging.geometry import Zyx
 from core.imaging.identity import content_hash
 from core.imaging.labels import Label
-from core.imaging.nifti import NiftiVolume
+from core.imaging.merging import read_label
 from core.imaging.threads import side_by_side
 from core.workflow.merge import made_again
 from core.workflow.outcomes import DONE, FAILED, SKIPPED, Outcome, Progress, silent
@@ -18,6 +18,9 @@ from db.errors import TomocurateError
 from db.queries.life import MergeRecord, merge_by_id
 from db.queries.page import MAX_LIMIT
 from db.queries.patches import PatchRecord, get_patch, list_patches
+
+IMPORTED = "imported"
+"""How the rule of a merge begins that was made elsewhere: only what was kept can be checked."""
 
 
 def verify(
@@ -65,28 +68,49 @@ def _verified(workspace: Workspace, patch: PatchRecord) -> Outcome:
         return Outcome(patch.name, SKIPPED, f"{patch.name}: has no merge to verify.")
     with workspace.catalog.read() as session:
         merge = merge_by_id(session, merge_id)
-    made, _ = made_again(workspace, patch, merge.inputs)
-    faults = _faults(workspace, patch, merge, made.voxels)
-    details = {"merge": merge.number, "label_hash": content_hash(made.voxels)}
+    kept = _kept(workspace, patch, merge)
+    faults = _kept_faults(workspace, patch, merge, kept)
+    if not merge.rule.startswith(IMPORTED):
+        made, _ = made_again(workspace, patch, merge.inputs)
+        faults += _made_faults(patch, merge, kept, made.voxels)
+    details = {"merge": merge.number, "label_hash": merge.label_hash}
     return Outcome(patch.name, FAILED if faults else DONE, " ".join(faults) or None, (), details)
 
 
-def _faults(workspace: Workspace, patch: PatchRecord, merge: MergeRecord, made: Label) -> list[str]:
-    said = f"{patch.name} merge {merge.number}"
+def _kept(workspace: Workspace, patch: PatchRecord, merge: MergeRecord) -> Label:
+    """The label as it was stored.
+
+    Errors: StoreError where its file is gone or changed; VolumeError.
+    """
+    path = Store(workspace.folders.store).checked(merge.file_sha256, _said(patch, merge))
+    return read_label(path)[0]
+
+
+def _kept_faults(
+    workspace: Workspace, patch: PatchRecord, merge: MergeRecord, kept: Label
+) -> list[str]:
     faults = []
-    if patch.label_hash != merge.predicted_hash:
-        faults.append(f"{said}: started from another extracted label than the patch has now.")
-    if content_hash(made) != merge.label_hash:
-        faults.append(f"{said}: its recorded corrections give another label than was recorded.")
-    path = Store(workspace.folders.store).checked(merge.file_sha256, said)
-    with NiftiVolume(path) as volume:
-        difference = _difference(volume.read(whole(volume.shape)), made)
-    if difference:
-        faults.append(f"{said}: {difference}")
+    if content_hash(kept) != merge.label_hash:
+        faults.append(f"{_said(patch, merge)}: the kept label is not the one that was recorded.")
+    path = Store(workspace.folders.store).path_of(merge.file_sha256)
     current = workspace.folders.merged_of(patch.name)
     if patch.current_merge_id == merge.id and not same_bytes(current, path):
         faults.append(f"{current}: is not merge {merge.number}; merging again restores it.")
     return faults
+
+
+def _made_faults(patch: PatchRecord, merge: MergeRecord, kept: Label, made: Label) -> list[str]:
+    said, faults = _said(patch, merge), []
+    if patch.label_hash != merge.predicted_hash:
+        faults.append(f"{said}: started from another extracted label than the patch has now.")
+    if content_hash(made) != merge.label_hash:
+        faults.append(f"{said}: its recorded corrections give another label than was recorded.")
+    difference = _difference(kept, made)
+    return [*faults, f"{said}: {difference}"] if difference else faults
+
+
+def _said(patch: PatchRecord, merge: MergeRecord) -> str:
+    return f"{patch.name} merge {merge.number}"
 
 
 def _difference(kept: Label, made: Label) -> str | None:

@@ -1,0 +1,252 @@
+"""Collecting from the correction folders: files new, changed or gone, authors, strays, watching."""
+
+import getpass
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import StoreError
+from core.workflow import people, standing
+from core.workflow.collect import collect, watch
+from core.workflow.merge import merge
+from core.workflow.review import withdraw
+from db.errors import NotAllowedError, UnknownNameError
+from db.vocabulary import Origin, Stage
+
+ADD, OTHER = np.s_[80, 80, 70:90], np.s_[80, 90, 70:90]
+
+
+def files(outcome) -> dict[str, str]:
+    return {file.slot: file.outcome for file in outcome.details["files"]}
+
+
+def test_new_changed_same_and_gone_files_are_told_apart(lab):
+    lab.save("Add1.nrrd", ADD)
+    lab.save("Remove1.nrrd", ADD)
+    (first,) = collect(lab.workspace, lab.cora)
+    assert (first.name, files(first)) == (lab.name, {"Add1.nrrd": "new", "Remove1.nrrd": "new"})
+    lab.save("Add1.nrrd", OTHER)
+    lab.file("Remove1.nrrd").unlink()
+    lab.save("Ignore1.nrrd", OTHER)
+    (second,) = collect(lab.workspace, lab.cora)
+    assert files(second) == {"Add1.nrrd": "changed", "Ignore1.nrrd": "new", "Remove1.nrrd": "gone"}
+    (third,) = collect(lab.workspace, lab.cora)
+    assert (third.outcome, files(third)) == ("kept", {"Add1.nrrd": "same", "Ignore1.nrrd": "same"})
+    slots = lab.slots()
+    assert len(slots["Add1.nrrd"].versions) == 2
+    assert (slots["Remove1.nrrd"].missing, lab.patch().correction_count) == (True, 2)
+
+
+def test_a_file_that_comes_back_counts_again(lab):
+    lab.save("Add1.nrrd", ADD)
+    collect(lab.workspace, lab.cora)
+    merge(lab.workspace, lab.cora)
+    lab.file("Add1.nrrd").rename(lab.data / "Add1.nrrd")
+    collect(lab.workspace, lab.cora)
+    assert lab.patch().stale
+    (lab.data / "Add1.nrrd").rename(lab.file("Add1.nrrd"))
+    collect(lab.workspace, lab.cora)
+    assert lab.slots()["Add1.nrrd"].counts
+    assert len(lab.slots()["Add1.nrrd"].versions) == 1
+    assert not lab.patch().stale
+
+
+def test_the_author_is_the_owner_of_the_file_never_who_collects(
+    lab, monkeypatch: pytest.MonkeyPatch
+):
+    accounts = {1001: "anton-account", 1002: "guest"}
+
+    class Entry:
+        def __init__(self, name: str) -> None:
+            self.pw_name = name
+
+    def getpwuid(uid: int) -> Entry:
+        return Entry(accounts[uid])
+
+    monkeypatch.setattr(standing.pwd, "getpwuid", getpwuid)
+    owners = {"Add1.nrrd": 1001, "Add2.nrrd": 1002, "Add3.nrrd": 4242}
+    look = standing.look
+
+    def owned(path: Path) -> standing.Look:
+        seen = look(path)
+        return standing.Look(seen.sha256, seen.size, owners[path.name])
+
+    monkeypatch.setattr("core.workflow.collect.look", owned)
+    for number, slot in enumerate(owners):
+        lab.save(slot, np.s_[80, 80, 60 + number : 90])
+    collect(lab.workspace, lab.cora)
+    found = {name: slot.latest for name, slot in lab.slots().items()}
+    assert (found["Add1.nrrd"].author, found["Add1.nrrd"].author_account) == (
+        "anton",
+        "anton-account",
+    )
+    assert (found["Add2.nrrd"].author, found["Add2.nrrd"].author_account) == (None, "guest")
+    assert (found["Add3.nrrd"].author, found["Add3.nrrd"].author_account) == (None, "uid 4242")
+    assert {version.received_by for version in found.values()} == {"cora"}
+    assert {version.origin for version in found.values()} == {Origin.COLLECTED}
+
+
+def test_the_account_of_this_process_is_a_person_where_it_is_one(lab):
+    assert lab.ada.os_user == getpass.getuser()
+    lab.save("Add1.nrrd", ADD)
+    collect(lab.workspace, lab.cora)
+    assert lab.slots()["Add1.nrrd"].latest.author == "ada"
+
+
+def test_folders_without_a_patch_name_the_nearest_one(lab):
+    (lab.folders.corrections / "other_TS_001_patch00").mkdir()
+    (lab.folders.corrections / "readme.txt").write_text("hello")
+    outcomes = {each.name: each for each in collect(lab.workspace, lab.cora)}
+    lonely = outcomes["other_TS_001_patch00"]
+    assert lonely.outcome == "failed"
+    assert "did you mean other_TS_001_patch0?" in lonely.message
+    assert outcomes["readme.txt"].outcome == "skipped"
+
+
+def test_strays_are_told_and_harm_nothing(lab):
+    lab.save("Add1.nrrd", ADD)
+    for name in ("notes.txt", ".DS_Store", "Add1.nrrd.bak"):
+        lab.file(name).write_text("x")
+    lab.file("old").mkdir()
+    (outcome,) = collect(lab.workspace, lab.cora)
+    assert outcome.outcome == "done"
+    assert outcome.details["strays"] == ["Add1.nrrd.bak", "notes.txt"]
+    assert "'notes.txt' is not a correction" in outcome.findings
+
+
+def test_a_bad_file_fails_every_time_and_stops_no_other(lab):
+    lab.save("Add1.nrrd", ADD)
+    lab.file("Remove1.am").write_bytes(b"# AmiraMesh")
+    lab.save("Add1.nrrd", ADD, name=lab.names[1])
+    for outcome in ("done", "kept"):
+        bad, good = collect(lab.workspace, lab.cora)
+        assert (bad.outcome, good.outcome) == ("failed", outcome)
+        assert "export it as NRRD" in bad.message
+    assert len(lab.slots()["Remove1.am"].versions) == 1
+    assert lab.folders.refused.joinpath(lab.slots()["Remove1.am"].latest.sha256).exists()
+    lab.file("Remove1.am").unlink()
+    collect(lab.workspace, lab.cora)
+    assert merge(lab.workspace, lab.cora)[0].outcome == "done"
+
+
+def test_another_patch_s_correction_is_refused(lab):
+    source = lab.save("Add1.nrrd", np.s_[80, 80, 140:155], name=lab.names[2])
+    shutil.copy(source, lab.file("Add1.nrrd"))
+    bad, good = collect(lab.workspace, lab.cora)
+    assert (bad.name, bad.outcome, good.outcome) == (lab.name, "failed", "done")
+
+
+def test_links_and_pipes_are_not_followed(lab, tmp_path: Path):
+    secret = tmp_path / "secret.nrrd"
+    secret.write_bytes(lab.bytes("Add1.nrrd", ADD))
+    lab.file("Add1.nrrd").symlink_to(secret)
+    os.mkfifo(lab.file("Add2.nrrd"))
+    (outcome,) = collect(lab.workspace, lab.cora)
+    assert files(outcome) == {"Add1.nrrd": "refused", "Add2.nrrd": "refused"}
+    assert "is a link" in outcome.message
+    assert lab.slots() == {}
+
+
+@pytest.mark.parametrize("name", ["Add1\n.nrrd", "Add1\u202e.nrrd", "Adde\u0301.nrrd"])
+def test_a_name_that_cannot_be_a_slot_is_refused(name: str, lab):
+    lab.file(name).write_bytes(lab.bytes("Add1.nrrd", ADD))
+    (outcome,) = collect(lab.workspace, lab.cora)
+    assert outcome.outcome == "failed"
+    assert outcome.message.isprintable()
+    assert lab.slots() == {}
+
+
+def test_a_file_that_changes_while_it_is_read_waits(lab, monkeypatch: pytest.MonkeyPatch):
+    lab.save("Add1.nrrd", ADD)
+    monkeypatch.setattr(standing, "same_moment", lambda before, after: False)
+    (outcome,) = collect(lab.workspace, lab.cora)
+    assert (outcome.outcome, files(outcome)) == ("skipped", {"Add1.nrrd": "restless"})
+    assert lab.slots() == {}
+
+
+def test_a_withdrawn_patch_is_left_alone(lab):
+    lab.save("Add1.nrrd", ADD)
+    withdraw(lab.workspace, lab.cora, lab.name, "a bead")
+    (outcome,) = collect(lab.workspace, lab.cora)
+    assert (outcome.outcome, lab.slots()) == ("skipped", {})
+
+
+def test_a_dry_run_tells_and_changes_nothing(lab):
+    lab.save("Add1.nrrd", ADD)
+    (outcome,) = collect(lab.workspace, lab.cora, dry_run=True)
+    assert (outcome.outcome, files(outcome)) == ("done", {"Add1.nrrd": "new"})
+    assert (lab.slots(), lab.patch().stage) == ({}, Stage.EXTRACTED)
+
+
+def test_a_corrections_folder_that_is_not_mounted_loses_no_correction(lab):
+    lab.save("Add1.nrrd", ADD)
+    collect(lab.workspace, lab.cora)
+    lab.folders.corrections.rename(lab.folders.root / "away")
+    with pytest.raises(StoreError, match="is its disk mounted"):
+        collect(lab.workspace, lab.cora)
+    assert lab.slots()["Add1.nrrd"].counts
+
+
+def test_a_folder_that_is_gone_leaves_its_corrections_out(lab):
+    lab.save("Add1.nrrd", ADD)
+    collect(lab.workspace, lab.cora)
+    shutil.rmtree(lab.folders.corrections_of(lab.name))
+    (outcome,) = collect(lab.workspace, lab.cora)
+    assert files(outcome) == {"Add1.nrrd": "gone"}
+
+
+def test_who_may_not_and_what_is_not_there(lab):
+    with pytest.raises(NotAllowedError):
+        collect(lab.workspace, lab.vera)
+    with pytest.raises(UnknownNameError):
+        collect(lab.workspace, lab.cora, ["nothing"])
+
+
+def test_somebody_who_is_disabled_collects_no_more(lab):
+    people.disable(lab.workspace, lab.admin, "cora")
+    with pytest.raises(NotAllowedError, match="disabled"):
+        collect(lab.workspace, lab.cora)
+
+
+def test_watching_takes_a_file_once_it_rests(lab):
+    told, stopped = [], threading.Event()
+    watching = threading.Thread(
+        target=watch,
+        args=(lab.workspace, lab.cora, stopped.is_set),
+        kwargs={"progress": told.append, "every": 0.02, "quiet": 0.4},
+    )
+    watching.start()
+    try:
+        whole = lab.bytes("Add1.nrrd", ADD)
+        half = len(whole) // 2
+        lab.file("Add1.nrrd").write_bytes(whole[:half])
+        for _ in range(6):  # it is still being saved
+            time.sleep(0.1)
+            os.utime(lab.file("Add1.nrrd"))
+        assert told == []
+        lab.file("Add1.nrrd").write_bytes(whole)
+        saved = time.monotonic()
+        wait(lambda: told)
+        assert time.monotonic() - saved >= 0.4
+        lab.file("Add1.nrrd").unlink()
+        wait(lambda: len(told) == 2)
+        (lab.folders.corrections / "nobody").mkdir()
+        time.sleep(0.2)
+    finally:
+        stopped.set()
+        watching.join()
+    assert [files(outcome) for outcome in told] == [{"Add1.nrrd": "new"}, {"Add1.nrrd": "gone"}]
+    assert lab.slots()["Add1.nrrd"].missing
+
+
+def wait(until) -> None:
+    for _ in range(1000):
+        if until():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen within 20 s")

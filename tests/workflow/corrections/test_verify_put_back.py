@@ -1,0 +1,155 @@
+"""Labels are made again from their records, and put back into a copy of their segmentation."""
+
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+from core.errors import OutputError
+from core.imaging.nifti import write_nifti
+from core.workflow.collect import collect
+from core.workflow.merge import merge
+from core.workflow.put_back import put_back
+from core.workflow.review import accept
+from core.workflow.store import Store
+from core.workflow.verify import verify
+from db.errors import NotAllowedError, StepError
+from db.queries.life import EventFilter, list_events, merges_of
+
+ADD, REMOVE = np.s_[80, 80, 70:90], np.s_[60:100, 60:100, 20:60]
+
+
+@pytest.fixture
+def accepted(lab):
+    """The lab with two overlapping accepted labels; the second was accepted first."""
+    lab.save("Add1.nrrd", ADD)
+    lab.save("Remove1.nrrd", REMOVE)
+    lab.save("Remove1.nrrd", np.s_[20:140, 20:140, 20:140], name=lab.names[1])
+    collect(lab.workspace, lab.annika)
+    merge(lab.workspace, lab.annika)
+    accept(lab.workspace, lab.rolf, lab.names[1])
+    accept(lab.workspace, lab.rolf, lab.name)
+    return lab
+
+
+def stored(lab, sha256: str) -> Path:
+    path = Store(lab.folders.store).path_of(sha256)
+    path.chmod(0o644)
+    return path
+
+
+def test_every_accepted_label_is_made_again(accepted):
+    lab = accepted
+    before = sorted((p, p.stat().st_mtime_ns) for p in lab.folders.root.rglob("*.nii.gz"))
+    outcomes = verify(lab.workspace)
+    assert {each.name: each.outcome for each in outcomes} == {
+        lab.names[0]: "done", lab.names[1]: "done"
+    }  # fmt: skip
+    assert sorted((p, p.stat().st_mtime_ns) for p in lab.folders.root.rglob("*.nii.gz")) == before
+    (unmerged,) = verify(lab.workspace, [lab.names[2]])
+    assert unmerged.outcome == "skipped"
+
+
+def test_the_accepted_label_is_verified_though_a_newer_one_waits(accepted):
+    lab = accepted
+    lab.save("Add1.nrrd", np.s_[80, 80, 60:90])
+    collect(lab.workspace, lab.annika)
+    merge(lab.workspace, lab.annika)
+    (outcome,) = verify(lab.workspace, [lab.name])
+    assert (outcome.outcome, outcome.details["merge"]) == ("done", 1)
+
+
+def test_a_correction_that_is_gone_or_changed_in_the_store_is_named(accepted):
+    lab = accepted
+    path = stored(lab, lab.slots()["Add1.nrrd"].latest.sha256)
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-1] + b"x")
+    assert "Add1.nrrd version 1: its file in the store has other bytes" in message(lab)
+    path.unlink()
+    assert "Add1.nrrd version 1: its file is gone from the store" in message(lab)
+
+
+def test_a_label_that_differs_names_its_first_voxel(accepted, monkeypatch: pytest.MonkeyPatch):
+    lab = accepted
+    with lab.workspace.catalog.read() as session:
+        (made,) = merges_of(session, lab.patch().id)
+    other = lab.merged()
+    x, y, z = 70, 80, 90
+    other[z, y, x] ^= 1
+    write_nifti(stored(lab, made.file_sha256).with_suffix(".nii.gz"), other, lab.grid())
+    changed = stored(lab, made.file_sha256).with_suffix(".nii.gz")
+    monkeypatch.setattr(Store, "checked", lambda self, sha256, what: changed)
+    monkeypatch.setattr("core.workflow.verify.made_again", remade(lab))
+    said = message(lab)
+    assert "1 voxels of the kept label differ, the first at 70,80,90 (x, y, z)" in said
+    assert "is not the one that was recorded" in said
+
+
+def remade(lab):
+    """The label as it should be, whatever lies in the store."""
+    voxels = lab.merged()
+
+    class Made:
+        def __init__(self) -> None:
+            self.voxels = voxels
+
+    return lambda *_: (Made(), None)
+
+
+def test_a_current_label_that_somebody_changed_is_named(accepted):
+    lab = accepted
+    lab.folders.merged_of(lab.name).write_bytes(b"nonsense")
+    assert "is not merge 1; merging again restores it" in message(lab)
+    merge(lab.workspace, lab.annika, [lab.name])
+    assert verify(lab.workspace, [lab.name])[0].outcome == "done"
+
+
+def message(lab) -> str:
+    (outcome,) = verify(lab.workspace, [lab.name])
+    assert outcome.outcome == "failed"
+    return outcome.message
+
+
+def test_accepted_labels_go_back_and_the_later_acceptance_wins(accepted, tmp_path: Path):
+    lab = accepted
+    back = put_back(lab.workspace, lab.cora, "TS_001", tmp_path / "back.mrc")
+    assert back.patches == (lab.names[1], lab.names[0])
+    expected = lab.read(back.segmentation).copy()
+    for name in back.patches:
+        label, start = lab.merged(name), lab.patch(name).start
+        box = expected[tuple(slice(a, a + 160) for a in start)]
+        box[label != 2] = label[label != 2]
+    with mrcfile.open(tmp_path / "back.mrc") as mrc:
+        assert mrc.data.dtype == np.int8
+        assert (mrc.data == expected).all()
+        assert mrc.voxel_size.x == 10
+        assert back.changed == np.count_nonzero(mrc.data != lab.read(back.segmentation)) > 0
+    with lab.workspace.catalog.read() as session:
+        (event,) = list_events(session, EventFilter(action="labels put back"))
+    assert event.after["patches"] == list(back.patches)
+
+
+def test_a_file_that_is_there_is_not_overwritten(accepted, tmp_path: Path):
+    out = tmp_path / "back.mrc"
+    out.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="nothing is overwritten"):
+        put_back(accepted.workspace, accepted.cora, "TS_001", out)
+    assert out.read_bytes() == b"mine"
+
+
+def test_a_dry_run_tells_what_would_go_back(accepted, tmp_path: Path):
+    lab = accepted
+    back = put_back(lab.workspace, lab.cora, "TS_001", tmp_path / "back.mrc", dry_run=True)
+    assert (len(back.patches), back.changed) == (2, None)
+    assert not (tmp_path / "back.mrc").exists()
+
+
+def test_nothing_accepted_is_said(lab, tmp_path: Path):
+    with pytest.raises(StepError, match="no patch of it is accepted"):
+        put_back(lab.workspace, lab.cora, "TS_001", tmp_path / "back.mrc")
+
+
+def test_an_annotator_does_not_put_back(accepted, tmp_path: Path):
+    with pytest.raises(NotAllowedError):
+        put_back(accepted.workspace, accepted.annika, "TS_001", tmp_path / "back.mrc")
