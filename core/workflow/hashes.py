@@ -57,8 +57,8 @@ def note_hash(
         if isinstance(record, SegmentationRecord):
             hash_segmentation(session, record.id, sha256)
             return ()
-        hash_tomogram(session, Change.now(by.id if by else None), record.id, sha256)
-        return _same(session, record.id, sha256)
+        change = Change.now(by.id if by else None)
+        return hash_tomogram(session, change, record.id, sha256)
 
 
 def duplicates_of(workspace: Workspace, tomogram: TomogramRecord) -> tuple[str, ...]:
@@ -66,12 +66,8 @@ def duplicates_of(workspace: Workspace, tomogram: TomogramRecord) -> tuple[str, 
     if tomogram.on_disk.content_hash is None:
         return ()
     with workspace.catalog.read() as session:
-        return _same(session, tomogram.id, tomogram.on_disk.content_hash)
-
-
-def _same(session: Session, tomogram_id: int, sha256: str) -> tuple[str, ...]:
-    same = tomograms_hashed(session, sha256)
-    return tuple(each.name for each in same if each.id != tomogram_id)
+        same = tomograms_hashed(session, tomogram.on_disk.content_hash)
+    return tuple(each.name for each in same if each.id != tomogram.id)
 
 
 def _record(session: Session, name: str) -> TomogramRecord | SegmentationRecord:

@@ -33,7 +33,6 @@ from db.queries.volumes import (
     token_twin,
     tomogram_at,
     tomogram_files,
-    tomograms_hashed,
     tomograms_of_size,
 )
 from db.writes import volumes as writes
@@ -241,9 +240,8 @@ def _add(
     _enqueue(session, change, tomogram_name(record.id))
     if seen.sha256 is None:
         return record, ()
-    writes.hash_tomogram(session, change, record.id, seen.sha256)
-    same = [each.name for each in tomograms_hashed(session, seen.sha256) if each.id != record.id]
-    return record, tuple(f"holds the same bytes as {name}" for name in same)
+    same = writes.hash_tomogram(session, change, record.id, seen.sha256)
+    return record, tuple(f"holds the same bytes as {each}" for each in same)
 
 
 def _needed_roots(workspace: Workspace, pairing: Pairing, add_roots: bool) -> list[Path]:

@@ -170,12 +170,6 @@ def patches_in(session: Session, tomogram_id: int) -> tuple[PatchRecord, ...]:
     return tuple(patch_record(*row) for row in session.execute(statement))
 
 
-def patches_with_image(session: Session, image_hash: str) -> tuple[PatchRecord, ...]:
-    """Patches whose extracted image has just these voxels."""
-    statement = _patches().where(Patch.image_hash == image_hash).order_by(Patch.id)
-    return tuple(patch_record(*row) for row in session.execute(statement))
-
-
 def next_number(session: Session, dataset_id: int, token: str) -> int:
     """The lowest patch number that no patch of this tomogram has taken yet, from 0."""
     statement = select(func.max(Patch.number)).where(

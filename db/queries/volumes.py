@@ -6,7 +6,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.errors import CatalogError, UnknownNameError
@@ -150,13 +150,6 @@ def list_tomograms(
     stages = _stage_counts(session, ids)
     lines = (TomogramLine(r, segmentations.get(r.id, 0), stages.get(r.id, {})) for r in records)
     return Page(tuple(lines), total, offset)
-
-
-def tomograms_like(session: Session, size_bytes: int, content_hash: str) -> list[TomogramRecord]:
-    """Tomograms with the same content (hashed), or of the same size and not hashed yet."""
-    unhashed = (Tomogram.size_bytes == size_bytes) & Tomogram.content_hash.is_(None)
-    statement = _tomograms().where(or_(Tomogram.content_hash == content_hash, unhashed))
-    return [_tomogram_record(*row) for row in session.execute(statement)]
 
 
 def tomograms_of_size(session: Session, size_bytes: int) -> list[TomogramRecord]:

@@ -15,6 +15,7 @@ from db.queries.volumes import (
     TomogramRecord,
     segmentation_by_id,
     tomogram_by_id,
+    tomograms_hashed,
 )
 from db.vocabulary import PictureState
 from db.writes.events import Change, Subject, apply, check_version, record_event
@@ -160,13 +161,21 @@ def change_tomogram(
     return tomogram_by_id(session, tomogram_id)
 
 
-def hash_tomogram(session: Session, change: Change, tomogram_id: int, content_hash: str) -> None:
-    """Note the sha256 of a tomogram's file; the version that others saw stays good."""
+def hash_tomogram(
+    session: Session, change: Change, tomogram_id: int, content_hash: str
+) -> tuple[str, ...]:
+    """Note the sha256 of a tomogram's file; give the tomograms that hold the same bytes.
+
+    The version that others saw stays good; the event names the same ones, too.
+    """
     noted = update(Tomogram).where(Tomogram.id == tomogram_id).values(content_hash=content_hash)
     session.execute(noted.execution_options(synchronize_session=False))
-    name = tomogram_by_id(session, tomogram_id).name
-    subject = Subject("tomogram", tomogram_id, name)
-    record_event(session, change, "hashed", subject, None, {"content_hash": content_hash})
+    same = [each for each in tomograms_hashed(session, content_hash) if each.id != tomogram_id]
+    names = tuple(each.name for each in same)
+    after = {"content_hash": content_hash} | ({"same_bytes_as": names} if names else {})
+    subject = Subject("tomogram", tomogram_id, tomogram_by_id(session, tomogram_id).name)
+    record_event(session, change, "hashed", subject, None, after)
+    return names
 
 
 def hash_segmentation(session: Session, segmentation_id: int, content_hash: str) -> None:
