@@ -40,6 +40,10 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
     except (KeyboardInterrupt, click.Abort):
         say_error("interrupted; what was finished is kept, nothing is half-written.")
         return INTERRUPTED
+    except UnicodeEncodeError as error:
+        shown = printable(str(error.object)[:200])
+        say_error(f"{shown}: holds bytes that are no UTF-8 text; rename it, then try again.")
+        return FAILED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED

@@ -25,7 +25,7 @@ VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "settle", "withdraw", "reinstate",
         ),
     ),
-    "Share": ("sharing", ("export", "import-bundle")),
+    "Share": ("sharing", ("export", "import-bundle", "score", "scores", "trained")),
     "People": ("people", ("people", "events")),
     "Care": (
         "care",

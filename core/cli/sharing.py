@@ -12,12 +12,15 @@ from core.cli.call import (
     Command,
     dry_run_option,
     on_workspace,
+    patches_or_all,
+    queue_option,
+    say_queued,
     steps,
     tell_outcomes,
     word_of,
 )
-from core.cli.tables import say_json
-from db.vocabulary import Licence
+from core.cli.tables import plain, say_json
+from db.vocabulary import JobKind, Licence
 
 if TYPE_CHECKING:
     from core.export.facts import BundleFacts
@@ -136,6 +139,28 @@ def bundle(
     return tell_outcomes(call, [done], "written")
 
 
+@export.command("list")
+@on_workspace
+def list_exports(call: Call) -> int:
+    """List training sets and bundles that were written, the newest first.
+
+    \b
+    tomocurate export list
+    """
+    from db.queries.sharing import list_exports as exports_of
+
+    with call.workspace.catalog.read() as session:
+        found = list(exports_of(session))
+    rows = [
+        (each.id, each.kind, each.path, each.patch_count, each.made_by,
+         f"{each.made_at:%Y-%m-%d %H:%M}")
+        for each in found
+    ]  # fmt: skip
+    values = [{"name": each.path} | plain(each) for each in found]
+    call.tell(("export", "kind", "folder", "patches", "by", "when (UTC)"), rows, values)
+    return DONE
+
+
 def _facts(call: Call, signed_by: str | None, options: dict[str, Any]) -> "BundleFacts":
     from datetime import UTC, datetime
 
@@ -230,6 +255,81 @@ def import_bundle(call: Call, source: Path, dry_run: bool, **stated: Any) -> int
             return _tell_quarantine(call, seen)
         done = take_in(call.workspace, call.by, source, statement, progress=told)
     return tell_outcomes(call, done, "taken in")
+
+
+@click.command(no_args_is_help=True)
+@patches_or_all("is accepted")
+@click.option("--again", is_flag=True, help="Also what has a score already.")
+@queue_option
+@on_workspace
+def score(call: Call, names: tuple[str, ...] | None, again: bool, queue: bool) -> int:
+    """Score segmentations against the accepted labels of their tomograms.
+
+    By Dice and surface Dice, where the label is not ignore. What a model was trained on is marked,
+    if somebody said so: tomocurate trained.
+
+    \b
+    tomocurate score --all
+    """
+    from core.sharing.score import score_segmentations
+
+    if queue:
+        from core.jobs.queue import submit
+
+        job = submit(call.workspace, call.by, JobKind.SCORE, {"names": names})
+        return say_queued(call, job, "score")
+    with steps("scoring") as told:
+        done = score_segmentations(call.workspace, call.by, names, again=again, progress=told)
+    return tell_outcomes(call, done, "scored")
+
+
+@click.command()
+@click.option("--patch", help="Of this patch alone.")
+@on_workspace
+def scores(call: Call, patch: str | None) -> int:
+    """List the scores of segmentations, by patch.
+
+    \b
+    tomocurate scores
+    """
+    from db.queries.patches import get_patch
+    from db.queries.sharing import list_scores
+
+    with call.workspace.catalog.read() as session:
+        if patch is not None:
+            get_patch(session, patch)
+        found = [each for each in list_scores(session) if patch in (None, each.patch)]
+    rows = [
+        (each.patch, each.model, _three(each.dice), _three(each.surface_dice),
+         "trained on it" if each.in_training else "")
+        for each in found
+    ]  # fmt: skip
+    values = [{"name": each.patch} | plain(each) for each in found]
+    call.tell(("patch", "model", "Dice", "surface Dice", ""), rows, values)
+    return DONE
+
+
+@click.command(no_args_is_help=True)
+@click.argument("export_number", type=int, metavar="EXPORT")
+@click.argument("model")
+@on_workspace
+def trained(call: Call, export_number: int, model: str) -> int:
+    """State that a model was trained on an export.
+
+    Its scores on those patches are marked: they say how well it remembers. EXPORT is the number
+    that tomocurate export list shows.
+
+    \b
+    tomocurate trained 3 MemBrain_seg_v10_beta
+    """
+    from core.sharing.score import state_training
+
+    done = state_training(call.workspace, call.by, export_number, model)
+    return tell_outcomes(call, [done], "stated")
+
+
+def _three(share: float | None) -> str:
+    return "" if share is None else f"{share:.3f}"
 
 
 def _stated(

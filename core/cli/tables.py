@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,10 @@ def say_json(value: Any) -> None:
     """Print a value of dataclasses, enums and paths as JSON."""
     import json
 
-    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False)
+    if any("\ud800" <= char <= "\udfff" for char in text):  # of a file name that is no UTF-8
+        text = json.dumps(plain(value), indent=2)
+    click.echo(text)
 
 
 def say_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -24,7 +28,7 @@ def say_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     if not rows:
         return
     cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(headings, *cells, strict=True)]
     right = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(headings))]
     click.echo(_line(headings, widths, right))
     click.echo(_line(["─" * width for width in widths], widths, right))
@@ -54,8 +58,18 @@ def _cell(value: Any) -> str:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    aligned = (
-        cell.rjust(width) if to_right else cell.ljust(width)
-        for cell, width, to_right in zip(cells, widths, right, strict=True)
-    )
+    aligned = []
+    for cell, width, to_right in zip(cells, widths, right, strict=True):
+        space = " " * (width - _width(cell))
+        aligned.append(space + cell if to_right else cell + space)
     return "  ".join(aligned).rstrip()
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: Chinese and Japanese characters take two, accents none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )

@@ -67,8 +67,9 @@ def register(
         _show_pairs(call, pairs)
     if dry_run:
         return FAILED if any(pair.error for pair in pairs) else DONE
-    if asked:
-        _agree(len(pairs))
+    if asked and not _agreed(len(pairs)):
+        call.say("nothing was registered.")
+        return DONE
     add_roots = may(call.by.role, Step.ADD_ROOT)
     with steps("registering", len(pairs)) as told:
         done = register_pairs(call.workspace, call.by, pairs, add_roots=add_roots, progress=told)
@@ -286,14 +287,14 @@ def _pair_rows(pairing: "Pairing") -> list[tuple[Any, ...]]:
     return [(*named, str(each.path), each.model, *rest) for each in pairing.segmentations]
 
 
-def _agree(count: int) -> None:
+def _agreed(count: int) -> bool:
     """Ask a person; a script must have said --yes.
 
-    Errors: click's UsageError and Abort.
+    Errors: click's UsageError.
     """
     if not at_terminal():
         raise click.UsageError("nothing was registered; say --yes to take the pairs above.")
-    click.confirm(f"Register these {count}?", abort=True, err=True)
+    return click.confirm(f"Register these {count}?", err=True)
 
 
 def _row(line: "TomogramLine") -> tuple[Any, ...]:

@@ -382,6 +382,7 @@ def test_a_kit_goes_out_once_and_comes_back(lab, tmp_path):
     [
         "膜_TS_001_patch0", "🧬", "line\nbreak", "../../etc/passwd", "a/b", "..", "x" * 300,
         "=cmd()", "\x1b[31mred", "", " ", "%s%n", "'; DROP TABLE patches; --", "\u202eevil",
+        os.fsdecode(b"\xff\xfe"),
     ],
 )  # fmt: skip
 def test_hostile_names_get_one_sentence_and_make_no_file(lab, name):
@@ -486,3 +487,18 @@ def test_a_folder_of_the_guide_is_adopted(lab, tmp_path):
     adopted = lab.done("show", "old_TS_001_patch7", "--json").json
     assert adopted["patch"]["start"] == [10, 20, 30], "found by its voxels"
     assert "there already" in lab.done("adopt", "old").out
+
+
+def test_a_file_name_that_is_no_utf8_is_reported_as_json_that_parses(lab, tmp_path):
+    kit = os.fsdecode(b"kit\xff.zip")
+    said = lab.done("kit", PATCH, "--out", kit, "--json")
+    assert said.json[0]["kit"] == kit
+    assert (tmp_path / kit).is_file()
+
+
+def test_columns_stand_under_each_other_in_every_script(lab):
+    for name in ("膜の人", "Zoé", "Ben"):
+        lab.done("people", "add", name, "--account", f"account-{name}")
+    lines = lab.done("people").out.splitlines()
+    (line,) = [line for line in lines if line.startswith("膜の人")]
+    assert lines[0].index("role") == line.index("annotator") + 3, "three characters of two columns"

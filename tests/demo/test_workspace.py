@@ -78,6 +78,22 @@ def test_its_patches_are_shared_once_their_owners_permit(demo, capsys, tmp_path)
     assert {each["stage"] for each in listed(tmp_path / "lab", capsys, "patches")} == {"accepted"}
 
 
+def test_segmentations_are_scored_against_accepted_labels(demo, capsys, tmp_path):
+    here = ["--workspace", str(demo)]
+    accepted = listed(demo, capsys, "patches", "--stage", "accepted")
+    assert main(["score", "--all", *here]) == 0
+    scores = listed(demo, capsys, "scores")
+    assert {score["name"] for score in scores} == {patch["name"] for patch in accepted}
+    assert all(0.5 < score["dice"] < 1 for score in scores)
+    assert main(["export", "training-set", str(tmp_path / "set"), *here]) == 0
+    (written,) = [each for each in listed(demo, capsys, "export", "list")
+                  if each["kind"] == "training_set"]  # fmt: skip
+    assert main(["trained", str(written["id"]), scores[0]["model"], *here]) == 0
+    assert any(score["in_training"] for score in listed(demo, capsys, "scores"))
+    assert main(["trained", "999", "no-model", *here]) == 1
+    assert main(["scores", "--patch", "no_such_patch0", *here]) == 1
+
+
 def test_a_second_demo_finds_the_first(demo):
     before = (demo / MARK).stat().st_mtime_ns
     again = make_demo(demo, lambda line: None)
