@@ -71,9 +71,10 @@ def move_root(workspace: Workspace, by: PersonRecord, old: Path, new: Path) -> i
     Errors: RootError where a registered file is not there, or has another size;
     UnknownNameError; NotAllowedError.
     """
-    resolved = checked_root(new)
     with workspace.catalog.read() as session:
+        check_may(session, by, Step.ADD_ROOT)
         files = queries.files_below(session, old)
+    resolved = checked_root(new)
     for file in files:
         _check_moved(resolved / file.path, file.size_bytes)
     with workspace.catalog.write() as session:
@@ -134,11 +135,11 @@ def browse(workspace: Workspace, by: PersonRecord, root: Path, below: str = "") 
 
     Errors: RootError for a folder that is not there or outside; UnknownNameError for no root.
     """
+    with workspace.catalog.read() as session:
+        check_may(session, by, Step.REGISTER)
     roots = list_roots(workspace)
     if root not in roots:
         raise UnknownNameError.among("data root", str(root), map(str, roots))
-    with workspace.catalog.read() as session:
-        check_may(session, by, Step.VIEW)
     folder = _resolved(root / below)
     if not folder.is_relative_to(root) or not folder.is_dir():
         raise RootError(f"{below[:200]!r}: is no folder below {root}; go back to the root.")

@@ -29,4 +29,5 @@ def save_view(
 def list_views(workspace: Workspace, by: PersonRecord, page: str) -> tuple[ViewRecord, ...]:
     """One's own views of a page and those that are shared, by name."""
     with workspace.catalog.read() as session:
+        check_may(session, by, Step.VIEW)
         return saved_views(session, by.id, page)

@@ -1,0 +1,387 @@
+"""Every step and every route × every role and nobody: no unexpected success.
+
+The steps are found in the code, not listed: whatever takes a workspace and an acting person must
+stand in the table below, with the step that it needs.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from datetime import date
+from functools import partial
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+import core.care
+import core.jobs
+import core.sharing
+import core.workflow
+from core.imaging.geometry import Zyx
+from core.workflow import people
+from core.workflow.allowed import Step, may
+from core.workflow.outcomes import FAILED, Outcome
+from core.workflow.workspace import Workspace
+from dashboard.api.painting import PAINT, painting_routes, patch_object
+from dashboard.server import gate, routes
+from dashboard.session import Site
+from dashboard.tokens import Grant, Signer
+from dashboard.volumes import OpenVolumes
+from db.errors import NotAllowedError, TomocurateError
+from db.queries.life import list_events
+from db.queries.patches import get_patch
+from db.queries.people import PersonRecord, get_person
+from db.vocabulary import (
+    BackupKind,
+    ChosenBecause,
+    JobKind,
+    Licence,
+    Role,
+    Scope,
+)
+from db.writes.events import Change
+from db.writes.people import add_person
+
+Arguments = Callable[[Any], tuple[Any, ...]]
+"""Makes the arguments after workspace and person, from the lab."""
+
+TOMOGRAM = "TS_001"
+
+
+def facts(_: Any) -> Any:
+    from core.export.facts import BundleFacts, Creator
+
+    return BundleFacts(
+        "Membranes", "Curated by hand.", Licence.CC0, "Mia", date(2026, 11, 25),
+        creators=(Creator("Mia"),),
+    )  # fmt: skip
+
+
+def choice(_: Any) -> Any:
+    from core.sharing.curated import Choice
+
+    return Choice()
+
+
+def pairings(lab: Any) -> Any:
+    from core.workflow.register import plan_registration
+
+    return plan_registration(lab.workspace, [lab.tomograms / "TS_001.mrc"], token="again")
+
+
+def drawing(_: Any) -> Any:
+    painted = np.zeros((160, 160, 160), np.uint8)
+    painted[80, 80, 80:90] = 1
+    return painted
+
+
+def exporting(lab: Any) -> Any:
+    from core.export.training_set import SetOptions
+    from core.sharing.queued import set_arguments
+
+    return set_arguments(lab.workspace.folder / "queued", choice(lab), SetOptions())
+
+
+def tell(share: float, said: str) -> None:
+    assert 0 <= share <= 1, said
+
+
+def nothing(_: Any) -> tuple[Any, ...]:
+    return ()
+
+
+# What is somebody else's (a job, an assigned patch) takes more than one's own.
+STEPS: dict[str, tuple[Step, Arguments]] = {
+    "adopt.adopt": (Step.ADOPT, lambda lab: (lab.workspace.folder,)),
+    "choose.choose": (
+        Step.CHOOSE, lambda lab: (TOMOGRAM, [Zyx(84, 131, 132)]),
+    ),
+    "collect.collect": (Step.COLLECT, nothing),
+    "collect.watch": (Step.COLLECT, lambda lab: (lambda: True,)),
+    "extract.extract": (Step.EXTRACT, lambda lab: ([lab.chosen],)),
+    "log.export_events": (Step.READ_LOG, lambda lab: (lab.workspace.folder / "log.jsonl",)),
+    "log.note_download": (Step.VIEW, lambda lab: ("kits", [lab.chosen])),
+    "merge.merge": (Step.MERGE, lambda lab: ([lab.correcting],)),
+    "painting.forget_draft": (Step.PAINT, lambda lab: (lab.extracted,)),
+    "painting.hold": (Step.PAINT, lambda lab: (lab.extracted,)),
+    "painting.let_go": (Step.PAINT, lambda lab: (lab.extracted,)),
+    "painting.open_painting": (Step.VIEW, lambda lab: (lab.extracted,)),
+    "painting.read_draft": (Step.VIEW, lambda lab: (lab.extracted,)),
+    "painting.keep_draft": (Step.PAINT, lambda lab: (lab.extracted, drawing(lab), 0)),
+    "painting.save_painting": (Step.PAINT, lambda lab: (lab.extracted, drawing(lab))),
+    "people.add": (Step.MANAGE_PEOPLE, lambda lab: ("Zoe", Role.VIEWER)),
+    "people.change_role": (Step.MANAGE_PEOPLE, lambda lab: ("Ada", Role.ADMIN)),
+    "people.disable": (Step.MANAGE_PEOPLE, lambda lab: ("Ada",)),
+    "people.enable": (Step.MANAGE_PEOPLE, lambda lab: ("Ada",)),
+    "people.identify": (Step.MANAGE_PEOPLE, lambda lab: ("Ada", "https://a.example", "1")),
+    "people.set_account": (Step.MANAGE_PEOPLE, lambda lab: ("Ada",)),
+    "put_back.put_back": (
+        Step.PUT_BACK, lambda lab: (TOMOGRAM, lab.workspace.folder / "back.mrc"),
+    ),
+    "receive.receive": (Step.SUBMIT_CORRECTION, lambda lab: (lab.extracted, "Add1.nrrd", b"NRRD")),
+    "receive.receive_many": (
+        Step.SUBMIT_CORRECTION, lambda lab: (lab.workspace.folder / "no.zip",),
+    ),
+    "register.register": (Step.REGISTER, lambda lab: (pairings(lab),)),
+    "review.accept": (Step.REVIEW, lambda lab: (lab.in_review,)),
+    "review.assign": (Step.ASSIGN, lambda lab: (lab.extracted, "Ada")),
+    "review.claim": (Step.CLAIM, lambda lab: (lab.chosen,)),
+    "review.comment": (Step.COMMENT, lambda lab: (lab.chosen, "look")),
+    "review.reinstate": (Step.WITHDRAW, lambda lab: (lab.chosen,)),
+    "review.reject": (Step.REVIEW, lambda lab: (lab.in_review, "no")),
+    "review.release": (Step.ASSIGN, lambda lab: (lab.correcting,)),
+    "review.resolve_comment": (Step.COMMENT, lambda lab: (lab.in_review, 1)),
+    "review.submit": (Step.SUBMIT, lambda lab: (lab.correcting,)),
+    "review.transfer": (Step.ASSIGN, lambda lab: (lab.correcting, "Ben")),
+    "review.withdraw": (Step.WITHDRAW, lambda lab: (lab.chosen, "twice")),
+    "roots.add_root": (Step.ADD_ROOT, lambda lab: (lab.workspace.folder,)),
+    "roots.browse": (Step.REGISTER, lambda lab: (lab.tomograms,)),
+    "roots.move_root": (Step.ADD_ROOT, lambda lab: (lab.tomograms, lab.workspace.folder)),
+    "views.list_views": (Step.VIEW, lambda lab: ("patches",)),
+    "views.save_view": (Step.SAVE_VIEW, lambda lab: ("mine", "patches", {"stage": ["chosen"]})),
+    "withdraw_correction.withdraw_correction": (
+        Step.WITHDRAW_CORRECTION, lambda lab: (lab.correcting, "Add1.nrrd"),
+    ),
+    "withdraw_correction.reinstate_correction": (
+        Step.WITHDRAW_CORRECTION, lambda lab: (lab.correcting, "Add1.nrrd"),
+    ),
+    "queue.cancel": (Step.MANAGE_JOBS, lambda lab: (1,)),
+    "queue.repeat": (Step.MANAGE_JOBS, lambda lab: (1,)),
+    "queue.submit": (Step.BACK_UP, lambda lab: (JobKind.BACKUP, {})),
+    "queue.submit_batch": (Step.EXTRACT, lambda lab: (JobKind.EXTRACT, [lab.chosen])),
+    "permit.permit": (Step.PERMIT, lambda lab: (TOMOGRAM,)),
+    "permit.pin": (Step.PIN, lambda lab: (TOMOGRAM, None)),
+    "backup.make_backup": (Step.BACK_UP, lambda lab: (BackupKind.ASKED,)),
+    "trial.verify_backup": (Step.BACK_UP, nothing),
+    "training_set.plan_export_set": (Step.EXPORT, lambda lab: (choice(lab),)),
+    "training_set.export_training_set": (
+        Step.EXPORT, lambda lab: (lab.workspace.folder / "set", choice(lab)),
+    ),
+    "bundle.plan_share": (Step.EXPORT, lambda lab: (facts(lab),)),
+    "bundle.rehearse_share": (
+        Step.EXPORT, lambda lab: (lab.workspace.folder / "out", facts(lab)),
+    ),
+    "bundle.export_bundle": (Step.EXPORT, lambda lab: (lab.workspace.folder / "out", facts(lab))),
+    "curated.choose_curated": (Step.EXPORT, lambda lab: (choice(lab),)),
+    "duplicates.find_duplicates": (Step.REGISTER, nothing),
+    "queued.run_export": (Step.EXPORT, lambda lab: (exporting(lab), tell, lambda: False)),
+    "import_bundle.look_into": (Step.IMPORT, lambda lab: (lab.tomograms,)),
+    "import_bundle.import_bundle": (Step.IMPORT, lambda lab: (lab.tomograms,)),
+    "score.state_training": (Step.SCORE, lambda lab: (1, "MemBrain")),
+    "score.score_segmentations": (Step.SCORE, nothing),
+    "copy.copy_catalog": (
+        Step.BACK_UP, lambda lab: (f"sqlite:///{lab.workspace.folder}/copy.sqlite",),
+    ),
+}  # fmt: skip
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "painting.save_painting": {"base": {}},
+    "choose.choose": {"because": ChosenBecause.OTHER},
+    "people.set_account": {"os_user": "ada"},
+    "permit.permit": {"scope": Scope.PUBLIC, "licence": Licence.CC0, "approved_by": "Mia"},
+}
+
+INNER = {
+    "log.note_refusal": "records what was refused already",
+    "duplicates.note_likenesses": "a part of find_duplicates and import_bundle",
+    "intake.take_in": "a part of receive and collect, after their check",
+}
+"""Take a person for the record only; their callers have checked."""
+
+
+def found_steps() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Every function that takes a workspace and who acts."""
+    for package in (core.workflow, core.sharing, core.jobs, core.care):
+        for module in pkgutil.iter_modules(package.__path__):
+            imported = importlib.import_module(f"{package.__name__}.{module.name}")
+            for name, function in inspect.getmembers(imported, inspect.isfunction):
+                if function.__module__ != imported.__name__ or name.startswith("_"):
+                    continue
+                kinds = [
+                    each.annotation for each in inspect.signature(function).parameters.values()
+                ]
+                if kinds[:2] == [Workspace, PersonRecord]:
+                    yield f"{module.name}.{name}", function
+
+
+FOUND = dict(found_steps())
+
+
+def test_whatever_takes_an_acting_person_stands_in_the_table() -> None:
+    assert set(FOUND) == set(STEPS) | set(INNER)
+
+
+def somebody(workspace: Workspace, role: Role, name: str = "Somebody") -> PersonRecord:
+    with workspace.catalog.write() as session:
+        return add_person(session, Change.now(1), name, role)
+
+
+def is_refused(call: Callable[[], Any]) -> bool:
+    try:
+        answer = call()
+        if inspect.isgenerator(answer):
+            answer = tuple(answer)
+    except NotAllowedError:
+        return True
+    except TomocurateError:
+        return False
+    outcomes = answer if isinstance(answer, tuple) else (answer,)
+    said = [each for each in outcomes if isinstance(each, Outcome) and each.outcome == FAILED]
+    return bool(said) and all("ask an admin" in str(each.message) for each in said)
+
+
+def last_event(workspace: Workspace) -> int:
+    with workspace.catalog.read() as session:
+        return list_events(session, limit=1)[0].id
+
+
+@pytest.mark.parametrize("name", sorted(STEPS))
+def test_a_step_is_taken_by_those_who_may_and_by_nobody_else(lab: Any, name: str) -> None:
+    step, arguments = STEPS[name]
+    options = OPTIONS.get(name, {})
+    disabled = somebody(lab.workspace, Role.ADMIN, "Gone")
+    people.disable(lab.workspace, lab.me, disabled.name)
+    everybody = [(disabled, False)]
+    everybody += [(somebody(lab.workspace, r, f"A {r}"), may(r, step)) for r in Role]
+    for by, allowed in everybody:
+        given = arguments(lab)
+        before = last_event(lab.workspace)
+        refused = is_refused(partial(FOUND[name], lab.workspace, by, *given, **options))
+        assert refused is not allowed, f"{name} by {by.name}"
+        if refused:
+            assert last_event(lab.workspace) == before, f"{name} changed something for {by.name}"
+
+
+def all_routes(lab: Any, signer: Signer) -> list[Route]:
+    def find(_: str) -> Any:
+        raise KeyError
+
+    volumes = OpenVolumes(find, None)  # type: ignore[arg-type]
+    site = site_of(lab, signer)
+    made = [*routes(site, volumes), *painting_routes(lab.workspace, signer)]
+    return [route for route in made if isinstance(route, Route)]
+
+
+def site_of(lab: Any, signer: Signer) -> Site:
+    return Site(lab.workspace.folder, signer, "x" * 64, str(lab.me.id), 8501)
+
+
+def asked_paths(lab: Any, signer: Signer) -> Iterator[tuple[str, str]]:
+    """Every method and path of /api, filled with a patch that is there."""
+    with lab.workspace.catalog.read() as session:
+        name = patch_object(get_patch(session, lab.extracted))
+    fill = {
+        "{patch}": name, "{object}": "tomogram-1", "{version}": "0" * 16, "{axis}": "z",
+        "{index:int}": "1", "{number:int}": "1", "{slot}": "Add1.nrrd",
+    }  # fmt: skip
+    for route in all_routes(lab, signer):
+        path = route.path
+        for part, value in fill.items():
+            path = path.replace(part, value)
+        assert "{" not in path, path
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            yield method, path
+
+
+def ask(lab: Any, signer: Signer, person: str | None, token: str) -> dict[tuple[str, str], int]:
+    """What each route answers to this person with this token."""
+    import asyncio
+
+    site = site_of(lab, signer)
+    app = Starlette(routes=all_routes(lab, signer), middleware=gate(site))
+    cookies = {site.cookie: signer.open_session(person)} if person else {}
+    headers = {"origin": "http://127.0.0.1:8501", "x-tomocurate-token": token}
+
+    async def speak() -> dict[tuple[str, str], int]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1:8501", cookies=cookies, headers=headers
+        ) as client:
+            return {
+                (method, path): (await client.request(method, path)).status_code
+                for method, path in asked_paths(lab, signer)
+            }
+
+    return asyncio.run(speak())
+
+
+def test_nobody_reaches_a_route_without_a_session(lab: Any) -> None:
+    signer = Signer(b"k" * 32)
+    answers = ask(lab, signer, None, "")
+    assert set(answers.values()) == {401}
+    assert len(answers) > 12
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_session_without_the_right_token_opens_no_route(lab: Any, role: Role) -> None:
+    signer = Signer(b"k" * 32)
+    by = somebody(lab.workspace, role)
+    with lab.workspace.catalog.read() as session:
+        other = patch_object(get_patch(session, lab.chosen))
+    strangers = signer.mint(Grant("999", other, PAINT))
+    elsewhere = signer.mint(Grant(str(by.id), other, PAINT))
+    for token in ("", "x.y", strangers, elsewhere):
+        answers = ask(lab, signer, str(by.id), token)
+        del answers[("GET", "/open")]
+        assert set(answers.values()) <= {403}, answers
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_token_to_paint_does_not_make_a_viewer_a_painter(lab: Any, role: Role) -> None:
+    signer = Signer(b"k" * 32)
+    by = somebody(lab.workspace, role)
+    with lab.workspace.catalog.read() as session:
+        name = patch_object(get_patch(session, lab.extracted))
+        assert get_person(session, by.name).role is role
+    answers = ask(lab, signer, str(by.id), signer.mint(Grant(str(by.id), name, PAINT)))
+    writes = {key: status for key, status in answers.items() if key[0] in ("PUT", "POST", "DELETE")}
+    held = answers[("POST", f"/api/painting/{name}/hold")]
+    if may(role, Step.PAINT):
+        assert held == 200
+    else:
+        assert held == 403
+        assert all(status >= 400 for status in writes.values()), writes
+
+
+def test_no_route_changes_anything_by_get(lab: Any) -> None:
+    signer = Signer(b"k" * 32)
+    before = last_event(lab.workspace)
+    with lab.workspace.catalog.read() as session:
+        name = patch_object(get_patch(session, lab.extracted))
+    for action in (PAINT, "view"):
+        token = signer.mint(Grant(str(lab.me.id), name, action))
+        site = site_of(lab, signer)
+        app = Starlette(routes=all_routes(lab, signer), middleware=gate(site))
+        gets = [path for method, path in asked_paths(lab, signer) if method == "GET"]
+        read(app, site, signer, str(lab.me.id), token, gets)
+    assert last_event(lab.workspace) == before
+
+
+def read(
+    app: Starlette, site: Site, signer: Signer, person: str, token: str, paths: list[str]
+) -> None:
+    import asyncio
+
+    async def speak() -> None:
+        cookies = {site.cookie: signer.open_session(person)}
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1:8501", cookies=cookies,
+            headers={"x-tomocurate-token": token},
+        ) as client:  # fmt: skip
+            for path in paths:
+                await client.get(path)
+
+    asyncio.run(speak())
+
+
+def test_every_step_of_the_table_of_roles_is_tried() -> None:
+    tried = {step for step, _ in STEPS.values()}
+    assert set(Step) - tried <= {
+        Step.EXAMINE, Step.RELEASE, Step.VIEW,
+    }  # fmt: skip
