@@ -71,21 +71,29 @@ CSS = """<style>
 .stMainBlockContainer{padding:4.1rem 2rem 3rem;max-width:1720px}
 [data-testid="stHeading"] h1{letter-spacing:-.015em;padding:.1rem 0 .25rem}
 [data-testid="stHeading"] h2,[data-testid="stHeading"] h3{letter-spacing:-.01em}
-[data-testid="stMetric"]{padding:.55rem .8rem}
+[data-testid="stMetric"]{padding:.45rem .8rem !important}
+[data-testid="stMetric"]>div{padding:0 !important}
 [data-testid="stMetricLabel"] p{font-size:.82rem;opacity:.8}
-[data-testid="stMetricValue"]{font-variant-numeric:tabular-nums}
+[data-testid="stMetricValue"]{font-variant-numeric:tabular-nums;font-size:1.4rem}
 [data-testid="stTable"] td,[data-testid="stTable"] th{font-variant-numeric:tabular-nums}
 [data-testid="stCaptionContainer"] p{line-height:1.35}
-.tc-chips{display:flex;flex-wrap:wrap;gap:.35rem;align-items:center;font-size:.8rem}
+.stMain [data-testid="stPageLink-NavLink"]{background:none;padding:.15rem .4rem}
+.stMain [data-testid="stPageLink-NavLink"]:hover{
+background:color-mix(in srgb,currentColor 9%,transparent)}
+.stMain [data-testid="stPageLink-NavLink"] p{font-weight:inherit}
+.st-key-tc_facts thead{display:none}
+.st-key-tc_facts td{padding:.22rem .6rem;font-size:.9rem;border-width:0 0 1px}
+.st-key-tc_facts table{width:100%;border:none}
+.st-key-tc_facts td:first-child{opacity:.7;white-space:nowrap}
+.st-key-tc_slices img{image-rendering:pixelated;border-radius:4px}
+.tc-row{display:flex;flex-wrap:wrap;gap:.35rem;align-items:center;font-size:.8rem}
 .tc-chip{display:inline-flex;align-items:center;gap:.4em;padding:.1em .6em;border-radius:999px;
 border:1px solid color-mix(in srgb,currentColor 22%,transparent);white-space:nowrap}
+.tc-legends .tc-chip{border-color:transparent;padding-left:.2em;opacity:.9}
 .tc-chip i{width:.65em;height:.65em;border-radius:50%;background:var(--dot)}
-.tc-legend{font-size:.78rem;opacity:.85}
 .tc-bar{display:flex;height:.5rem;border-radius:4px;overflow:hidden;
 background:color-mix(in srgb,currentColor 12%,transparent)}
 .tc-bar i{display:block;height:100%;background:var(--dot)}
-img{image-rendering:auto}
-.st-key-tc_slices img{image-rendering:pixelated;border-radius:4px}
 </style>"""
 
 Dot = tuple[str, str]
@@ -105,7 +113,7 @@ def chips(dots: Sequence[Dot], kind: Literal["chip", "legend"] = "chip") -> None
     marks = "".join(
         f'<span class="tc-chip"><i style="--dot:{color}"></i>{word}</span>' for word, color in dots
     )
-    st.html(f'<div class="tc-chips tc-{kind}">{marks}</div>')
+    st.html(f'<div class="tc-row tc-{kind}s">{marks}</div>')
 
 
 def patch_dots(patch: PatchRecord) -> list[Dot]:
@@ -166,6 +174,13 @@ def size(bytes_: int | None) -> str:
 def xyz(center: Sequence[int] | None) -> str:
     """A position (z, y, x) as people speak it: x, y, z."""
     return "unknown" if center is None else ", ".join(str(value) for value in reversed(center))
+
+
+def facts(known: Mapping[str, str]) -> None:
+    """A small table of words of ours and what they are, as Markdown."""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in known.items())
+    with st.container(key="tc_facts"):
+        st.markdown(f"| | |\n|---|---|\n{rows}")
 
 
 def person(name: str | None) -> str:

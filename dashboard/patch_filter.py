@@ -1,6 +1,6 @@
 """The filter of the Patches page: widgets whose words stand in the address, and its rules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +11,6 @@ from dashboard.look import BECAUSE_NAMES, STAGE_NAMES
 from db.queries.patches import PatchFilter, PatchSort
 from db.queries.people import list_people
 from db.queries.volumes import list_datasets, tomogram_names
-from db.vocabulary import Stage
 
 NOBODY = "Nobody"
 MARKS: Mapping[str, Mapping[str, bool]] = {
@@ -25,7 +24,7 @@ MARKS: Mapping[str, Mapping[str, bool]] = {
 """Words of the address and what they ask of a patch."""
 
 SORTS: Mapping[str, PatchSort] = {
-    "Name": PatchSort.NAME, "Last changed": PatchSort.UPDATED, "Stage": PatchSort.STAGE,
+    "by name": PatchSort.NAME, "last changed": PatchSort.UPDATED, "by stage": PatchSort.STAGE,
 }  # fmt: skip
 TEXT, STAGE, PERSON, DATASET, TOMOGRAM, BECAUSE, MARK, SORT = (
     "text", "stage", "person", "dataset", "tomogram", "because", "mark", "sort",
@@ -94,41 +93,38 @@ def filter_widgets(workspace: Workspace) -> tuple[PatchFilter, PatchSort]:
     with workspace.catalog.read() as session:
         people = [person.name for person in list_people(session)]
         datasets, tomograms = list_datasets(session), tomogram_names(session)
-    first, second = st.columns([3, 4]), st.columns([3, 3, 3, 3, 2])
-    with first[0]:
-        st.text_input(
-            "Name", key=TEXT, bind="query-params", placeholder="part of the name", type="search"
-        )
-    with first[1]:
-        st.pills(
-            "Stage",
-            list(STAGE_NAMES.values()),
-            selection_mode="multi",
-            key=STAGE,
-            bind="query-params",
-        )
-    _pick(second[0], "Annotator", [NOBODY, *people], PERSON)
-    _pick(second[1], "Tomogram", tomograms, TOMOGRAM)
-    _pick(second[2], "Mark", list(MARKS), MARK)
-    _pick(second[3], "Chosen for", list(BECAUSE_NAMES.values()), BECAUSE)
+    text, stages = st.columns([2, 5], vertical_alignment="center")
+    text.text_input(
+        "Name", key=TEXT, bind="query-params", placeholder="part of the name", type="search",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    stages.pills(
+        "Stage", list(STAGE_NAMES.values()), selection_mode="multi", key=STAGE,
+        bind="query-params", label_visibility="collapsed",
+    )  # fmt: skip
+    picks = [
+        ("Annotator", "any annotator", [NOBODY, *people], PERSON),
+        ("Tomogram", "any tomogram", tomograms, TOMOGRAM),
+        ("Mark", "any mark", list(MARKS), MARK),
+        ("Chosen for", "chosen for anything", list(BECAUSE_NAMES.values()), BECAUSE),
+    ]
     if len(datasets) > 1:
-        _pick(first[0], "Dataset", datasets, DATASET)
-    with second[4]:
-        st.selectbox("Order", list(SORTS), key=SORT, bind="query-params")
+        picks.insert(1, ("Dataset", "any dataset", datasets, DATASET))
+    columns = st.columns([*(3 for _ in picks), 2.4])
+    for column, (label, hint, options, key) in zip(columns, picks, strict=False):
+        column.selectbox(
+            label, options, index=None, key=key, bind="query-params", placeholder=hint,
+            label_visibility="collapsed",
+        )  # fmt: skip
+    columns[-1].selectbox(
+        "Order", list(SORTS), key=SORT, bind="query-params", label_visibility="collapsed",
+        format_func=str, icon=":material/sort:",
+    )  # fmt: skip
     words = {word: st.session_state.get(word) for word in WORDS}
     return filter_of(words), SORTS.get(words[SORT] or "", PatchSort.NAME)
-
-
-def _pick(place: Any, label: str, options: Sequence[str], key: str) -> None:
-    place.selectbox(label, options, index=None, key=key, bind="query-params", placeholder="any")
 
 
 def _person_rules(name: object) -> dict[str, Any]:
     if not name:
         return {}
     return {"unassigned": True} if name == NOBODY else {"assignee": name}
-
-
-def stage_rules(*stages: Stage) -> dict[str, Any]:
-    """The words that ask for some stages."""
-    return {STAGE: [STAGE_NAMES[stage] for stage in stages]}

@@ -20,6 +20,7 @@ from dashboard.look import (
     begin,
     chips,
     count,
+    facts,
     patch_dots,
     person,
     size,
@@ -29,7 +30,7 @@ from dashboard.moments import moment
 from dashboard.places import page_file
 from dashboard.plain import plain
 from dashboard.saved import attempt, change_line, saved_patch
-from dashboard.slices import PLANES, Shown, most_changed, patch_picture, plane_png
+from dashboard.slices import Shown, most_changed, patch_picture, show_three
 from db.errors import TomocurateError, UnknownNameError
 from db.queries.life import CommentRecord, SlotRecord
 from db.queries.patches import PatchRecord
@@ -183,9 +184,7 @@ def show_planes(workspace: Workspace, patch: PatchRecord) -> None:
         return
     at = most_changed(picture.before, picture.after)
     shown = Shown.DIFFERENCE if after else Shown.BEFORE
-    with st.container(key="tc_slices"):
-        for column, (plane, axis) in zip(st.columns(3, gap="small"), PLANES, strict=True):
-            column.image(plane_png(picture, shown, axis, at), width="stretch", caption=plane)
+    show_three(picture, shown, at)
 
 
 def _facts(told: PatchLife) -> None:
@@ -193,7 +192,7 @@ def _facts(told: PatchLife) -> None:
     known = {
         "Stage": STAGE_NEXT[patch.stage],
         "Annotator": person(patch.assignee),
-        "Chosen for": f"{BECAUSE_NAMES[patch.chosen_because]}, by {person(patch.chosen_by)} on "
+        "Chosen for": f"{BECAUSE_NAMES[patch.chosen_because]} · {person(patch.chosen_by)}, "
         f"{moment(patch.chosen_at)}",
         "Note": plain(patch.note) if patch.note else "–",
         "Tomogram": plain(told.tomogram.name) if told.tomogram else "position unknown",
@@ -205,8 +204,7 @@ def _facts(told: PatchLife) -> None:
     }
     if told.hold:
         known["Painting now"] = f"{person(told.hold.person)} since {moment(told.hold.since)}"
-    rows = "\n".join(f"| {name} | {value} |" for name, value in known.items())
-    st.markdown(f"| | |\n|---|---|\n{rows}")
+    facts(known)
 
 
 def _segmentation(told: PatchLife) -> str:

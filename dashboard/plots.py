@@ -93,6 +93,7 @@ def boxes_in(shape_zyx: Sequence[int], boxes: Sequence[tuple[str, Any, Any, str]
     figure.update_layout(
         scene={"aspectmode": "data", "xaxis_title": "x", "yaxis_title": "y", "zaxis_title": "z",
                "yaxis": {"autorange": "reversed"}},
+        showlegend=False,
     )  # fmt: skip
     return _finished(figure, 360)
 

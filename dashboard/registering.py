@@ -76,7 +76,7 @@ def plan(workspace: Workspace, asked: Asked) -> tuple[Pairing, ...]:
             raise RootError(f"{source[:200]}: lies below no data root; choose a file below one.")
     return plan_registration(
         workspace, list(asked.sources), dataset=asked.dataset, voxel_size=asked.voxel_size,
-        threshold=asked.threshold,
+        threshold=asked.threshold, within_roots=True,
     )  # fmt: skip
 
 

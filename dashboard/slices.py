@@ -26,6 +26,8 @@ Bytes = NDArray[np.uint8]
 
 PERCENT = (0.5, 99.5)
 OPACITY = 0.45
+BORDER_SHARE = 0.5
+"""Of its brightness that the border keeps."""
 PIXELS = 3
 """Of a picture, for each voxel."""
 KEPT = 12
@@ -124,12 +126,28 @@ def plane_png(picture: PatchPicture, shown: Shown, axis: int, at: Zyx) -> bytes:
     codes, meanings = picture.overlay(shown)
     gray = _plane(picture.gray, axis, at)
     rgb = np.repeat(gray[:, :, np.newaxis], 3, axis=2).astype(np.float32)
+    border = _border_of(gray.shape)
+    rgb[border] *= BORDER_SHARE
     if codes is not None:
         plane = _plane(codes, axis, at)
         for value, color in meanings.items():
-            inside = plane == value
+            inside = (plane == value) & ~border
             rgb[inside] = (1 - OPACITY) * rgb[inside] + OPACITY * np.array(colors.rgb(color))
     return png(_crossed(rgb, axis, at).astype(np.uint8))
+
+
+def show_three(picture: PatchPicture, shown: Shown, at: Zyx) -> None:
+    """The three planes side by side."""
+    with st.container(key="tc_slices"):
+        for column, (plane, axis) in zip(st.columns(3, gap="small"), PLANES, strict=True):
+            column.image(plane_png(picture, shown, axis, at), width="stretch", caption=plane)
+
+
+def _border_of(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The border of a plane, which every label ignores: drawn darker, not in a colour."""
+    border = np.ones(shape, bool)
+    border[BORDER:-BORDER, BORDER:-BORDER] = False
+    return border
 
 
 def _plane(voxels: Bytes, axis: int, at: Zyx) -> Bytes:

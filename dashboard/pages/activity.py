@@ -1,6 +1,7 @@
 """Activity: the jobs that run, and the log of who did what."""
 
 import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,21 +21,23 @@ from dashboard.state import me, opened
 from db.queries.jobs import JobFilter, JobRecord, WorkerRecord
 from db.queries.life import EventFilter, EventRecord, list_events
 from db.queries.people import PersonRecord, list_people
+from db.queries.volumes import segmentation_by_id, tomogram_by_id
 from db.vocabulary import JobState
 
 JOBS_SHOWN = 12
+ENDED_SHOWN = 60
 EVENTS_SHOWN = 60
 POLLED_S = 2.0
+# A worker that was not heard of for so long is told as silent.
 SILENT = dt.timedelta(seconds=90)
-"""A worker that was not heard of for so long is told as silent."""
 
 ICONS = {
     JobState.QUEUED: ":material/schedule:", JobState.RUNNING: ":material/sync:",
     JobState.DONE: ":material/task_alt:", JobState.FAILED: ":material/error:",
     JobState.CANCELLED: ":material/cancel:",
 }  # fmt: skip
+# Words of the address.
 WHO, WHAT, SINCE = "who", "what", "since"
-"""Words of the address."""
 
 SUBJECTS = ("patch", "tomogram", "person", "export", "bundle", "job", "backup")
 PERIODS = {"today": 1, "7 days": 7, "30 days": 30}
@@ -56,7 +59,7 @@ def show_jobs(workspace: Workspace, person: PersonRecord) -> None:
     """The jobs, as they go on."""
     _workers(queue.list_workers(workspace))
     active = queue.list_jobs(workspace, JobFilter(active=True, top=True), limit=JOBS_SHOWN)
-    ended = queue.list_jobs(workspace, JobFilter(active=False, top=True), limit=JOBS_SHOWN)
+    ended = queue.list_jobs(workspace, JobFilter(active=False, top=True), limit=ENDED_SHOWN)
     if not active.total and not ended.total:
         show_empty(
             "No job was queued yet.",
@@ -64,24 +67,68 @@ def show_jobs(workspace: Workspace, person: PersonRecord) -> None:
             PROGRESS,
         )
         return
+    names = object_names(workspace, (*active.rows, *ended.rows))
     st.markdown(f"**{count(active.total, 'job')} at work or waiting**")
     for job in active.rows:
-        _job(workspace, person, job)
+        _job(workspace, person, job, names)
     if active.total > len(active):
         st.caption(f"and {active.total - len(active)} more that wait")
+    troubled = [job for job in ended if job.state is not JobState.DONE]
+    if troubled:
+        st.markdown("**Did not finish**")
+    for job in troubled[:JOBS_SHOWN]:
+        _job(workspace, person, job, names)
+    if not ended.total:
+        return
     st.markdown("**Ended last**")
-    for job in ended.rows:
-        _job(workspace, person, job)
+    st.dataframe(
+        rows_of_jobs(ended.rows, names), hide_index=True, key="ended",
+        height=min(38 + 35 * len(ended), 460),
+        column_config={"Ended": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm:ss")},
+    )  # fmt: skip
 
 
-def title_of(job: JobRecord) -> str:
-    """What a job does, as Markdown."""
+def object_names(workspace: Workspace, jobs: Iterable[JobRecord]) -> dict[str, str]:
+    """What jobs on volumes are about, as people name it."""
+    told = {str(job.arguments["object"]) for job in jobs if "object" in job.arguments}
+    names = {}
+    with workspace.catalog.read() as session:
+        for name in told:
+            kind, _, number = name.partition("-")
+            if kind == "tomogram" and number.isdecimal():
+                names[name] = tomogram_by_id(session, int(number)).name
+            elif kind == "segmentation" and number.isdecimal():
+                names[name] = segmentation_by_id(session, int(number)).on_disk.file.name
+    return names
+
+
+def rows_of_jobs(jobs: Sequence[JobRecord], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows of the table of jobs that ended; a table shows text as it is."""
+    return [
+        {
+            "Job": job.id, "What": KIND_NAMES[job.kind], "Of": ", ".join(about(job, names)),
+            "State": job.state.value, "Ended": job.finished_at,
+            "By": job.created_by or "tomocurate", "Said": job.error or job.message or "",
+        }
+        for job in jobs
+    ]  # fmt: skip
+
+
+def about(job: JobRecord, names: Mapping[str, str]) -> list[str]:
+    """The names of what a job is about."""
     told = job.arguments
-    if "batch" in told:
-        return f"{KIND_NAMES[job.kind]} of {count(int(told['batch']), 'patch', 'patches')}"
-    names = told.get("names")
-    single = [told[key] for key in ("object", "out", "file") if key in told]
-    on = names if isinstance(names, list) else single
+    if isinstance(told.get("names"), list):
+        return [str(each) for each in told["names"]]
+    return [names.get(str(told[key]), str(told[key])) for key in ("object", "out", "file")
+            if key in told]  # fmt: skip
+
+
+def title_of(job: JobRecord, names: Mapping[str, str]) -> str:
+    """What a job does, as Markdown."""
+    if "batch" in job.arguments:
+        many = count(int(job.arguments["batch"]), "patch", "patches")
+        return f"{KIND_NAMES[job.kind]} of {many}"
+    on = about(job, names)
     if not on:
         return KIND_NAMES[job.kind]
     more = f" and {len(on) - 3} more" if len(on) > 3 else ""
@@ -123,16 +170,18 @@ def _workers(workers: tuple[WorkerRecord, ...]) -> None:
         st.caption(f"Worker {plain(worker.name)} on {plain(worker.host)}, heard of {heard}")
 
 
-def _job(workspace: Workspace, person: PersonRecord, job: JobRecord) -> None:
+def _job(
+    workspace: Workspace, person: PersonRecord, job: JobRecord, names: Mapping[str, str]
+) -> None:
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"{ICONS[job.state]} **{title_of(job)}**", width="content")
+            st.markdown(f"{ICONS[job.state]} **{title_of(job, names)}**", width="content")
             st.caption(_when(job), width="content")
             if job.created_by_id == person.id or may(person.role, Step.MANAGE_JOBS):
                 _job_buttons(workspace, person, job)
-        if job.is_active:
+        if job.state is JobState.RUNNING:
             said = "its worker fell silent; another takes it over" if job.lost else job.message
-            st.progress(job.progress, text=plain(said or job.state.value))
+            st.progress(job.progress, text=plain(said or "begins"))
         if job.error:
             st.caption(f":material/block: {plain(job.error)}")
 
@@ -152,6 +201,8 @@ def _job_buttons(workspace: Workspace, person: PersonRecord, job: JobRecord) -> 
 
 def _when(job: JobRecord) -> str:
     at = moment(job.finished_at or job.started_at or job.created_at)
+    if job.state is JobState.QUEUED and job.due_at > dt.datetime.now(dt.UTC):
+        at = f"for {moment(job.due_at)}"
     tries = f", attempt {job.attempts} of {job.max_attempts}" if job.attempts > 1 else ""
     return f"job {job.id} · {job.state.value} {at} · {plain(job.created_by or 'tomocurate')}{tries}"
 

@@ -5,6 +5,7 @@ from functools import partial
 
 import streamlit as st
 
+from core.imaging import colors
 from core.workflow import review
 from core.workflow.collect import collect
 from core.workflow.life import PatchLife
@@ -14,6 +15,7 @@ from core.workflow.outcomes import Outcome
 from core.workflow.stages import Move
 from core.workflow.withdraw_correction import reinstate_correction, withdraw_correction
 from core.workflow.workspace import Workspace
+from dashboard.components.painter import painter
 from dashboard.empty import CHOOSE, PATCHES, show_empty
 from dashboard.keys import Key, Query
 from dashboard.look import (
@@ -31,12 +33,11 @@ from dashboard.plain import file_name, plain
 from dashboard.saved import attempt, refuse, tell_outcomes
 from dashboard.slices import (
     LEGEND,
-    PLANES,
     PatchPicture,
     Shown,
     most_changed,
     patch_picture,
-    plane_png,
+    show_three,
 )
 from dashboard.state import me, opened
 from dashboard.taking import Dropped, Taken, kit, show_taken, take_files
@@ -46,13 +47,13 @@ from db.queries.patches import PatchFilter, PatchRecord, PatchSort, list_patches
 from db.queries.people import PersonRecord
 from db.vocabulary import Stage
 
-FILES, PAINT, MERGE = "My own software", "Paint here", "Merge and submit"
-WAYS = (FILES, PAINT, MERGE)
+PAINT, FILES, MERGE = "Paint here", "My own software", "Merge and submit"
+WAYS = (PAINT, FILES, MERGE)
 MINE = (Stage.EXTRACTED, Stage.CORRECTING, Stage.MERGED)
+# Patches of my work in the list; the rest are one link away.
 LISTED = 40
-"""Patches of my work in the list; the rest are one link away."""
+# Patches of one kit: it is made while one waits.
 KIT_MOST = 30
-"""Patches of one kit: it is made while one waits."""
 
 
 def show() -> None:
@@ -67,11 +68,7 @@ def show() -> None:
     told = read_life(workspace, name)
     if told is None:
         return
-    left, right = st.columns([2.2, 9.8], gap="medium")
-    with left:
-        _list(workspace, person, mine, name)
-    with right:
-        _patch(workspace, person, told, mine)
+    _patch(workspace, person, told, mine)
 
 
 def my_work(workspace: Workspace, person: PersonRecord) -> tuple[PatchRecord, ...]:
@@ -176,26 +173,31 @@ def _claim(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> No
     )  # fmt: skip
 
 
-def _list(
+def _mine(
     workspace: Workspace, person: PersonRecord, mine: Sequence[PatchRecord], name: str
 ) -> None:
-    st.markdown(f"**My work** · {len(mine)}")
-    with st.container(height=360, border=False, gap=None):
-        for patch in mine[:LISTED]:
-            mark = ":material/undo: " if patch.rejected_reason else ""
-            label = f"{mark}{plain(patch.name)}"
-            st.page_link(
-                page_file("correct"), label=f"**{label}**" if patch.name == name else label,
-                query_params={Query.PATCH: patch.name},
-            )  # fmt: skip
-    if len(mine) > LISTED:
-        st.page_link(
-            page_file("patches"), label=f"All {len(mine)}", query_params={"person": person.name}
-        )
-    if mine:
+    """My work, one click away from everywhere on this page."""
+    with st.popover(f"My work · {len(mine)}", icon=":material/checklist:"):
+        if not mine:
+            st.markdown("**No patch waits for you.**")
+            st.caption("Claim one that nobody has.")
+            nobodys = {"person": "Nobody"}
+            st.page_link(PATCHES.page, label="Patches without an annotator", query_params=nobodys)
+            return
         names = [patch.name for patch in mine[:KIT_MOST]]
-        _kit_button(workspace, person, names, f"Kits of {len(names)}", "kits_of_my_work")
-    rules_beside()
+        label = f"Kits of {count(len(names), 'patch', 'patches')}"
+        _kit_button(workspace, person, names, label, "kits_of_my_work")
+        with st.container(height=360 if len(mine) > 12 else "content", border=False, gap=None):
+            for patch in mine[:LISTED]:
+                mark = ":material/undo: " if patch.rejected_reason else ""
+                label = f"{mark}{plain(patch.name)}"
+                st.page_link(
+                    page_file("correct"), label=f"**{label}**" if patch.name == name else label,
+                    query_params={Query.PATCH: patch.name},
+                )  # fmt: skip
+        if len(mine) > LISTED:
+            mines = {"person": person.name}
+            st.page_link(PATCHES.page, label=f"All {len(mine)}", query_params=mines)
 
 
 def _kit_button(
@@ -219,16 +221,18 @@ def _patch(
     begin(plain(patch.name))
     with st.container(horizontal=True, vertical_alignment="center"):
         chips(patch_dots(patch))
+        way = st.segmented_control(
+            "How", WAYS, default=PAINT, required=True, key=Query.WAY, bind="query-params",
+            label_visibility="collapsed",
+        )  # fmt: skip
+        _mine(workspace, person, mine, patch.name)
         _turn(mine, patch.name)
         if patch.assignee is None and can(patch, Move.CLAIM, person):
             _claim(workspace, person, patch)
         st.page_link(
-            page_file("patches"),
-            label="Its life",
-            icon=":material/history:",
-            query_params={Query.PATCH: patch.name},
-            width="content",
-        )
+            page_file("patches"), label="Its life", icon=":material/history:",
+            query_params={Query.PATCH: patch.name}, width="content",
+        )  # fmt: skip
     _who(told, person)
     if patch.stage is Stage.CHOSEN:
         show_empty(
@@ -237,22 +241,9 @@ def _patch(
             PATCHES,
         )
         return
-    way = st.segmented_control(
-        "How",
-        WAYS,
-        default=FILES,
-        required=True,
-        key=Query.WAY,
-        bind="query-params",
-        label_visibility="collapsed",
-    )
     if way == PAINT:
-        from dashboard.components.painter import painter
-
-        painter(
-            workspace, person, patch, read_only=not can(patch, Move.CORRECT, person),
-            key=f"painter_{patch.id}",
-        )  # fmt: skip
+        read_only = not can(patch, Move.CORRECT, person)
+        painter(workspace, person, patch, read_only=read_only, key=f"painter_{patch.id}")
         return
     left, right = st.columns([6, 5], gap="medium")
     with left:
@@ -292,6 +283,7 @@ def _files(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> No
     st.markdown("**1 · Take it home**")
     _kit_button(workspace, person, [patch.name], "Download the kit", "kit_of_this")
     st.markdown("**2 · Paint** Add, Remove and Ignore in MITK, napari, Amira or 3D Slicer")
+    rules_beside()
     st.markdown("**3 · Bring it back**")
     if not can(patch, Move.CORRECT, person):
         st.caption("Corrections cannot be added to this patch now, or not by you.")
@@ -383,14 +375,11 @@ def _numbers(preview: MergePreview) -> None:
         return
     did, held = preview.counts, preview.values
     cells = (
-        ("Added", did.added),
-        ("Removed", did.removed),
-        ("Ignored", did.ignored),
-        ("Claimed twice", did.contested),
-        ("Lost in the border", did.lost_in_border),
-    )
-    for column, (label, number) in zip(st.columns(len(cells)), cells, strict=True):
-        column.metric(label, f"{number:,}")
+        ("added", did.added, colors.ADD), ("removed", did.removed, colors.REMOVE),
+        ("ignored", did.ignored, colors.IGNORE), ("claimed twice", did.contested, colors.WARNING),
+        ("lost in the border", did.lost_in_border, colors.WARNING),
+    )  # fmt: skip
+    chips([(f"{label} {number:,}", color) for label, number, color in cells])
     total = held.background + held.membrane + held.ignore
     shares = {"membrane": held.membrane, "background": held.background, "ignore": held.ignore}
     chips(
@@ -415,11 +404,7 @@ def _planes(workspace: Workspace, name: str, preview: MergePreview | None) -> No
     if preview and preview.label is not None:
         picture = PatchPicture(picture.gray, picture.before, preview.label)
     at = most_changed(picture.before, picture.after)
-    with st.container(key="tc_slices"):
-        for column, (plane, axis) in zip(st.columns(3, gap="small"), PLANES, strict=True):
-            column.image(
-                plane_png(picture, Shown.DIFFERENCE, axis, at), width="stretch", caption=plane
-            )
+    show_three(picture, Shown.DIFFERENCE, at)
     chips(LEGEND, "legend")
 
 

@@ -38,8 +38,8 @@ from db.vocabulary import Role
 PAGE = "patches"
 TABLE, PICTURES = "Table", "Pictures"
 ROWS = {TABLE: 100, PICTURES: 24}
+# The word of the address that says table or pictures.
 AS = "as"
-"""The word of the address that says table or pictures."""
 TABLE_KEY = "patch_table"
 
 
@@ -53,8 +53,9 @@ def show() -> None:
     begin("Patches")
     apply_view(workspace, person)
     wanted, sort = patch_filter.filter_widgets(workspace)
-    how = _head(workspace, person, wanted)
-    found = _page(workspace, wanted, sort, ROWS[how])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        how = _head(workspace, person, wanted)
+        found = _page(workspace, wanted, sort, ROWS[how])
     if not found.rows:
         _nothing(wanted)
         return
@@ -97,7 +98,6 @@ def table_of(patches: Sequence[PatchRecord]) -> list[dict[str, Any]]:
             "Marks": marks_of(patch),
             "Annotator": patch.assignee or "–",
             "Corrections": patch.correction_count,
-            "Merges": patch.merge_count,
             "Comments": patch.comment_count,
             "Chosen for": BECAUSE_NAMES[patch.chosen_because],
             "Center x, y, z": xyz(patch.center),
@@ -108,14 +108,13 @@ def table_of(patches: Sequence[PatchRecord]) -> list[dict[str, Any]]:
 
 
 def _head(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> str:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        how = st.segmented_control(
-            "Show as", [TABLE, PICTURES], default=TABLE, required=True, key=AS,
-            bind="query-params", label_visibility="collapsed",
-        )  # fmt: skip
-        st.button("My work", icon=":material/person:", on_click=_only_mine, args=(person.name,))
-        st.button("Clear", icon=":material/filter_alt_off:", on_click=clear_filter)
-        _views(workspace, person, wanted)
+    how = st.segmented_control(
+        "Show as", [TABLE, PICTURES], default=TABLE, required=True, key=AS,
+        bind="query-params", label_visibility="collapsed",
+    )  # fmt: skip
+    st.button("My work", icon=":material/person:", on_click=_only_mine, args=(person.name,))
+    st.button("Clear", icon=":material/filter_alt_off:", on_click=clear_filter)
+    _views(workspace, person, wanted)
     return how or TABLE
 
 
@@ -158,10 +157,9 @@ def _page(
         if asked > pages:
             st.session_state[Query.PAGE] = pages
             found = list_patches(session, wanted, sort, (pages - 1) * rows, rows)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{count(found.total, 'patch', 'patches')}**", width="content")
-        if pages > 1:
-            st.pagination(pages, key=Query.PAGE, bind="query-params")
+    st.markdown(f"**{count(found.total, 'patch', 'patches')}**", width="content")
+    if pages > 1:
+        st.pagination(pages, key=Query.PAGE, bind="query-params")
     return found
 
 
@@ -185,7 +183,7 @@ def _table(found: Page[PatchRecord]) -> list[PatchRecord]:
         column_config={
             "Patch": st.column_config.TextColumn(pinned=True),
             "Stage": stage_column(),
-            "Marks": st.column_config.ListColumn(),
+            "Marks": st.column_config.ListColumn(width="medium"),
             "Changed": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
         },
     )  # fmt: skip

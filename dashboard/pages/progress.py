@@ -25,10 +25,22 @@ from db.queries.people import PersonRecord
 from db.queries.progress import Progress, Waiting
 from db.vocabulary import Stage, Verdict
 
+WAY = (
+    ("1 · Register", "A tomogram and its predicted segmentation; the files stay where they are."),
+    (
+        "2 · Choose",
+        "Two to five places where the prediction is bad, but you can see the truth.",
+    ),
+    ("3 · Extract", "A patch of 160³ voxels is cut out at each place."),
+    ("4 · Correct", "Paint Add, Remove and Ignore here, or in MITK, napari, Amira, 3D Slicer."),
+    ("5 · Merge, review", "Corrections become a training label; a reviewer accepts it."),
+    ("6 · Share", "Accepted patches leave as a training set, or as a bundle for others."),
+)
+
+# Stages at which a patch waits for its annotator.
 TO_DO = (Stage.EXTRACTED, Stage.CORRECTING, Stage.MERGED)
-"""Stages at which a patch waits for its annotator."""
+# Patches of a list on this page.
 SHOWN = 6
-"""Patches of a list on this page."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,7 @@ def show() -> None:
             "Begin with a tomogram and its predicted segmentation; patches come from there.",
             REGISTER,
         )
+        _way()
         return
     _numbers(board)
     left, right = st.columns([5, 7], gap="medium")
@@ -97,6 +110,15 @@ def show() -> None:
     with right:
         _where_it_stands(board)
     _over_time(board)
+
+
+def _way() -> None:
+    """The whole way at one glance, for whoever comes here first."""
+    st.subheader("The way of a patch", anchor=False)
+    for column, (step, said) in zip(st.columns(len(WAY), gap="small"), WAY, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{step}**")
+            st.caption(said)
 
 
 def _numbers(board: Board) -> None:
@@ -121,8 +143,9 @@ def _mine(board: Board, person: PersonRecord) -> None:
         back = sum(patch.rejected_reason is not None for patch in board.mine)
         said = f"**{count(board.mine_in_all, 'patch', 'patches')} to correct**"
         st.markdown(f"{said}{f', {back} came back from review' if back else ''}")
-        for patch in board.mine[:SHOWN]:
-            _patch_line(patch)
+        with st.container(gap=None):
+            for patch in board.mine[:SHOWN]:
+                _patch_line(patch)
         if board.mine_in_all > SHOWN:
             _link("patches", f"All {board.mine_in_all} of mine", {"person": person.name})
     if board.to_review and may(person.role, Step.REVIEW):
@@ -132,8 +155,9 @@ def _mine(board: Board, person: PersonRecord) -> None:
         st.markdown(
             f"**{count(in_review, 'patch', 'patches')} to review**, the oldest since {oldest}"
         )
-        for waiting in board.to_review[:SHOWN]:
-            _link("review", plain(waiting.name), {Query.PATCH: waiting.name})
+        with st.container(gap=None):
+            for waiting in board.to_review[:SHOWN]:
+                _link("review", plain(waiting.name), {Query.PATCH: waiting.name})
     shown = _to_arrange(board, person) or shown
     if not shown:
         show_empty(
@@ -180,8 +204,9 @@ def _to_arrange(board: Board, person: PersonRecord) -> bool:
         )
     if lines:
         st.markdown("**To arrange**")
-    for label, query in lines:
-        _link("patches", label, query)
+    with st.container(gap=None):
+        for label, query in lines:
+            _link("patches", label, query)
     return bool(lines)
 
 

@@ -5,14 +5,16 @@ from functools import partial
 
 import streamlit as st
 
+from core.imaging import colors
 from core.imaging.geometry import Zyx
 from core.workflow import review
 from core.workflow.life import PatchLife
 from core.workflow.stages import Move
 from core.workflow.workspace import Workspace
+from dashboard.components.painter import painter
 from dashboard.empty import PATCHES, PROGRESS, show_empty
 from dashboard.keys import Key, Query
-from dashboard.look import begin, chips, patch_dots
+from dashboard.look import begin, chips, count, patch_dots
 from dashboard.look import person as person_text
 from dashboard.moments import age, moment
 from dashboard.patch_page import can, counts, read_life, show_comments, show_slots
@@ -37,13 +39,13 @@ from db.queries.progress import Waiting, waiting_reviews
 
 QUEUE = 200
 REASON = "reason"
+# Common reasons, one click each; anything may be written beside.
 REASONS = (
     "A membrane is missed.",
     "What is added is not accurate.",
     "What is removed is membrane.",
     "In doubt: use Ignore here.",
 )
-"""Common reasons, one click each; anything may be written beside."""
 PLANES_WAY, AROUND_WAY = "Three planes", "Look around"
 
 
@@ -64,11 +66,7 @@ def show() -> None:
     told = read_life(workspace, name)
     if told is None:
         return
-    left, right = st.columns([2, 10], gap="medium")
-    with left:
-        _queue(queue, name)
-    with right:
-        _patch(workspace, person, told, queue)
+    _patch(workspace, person, told, queue)
 
 
 def decide(
@@ -139,14 +137,19 @@ def previous_of(queue: Sequence[Waiting], name: str) -> str | None:
 
 
 def _queue(queue: Sequence[Waiting], name: str) -> None:
-    st.markdown(f"**Waiting** · {len(queue)}{'+' if len(queue) == QUEUE else ''}")
-    with st.container(height=520, border=False, gap=None):
+    more = "+" if len(queue) == QUEUE else ""
+    with (
+        st.popover(f"Waiting · {len(queue)}{more}", icon=":material/checklist:"),
+        st.container(height=460 if len(queue) > 14 else "content", border=False, gap=None),
+    ):
         for each in queue:
             label = plain(each.name)
             st.page_link(
                 page_file("review"), label=f"**{label}**" if each.name == name else label,
                 query_params={Query.PATCH: each.name}, help=f"waits {age(each.since)}",
             )  # fmt: skip
+        if not queue:
+            st.caption("Nothing waits for a review.")
 
 
 def _patch(
@@ -156,6 +159,11 @@ def _patch(
     begin(plain(patch.name))
     with st.container(horizontal=True, vertical_alignment="center"):
         chips(patch_dots(patch))
+        way = st.segmented_control(
+            "Look", [PLANES_WAY, AROUND_WAY], default=PLANES_WAY, required=True, key=Query.WAY,
+            bind="query-params", label_visibility="collapsed",
+        )  # fmt: skip
+        _queue(queue, patch.name)
         _turn(queue, patch.name)
         st.page_link(
             page_file("patches"), label="Its life", icon=":material/history:", width="content",
@@ -166,14 +174,25 @@ def _patch(
         return
     st.caption(
         f"Merge {merge.number}, made {moment(merge.made_at)} by {person_text(merge.made_by)} from "
-        f"{len(merge.inputs)} corrections by {_painters(told)}"
+        f"{count(len(merge.inputs), 'correction')} by {_painters(told)}"
     )
-    left, right = st.columns([7.4, 4.6], gap="medium")
+    picture = _picture(workspace, patch)
+    if way == AROUND_WAY:
+        at = most_changed(picture.before, picture.after) if picture else None
+        painter(
+            workspace, person, patch, read_only=True, merge=merge.number, at=at,
+            key=f"look_{patch.id}_{merge.number}",
+        )  # fmt: skip
+    left, right = st.columns([7, 5], gap="medium")
     with left:
-        _look(workspace, person, patch, merge)
+        if way == AROUND_WAY:
+            show_comments(workspace, person, patch, told.comments)
+        elif picture:
+            _planes(picture, f"{patch.id}_{merge.number}")
     with right:
         _verdict(workspace, person, told, merge, next_of(queue, patch.name))
-        show_comments(workspace, person, patch, told.comments)
+        if way != AROUND_WAY:
+            show_comments(workspace, person, patch, told.comments)
         with st.expander("Corrections"):
             show_slots(told.slots)
 
@@ -190,29 +209,14 @@ def _turn(queue: Sequence[Waiting], name: str) -> None:
             st.switch_page(page_file("review"), query_params={Query.PATCH: to})
 
 
-def _look(
-    workspace: Workspace, person: PersonRecord, patch: PatchRecord, merge: MergeRecord
-) -> None:
-    way = st.segmented_control(
-        "Look", [PLANES_WAY, AROUND_WAY], default=PLANES_WAY, required=True, key=Query.WAY,
-        bind="query-params", label_visibility="collapsed",
-    )  # fmt: skip
-    if way == AROUND_WAY:
-        from dashboard.components.painter import painter
-
-        painter(workspace, person, patch, read_only=True, key=f"look_{patch.id}_{merge.number}")
-        return
-    folders = workspace.folders
+def _picture(workspace: Workspace, patch: PatchRecord) -> PatchPicture | None:
+    folders, name = workspace.folders, patch.name
+    files = folders.image_of(name), folders.label_of(name), folders.merged_of(name)
     try:
-        picture = patch_picture(
-            folders.image_of(patch.name),
-            folders.label_of(patch.name),
-            folders.merged_of(patch.name),
-        )
+        return patch_picture(*files)
     except TomocurateError as error:
         st.error(plain(error))
-        return
-    _planes(picture, f"{patch.id}_{merge.number}")
+        return None
 
 
 @st.fragment
@@ -220,17 +224,17 @@ def _planes(picture: PatchPicture, key: str) -> None:
     """Three planes; moving through them runs this part of the page alone."""
     shown = _shown()
     start = most_changed(picture.before, picture.after)
-    columns = st.columns(3, gap="small")
-    values = [
-        column.slider(
-            axis, 0, picture.shape[number] - 1, start[number], key=f"{Key.SPOT}_{axis}_{key}"
-        )
-        for column, axis, number in zip(columns, "zyx", (0, 1, 2), strict=True)
-    ]
-    at = Zyx(*values)
     with st.container(key="tc_slices"):
-        for column, (plane, axis) in zip(st.columns(3, gap="small"), PLANES, strict=True):
-            column.image(plane_png(picture, shown, axis, at), width="stretch", caption=plane)
+        large, small = st.columns([1.96, 1], gap="small")
+        places = [place.container(gap="small") for place in (large, small, small)]
+        images = [place.empty() for place in places]
+        sides = zip(places, "zyx", picture.shape, start, strict=True)
+        at = Zyx(*(
+            image.slider(name, 0, side - 1, first, key=f"{Key.SPOT}_{name}_{key}")
+            for image, name, side, first in sides
+        ))  # fmt: skip
+        for image, (plane, axis) in zip(images, PLANES, strict=True):
+            image.image(plane_png(picture, shown, axis, at), width="stretch", alt=plane)
     chips(LEGEND if shown is Shown.DIFFERENCE else LEGEND[:1] + LEGEND[3:], "legend")
 
 
@@ -299,14 +303,15 @@ def _verdict(
 
 def _counts(merge: MergeRecord) -> None:
     did = merge.counts
-    cells = [(name, did[name]) for name in ("added", "removed", "ignored") if name in did]
     if merge.nothing_to_change:
-        st.info(
-            "Stated by its annotator: the prediction is right as it is.", icon=":material/info:"
+        st.info("Its annotator states that the prediction is right.", icon=":material/info:")
+    chips([
+        (f"{name} {did.get(name, 0):,}", color)
+        for name, color in (
+            ("added", colors.ADD), ("removed", colors.REMOVE), ("ignored", colors.IGNORE),
         )
-    for column, (name, number) in zip(st.columns(max(len(cells), 1)), cells, strict=False):
-        column.metric(name.capitalize(), f"{number:,}", border=True)
-    rest = {name: number for name, number in did.items() if number and name not in dict(cells)}
+    ])  # fmt: skip
+    rest = {name: did[name] for name in ("contested", "lost_in_border") if did.get(name)}
     if rest:
         st.caption(counts(rest))
 

@@ -16,7 +16,7 @@ from core.workflow.allowed import LEAST_ROLE, Step, may
 from core.workflow.roots import list_roots
 from core.workflow.workspace import Workspace
 from dashboard.empty import show_empty
-from dashboard.look import ROLE_NAMES, begin, size
+from dashboard.look import ROLE_NAMES, begin, facts, size
 from dashboard.moments import age, moment
 from dashboard.plain import plain
 from dashboard.saved import attempt, refuse
@@ -27,8 +27,8 @@ from db.queries.people import PersonRecord
 from db.vocabulary import Role
 
 ICONS = {"ok": ":material/check_circle:", "warn": ":material/warning:", "bad": ":material/error:"}
+# What the doctor found last, in the session state.
 FINDINGS = "findings"
-"""What the doctor found last, in the session state."""
 
 
 def show() -> None:
@@ -271,13 +271,12 @@ def keep_findings(workspace: Workspace) -> None:
 def _about(workspace: Workspace) -> None:
     known = {
         "tomocurate": importlib.metadata.version("tomocurate"),
-        "Workspace": str(workspace.folder),
-        "Catalog": workspace.catalog.name,
+        "Workspace": plain(workspace.folder),
+        "Catalog": plain(workspace.catalog.name),
         "Streamlit": importlib.metadata.version("streamlit"),
         "Python": platform.python_version(),
     }
-    rows = "\n".join(f"| {name} | {plain(value)} |" for name, value in known.items())
-    st.markdown(f"| | |\n|---|---|\n{rows}")
+    facts(known)
     st.caption("Curation of membrane training labels from cryo-electron tomograms. BSD-3-Clause.")
 
 

@@ -11,6 +11,7 @@ import streamlit as st
 from core.sharing.permit import permit, pin
 from core.workflow.allowed import Step, may
 from core.workflow.choose import box_of
+from core.workflow.hashes import duplicates_of
 from core.workflow.pictures import thumbnail_of_tomogram
 from core.workflow.register import plan_registration, register
 from core.workflow.workspace import Workspace
@@ -21,6 +22,7 @@ from dashboard.look import (
     STAGE_COLORS,
     begin,
     count,
+    facts,
     size,
     stage_bar,
     xyz,
@@ -244,8 +246,9 @@ def _picture_and_facts(
         "Preview": tomogram.preview.value,
         "Registered": f"{moment(tomogram.registered_at)} by {person_text(tomogram.registered_by)}",
     }  # fmt: skip
-    rows = "\n".join(f"| {name} | {value} |" for name, value in known.items())
-    st.markdown(f"| | |\n|---|---|\n{rows}")
+    facts(known)
+    for twin in duplicates_of(workspace, tomogram):
+        st.caption(f":material/content_copy: holds the same bytes as {plain(twin)}")
     for warning in tomogram.header.get("warnings", []):
         st.caption(f":material/info: {plain(warning)}")
     if may(person.role, Step.REGISTER):
