@@ -1,6 +1,7 @@
 """The volumes that are being looked at: opened once, shared by all, at most so many at a time."""
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from core.imaging.preview import preview_key
 from core.imaging.view import ViewedFile, VolumeView
 
 MOST_OPEN = 48
+FOUND_S = 10.0
+"""Seconds for which a file that was found is not asked for again; one looks at many slices."""
 
 
 FindFile = Callable[[str], ViewedFile]
@@ -37,6 +40,7 @@ class OpenVolumes:
         self._shelves: OrderedDict[str, _Shelf] = OrderedDict()
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
+        self._found: dict[str, tuple[float, ViewedFile]] = {}
 
     @contextmanager
     def use(self, name: str) -> Iterator[VolumeView]:
@@ -44,7 +48,7 @@ class OpenVolumes:
 
         Errors: VolumeError, UnknownNameError.
         """
-        shelf = self._take(self._find_file(name))
+        shelf = self._take(self._file_of(name))
         try:
             yield shelf.view
         finally:
@@ -55,6 +59,16 @@ class OpenVolumes:
         with self._lock:
             while self._shelves:
                 self._drop(self._shelves.popitem(last=False)[1])
+
+    def _file_of(self, name: str) -> ViewedFile:
+        now = time.monotonic()
+        found_at, file = self._found.get(name, (-FOUND_S, None))
+        if file is None or now - found_at >= FOUND_S:
+            file = self._find_file(name)
+            with self._lock:
+                self._found = {n: f for n, f in self._found.items() if now - f[0] < FOUND_S}
+                self._found[name] = now, file
+        return file
 
     def _take(self, file: ViewedFile) -> _Shelf:
         try:
