@@ -20,6 +20,8 @@ from pathlib import Path
 from core.care.keeping import kept
 from core.care.kept_files import has, link_or_copy
 from core.care.manifest import (
+    ARCHIVES,
+    NAME,
     STAMP,
     STORE,
     Manifest,
@@ -51,6 +53,9 @@ from db.writes.events import Change
 
 DRILL_EVERY = timedelta(days=7)
 """How often the daily backup is also restored on trial."""
+
+ASKED_STAYS = timedelta(days=7)
+"""One that somebody asked for, or that was made before a migration, stays so long at least."""
 
 Tell = Callable[[float, str], None]
 
@@ -124,8 +129,8 @@ def write_backup(
 
     Errors: OutputError and CatalogError.
     """
-    path = workspace.backup_folder / f"catalog-{at.strftime(STAMP)}-{kind}.json"
-    make_shared(path.parent)
+    make_shared(workspace.backup_folder)
+    path = _free_name(workspace.backup_folder, kind, at)
     archive = path.with_suffix(copies.suffix(workspace.catalog.url))
     tell(0.0, "copies the catalog")
     with whole_file(archive, exist_ok=False) as partial:
@@ -151,6 +156,15 @@ def list_backups(workspace: Workspace) -> tuple[BackupRecord, ...]:
     """Backups that were made, failed and removed, the newest first."""
     with workspace.catalog.read() as session:
         return backups_of(session)
+
+
+def _free_name(folder: Path, kind: BackupKind, at: datetime) -> Path:
+    """The manifest of this second, or of the next that has no backup."""
+    while True:
+        path = folder / f"catalog-{at.strftime(STAMP)}-{kind}.json"
+        if not any(path.with_suffix(end).exists() for end in (".json", *ARCHIVES)):
+            return path
+        at += timedelta(seconds=1)
 
 
 def _keep_stored(
@@ -223,20 +237,40 @@ def _drill_is_due(workspace: Workspace, now: datetime) -> bool:
 
 
 def _remove_old(workspace: Workspace, change: Change) -> None:
-    """Remove backups that the rule no longer keeps; the last verified one always stays."""
+    """Remove what the rule no longer keeps; the last verified backup always stays."""
     there = manifests(workspace.backup_folder)
     with workspace.catalog.read() as session:
         verified = last_verified_backup(session)
     protected = {Path(verified.path).name} if verified else set()
     times = {path: time_of(path) for path in there}
+    asked_since = change.at - ASKED_STAYS
+    protected |= {
+        path.name for path in there
+        if times[path] > asked_since and not path.stem.endswith(f"-{BackupKind.DAILY}")
+    }  # fmt: skip
     gone = [path for path in there if path not in kept(times) and path.name not in protected]
     for path in gone:
-        for each in (path, path.with_suffix(".sqlite"), path.with_suffix(".pgdump")):
-            with suppress(OSError):
-                each.unlink()
+        _remove(path)
+    for path in _broken_off(workspace.backup_folder, change.at):
+        _remove(path)
     if gone:
         with workspace.catalog.write() as session:
             note_removed(session, change, [str(path) for path in gone])
+
+
+def _broken_off(folder: Path, now: datetime) -> list[Path]:
+    """Backups of yesterday or before whose manifest was never written: their writer was killed."""
+    found = [path for end in ARCHIVES for path in folder.glob(f"catalog-*{end}")]
+    ours = [path for path in found if NAME.match(path.stem) and not path.is_symlink()]
+    old = [path for path in ours if time_of(path) < now - timedelta(days=1)]
+    return [path for path in old if not path.with_suffix(".json").exists()]
+
+
+def _remove(path: Path) -> None:
+    """Remove a backup, its manifest first: without one it is none."""
+    for end in (".json", *ARCHIVES):
+        with suppress(OSError):
+            path.with_suffix(end).unlink()
 
 
 def _public_settings(workspace: Workspace) -> str:

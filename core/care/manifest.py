@@ -16,6 +16,7 @@ FORMAT = "tomocurate backup"
 FORMAT_VERSION = 1
 NAME = re.compile(r"catalog-(\d{8}T\d{6}Z)-(daily|before_migration|asked)\Z")
 STAMP = "%Y%m%dT%H%M%SZ"
+ARCHIVES = (".sqlite", ".pgdump")
 STORE = "store"
 """The folder beside the manifests that keeps files once for all backups."""
 
@@ -54,7 +55,7 @@ def find_backup(folder: Path, name: str | None) -> Path:
     there = manifests(folder)
     if name is None and there:
         return there[-1]
-    wanted = (name or "").removesuffix(".json").removesuffix(".sqlite").removesuffix(".pgdump")
+    wanted = (name or "").removesuffix(".json").removesuffix(ARCHIVES[0]).removesuffix(ARCHIVES[1])
     for path in there:
         if path.stem == wanted:
             return path
@@ -149,5 +150,5 @@ def _check_names(manifest: Manifest) -> None:
     patches = all(name == Path(name).name and name not in (".", "..") for name in manifest.labels)
     sound = all(re.fullmatch(r"[0-9a-f]{64}", str(each)) for each in hashes)
     stem, _, kind = manifest.archive.rpartition(".")
-    if not (patches and sound and NAME.match(stem) and kind in ("sqlite", "pgdump")):
+    if not (patches and sound and NAME.match(stem) and f".{kind}" in ARCHIVES):
         raise ValueError("a name that we do not write")

@@ -7,6 +7,7 @@ permissions, and people by name. What does not: the event log, passwords and ide
 
 import getpass
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,15 @@ def rebuild(
     """
     folder = folder.resolve()
     settings = read_settings(folder)
+    if catalog_url is not None:
+        settings = replace(settings, catalog=catalog_url)
     found = sorted(Folders(folder).records.glob("*.json"))
     if not found:
         raise RecordError(
             f"{Folders(folder).records}: holds no records, so there is nothing to make a catalog "
             "from; restore a backup."
         )
-    with create_catalog(parse_url(catalog_url or settings.catalog_url(folder))) as catalog:
+    with create_catalog(parse_url(settings.catalog_url(folder))) as catalog:
         outcomes = tuple(_rebuilt(folder, settings, catalog, found, progress))
         refresh_sidecars(Workspace(folder, settings, catalog))
     return outcomes

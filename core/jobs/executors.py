@@ -23,6 +23,10 @@ LOOK_S = 0.2
 """How often somebody's wish to cancel is looked at."""
 
 
+class ProcessDiedError(JobError):
+    """The process that did it died; another try may succeed."""
+
+
 def never() -> bool:
     """Nobody cancels."""
     return False
@@ -40,7 +44,7 @@ class Executor(Protocol):
     ) -> Result:
         """Run a function and wait for it; its own errors are raised here.
 
-        Errors: JobError where its process died or it took longer than ``limit_s``;
+        Errors: ProcessDiedError; JobError where it took longer than ``limit_s``;
         CancelledError.
         """
         ...
@@ -78,20 +82,34 @@ class LocalPool:
         limit_s: float | None = None,
         cancelled: Callable[[], bool] = never,
     ) -> Result:
-        pid = self._started().submit(os.getpid).result()
+        pid = self._process()
         future = self._started().submit(function, *arguments)
         try:
             return _waited(future, limit_s, cancelled)
         except BrokenExecutor as error:
             self._end()
-            raise JobError("the process that did it died (out of memory, or killed).") from error
-        except (JobError, CancelledError):
-            os.kill(pid, signal.SIGKILL)
-            self._end()
-            raise
+            raise ProcessDiedError(
+                "the process that did it died (out of memory, or killed)."
+            ) from error
+        finally:
+            if not future.done():  # too long, cancelled, or this process is told to end
+                os.kill(pid, signal.SIGKILL)
+                self._end()
 
     def close(self) -> None:
         self._end()
+
+    def _process(self) -> int:
+        """The process that will do it; one that died while it had nothing to do is replaced."""
+        try:
+            return self._started().submit(os.getpid).result()
+        except BrokenExecutor:
+            self._end()
+        try:
+            return self._started().submit(os.getpid).result()
+        except BrokenExecutor as error:
+            self._end()
+            raise ProcessDiedError("no process can be started beside this one.") from error
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:

@@ -96,8 +96,8 @@ def _hash(task: Task) -> dict[str, Any]:
     path = file_to_hash(task.workspace, name)
     task.tell(0.0, f"reads {path.name}")
     sha256 = task.executor.submit(file_hash, path, limit_s=HASH_LIMIT_S, cancelled=task.cancelled)
-    note_hash(task.workspace, task.by, name, sha256)
-    return {"object": name, "sha256": sha256}
+    same = note_hash(task.workspace, task.by, name, sha256)
+    return {"object": name, "sha256": sha256, "same_bytes": list(same)}
 
 
 def _preview(task: Task) -> dict[str, Any]:

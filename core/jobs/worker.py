@@ -25,7 +25,7 @@ from typing import Any
 
 from core.errors import CancelledError
 from core.jobs import kinds
-from core.jobs.executors import Executor, LocalPool, never
+from core.jobs.executors import Executor, LocalPool, ProcessDiedError, never
 from core.jobs.lifeline import end_with_parent
 from core.jobs.schedule import plan_daily_backup
 from core.workflow.workspace import Workspace, open_workspace
@@ -206,7 +206,8 @@ class _Worker:
             return lambda session: writes.fail_job(session, claim, said, again=True)
         except TomocurateError as error:
             said = str(error)
-            return lambda session: writes.fail_job(session, claim, said, again=False)
+            died = isinstance(error, ProcessDiedError)
+            return lambda session: writes.fail_job(session, claim, said, again=died)
         except Exception as error:
             said = _reported(claim, error)
             return lambda session: writes.fail_job(session, claim, said, again=True)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from core.care.backup import back_up, list_backups, make_backup
 from core.care.keeping import kept
-from core.care.manifest import manifests, read_manifest
+from core.care.manifest import STAMP, manifests, read_manifest
 from core.care.restore import restore
 from core.care.trial import try_backup, verify_backup
 from core.errors import BackupError, OutputError
@@ -304,9 +304,25 @@ def test_two_backups_in_one_second_do_not_overwrite_each_other(lab: Workspace, a
     now = datetime.now(UTC)
     first = back_up(lab, admin.id, BackupKind.ASKED, now=now)
     before = first.path.read_bytes()
-    with pytest.raises(BackupError):
-        back_up(lab, admin.id, BackupKind.ASKED, now=now)
+    second = back_up(lab, admin.id, BackupKind.ASKED, now=now)
+    assert second.path != first.path
     assert first.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_an_archive_without_a_manifest_is_swept_the_day_after(
+    lab: Workspace, admin: PersonRecord, database: str
+):
+    lab.backup_folder.mkdir(exist_ok=True)
+    now = datetime.now(UTC)
+    left = {}
+    for hours in (1, 30):
+        at = now - timedelta(hours=hours)
+        left[hours] = lab.backup_folder / f"catalog-{at.strftime(STAMP)}-daily.sqlite"
+        left[hours].write_bytes(b"of a backup that was killed")
+    back_up(lab, admin.id, BackupKind.ASKED, now=now)
+    assert left[1].exists()
+    assert not left[30].exists()
 
 
 def test_seven_days_four_weeks_and_twelve_months_are_kept():
@@ -339,6 +355,9 @@ def test_old_backups_leave_but_never_the_last_verified_nor_foreign_files(
     for day in (790, 780, 779, 5, 1, 0):
         at = datetime.now(UTC) - timedelta(days=day)
         back_up(lab, admin.id, BackupKind.ASKED, now=at)
+    asked = back_up(lab, admin.id, BackupKind.ASKED)
+    make_backup(lab, admin)
+    assert asked.path.exists()
     there = {path.name for path in manifests(lab.backup_folder)}
     assert verified.path.name in there
     assert foreign.exists()
