@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from isal import isal_zlib
 from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -316,13 +316,16 @@ def _most_bytes(request: Request, patch: PatchRecord, method: str) -> int:
 async def _bounded_body(request: Request, most: int) -> bytes:
     """The body, read no further than its limit.
 
-    Errors: RequestError where it is longer.
+    Errors: RequestError where it is longer, or was cut off.
     """
     held = bytearray()
-    async for piece in request.stream():
-        held += piece
-        if len(held) > most:
-            raise _too_long(most)
+    try:
+        async for piece in request.stream():
+            held += piece
+            if len(held) > most:
+                raise _too_long(most)
+    except ClientDisconnect as error:
+        raise RequestError("the connection ended before the request was whole.") from error
     return bytes(held)
 
 

@@ -73,9 +73,8 @@ export class Keeper {
     if (!this.mayPaint) return;
     if (await this.windows.isTaken()) return this.inAnotherWindow();
     this.windows.hold();
-    const holding = this.takeHold(null);
+    void this.takeHold(null);
     await this.offerUnsaved();
-    await holding;
   }
 
   /** A stroke was drawn (or taken back): keep it now. */
@@ -367,8 +366,10 @@ export class Keeper {
     });
   }
 
+  /** A session that is over hinders saving, not painting. */
   private refusedHold(error: Refused): void {
-    this.mayPaint = false;
+    if (isSignedOut(error)) this.planHeartbeat(WAIT_MS);
+    else this.mayPaint = false;
     this.tell(error.message, true);
   }
 

@@ -45,6 +45,7 @@ export class Painter {
   private opened = "";
   private commentNumber = -1;
   private isDrawing = false;
+  private isBegun = false; // what was not saved earlier was looked for
   private isEnded = false;
   private readonly leave = (): void => this.keeper?.end();
 
@@ -91,6 +92,7 @@ export class Painter {
     this.keeper?.end();
     this.keeper = null;
     this.scene = null;
+    this.isBegun = false;
     this.say("Opening …");
     this.root.dataset["state"] = "opening";
     try {
@@ -108,13 +110,13 @@ export class Painter {
         },
       });
       this.scene = begin(data, patch);
-      const painting = this.keeper.begin();
-      this.scene.mayPaint = this.keeper.mayPaint;
       this.panes.forEach((pane) => pane.resize());
-      this.refreshAll();
-      await painting;
+      this.updatePanes();
+      await this.keeper.begin();
+      this.isBegun = true;
       this.say("");
       this.refreshAll();
+      this.focusGently();
     } catch (error) {
       this.openFailed(error, data);
     }
@@ -199,7 +201,7 @@ export class Painter {
 
   private canPaint(): boolean {
     const { keeper, scene } = this;
-    return Boolean(scene?.mayPaint && keeper?.mayPaint && !keeper.notice?.blocks);
+    return Boolean(this.isBegun && scene?.mayPaint && keeper?.mayPaint && !keeper.notice?.blocks);
   }
 
   private undo(): void {
@@ -360,8 +362,20 @@ export class Painter {
     const { scene, keeper } = this;
     if (!scene || !keeper) return;
     const events = this.toolbarEvents();
-    this.bar.replaceChildren(toolbar(scene, { unsaved: keeper.strokes, isSaving: keeper.isSaving }, events));
-    this.grip.replaceChildren(gripbar(scene, events));
+    const keeping = { unsaved: keeper.strokes, isSaving: keeper.isSaving };
+    this.refill(this.bar, [toolbar(scene, keeping, events)]);
+    this.refill(this.grip, [gripbar(scene, events)]);
+  }
+
+  /** New content; who had the focus inside keeps it, so that keys go on working. */
+  private refill(box: HTMLElement, content: Node[]): void {
+    const focused = (this.root.getRootNode() as ShadowRoot | Document).activeElement;
+    const title = focused instanceof HTMLElement && box.contains(focused) ? focused.title : null;
+    box.replaceChildren(...content);
+    if (title === null) return;
+    const again = [...box.querySelectorAll<HTMLElement>("button, select")].find((each) => title && each.title === title);
+    const next = again && !again.matches(":disabled") ? again : this.root;
+    next.focus({ preventScroll: true });
   }
 
   private toolbarEvents(): ToolbarEvents {
@@ -381,21 +395,20 @@ export class Painter {
   private refreshSide(): void {
     const { scene, keeper } = this;
     if (!scene || !keeper) return;
-    this.side.replaceChildren(
-      ...panel(scene, {
-        layersChanged: () => this.updatePanes(),
-        continued: (layers: Layer[]) => void keeper.goOnWith(layers),
-        jumped: (at) => this.go(at),
-        commented: (text, at) => void this.comment(text, at),
-        startedOver: () => void keeper.startOver(),
-      }),
-    );
+    const parts = panel(scene, {
+      layersChanged: () => this.updatePanes(),
+      continued: (layers: Layer[]) => void keeper.goOnWith(layers),
+      jumped: (at) => this.go(at),
+      commented: (text, at) => void this.comment(text, at),
+      startedOver: () => void keeper.startOver(),
+    });
+    this.refill(this.side, parts);
   }
 
   /** What is said about keeping: the notice above, the line below, and the state for everybody. */
   private refreshKeeping(): void {
     const { keeper, scene } = this;
-    if (!keeper) return;
+    if (!keeper || !this.isBegun) return;
     const { notice } = keeper;
     if (scene && scene.mayPaint !== keeper.mayPaint) {
       scene.mayPaint = keeper.mayPaint;
@@ -403,12 +416,9 @@ export class Painter {
       this.updatePanes();
     }
     this.refreshBars();
-    this.noticeBox.replaceChildren();
+    const choices = notice?.choices.map((choice) => button(choice.text, choice.text, choice.act)) ?? [];
     this.noticeBox.className = notice ? `notice shown${notice.bad ? " bad" : ""}` : "notice";
-    if (notice) {
-      this.noticeBox.append(element("span", "", notice.text));
-      for (const choice of notice.choices) this.noticeBox.append(button(choice.text, "", choice.act));
-    }
+    this.refill(this.noticeBox, notice ? [element("span", "", notice.text), ...choices] : []);
     const unsaved = keeper.strokes ? `${strokesWord(keeper.strokes)} not saved` : "";
     this.keeping.textContent = [unsaved, keeper.said].filter(Boolean).join("   ·   ");
     this.keeping.classList.toggle("bad", keeper.isBad);

@@ -1,0 +1,508 @@
+"""A person paints with a real pointer in a real browser; what was painted is where it was painted.
+
+The painter is served by our own routes alone (bench/painter/lab.py), so that its server can be
+killed in the middle and be back in a moment.
+"""
+
+import gzip
+import hashlib
+import json
+import shutil
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nrrd
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from bench.painter.lab import SECRET, Lab, Server, cookie_of, make_lab
+from core.cli.patch_corrections import main as patch_corrections
+from core.imaging.geometry import whole
+from core.imaging.nifti import NiftiVolume
+from core.workflow.acting import acting_person
+from core.workflow.merge import merge
+from core.workflow.painting import open_painting, own_drawing, save_painting
+from core.workflow.workspace import Workspace
+from dashboard.tokens import Grant, Signer
+from db.queries.life import merges_of, slots_of
+from db.queries.patches import get_patch
+from db.queries.people import get_person
+from tests.journeys.driving import SIZE, chromium, opened_browser
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine"),
+]
+
+ADD, REMOVE, IGNORE = 1, 2, 3
+SHAPE = (160, 160, 160)
+NO_WEBGL = """
+const asked = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
+  return kind === "webgl2" ? null : asked.call(this, kind, ...more);
+};
+"""
+
+
+class Easel:
+    """The painter of one person in one window."""
+
+    def __init__(self, page: Any, server: Server, patch: str, query: str = "") -> None:
+        self.page, self.address = page, f"{server.address}/paint/{patch}{query}"
+        self.open()
+
+    def open(self) -> None:
+        self.page.goto(self.address)
+        self.wait("state && state !== 'opening'")
+
+    def wait(self, condition: str, timeout: float = 20_000) -> None:
+        names = "const {state, unsaved, kept, at} = window.painter?.dataset ?? {};"
+        self.page.wait_for_function(f"() => {{ {names} return {condition}; }}", timeout=timeout)
+
+    def go(self, z: int, y: int, x: int) -> None:
+        """Move all planes to a voxel, by the pointer: Shift and a press in two planes."""
+        self.page.keyboard.down("Shift")
+        self.click(0, (self.at[0], y, x))
+        self.click(1, (z, y, x))
+        self.page.keyboard.up("Shift")
+        self.wait(f"at === '{z},{y},{x}'")
+
+    @property
+    def at(self) -> tuple[int, ...]:
+        return tuple(map(int, self.data("at").split(",")))
+
+    def data(self, name: str) -> str:
+        return str(self.page.evaluate(f"window.painter.dataset.{name}"))
+
+    def point(self, axis: int, voxel: tuple[int, ...]) -> tuple[float, float]:
+        found = self.page.evaluate("([axis, voxel]) => window.pointOf(axis, voxel)", [axis, voxel])
+        return found["x"], found["y"]
+
+    def click(self, axis: int, voxel: tuple[int, ...]) -> None:
+        self.page.mouse.click(*self.point(axis, voxel))
+
+    def drag(self, axis: int, *voxels: tuple[int, ...]) -> None:
+        """Press at the first voxel, go over the others, release."""
+        mouse = self.page.mouse
+        mouse.move(*self.point(axis, voxels[0]))
+        mouse.down()
+        for voxel in voxels[1:]:
+            mouse.move(*self.point(axis, voxel), steps=4)
+        mouse.up()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def fine(self, kind: str) -> None:
+        """One voxel wide, in this slice, anywhere."""
+        self.press(kind, "b", *["["] * 20, *[","] * 4)
+        for _ in range(3):
+            if self.page.locator(".grip select").input_value() == "anywhere":
+                return
+            self.press("w")
+
+    def save(self) -> None:
+        self.press("s")
+        self.wait("unsaved === '0' && state === 'ready'")
+
+    def choose(self, words: str) -> None:
+        self.page.locator(".notice button", has_text=words).click()
+
+    def says(self, words: str) -> None:
+        self.page.locator(".painter", has_text=words).wait_for(timeout=20_000)
+
+    def count(self, name: str) -> int:
+        cell = self.page.locator(f'[data-count="{name}"] .number')
+        return int(cell.text_content().replace(",", ""))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with opened_browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return make_lab(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture
+def lab(made: Lab, tmp_path: Path) -> Lab:
+    shutil.copytree(made.folder, tmp_path / "work")
+    return Lab(tmp_path / "work", made.patch)
+
+
+@pytest.fixture
+def workspace(lab: Lab) -> Iterator[Workspace]:
+    with lab.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def server(lab: Lab) -> Iterator[Server]:
+    serving = Server(lab)
+    serving.start()
+    yield serving
+    serving.kill()
+
+
+@pytest.fixture
+def person(browser: Any, workspace: Workspace, server: Server) -> Iterator[Callable[[str], Any]]:
+    """A browser of its own for each name; the same name twice is another browser."""
+    opened = []
+
+    def sign_in(name: str) -> Any:
+        context = browser.new_context(viewport=SIZE)
+        context.add_cookies([cookie_of(workspace, name, server.port)])
+        opened.append(context)
+        return context
+
+    yield sign_in
+    for context in opened:
+        context.close()
+
+
+@pytest.fixture
+def anna(person: Callable[[str], Any], server: Server, lab: Lab) -> Easel:
+    return Easel(person("anna").new_page(), server, lab.patch)
+
+
+def drawing_of(workspace: Workspace, name: str, patch: str) -> np.ndarray:
+    with workspace.catalog.read() as session:
+        by = get_person(session, name)
+    return own_drawing(workspace, open_painting(workspace, by, patch))
+
+
+def painted(drawing: np.ndarray, kind: int) -> set[tuple[int, ...]]:
+    return {tuple(map(int, voxel)) for voxel in np.argwhere(drawing == kind)}
+
+
+def test_strokes_land_on_their_voxels_in_every_plane_and_merge_to_one_label_everywhere(
+    anna: Easel, workspace: Workspace, lab: Lab, tmp_path: Path
+) -> None:
+    anna.go(70, 60, 50)
+    anna.fine("a")
+    anna.drag(0, (70, 40, 30), (70, 40, 45))
+    anna.fine("d")
+    anna.drag(1, (30, 60, 100), (42, 60, 100))
+    anna.fine("i")
+    anna.drag(2, (90, 110, 50), (90, 125, 50))
+    anna.save()
+    drawing = drawing_of(workspace, "anna", lab.patch)
+    assert painted(drawing, ADD) == {(70, 40, x) for x in range(30, 46)}
+    assert painted(drawing, REMOVE) == {(z, 60, 100) for z in range(30, 43)}
+    assert painted(drawing, IGNORE) == {(90, y, 50) for y in range(110, 126)}
+
+    folders = workspace.folders
+    files = {p.name: p for p in folders.corrections_of(lab.patch).glob("*.nrrd")}
+    assert set(files) == {"Add1.nrrd", "Remove1.nrrd", "Ignore1.nrrd"}
+    own = sitk.ReadImage(str(folders.label_of(lab.patch)))
+    for path in files.values():
+        read = sitk.ReadImage(str(path))
+        assert read.GetSize() == own.GetSize()
+        assert read.GetSpacing() == pytest.approx(own.GetSpacing())
+        assert read.GetOrigin() == pytest.approx(own.GetOrigin())
+        assert read.GetDirection() == pytest.approx(own.GetDirection())
+    header = nrrd.read_header(str(files["Add1.nrrd"]))
+    assert np.allclose(header["space origin"], own.GetOrigin())
+    assert np.allclose(header["space directions"], np.diag(own.GetSpacing()))
+    added = sitk.GetArrayFromImage(sitk.ReadImage(str(files["Add1.nrrd"])))
+    assert (added != 0).sum() == 16
+    assert added[70, 40, 30]
+
+    outcomes = merge(workspace, acting_person(workspace), [lab.patch])
+    assert [each.outcome for each in outcomes] == ["done"]
+    command = [
+        "merge_corrections", "--labels-dir", str(folders.labels),
+        "--corrections-dir", str(folders.corrections), "--out-dir", str(tmp_path / "out"),
+    ]  # fmt: skip
+    assert patch_corrections(command) == 0
+    by_command = read_label(tmp_path / "out" / f"{lab.patch}.nii.gz")
+    by_dashboard = read_label(folders.merged_of(lab.patch))
+    assert np.array_equal(by_command, by_dashboard)
+    assert (by_dashboard[70, 40, 30:46] == 1).all()
+    assert anna.count("membrane") == np.count_nonzero(by_dashboard == 1)
+
+
+def test_every_random_voxel_comes_back_through_the_browser(
+    person: Callable[[str], Any], server: Server, workspace: Workspace, lab: Lab
+) -> None:
+    drawing = np.random.default_rng(3).integers(0, 4, SHAPE, np.uint8)
+    keep_draft(server, workspace, lab, drawing)
+    easel = Easel(person("anna").new_page(), server, lab.patch)
+    easel.choose("draft on the server")
+    easel.save()
+    assert np.count_nonzero(drawing_of(workspace, "anna", lab.patch) != drawing) == 0
+
+
+def test_pieces_outlines_and_places_paint_what_they_say(
+    anna: Easel, workspace: Workspace, lab: Lab
+) -> None:
+    label = read_label(workspace.folders.label_of(lab.patch))
+    blob = tuple(int(v) for v in np.argwhere(label[:, :, 128:] == 1)[0] + (0, 0, 128))
+    anna.go(*blob)
+    anna.press("d", "p")
+    anna.click(0, blob)
+    removed = anna.count("removed")
+    assert 0 < removed < np.count_nonzero(label == 1)
+    assert anna.count("membrane") == np.count_nonzero(label == 1) - removed
+    anna.press("i", "l")
+    anna.drag(0, (blob[0], 30, 30), (blob[0], 30, 40), (blob[0], 40, 40), (blob[0], 40, 30))
+    assert anna.count("ignored") >= 11 * 11 * 5  # in two slices on both sides, too
+    anna.press("z")
+    assert anna.count("ignored") == 0
+    anna.press("Shift+Z")
+    anna.fine("a")
+    anna.press(*["]"] * 6, "w", "w")  # outside prediction
+    anna.drag(0, (blob[0], 20, 20), (blob[0], 140, 140))
+    anna.save()
+    drawing = drawing_of(workspace, "anna", lab.patch)
+    assert not (drawing[label != 1] == REMOVE).any()
+    assert (drawing == ADD).any()
+    assert not (drawing[label == 1] == ADD).any()
+    border = np.ones(SHAPE, bool)
+    border[16:-16, 16:-16, 16:-16] = False
+    assert not drawing[border].any()
+
+
+def test_what_was_not_saved_is_offered_after_a_reload(
+    anna: Easel, workspace: Workspace, lab: Lab
+) -> None:
+    anna.fine("a")
+    anna.drag(0, (80, 40, 18), (80, 40, 33))
+    anna.drag(0, (80, 50, 18), (80, 50, 33))
+    anna.says("Draft kept at")
+    anna.drag(0, (80, 60, 18), (80, 60, 33))
+    anna.wait("kept === '3'")
+    anna.open()
+    assert anna.data("state") == "asking"
+    anna.says("3 strokes kept in this browser")
+    anna.says("draft on the server")
+    anna.fine("a")
+    anna.drag(0, (80, 70, 18), (80, 70, 33))  # nothing is painted before one has answered
+    anna.choose("3 strokes")
+    assert anna.count("added") == 48
+    anna.press("z")
+    assert anna.count("added") == 32
+    anna.press("Shift+Z")
+    anna.save()
+    assert len(painted(drawing_of(workspace, "anna", lab.patch), ADD)) == 48
+    anna.open()
+    assert anna.data("state") == "ready"
+
+
+def test_twenty_killed_servers_lose_no_stroke_and_no_saved_correction(
+    anna: Easel, server: Server, workspace: Workspace, lab: Lab
+) -> None:
+    anna.fine("a")
+    saved = 0
+    for number in range(20):
+        anna.drag(0, (80, 20 + 6 * number, 30), (80, 20 + 6 * number, 45))
+        anna.wait(f"kept === '{number + 1 - saved}'")
+        if number % 4 == 1:
+            anna.press("s")  # the server dies while it saves
+        server.kill()
+        server.start()
+        if number % 4 == 3:
+            anna.press("s")
+            anna.wait("unsaved === '0' || state === 'asking'")
+            assert anna.data("state") != "asking"
+            saved = number + 1
+            expected = {(80, 20 + 6 * n, x) for n in range(saved) for x in range(30, 46)}
+            assert painted(drawing_of(workspace, "anna", lab.patch), ADD) == expected
+    anna.open()
+    anna.wait("state === 'ready'")
+    assert anna.data("unsaved") == "0"
+
+
+def test_strokes_of_a_browser_that_was_closed_while_the_server_was_dead_are_there(
+    anna: Easel, server: Server
+) -> None:
+    server.kill()
+    anna.fine("a")
+    anna.drag(0, (80, 40, 30), (80, 40, 45))
+    anna.says("The server cannot be reached; your 1 stroke")
+    context = anna.page.context
+    anna.page.close()
+    server.start()
+    again = Easel(context.new_page(), server, anna.address.rsplit("/", 1)[1])
+    again.choose("1 stroke kept")
+    assert again.count("added") == 16
+
+
+def test_a_page_whose_tokens_are_over_goes_on_by_itself(
+    person: Callable[[str], Any], server: Server, workspace: Workspace, lab: Lab
+) -> None:
+    easel = Easel(person("anna").new_page(), server, lab.patch, "?yesterday")
+    easel.fine("a")
+    easel.drag(0, (80, 40, 30), (80, 40, 45))
+    easel.save()
+    assert len(painted(drawing_of(workspace, "anna", lab.patch), ADD)) == 16
+
+
+def test_a_session_that_is_over_is_said_and_the_strokes_stay(
+    anna: Easel, workspace: Workspace, server: Server
+) -> None:
+    anna.fine("a")
+    anna.page.context.clear_cookies()
+    anna.drag(0, (80, 40, 30), (80, 40, 45))
+    anna.press("s")
+    anna.says("Your session is over")
+    anna.page.context.add_cookies([cookie_of(workspace, "anna", server.port)])
+    anna.save()
+    assert len(painted(drawing_of(workspace, "anna", anna.address.rsplit("/", 1)[1]), ADD)) == 16
+
+
+def test_two_people_on_one_patch(
+    anna: Easel, person: Callable[[str], Any], server: Server, lab: Lab
+) -> None:
+    anna.wait("state === 'ready'")
+    anna.fine("a")
+    anna.drag(0, (80, 40, 30), (80, 40, 45))
+    ben = Easel(person("ben").new_page(), server, lab.patch)
+    ben.says("anna paints on this patch since")
+    assert ben.data("state") == "looking"
+    ben.choose("Take it over")
+    ben.wait("state === 'ready'")
+    anna.press("s")
+    anna.says("ben paints on this patch since")
+    assert anna.data("unsaved") == "1"
+    ben.page.close(run_before_unload=True)
+    anna.page.wait_for_timeout(500)
+    anna.choose("Take it over")
+    anna.wait("state === 'ready'")
+    anna.save()
+
+
+def test_the_same_person_in_two_browsers_is_offered_both(
+    anna: Easel, person: Callable[[str], Any], server: Server, workspace: Workspace, lab: Lab
+) -> None:
+    other = Easel(person("anna").new_page(), server, lab.patch)
+    other.fine("a")
+    other.drag(0, (80, 40, 30), (80, 40, 45))
+    other.save()
+    anna.fine("a")
+    anna.drag(0, (80, 50, 30), (80, 50, 45))
+    anna.press("s")
+    anna.says("version 1, you saw 0")
+    assert anna.data("state") == "asking"
+    anna.choose("Join both")
+    anna.save()
+    assert len(painted(drawing_of(workspace, "anna", lab.patch), ADD)) == 32
+
+
+def test_two_windows_of_one_browser_do_not_paint_at_once(
+    anna: Easel, server: Server, lab: Lab
+) -> None:
+    anna.wait("state === 'ready'")
+    anna.fine("a")
+    anna.drag(0, (80, 40, 30), (80, 40, 45))
+    second = Easel(anna.page.context.new_page(), server, lab.patch)
+    second.says("You paint on this patch in another window")
+    assert second.data("state") == "looking"
+    second.choose("Paint here")
+    second.choose("1 stroke kept")
+    assert second.count("added") == 16
+    anna.wait("state === 'looking'")
+
+
+def test_the_work_of_others_is_looked_at_hidden_and_continued(
+    anna: Easel, workspace: Workspace, lab: Lab
+) -> None:
+    with workspace.catalog.read() as session:
+        ben = get_person(session, "ben")
+    drawing = np.zeros(SHAPE, np.uint8)
+    drawing[80, 40, 30:46], drawing[80, 41, 30:46] = ADD, IGNORE
+    save_painting(workspace, ben, lab.patch, drawing, base={})
+    anna.open()
+    layer = anna.page.locator(".layers-of-others .layer", has_text="Add1.nrrd, ben")
+    membrane = anna.count("membrane")
+    layer.locator("input").uncheck()
+    assert anna.count("added") == 16  # hidden, not changed
+    anna.fine("d")
+    anna.drag(0, (80, 40, 30), (80, 40, 37))
+    assert anna.count("contested") == 8
+    anna.press("z")
+    anna.page.get_by_role("button", name="Go on with their work").click()
+    assert anna.count("membrane") == membrane
+    anna.save()
+    assert np.array_equal(drawing_of(workspace, "anna", lab.patch), drawing)
+    with workspace.catalog.read() as session:
+        slots = {s.name: s for s in slots_of(session, get_patch(session, lab.patch).id)}
+    assert {name: slot.withdrawn for name, slot in slots.items()} == {
+        "Add1.nrrd": True, "Ignore1.nrrd": True, "Add2.nrrd": False, "Ignore2.nrrd": False,
+    }  # fmt: skip
+    assert anna.count("membrane") == membrane
+
+
+def test_a_review_looks_at_before_and_after_and_pins_a_comment(
+    person: Callable[[str], Any], server: Server, workspace: Workspace, lab: Lab
+) -> None:
+    with workspace.catalog.read() as session:
+        ben = get_person(session, "ben")
+    drawing = np.zeros(SHAPE, np.uint8)
+    drawing[80, 40, 30:46] = ADD
+    save_painting(workspace, ben, lab.patch, drawing, base={})
+    merge(workspace, acting_person(workspace), [lab.patch])
+    with workspace.catalog.read() as session:
+        assert merges_of(session, get_patch(session, lab.patch).id)
+    rita = Easel(person("rita").new_page(), server, lab.patch, "?look")
+    assert rita.data("state") == "looking"
+    assert rita.page.locator(".kinds").count() == 0
+    shown = {}
+    for view in ("after", "before", "difference"):
+        rita.page.locator(f'[data-view="{view}"]').click()
+        shown[view] = rita.page.locator(".pane.large canvas").screenshot()
+    assert len(set(shown.values())) == 3
+    rita.press("m")
+    rita.click(0, (80, 40, 33))
+    rita.page.locator(".writing textarea").fill("Is this one membrane or two?")
+    rita.page.get_by_role("button", name="Post").click()
+    rita.says("rita: Is this one membrane or two?")
+    anna = Easel(person("anna").new_page(), server, lab.patch)
+    anna.page.locator(".place", has_text="33, 40, 80").click()
+    anna.wait("at === '80,40,33'")
+
+
+def test_without_webgl2_one_paints_as_ever_and_is_told_the_way_to_3d(
+    person: Callable[[str], Any], server: Server, lab: Lab
+) -> None:
+    page = person("anna").new_page()
+    page.add_init_script(NO_WEBGL)
+    easel = Easel(page, server, lab.patch)
+    easel.press("t")
+    easel.says("no WebGL2")
+    easel.fine("a")
+    easel.drag(0, (80, 40, 30), (80, 40, 45))
+    easel.save()
+
+
+def read_label(path: Path) -> np.ndarray:
+    with NiftiVolume(path) as volume:
+        return volume.read(whole(volume.shape))
+
+
+def keep_draft(server: Server, workspace: Workspace, lab: Lab, drawing: np.ndarray) -> None:
+    with workspace.catalog.read() as session:
+        key, patch = str(get_person(session, "anna").id), get_patch(session, lab.patch)
+    named = f"patch-{patch.id}"
+    cookie = cookie_of(workspace, "anna", server.port)
+    raw = drawing.tobytes()
+    request = urllib.request.Request(
+        f"{server.address}/api/painting/{named}/draft", gzip.compress(raw, 1), method="PUT",
+        headers={
+            "cookie": f"{cookie['name']}={cookie['value']}", "origin": server.address,
+            "x-tomocurate-token": Signer(SECRET).mint(Grant(key, named, "paint")),
+            "content-type": "application/octet-stream", "content-encoding": "gzip",
+            "x-tomocurate-shape": "160,160,160", "x-tomocurate-axes": "zyx", "if-match": "0",
+            "x-tomocurate-sha256": hashlib.sha256(raw).hexdigest(),
+        },
+    )  # fmt: skip
+    with urllib.request.urlopen(request) as answer:
+        assert json.load(answer)["revision"] == 1
