@@ -12,6 +12,7 @@ from db.models.tables import metadata
 from db.vocabulary import (
     ChosenBecause,
     CorrectionKind,
+    ExportKind,
     JobKind,
     JobState,
     Origin,
@@ -109,6 +110,8 @@ def _tables(sizes: Sizes) -> Mapping[str, Iterator[dict[str, Any]]]:
         "correction_versions": (_version(n, sizes) for n in range(1, sizes.corrections + 1)),
         "merges": (_merge(n, sizes) for n in _merged(sizes)),
         "reviews": (_review(n, sizes) for n in _merged(sizes)),
+        "scores": (_score(n) for n in _merged(sizes) if stage_of(n) is Stage.ACCEPTED),
+        "exports": map(_export, range(1, 201)),
         "comments": (_comment(n, sizes) for n in range(1, sizes.patches + 1, 2)),
         "jobs": (_job(n, sizes) for n in range(1, sizes.jobs + 1)),
         "events": (_event(n, sizes) for n in range(1, sizes.events + 1)),
@@ -240,6 +243,22 @@ def _review(patch: int, sizes: Sizes) -> dict[str, Any]:
         "verdict": Verdict.REJECT if rejected else Verdict.ACCEPT,
         "reason": "not closed" if rejected else None, "reviewer_id": _who(patch + 1, sizes),
         "decided_at": _at(patch, sizes.patches),
+    }  # fmt: skip
+
+
+def _score(patch: int) -> dict[str, Any]:
+    return {
+        "segmentation_id": (patch - 1) // 5 + 1, "patch_id": patch, "merge_id": patch,
+        "dice": 0.9, "surface_dice": 0.92, "method": "m1", "compared_voxels": 2_000_000,
+        "in_training": False, "scored_at": NOW,
+    }  # fmt: skip
+
+
+def _export(number: int) -> dict[str, Any]:
+    return {
+        "id": number, "kind": ExportKind.TRAINING_SET, "path": f"/exports/{number}",
+        "manifest_sha256": HASH, "options": {}, "scope": None, "licence": None,
+        "patch_count": 100, "made_at": NOW, "made_by_id": 1,
     }  # fmt: skip
 
 
