@@ -1,5 +1,6 @@
 """Put training labels back into a copy of the segmentation they came from."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from core.imaging.files import whole_file
 from core.imaging.geometry import Box, Zyx, whole
 from core.imaging.labels import IGNORE, Label, label_from_prediction
 from core.imaging.volume import Volume
+
+HEADER_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -34,25 +37,46 @@ def paste_labels(
 
     Errors: OutputError; LabelError for a label of another shape than its box.
     """
-    import mrcfile
-
     for label in labels:
         if label.voxels.shape != label.box.shape:
             raise LabelError(f"a label of shape {label.voxels.shape} lies in box {label.box}.")
-    changed = 0
-    with (
-        whole_file(out, exist_ok=False) as temporary,
-        mrcfile.new_mmap(temporary, segmentation.shape, mrc_mode=0, overwrite=True) as mrc,
-    ):
-        mrc.voxel_size = segmentation.voxel_size or 0.0
+    changed = membrane = 0
+    # Written, not mapped: on a full disk a mapped file kills its process.
+    with whole_file(out, exist_ok=False) as temporary, temporary.open("r+b") as file:
+        file.seek(HEADER_BYTES)
         for z in range(segmentation.shape.z):
             section = _section(segmentation, z, threshold)
             before = section.copy()
             for label in labels:
                 _paste(section, label, z)
             changed += int(np.count_nonzero(section != before))
-            mrc.data[z] = section
+            membrane += int(np.count_nonzero(section))
+            file.write(section.data)
+        file.seek(0)
+        file.write(_header(segmentation, membrane))
+        file.flush()
     return changed
+
+
+def _header(segmentation: Volume, membrane: int) -> bytes:
+    """The MRC header of a volume of 0 and 1 (int8); ``membrane`` is how many are 1."""
+    from mrcfile.dtypes import HEADER_DTYPE
+    from mrcfile.utils import machine_stamp_from_byte_order
+
+    x, y, z = segmentation.shape.to_xyz()
+    mean = membrane / math.prod(segmentation.shape)
+    header = np.zeros((), HEADER_DTYPE)
+    header["nx"], header["ny"], header["nz"] = header["mx"], header["my"], header["mz"] = x, y, z
+    size = segmentation.voxel_size or 0.0
+    header["cella"] = (x * size, y * size, z * size)
+    header["cellb"] = (90, 90, 90)
+    header["mapc"], header["mapr"], header["maps"] = 1, 2, 3
+    header["ispg"], header["nversion"], header["map"] = 1, 20140, b"MAP "
+    header["machst"] = machine_stamp_from_byte_order("<")
+    header["dmin"], header["dmax"] = float(mean == 1), float(mean > 0)
+    header["dmean"], header["rms"] = mean, math.sqrt(mean * (1 - mean))
+    header["nlabl"], header["label"][0] = 1, b"tomocurate: predicted, with accepted labels"
+    return header.astype(HEADER_DTYPE.newbyteorder("<")).tobytes()
 
 
 def _section(segmentation: Volume, z: int, threshold: float | None) -> Label:

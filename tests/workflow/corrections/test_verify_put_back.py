@@ -1,5 +1,6 @@
 """Labels are made again from their records, and put back into a copy of their segmentation."""
 
+import io
 from pathlib import Path
 
 import mrcfile
@@ -120,7 +121,9 @@ def test_accepted_labels_go_back_and_the_later_acceptance_wins(accepted, tmp_pat
         label, start = lab.merged(name), lab.patch(name).start
         box = expected[tuple(slice(a, a + 160) for a in start)]
         box[label != 2] = label[label != 2]
+    assert mrcfile.validate(tmp_path / "back.mrc", print_file=io.StringIO())
     with mrcfile.open(tmp_path / "back.mrc") as mrc:
+        assert mrc.header.dmean == pytest.approx(mrc.data.mean())
         assert mrc.data.dtype == np.int8
         assert (mrc.data == expected).all()
         assert mrc.voxel_size.x == 10
