@@ -82,7 +82,7 @@ class OpenVolumes:
         with opening:  # five people who open one tomogram read it once
             shelf = self._known(place)
             if shelf is None:
-                view = VolumeView(file.path, file.look, file.threshold, preview)
+                view = VolumeView(file, preview)
                 shelf = self._keep(place, view)
         return shelf
 

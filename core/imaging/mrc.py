@@ -52,14 +52,14 @@ class MrcVolume:
     layers = 1
     segments: tuple[Segment, ...] = ()
 
-    def __init__(self, path: Path) -> None:
-        """Open and check a file.
+    def __init__(self, path: Path, source: Source | None = None) -> None:
+        """Open and check a file, or one that is open; ``close`` closes it.
 
         Errors: VolumeError for what is no MRC volume of real numbers, or is shorter than its
         header says.
         """
         self.path = path
-        self._source = Source(path)
+        self._source = source or Source(path)
         try:
             self._facts = _parse(self._source.head(HEADER_BYTES), path)
             facts = self._facts

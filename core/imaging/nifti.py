@@ -58,14 +58,14 @@ class NiftiVolume:
     segments: tuple[Segment, ...] = ()
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, path: Path) -> None:
-        """Open and check a file.
+    def __init__(self, path: Path, source: Source | None = None) -> None:
+        """Open and check a file, or one that is open; ``close`` closes it.
 
         Errors: VolumeError for what is no NIfTI-1, no 3D volume of real numbers, or shorter or
         longer than its header says.
         """
         self.path = path
-        self._source = Source(path)
+        self._source = source or Source(path)
         try:
             self._open()
         except BaseException:

@@ -75,14 +75,14 @@ class NrrdVolume:
 
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, path: Path) -> None:
-        """Open and check a file.
+    def __init__(self, path: Path, source: Source | None = None) -> None:
+        """Open and check a file, or one that is open; ``close`` closes it.
 
         Errors: VolumeError for what is no attached 3D (or layered 3D) NRRD of real numbers, or
         holds more or fewer voxels than its header says.
         """
         self.path = path
-        self._source = Source(path)
+        self._source = source or Source(path)
         self._voxels: NDArray[Any] | None = None
         try:
             self._facts = _parse(self._source, path)

@@ -9,7 +9,7 @@ import bz2
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
 
@@ -57,13 +57,19 @@ class _Inflater(Protocol):
 class Source:
     """An open volume file. It may be read from several threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, within: Sequence[Path] | None = None) -> None:
         """Open a regular file without waiting for anybody (a FIFO is refused, not read).
+
+        ``within`` are folders, links resolved, of which one must hold the file that was opened:
+        it is the open file that is asked, so that a link that is changed meanwhile leads nowhere.
 
         Errors: VolumeError.
         """
         self.path = path
         self._descriptor = _open_regular(path)
+        if within is not None and not _lies_within(self._descriptor, path, within):
+            os.close(self._descriptor)
+            raise VolumeError(f"{path}: lies outside the folders that it may be read from.")
         self._inflated: IO[bytes] | None = None
         self._start = 0
         self._promised, self._exact = 0, False
@@ -284,6 +290,23 @@ def _write(out: IO[bytes], piece: bytes, path: Path) -> None:
             f"{path}: no space for its inflated voxels in the folder for temporary files "
             f"({error.strerror}); inflate it yourself, or set TMPDIR to a larger disk."
         ) from error
+
+
+def _lies_within(descriptor: int, path: Path, folders: Sequence[Path]) -> bool:
+    """Whether an open file lies in one of the folders.
+
+    Linux tells the path of an open file; elsewhere the path is resolved again and must still be
+    that very file.
+    """
+    told = Path(f"/proc/self/fd/{descriptor}")
+    if told.is_symlink():
+        real = told.readlink()
+    else:
+        real = path.resolve()
+        found, opened = real.stat(), os.fstat(descriptor)
+        if (found.st_dev, found.st_ino) != (opened.st_dev, opened.st_ino):
+            return False
+    return any(real.is_relative_to(folder) for folder in folders)
 
 
 def _open_regular(path: Path) -> int:

@@ -57,14 +57,14 @@ class TiffVolume:
     """TIFF's resolution is dots an inch or nothing; it is not believed."""
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, path: Path) -> None:
-        """Open and check a file.
+    def __init__(self, path: Path, source: Source | None = None) -> None:
+        """Open and check a file, or one that is open; ``close`` closes it.
 
         Errors: VolumeError for what is no 3D stack of real numbers in plain or deflated strips,
         or is shorter than its tags say.
         """
         self.path = path
-        self._source = Source(path)
+        self._source = source or Source(path)
         try:
             if self._source.compression:
                 raise VolumeError(f"{path}: is compressed as a whole; save it as plain .tif.")

@@ -39,33 +39,38 @@ class ViewedFile:
     path: Path
     look: Look
     threshold: float | None = None
+    within: tuple[Path, ...] | None = None
+    """Folders of which one must hold it; None asks for none."""
+
+    def open(self) -> Volume:
+        """Errors: VolumeError."""
+        return open_volume(self.path, self.within)
 
 
 class VolumeView:
     """An open volume and its preview. ``plane`` may be called from several threads."""
 
-    def __init__(
-        self, path: Path, look: Look, threshold: float | None = None, preview: Path | None = None
-    ) -> None:
+    def __init__(self, file: ViewedFile, preview: Path | None = None) -> None:
         """Open a file, and the folder of its preview if that is there.
 
         Errors: VolumeError for what is no volume, or changed since its preview was made.
         """
-        self.path, self.look, self._threshold = path, look, threshold
+        self.path, self.look, self._threshold = file.path, file.look, file.threshold
+        self._file = file
         self._preview = Preview(preview) if preview else None
         self._volume: Volume | None = None
         self._lock = threading.Lock()
         try:
-            with open_volume(path) as volume:
+            with file.open() as volume:
                 self.shape, self.voxel_size = volume.shape, volume.voxel_size
-                self.facts = self._preview.facts if self._preview else look_over(volume, look)
+                self.facts = self._preview.facts if self._preview else look_over(volume, self.look)
             self.version = self._version()
         except BaseException:
             self.close()
             raise
         if Zyx(*self.facts.full_shape) != self.shape:
             self.close()
-            raise VolumeError(f"{path}: its preview shows another shape; make it again.")
+            raise VolumeError(f"{self.path}: its preview shows another shape; make it again.")
 
     @property
     def has_preview(self) -> bool:
@@ -122,7 +127,7 @@ class VolumeView:
     def _opened(self) -> Volume:
         with self._lock:
             if self._volume is None:
-                self._volume = open_volume(self.path)
+                self._volume = self._file.open()
             return self._volume
 
     def _version(self) -> str:

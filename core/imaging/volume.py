@@ -5,6 +5,7 @@ format (mrc.py, nrrd.py, nifti.py, tiff.py). A reader checks its header against 
 size before it believes it, and reads the rows that a box needs, never the whole volume.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -53,36 +54,39 @@ class Volume(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
-def open_volume(path: Path) -> Volume:
-    """Open a 3D file by what it holds: MRC, NRRD, NIfTI-1 or TIFF.
+def open_volume(path: Path, within: Sequence[Path] | None = None) -> Volume:
+    """Open a 3D file by what it holds: MRC, NRRD, NIfTI-1 or TIFF. It is opened once.
 
-    Errors: VolumeError for what is none of these, or not what it claims to be.
+    ``within`` are folders, links resolved, of which one must hold it.
+
+    Errors: VolumeError for what is none of these, not what it claims to be, or lies elsewhere.
     """
-    # Each reader is imported where its format is met, so that a command starts fast.
-    source = Source(path)
+    source = Source(path, within)
     try:
-        first = source.head(1024)
-    finally:
+        reader = _reader(source.head(1024), path)
+    except BaseException:
         source.close()
+        raise
+    return reader(path, source)
+
+
+def _reader(first: bytes, path: Path) -> Callable[[Path, Source], Volume]:
+    """The reader of a format; imported where it is met, so that a command starts fast."""
     if first.startswith(b"NRRD"):
         from core.imaging.nrrd import NrrdVolume
 
-        return NrrdVolume(path)
+        return NrrdVolume
     if first[344:347] in (b"n+1", b"ni1"):
         from core.imaging.nifti import NiftiVolume
 
-        return NiftiVolume(path)
+        return NiftiVolume
     if first.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         from core.imaging.tiff import TiffVolume
 
-        return TiffVolume(path)
-    return _open_mrc(path, first)
-
-
-def _open_mrc(path: Path, first: bytes) -> "Volume":
+        return TiffVolume
     from core.imaging.mrc import MrcVolume, may_be_mrc
 
     if not may_be_mrc(first):
         held = "is empty" if not first else f"begins with {first[:8]!r}"
         raise VolumeError(f"{path}: {held}, so it is neither MRC, NRRD, NIfTI-1 nor TIFF.")
-    return MrcVolume(path)
+    return MrcVolume

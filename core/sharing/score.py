@@ -6,6 +6,7 @@ model was trained on is marked, since there a good score proves nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.errors import VolumeError
 from core.export.quality import SURFACE_DICE_METHOD, agreement
@@ -148,7 +149,8 @@ def predicted_label(record: CuratedRecord, segmentation: SegmentationRecord, lab
     """
     start = Zyx(*(record.patch.start or (0, 0, 0)))
     box = Box(start, Zyx(*(a + n for a, n in zip(start, label.shape, strict=True))))
-    with open_volume(segmentation.on_disk.file) as volume:
+    on_disk = segmentation.on_disk
+    with open_volume(on_disk.file, [Path(on_disk.root).resolve()]) as volume:
         inside = box.overlap(Box(Zyx(0, 0, 0), volume.shape))
         if inside is None:
             raise VolumeError(f"{segmentation.on_disk.path}: does not reach {record.patch.name}.")

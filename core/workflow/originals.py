@@ -16,7 +16,7 @@ def open_original(on_disk: FileRecord) -> Volume:
     where it is gone, or a link leads out of its data root.
     """
     check_unchanged(on_disk)
-    volume = open_volume(on_disk.file)
+    volume = open_volume(on_disk.file, [Path(on_disk.root).resolve()])
     if tuple(volume.shape) != tuple(on_disk.shape):
         volume.close()
         raise VolumeError(_changed(on_disk, "its size in voxels is another"))

@@ -75,11 +75,11 @@ def viewed_file(workspace: Workspace, name: str) -> ViewedFile:
     with workspace.catalog.read() as session:
         try:
             if kind == "tomogram":
-                return ViewedFile(_contained(tomogram_by_id(session, number).on_disk), Look.GRAY)
+                return _viewed(tomogram_by_id(session, number).on_disk, Look.GRAY)
             record = segmentation_by_id(session, number)
         except NoResultFound as error:
             raise UnknownNameError(f"there is no {kind} {number}.") from error
-    return ViewedFile(_contained(record.on_disk), Look.LABEL, record.threshold)
+    return _viewed(record.on_disk, Look.LABEL, record.threshold)
 
 
 def has_preview(workspace: Workspace, name: str) -> bool:
@@ -146,7 +146,7 @@ def make_preview(
             raise CancelledError(f"{name}: its preview was cancelled.")
         tell(share, f"preview of {file.path.name}")
 
-    with open_volume(file.path) as volume, cache.new_entry(key, FILES) as folder:
+    with file.open() as volume, cache.new_entry(key, FILES) as folder:
         write_preview(volume, folder, file.look, file.threshold, progress)
     return cache.folder / key
 
@@ -159,7 +159,7 @@ def thumbnail_of_tomogram(workspace: Workspace, tomogram_id: int) -> bytes:
     file = viewed_file(workspace, tomogram_name(tomogram_id))
 
     def draw() -> NDArray[np.uint8]:
-        with open_volume(file.path) as volume:
+        with file.open() as volume:
             return _gray(_middle(volume, volume.shape.z // 2))
 
     return _kept(workspace, ("tomogram", _key(file)), draw)
@@ -196,7 +196,7 @@ def _thumbnail_of_place(workspace: Workspace, name: str) -> bytes:
     file = viewed_file(workspace, tomogram_name(patch.tomogram_id))
 
     def draw() -> NDArray[np.uint8]:
-        with open_volume(file.path) as volume:
+        with file.open() as volume:
             inside = box.overlap(whole(volume.shape)) or whole(volume.shape)
             return _gray(volume.read(inside).mean(axis=0, dtype=np.float32))
 
@@ -330,9 +330,9 @@ def _seen(path: Path) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
-def _contained(record: FileRecord) -> Path:
+def _viewed(record: FileRecord, look: Look, threshold: float | None = None) -> ViewedFile:
     """A registered file, still inside its data root."""
-    file = record.file.resolve()
-    if not file.is_relative_to(Path(record.root).resolve()):
+    root, file = Path(record.root).resolve(), record.file.resolve()
+    if not file.is_relative_to(root):
         raise VolumeError(f"{record.file}: leads out of its data root {record.root}.")
-    return file
+    return ViewedFile(file, look, threshold, (root,))

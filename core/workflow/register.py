@@ -213,7 +213,7 @@ def _look(workspace: Workspace, pairing: Pairing, add_roots: bool) -> _Seen:
     new_roots = _needed_roots(workspace, pairing, add_roots)
     roots = (*list_roots(workspace), *new_roots)
     tomogram = contained_in(roots, pairing.tomogram)
-    with open_volume(tomogram) as volume:
+    with open_volume(tomogram, roots) as volume:
         voxel_size = pairing.voxel_size or volume.voxel_size
         predicted = tuple(_open_segmentation(roots, each, volume) for each in pairing.segmentations)
         found, header = _found(tomogram, volume), _header(volume)
@@ -324,7 +324,7 @@ def _open_segmentation(
 ) -> tuple[Predicted, FoundFile]:
     path = contained_in(roots, predicted.path)
     try:
-        with open_volume(path) as volume:
+        with open_volume(path, roots) as volume:
             check_pair(tomogram, volume)
             return predicted, _found(path, volume)
     except VolumeError as error:

@@ -24,7 +24,7 @@ from core.imaging.preview import (
     preview_key,
     write_preview,
 )
-from core.imaging.view import VolumeView
+from core.imaging.view import ViewedFile, VolumeView
 from core.imaging.volume import open_volume
 
 SHAPE = (37, 50, 61)
@@ -91,7 +91,10 @@ def test_every_label_plane_shows_the_files_membrane(
 
 def test_a_view_without_a_preview_shows_the_same_planes(gray: Path, tmp_path: Path) -> None:
     folder = make(gray, tmp_path / "p", Look.GRAY)
-    with VolumeView(gray, Look.GRAY) as bare, VolumeView(gray, Look.GRAY, preview=folder) as quick:
+    with (
+        VolumeView(ViewedFile(gray, Look.GRAY)) as bare,
+        VolumeView(ViewedFile(gray, Look.GRAY), preview=folder) as quick,
+    ):
         assert not bare.has_preview
         assert quick.has_preview
         for axis, side in zip(PlaneAxis, SHAPE, strict=True):
@@ -103,8 +106,8 @@ def test_a_view_without_a_preview_shows_the_same_planes(gray: Path, tmp_path: Pa
 def test_a_label_view_without_a_preview_shows_the_same_planes(label: Path, tmp_path: Path) -> None:
     folder = make(label, tmp_path / "p", Look.LABEL)
     with (
-        VolumeView(label, Look.LABEL) as bare,
-        VolumeView(label, Look.LABEL, preview=folder) as quick,
+        VolumeView(ViewedFile(label, Look.LABEL)) as bare,
+        VolumeView(ViewedFile(label, Look.LABEL), preview=folder) as quick,
     ):
         for axis, side in zip(PlaneAxis, SHAPE, strict=True):
             assert (bare.plane(axis, side - 1) == quick.plane(axis, side - 1)).all()
@@ -120,7 +123,7 @@ def test_a_large_volume_is_binned_to_the_longest_side(tmp_path: Path) -> None:
         mean = voxels[2:4, :, :1100].reshape(2, 4, 2, 550, 2).mean(axis=(0, 2, 4))
         expected = np.clip((mean - low) / (high - low) * 255, 0, 255)
         assert np.abs(shown.plane(PlaneAxis.Z, 1)[:, :550] - expected).max() <= 1.001
-    with VolumeView(path, Look.GRAY, preview=tmp_path / "p") as view:
+    with VolumeView(ViewedFile(path, Look.GRAY), preview=tmp_path / "p") as view:
         assert view.plane(PlaneAxis.Z, 2).shape == (4, 551)
         assert view.full_plane(4).shape == (8, 1101)
 
@@ -138,7 +141,7 @@ def test_scores_need_a_threshold_and_are_cut_by_it(tmp_path: Path) -> None:
     path = write(tmp_path / "scores.mrc", voxels)
     with pytest.raises(SegmentationError):
         make(path, tmp_path / "refused", Look.LABEL)
-    with VolumeView(path, Look.LABEL, 0.5) as shown:
+    with VolumeView(ViewedFile(path, Look.LABEL, 0.5)) as shown:
         found = np.unpackbits(shown.plane(PlaneAxis.Z, 2), axis=1, count=10)
         assert (found == (voxels[2] > 0.5)).all()
 
@@ -147,14 +150,14 @@ def test_voxels_that_are_no_numbers_are_black_and_do_not_move_the_window(tmp_pat
     voxels = np.random.default_rng(4).normal(0, 1, (8, 9, 10)).astype(np.float32)
     voxels[3, 4, 5], voxels[3, 4, 6] = np.nan, np.inf
     path = write(tmp_path / "nan.mrc", voxels)
-    with VolumeView(path, Look.GRAY) as shown:
+    with VolumeView(ViewedFile(path, Look.GRAY)) as shown:
         low, high = shown.facts.window
         assert -4 < low < 0 < high < 4
         assert shown.plane(PlaneAxis.Z, 3)[4, 5] == 0
 
 
 def test_a_plane_outside_the_volume_is_refused_with_the_range(gray: Path) -> None:
-    with VolumeView(gray, Look.GRAY) as shown:
+    with VolumeView(ViewedFile(gray, Look.GRAY)) as shown:
         with pytest.raises(VolumeError, match="not in 0 to 36"):
             shown.plane(PlaneAxis.Z, 37)
         with pytest.raises(VolumeError, match="not in 0 to 60"):
@@ -163,11 +166,11 @@ def test_a_plane_outside_the_volume_is_refused_with_the_range(gray: Path) -> Non
 
 def test_a_changed_file_has_another_key_and_another_version(gray: Path) -> None:
     before = preview_key(gray, Look.GRAY)
-    with VolumeView(gray, Look.GRAY) as shown:
+    with VolumeView(ViewedFile(gray, Look.GRAY)) as shown:
         version = shown.version
     os.utime(gray, (1, 1))
     assert preview_key(gray, Look.GRAY) != before
-    with VolumeView(gray, Look.GRAY) as shown:
+    with VolumeView(ViewedFile(gray, Look.GRAY)) as shown:
         assert shown.version != version
 
 

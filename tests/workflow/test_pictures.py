@@ -11,7 +11,7 @@ from PIL import Image
 from core.errors import CancelledError, VolumeError
 from core.imaging.geometry import Zyx, whole
 from core.imaging.preview import Look, PlaneAxis
-from core.imaging.view import VolumeView
+from core.imaging.view import ViewedFile, VolumeView
 from core.imaging.volume import open_volume
 from core.workflow.choose import choose
 from core.workflow.extract import extract
@@ -58,7 +58,7 @@ def test_a_preview_shows_the_voxels_of_each_plane(workspace, registered: Registe
     with open_volume(path) as volume:
         voxels = volume.read(whole(volume.shape)).astype(float)
     entry = next(iter(previews(workspace).entries()))
-    with VolumeView(path, Look.GRAY, None, previews(workspace).folder / entry) as view:
+    with VolumeView(ViewedFile(path, Look.GRAY), previews(workspace).folder / entry) as view:
         assert view.has_preview
         low, high = view.facts.window
         for axis in PlaneAxis:
