@@ -1,7 +1,7 @@
 """The tomogram viewer as a Streamlit component: a small shim that loads the built script.
 
-The browser owns axis, slice, contrast, zoom and overlay; only a chosen center and a selected patch
-come back to Python. Inline script would be sent again at every rerun, so the shim imports a file
+The browser owns axis, slice, contrast, zoom and overlay; only a chosen center comes
+back to Python. Inline script would be sent again at every rerun, so the shim imports a file
 from /assets, whose name changes with its content.
 """
 
@@ -139,15 +139,9 @@ def chosen_center(told: Any) -> ChosenCenter:
     return ChosenCenter(Zyx(z, y, x), because, way)
 
 
-def show_viewer(
-    data: dict[str, Any],
-    key: str,
-    on_chosen: Callable[[], None] = lambda: None,
-    on_selected: Callable[[], None] = lambda: None,
-) -> Any:
-    """Put the viewer on the page; the result's ``chosen`` and ``selected`` are set once each."""
-    mount = _component()
-    return mount(data=data, key=key, on_chosen_change=on_chosen, on_selected_change=on_selected)
+def show_viewer(data: dict[str, Any], key: str, on_chosen: Callable[[], None]) -> Any:
+    """Put the viewer on the page; the ``chosen`` of its state is set once for each choice."""
+    return _component()(data=data, key=key, on_chosen_change=on_chosen)
 
 
 def built_script(name: str) -> str:

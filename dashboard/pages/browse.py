@@ -1,6 +1,6 @@
 """Browse & choose: look through a tomogram and its segmentations, choose patch centers by a click.
 
-The viewer scrolls by itself; only a chosen center and a selected patch run this page's fragment.
+The viewer scrolls by itself; only a chosen center runs this page's fragment.
 """
 
 from collections.abc import Sequence

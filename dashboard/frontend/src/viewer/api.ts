@@ -4,6 +4,8 @@ import type { Facts } from "./types.ts";
 
 export const TOKEN_HEADER = "x-tomocurate-token";
 
+const OVER = "Your session is over: open tomocurate again.";
+
 export class Refused extends Error {
   constructor(
     readonly status: number,
@@ -37,7 +39,7 @@ export class Tokens {
       method: "POST",
       body: JSON.stringify({ tokens: entries.map(([, token]) => token) }),
     });
-    if (!answer.ok) throw new Refused(answer.status, "Your session is over: open tomocurate again.");
+    if (!answer.ok) throw new Refused(answer.status, OVER);
     const fresh = ((await answer.json()) as { tokens: string[] }).tokens;
     entries.forEach(([object], i) => this.held.set(object, fresh[i]!));
   }
@@ -57,6 +59,7 @@ export async function ask(
     await tokens.renew();
     answer = await attempt();
   }
+  if (answer.status === 401) throw new Refused(401, OVER);
   if (!answer.ok) throw new Refused(answer.status, await sentenceOf(answer));
   return answer;
 }

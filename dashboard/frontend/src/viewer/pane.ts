@@ -236,6 +236,7 @@ export class Pane {
   }
 
   private drawPatches(drawing: Drawing, scene: Scene): void {
+    const large = this.element.classList.contains("large");
     const last = (name: string): number => Number(name === scene.selected);
     for (const patch of [...scene.data.patches].sort((a, b) => last(a.name) - last(b.name))) {
       const chosen = patch.name === scene.selected;
@@ -243,7 +244,7 @@ export class Pane {
       const style = { color, width: chosen ? 2.5 : 1.5, dashed: false, faint: !chosen };
       if (!drawBox(drawing, patch.start, patch.stop, scene.at, style)) continue;
       drawCenter(drawing, patch.center, scene.at, color);
-      drawLabel(drawing, patch.start, patch.stop, patch.label, color);
+      if (large || chosen) drawLabel(drawing, patch.start, patch.stop, patch.label, color);
     }
     const { proposal } = scene;
     if (!proposal) return;

@@ -71,7 +71,7 @@ export class Viewer {
     }
     const { scene } = this;
     if (!scene) return;
-    const selection = data.selected !== scene.data.selected;
+    const selection = data.selected !== scene.data.selected && data.selected !== scene.selected;
     scene.data = data;
     if (selection) this.select(data.selected);
     this.adopt(scene);
@@ -181,7 +181,6 @@ export class Viewer {
     scene.selected = hit;
     scene.proposal =
       data.mayChoose && !hit ? propose(voxel, tomogram.facts.shape, data.patchSide, data.patches) : null;
-    if (hit) this.component.setTriggerValue("selected", hit);
     this.go(voxel);
     this.refreshSide();
   }
@@ -269,7 +268,6 @@ export class Viewer {
     const next = patches[(now + by + patches.length) % patches.length]!;
     this.select(next.name);
     this.refreshAll();
-    this.component.setTriggerValue("selected", next.name);
   }
 
   private enlarge(axis: Axis): void {
