@@ -1,0 +1,247 @@
+"""Quality: how good the labels are, and whether re-training made the model better."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import streamlit as st
+
+from core.export.quality import SURFACE_DICE_METHOD
+from core.jobs.queue import submit
+from core.sharing.quality import LabelFigures, Measured, label_figures, measure_labels
+from core.sharing.score import score_segmentations, state_training
+from core.workflow.allowed import Step, may
+from core.workflow.outcomes import Outcome
+from core.workflow.workspace import Workspace
+from dashboard import sharing_plots
+from dashboard.empty import PATCHES, show_empty
+from dashboard.look import begin, count
+from dashboard.plain import plain
+from dashboard.plots import NO_TOOLS
+from dashboard.saved import attempt, refuse, tell_outcomes
+from dashboard.sharing_facts import AT_ONCE, tell
+from dashboard.sharing_plots import SPLIT_NAMES, model_of
+from dashboard.state import me, opened
+from db.errors import TomocurateError
+from db.queries.people import PersonRecord
+from db.queries.sharing import ScoreRecord, list_exports, list_scores
+from db.vocabulary import ExportKind, JobKind
+
+FIELDS = {"Surface Dice": "surface_dice", "Dice": "dice"}
+
+
+def show() -> None:
+    """Show the labels' figures, and the models' scores."""
+    workspace, person = opened(), me()
+    begin("Quality", "Figures of the accepted labels, and of the models against them.")
+    labels, models = st.tabs(["Labels", "Models"])
+    with labels:
+        _labels(workspace, person)
+    with models:
+        _models(workspace, person)
+
+
+def _labels(workspace: Workspace, person: PersonRecord) -> None:
+    figures = label_figures(workspace, person)
+    if not figures:
+        show_empty(
+            "No label is accepted yet.", "A reviewer accepts patches; then figures stand here.",
+            PATCHES,
+        )  # fmt: skip
+        return
+    columns = st.columns(4)
+    columns[0].metric("Accepted labels", len(figures))
+    columns[1].metric("Ignore, mean", f"{fmean(f.ignore_share for f in figures):.1%}")
+    columns[2].metric("Membrane, mean", f"{fmean(f.membrane_share for f in figures):.1%}")
+    columns[3].metric(
+        "Voxels changed", f"{sum(f.added + f.removed + f.ignored for f in figures):,}"
+    )
+    left, right = st.columns(2, gap="medium")
+    left.plotly_chart(sharing_plots.shares(figures), key="shares", config=NO_TOOLS)
+    right.plotly_chart(sharing_plots.changes(figures), key="changes", config=NO_TOOLS)
+    st.caption("Shares leave out the border of 16 voxels, which is ignore in every patch.")
+    _measured(workspace, person, figures)
+
+
+def _measured(workspace: Workspace, person: PersonRecord, figures: Sequence[LabelFigures]) -> None:
+    """Components and agreement, which take a look at the volumes."""
+    names = [each.patch for each in figures]
+    chosen = st.multiselect(
+        "Measure the labels themselves", names, default=[], key="measured",
+        placeholder="all", max_selections=AT_ONCE,
+        help="Components, Dice and surface Dice before and after the corrections.",
+    )  # fmt: skip
+    if not st.button("Measure", key="measure"):
+        return
+    bar = st.progress(0.0, "Measures…")
+    try:
+        found = measure_labels(
+            workspace, person, chosen or names[:AT_ONCE],
+            lambda done, total: tell(bar, done, total),
+        )  # fmt: skip
+    except TomocurateError as error:
+        st.error(plain(error))
+        return
+    finally:
+        bar.empty()
+    st.dataframe(
+        [row_of(each) for each in found], hide_index=True, key="measures",
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f")
+            for name in ("Dice", "Surface Dice", "Second annotator (Dice)")
+        },
+    )  # fmt: skip
+    st.caption(f"Dice before and after the corrections. Surface Dice: {SURFACE_DICE_METHOD}.")
+
+
+def row_of(measured: Measured) -> dict[str, Any]:
+    """A row of the table of measures."""
+    quality, second = measured.quality, measured.agreement
+    if quality is None:
+        return {"Patch": measured.patch, "Said": measured.fault}
+    change = quality.change
+    return {
+        "Patch": measured.patch,
+        "Components": quality.components.count,
+        "Largest (%)": round(100 * quality.components.largest_fraction, 1),
+        "Small islands": quality.components.small_islands,
+        "Sections with membrane": quality.membrane_sections,
+        "Dice": change.dice if change else None,
+        "Surface Dice": change.surface_dice if change else None,
+        "Second annotator (Dice)": second.dice if second else None,
+        "Said": "",
+    }
+
+
+def _models(workspace: Workspace, person: PersonRecord) -> None:
+    with workspace.catalog.read() as session:
+        scores = list_scores(session)
+    if may(person.role, Step.SCORE):
+        _score(workspace, person)
+    if not scores:
+        show_empty(
+            "No segmentation has a score yet.",
+            "Register the segmentations of a new model beside the old ones, then score them "
+            "against the accepted labels.",
+        )
+        return
+    field = st.segmented_control(
+        "Score", list(FIELDS), default="Surface Dice", required=True, key="score_field",
+        label_visibility="collapsed",
+    ) or "Surface Dice"  # fmt: skip
+    st.plotly_chart(
+        sharing_plots.scores_by_model(scores, FIELDS[field], field), key="scores", config=NO_TOOLS
+    )
+    st.caption(f"Where a label says ignore, nothing counts. {plain(scores[0].method)}.")
+    _compared(scores, field)
+    _table(scores)
+
+
+def _score(workspace: Workspace, person: PersonRecord) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        now = st.button("Score all segmentations", key="score_now", type="primary")
+        later = st.button("Let a worker score them", key="score_queue")
+        with st.popover("A model was trained on…"):
+            _training(workspace, person)
+    if now:
+        bar = st.progress(0.0, "Scores…")
+        told: list[Outcome] = []
+
+        def scored(outcome: Outcome) -> None:
+            told.append(outcome)
+            bar.progress(0.5, f"{len(told)} scored")
+
+        try:
+            outcomes = score_segmentations(workspace, person, progress=scored)
+        except TomocurateError as error:
+            refuse(error)
+        else:
+            tell_outcomes(outcomes, "Scored")
+        st.rerun()
+    if later:
+        attempt(
+            lambda: submit(workspace, person, JobKind.SCORE, {"names": None}),
+            lambda job: f"Job {job} scores them; see Activity.",
+        )
+        st.rerun()
+
+
+def _training(workspace: Workspace, person: PersonRecord) -> None:
+    with workspace.catalog.read() as session:
+        sets = {
+            f"{each.id}: {each.path.rpartition('/')[2]}, {each.made_at:%-d %b %Y}": each.id
+            for each in list_exports(session, ExportKind.TRAINING_SET)
+        }
+    if not sets:
+        st.caption("No training set was exported yet.")
+        return
+    model = st.text_input("Model, as its segmentations name it", key="trained_model")
+    chosen = st.selectbox("Training set", list(sets), key="trained_on")
+    if st.button("Save", key="trained_save", disabled=not model.strip()):
+        attempt(
+            lambda: state_training(workspace, person, sets[chosen], model),
+            lambda outcome: (
+                f"{plain(outcome.name)}: {count(outcome.details['marked'], 'score')} "
+                "marked as trained on."
+            ),
+        )
+        st.rerun()
+
+
+def paired(
+    scores: Sequence[ScoreRecord], field: str, names: tuple[str, str]
+) -> dict[str, tuple[float, float]]:
+    """The scores of two models on the patches that both have, none of which they trained on."""
+    by_model: Mapping[str, dict[str, float]] = {name: {} for name in names}
+    for score in scores:
+        value = getattr(score, field)
+        if model_of(score) in by_model and value is not None and not score.in_training:
+            by_model[model_of(score)][score.patch] = value
+    before, after = (by_model[name] for name in names)
+    return {patch: (before[patch], after[patch]) for patch in sorted(before.keys() & after.keys())}
+
+
+def _compared(scores: Sequence[ScoreRecord], field: str) -> None:
+    models = sorted({model_of(score) for score in scores})
+    if len(models) < 2:
+        st.caption("Register another model's segmentations to compare before and after.")
+        return
+    st.subheader("Before and after", anchor=False)
+    left, right = st.columns(2)
+    before = left.selectbox("Before", models, index=0, key="model_before") or models[0]
+    after = right.selectbox("After", models, index=1, key="model_after") or models[1]
+    pairs = paired(scores, FIELDS[field], (before, after))
+    if before == after or not pairs:
+        st.caption("Choose two models that were scored on the same patches, not trained on them.")
+        return
+    means = fmean(pair[0] for pair in pairs.values()), fmean(pair[1] for pair in pairs.values())
+    columns = st.columns(3)
+    columns[0].metric(f"{field} before", f"{means[0]:.3f}")
+    columns[1].metric(f"{field} after", f"{means[1]:.3f}", f"{means[1] - means[0]:+.3f}")
+    better = sum(pair[1] > pair[0] for pair in pairs.values())
+    columns[2].metric("Better on", f"{better} of {len(pairs)}")
+    st.plotly_chart(
+        sharing_plots.before_and_after(pairs, (before, after)), key="compared", config=NO_TOOLS
+    )
+    st.caption("Patches in either model's training set are left out: there, good means nothing.")
+
+
+def _table(scores: Sequence[ScoreRecord]) -> None:
+    with st.expander(f"All {count(len(scores), 'score')}"):
+        st.dataframe(
+            [
+                {"Patch": each.patch, "Model": model_of(each),
+                 "Split": SPLIT_NAMES[each.split] if each.split else "",
+                 "Dice": each.dice, "Surface Dice": each.surface_dice,
+                 "Trained on": each.in_training, "Voxels": each.compared_voxels,
+                 "Scored": each.scored_at}
+                for each in scores
+            ],
+            hide_index=True, key="score_table",
+            column_config={"Dice": st.column_config.NumberColumn(format="%.3f"),
+                           "Surface Dice": st.column_config.NumberColumn(format="%.3f")},
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,359 @@
+"""Share: accepted patches as a training set, or as a bundle that tells no more than it may."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from core.errors import ExportError
+from core.export.bundle import ArchiveKind
+from core.export.cases import Recipe
+from core.export.facts import BundleFacts, Level
+from core.export.privacy import PrivacyReport
+from core.export.split import SplitRule
+from core.export.training_set import SetOptions, TrainingSetPlan
+from core.jobs.queue import submit
+from core.sharing.bundle import export_bundle, rehearse_share
+from core.sharing.curated import Choice
+from core.sharing.queued import bundle_arguments, set_arguments
+from core.sharing.training_set import export_training_set, plan_export_set
+from core.workflow.allowed import Step, may
+from core.workflow.outcomes import Outcome
+from core.workflow.workspace import Workspace
+from dashboard import sharing_plots
+from dashboard.empty import CHOOSE, PATCHES, show_empty
+from dashboard.look import begin, count, size
+from dashboard.plain import plain
+from dashboard.plots import NO_TOOLS
+from dashboard.saved import attempt, refuse
+from dashboard.sharing_facts import REPORT, creators_of, out_folder, tell, tokens_of
+from dashboard.state import me, opened
+from db.errors import TomocurateError
+from db.queries.patches import PatchFilter
+from db.queries.people import PersonRecord
+from db.queries.sharing import list_exports
+from db.queries.volumes import list_datasets, tomogram_names
+from db.vocabulary import ExportKind, JobKind, Licence, Split
+
+LEVELS = {
+    Level.INTERNAL: "Internal: real names, for the own lab",
+    Level.COLLABORATOR: "Collaborator: pseudonyms, for a partner",
+    Level.PUBLIC: "Public: pseudonyms, no places, no days",
+    Level.MINIMAL: "Minimal: only the supervised core, thinned out",
+}
+FAULTS_SHOWN = 12
+
+
+def show() -> None:
+    """Show both ways out, and what went out before."""
+    workspace, person = opened(), me()
+    begin("Share", "Accepted patches leave as a training set, or as a bundle for others.")
+    if not may(person.role, Step.EXPORT):
+        st.info("Curators share. Below is what was exported so far.")
+        _before(workspace)
+        return
+    training, bundle, before = st.tabs(["Training set", "Bundle", "Exported before"])
+    with training:
+        _training_set(workspace, person)
+    with bundle:
+        _bundle(workspace, person)
+    with before:
+        _before(workspace)
+
+
+def _training_set(workspace: Workspace, person: PersonRecord) -> None:
+    choice = _choice(workspace, "set")
+    options = _options(workspace)
+    with st.spinner("Looks at the labels…"):
+        try:
+            plan = plan_export_set(workspace, person, choice, options)
+        except TomocurateError as error:
+            st.error(plain(error))
+            return
+    if not plan.cases:
+        show_empty(
+            "No accepted patch fits.",
+            "A reviewer accepts patches; then they can be exported.",
+            PATCHES, CHOOSE,
+        )  # fmt: skip
+        return
+    _plan(plan)
+    name = st.text_input(
+        "Name", "Dataset501_Membranes", key="set_name",
+        help="A folder below the workspace's exports. nnU-Net wants DatasetNNN_NAME.",
+    )  # fmt: skip
+    overwrite = st.toggle("Replace an export of this name", key="set_overwrite")
+    with st.container(horizontal=True):
+        now = st.button("Write it", type="primary", disabled=bool(plan.faults), key="set_write")
+        later = st.button("Let a worker write it", disabled=bool(plan.faults), key="set_queue")
+    if now:
+        _run(lambda told: export_training_set(
+            workspace, person, out_folder(workspace, name), choice, options,
+            overwrite=overwrite, progress=told,
+        ))  # fmt: skip
+    if later:
+        _queue(workspace, person, lambda: set_arguments(
+            out_folder(workspace, name), choice, options, overwrite=overwrite
+        ))  # fmt: skip
+
+
+def _choice(workspace: Workspace, prefix: str) -> Choice:
+    """Which patches; the widgets' keys begin with the prefix."""
+    with workspace.catalog.read() as session:
+        datasets, tomograms = list_datasets(session), tomogram_names(session)
+    columns = st.columns([2, 2, 2, 2], vertical_alignment="bottom")
+    dataset = columns[0].selectbox(
+        "Dataset", datasets, index=None, placeholder="any", key=f"{prefix}_dataset"
+    )
+    tomogram = columns[1].selectbox(
+        "Tomogram", tomograms, index=None, placeholder="any", key=f"{prefix}_tomogram"
+    )
+    model = columns[2].text_input("Predicted by", placeholder="any model", key=f"{prefix}_model")
+    merged_too = prefix == "set" and columns[3].toggle(
+        "Also what nobody accepted", key="set_merged_too", help="The export says so."
+    )
+    owner, _, token = (tomogram or "").rpartition("/")
+    wanted = PatchFilter(
+        dataset=owner or dataset or None, tomogram=token or None, model=model.strip() or None
+    )
+    return Choice(wanted, merged_too=bool(merged_too))
+
+
+def _options(workspace: Workspace) -> SetOptions:
+    with st.expander("How it is split and written"):
+        columns = st.columns(3)
+        fraction = columns[0].slider(
+            "Share that validates", 0.05, 0.5, 0.2, 0.05, key="set_fraction",
+            help="Tomograms are dealt by a stable hash; what was exported once stays where it was.",
+        )  # fmt: skip
+        folders = sorted(p.name for p in workspace.folders.exports.iterdir() if p.is_dir())
+        other = columns[1].selectbox(
+            "Validate on an earlier export", folders, index=None, key="set_val_from",
+            placeholder="no", help="For fine-tuning: MemBrain-seg wants old data there.",
+        )  # fmt: skip
+        leaky = columns[2].toggle(
+            "With one tomogram, validate on it", key="set_leaky", help="The export says so."
+        )
+        quantise = columns[0].toggle("Half the size (1/256 deviation)", key="set_quantise")
+        unit = columns[1].toggle("Spacing 1, as MemBrain-seg writes", key="set_unit")
+    return SetOptions(
+        rule=SplitRule(val_fraction=fraction, allow_leaky_val=leaky),
+        recipe=Recipe(quantise=quantise, unit_spacing=unit),
+        val_from=workspace.folders.exports / other if other else None,
+    )
+
+
+def _plan(plan: TrainingSetPlan) -> None:
+    """What will go in."""
+    held = plan.patches_by_split
+    columns = st.columns(5)
+    for column, split in zip(columns, Split, strict=False):
+        column.metric(sharing_plots.SPLIT_NAMES[split], held.get(split, 0))
+    columns[3].metric("Voxel size", f"{plan.voxel_size:g} Å" if plan.voxel_size else "mixed")
+    columns[4].metric("On disk, about", size(plan.bytes_estimate))
+    st.plotly_chart(sharing_plots.balance(plan), key="set_balance", config=NO_TOOLS)
+    for note in plan.notes:
+        st.caption(f":material/info: {plain(note)}")
+    _faults([fault.said for fault in plan.faults])
+
+
+def _faults(said: list[str]) -> None:
+    if not said:
+        return
+    lines = "\n".join(f"- {plain(fault)}" for fault in said[:FAULTS_SHOWN])
+    more = f"\n- and {len(said) - FAULTS_SHOWN} more" if len(said) > FAULTS_SHOWN else ""
+    st.error(f"**It cannot be written like this:**\n{lines}{more}", icon=":material/block:")
+
+
+def _bundle(workspace: Workspace, person: PersonRecord) -> None:
+    choice = _choice(workspace, "bundle")
+    facts = _facts(person)
+    name = st.text_input("Name of the folder", "membrane-patches-1", key="bundle_name")
+    archive = st.segmented_control(
+        "Also wrapped as", list(ArchiveKind), format_func=lambda kind: kind.value, key="archive",
+    )  # fmt: skip
+    if facts is None:
+        return
+    st.button(
+        "Show the privacy report", key="bundle_report", on_click=_ask_report,
+        help="The bundle is made on trial and examined; nothing is kept.",
+    )  # fmt: skip
+    if st.session_state.get(REPORT) != repr((choice, facts, name)):
+        asked = st.session_state.get(REPORT) == "asked"
+        if not asked:
+            st.caption("Nothing leaves before the report was read and signed.")
+            return
+        st.session_state[REPORT] = repr((choice, facts, name))
+    report = _rehearsed(workspace, person, choice, facts, name)
+    if report is None:
+        return
+    _report(report)
+    if not report.passed:
+        return
+    read = st.checkbox(
+        f"I, {plain(person.name)}, read this report and answer for the bundle.", key="signed"
+    )
+    with st.container(horizontal=True):
+        now = st.button("Sign and write", type="primary", disabled=not read, key="bundle_write")
+        later = st.button("Sign and let a worker write it", disabled=not read, key="bundle_queue")
+    if now:
+        _run(lambda told: export_bundle(
+            workspace, person, out_folder(workspace, name), facts, choice, archive=archive,
+            progress=told,
+        ))  # fmt: skip
+    if later:
+        _queue(workspace, person, lambda: bundle_arguments(
+            out_folder(workspace, name), choice, facts, archive=archive
+        ))  # fmt: skip
+
+
+def _ask_report() -> None:
+    st.session_state[REPORT] = "asked"
+
+
+def _facts(person: PersonRecord) -> BundleFacts | None:
+    """What is stated about a bundle; None, and the reason, where it cannot be."""
+    left, right = st.columns(2)
+    level = left.selectbox(
+        "How much it gives away", list(LEVELS), index=2, format_func=LEVELS.__getitem__, key="level"
+    )
+    licence = right.selectbox(
+        "Licence", list(Licence), format_func=lambda each: each.value, index=1, key="licence"
+    )
+    title = left.text_input("Title", key="bundle_title")
+    version = right.text_input("Version", "1.0.0", key="bundle_version")
+    description = st.text_area("Description", key="bundle_description", height=80)
+    with st.expander("Creators, contact, dataset tokens and more"):
+        creators = st.text_area(
+            "Creators who agreed to be named", key="bundle_creators", height=80,
+            placeholder="Family, Given; 0000-0002-1825-0097; Institute", help="One a line.",
+        )  # fmt: skip
+        contact = st.text_input("Contact", key="bundle_contact")
+        funding = st.text_input("Funding", key="bundle_funding")
+        tokens = st.text_input(
+            "Rename dataset tokens", key="bundle_tokens", placeholder="old = new, other = another",
+            help="A token may be a person's name.",
+        )  # fmt: skip
+        places = st.toggle("Both sides agreed to keep the places (collaborator)", key="places")
+        finer = st.toggle("Detail finer than 10 Å may be published", key="finer")
+    try:
+        made = BundleFacts(
+            title=title.strip(), description=description.strip(), licence=licence or Licence.CC_BY,
+            signed_by=person.name, created=dt.datetime.now(dt.UTC).date(), level=level,
+            version=version.strip(), creators=creators_of(creators), contact=contact.strip(),
+            funding_statement=funding.strip(), tokens=tokens_of(tokens), share_coordinates=places,
+            finer_than_10_angstrom=finer,
+        )  # fmt: skip
+        made.check()
+    except ExportError as error:
+        st.caption(f":material/edit: {plain(error)}")
+        return None
+    return made
+
+
+def _rehearsed(
+    workspace: Workspace, person: PersonRecord, choice: Choice, facts: BundleFacts, name: str
+) -> PrivacyReport | None:
+    bar = st.progress(0.0, "Makes the bundle on trial and examines it…")
+    try:
+        return rehearse_share(
+            workspace, person, out_folder(workspace, name), facts, choice,
+            progress=lambda done, total: tell(bar, done, total),
+        )  # fmt: skip
+    except ExportError as error:
+        _faults(list(error.faults))
+        return None
+    except TomocurateError as error:
+        st.error(plain(error))
+        return None
+    finally:
+        bar.empty()
+
+
+def _report(report: PrivacyReport) -> None:
+    """The privacy report, to be read before somebody signs."""
+    st.subheader("Privacy report", anchor=False)
+    columns = st.columns(4)
+    columns[0].metric("Files searched", report.files)
+    columns[1].metric("Secrets searched for", report.secrets)
+    columns[2].metric("Found", len(report.hits))
+    columns[3].metric("Too common to search", report.unsearchable)
+    _faults([fault.said for fault in report.faults])
+    if report.passed:
+        st.success("No secret was found, and every owner permits it.", icon=":material/shield:")
+    st.markdown("**What is given away**")
+    st.dataframe(
+        [
+            {"Group": each.group, "Patches": each.patches,
+             "Of the tomogram (%)": round(100 * each.share, 1),
+             "Overlapping pairs": each.overlapping_pairs,
+             "Largest box x, y, z": ", ".join(map(str, reversed(each.largest_box)))}
+            for each in report.exposure
+        ],
+        hide_index=True, key="exposure",
+    )  # fmt: skip
+    st.markdown("**What anybody can still find out**")
+    for risk in report.residual:
+        st.caption(f"· {risk}")
+    with st.expander("What was done to each field"):
+        st.dataframe(report.as_json()["fields"], hide_index=True, key="fields")
+
+
+def _run(step: Callable[[Callable[[int, int], None]], Outcome]) -> None:
+    """Export at once, with progress; then the page is drawn anew with what to run."""
+    bar = st.progress(0.0, "Writes…")
+    attempt(lambda: step(lambda done, total: tell(bar, done, total)), _told)
+    st.session_state.pop(REPORT, None)
+    st.rerun()
+
+
+def _told(outcome: Outcome) -> str:
+    commands = "\n".join(outcome.details["commands"])
+    archive = outcome.details.get("archive")
+    wrapped = f" and `{archive}`" if archive else ""
+    return (
+        f"**{plain(outcome.message or '')}** in `{outcome.details['folder']}`{wrapped}. To train "
+        f"on it:\n```\n{commands}\n```"
+    )
+
+
+def _queue(
+    workspace: Workspace, person: PersonRecord, arguments: Callable[[], dict[str, Any]]
+) -> None:
+    try:
+        job = submit(workspace, person, JobKind.EXPORT, arguments())
+    except TomocurateError as error:
+        refuse(error)
+    else:
+        attempt(
+            lambda: job, lambda number: f"Job {number} writes it; Activity shows how far it is."
+        )
+    st.session_state.pop(REPORT, None)
+    st.rerun()
+
+
+def _before(workspace: Workspace) -> None:
+    with workspace.catalog.read() as session:
+        made = list_exports(session)
+    if not made:
+        show_empty("Nothing was exported yet.", "Write a training set or a bundle.")
+        return
+    st.caption(count(len(made), "export"))
+    st.dataframe(
+        [
+            {"Kind": "Bundle" if each.kind is ExportKind.BUNDLE else "Training set",
+             "Folder": each.path, "Patches": each.patch_count,
+             "Level": str(each.options.get("level", "")),
+             "Licence": each.licence.value if each.licence else "",
+             "Signed by": str(each.options.get("signed_by", "")),
+             "Made": each.made_at, "By": each.made_by}
+            for each in made
+        ],
+        hide_index=True, key="exports",
+        column_config={"Made": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")},
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    show()

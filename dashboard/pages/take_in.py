@@ -1,0 +1,237 @@
+"""Import: a bundle of another group is verified, shown in quarantine, and then taken in."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.imaging.files import make_folder
+from core.jobs.queue import submit
+from core.sharing.import_bundle import import_bundle, look_into
+from core.sharing.incoming import Fate, Quarantine, Stated
+from core.workflow.allowed import Step, may
+from core.workflow.outcomes import Outcome
+from core.workflow.roots import list_roots
+from core.workflow.workspace import Workspace
+from dashboard.empty import show_empty
+from dashboard.look import begin, count, facts
+from dashboard.plain import plain
+from dashboard.saved import refuse, tell_outcomes
+from dashboard.sharing_facts import SOURCE, UPLOADED, import_source, tell
+from dashboard.state import me, opened
+from db.errors import TomocurateError
+from db.queries.people import PersonRecord
+from db.queries.sharing import list_bundles
+from db.vocabulary import JobKind, Licence
+
+FATES = {
+    Fate.NEW: "new", Fate.KNOWN: "here already", Fate.SECOND: "second annotation",
+}  # fmt: skip
+
+
+def show() -> None:
+    """Show what is in quarantine, or ask for a bundle; and what came in so far."""
+    workspace, person = opened(), me()
+    begin("Import", "Bundles of other groups come in with their licence and attribution.")
+    if may(person.role, Step.IMPORT):
+        source = st.session_state.get(SOURCE)
+        if source:
+            _quarantine(workspace, person, Path(source))
+        else:
+            _ask(workspace)
+    else:
+        st.info("Curators import. Below is what came in so far.")
+    _bundles(workspace)
+
+
+def _ask(workspace: Workspace) -> None:
+    upload, server = st.columns(2, gap="medium")
+    with upload, st.container(border=True):
+        st.markdown("**Upload a bundle**")
+        limit = workspace.settings.upload_mb
+        file = st.file_uploader(
+            "Zip or tar", key="import_file", max_upload_size=limit, label_visibility="collapsed"
+        )
+        if file is not None and st.button("Look inside", key="import_upload", type="primary"):
+            _keep_upload(workspace, file)
+            st.rerun()
+    with server, st.container(border=True):
+        st.markdown("**Or name one on the server**")
+        path = st.text_input(
+            "File or folder below a data root", key="import_path",
+            placeholder=str(next(iter(list_roots(workspace)), Path("/data"))) + "/share.zip",
+        )  # fmt: skip
+        if st.button("Look inside", key="import_server", type="primary", disabled=not path):
+            try:
+                st.session_state[SOURCE] = str(import_source(workspace, path))
+            except TomocurateError as error:
+                refuse(error)
+            st.rerun()
+
+
+def _keep_upload(workspace: Workspace, file: Any) -> None:
+    """Keep an upload under a name of our own until it is taken in or forgotten."""
+    folder = workspace.folders.cache / "incoming"
+    make_folder(folder)
+    kept = folder / "".join(letter for letter in file.file_id if letter.isalnum())
+    with kept.open("wb") as out:
+        while piece := file.read(1 << 20):
+            out.write(piece)
+    st.session_state[SOURCE], st.session_state[UPLOADED] = str(kept), True
+
+
+def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> None:
+    st.subheader("In quarantine", anchor=False)
+    stated = _stated()
+    bar = st.progress(0.0, "Verifies every byte and voxel…")
+    try:
+        seen = look_into(
+            workspace, person, source, stated,
+            progress=lambda done, total: tell(bar, done, total),
+        )  # fmt: skip
+    except TomocurateError as error:
+        _refused(error)
+        return
+    finally:
+        bar.empty()
+    _what_it_is(seen)
+    _cases(seen)
+    new = seen.count(Fate.NEW) + seen.count(Fate.SECOND)
+    with st.container(horizontal=True):
+        if st.button(f"Take {count(new, 'patch', 'patches')} in", type="primary", disabled=not new,
+                     key="import_take"):  # fmt: skip
+            _take_in(workspace, person, source, stated)
+            st.rerun()
+        by_job = stated is None and not st.session_state.get(UPLOADED)
+        if by_job and st.button("Let a worker take it in", disabled=not new, key="import_queue"):
+            _queue(workspace, person, source)
+            st.rerun()
+        st.button("Forget it", on_click=_forget, key="import_forget")
+
+
+def _stated() -> Stated | None:
+    """What the person who brings a plain folder says of it."""
+    with st.expander("It is a plain folder (imagesTr, labelsTr), without bundle.json"):
+        st.caption("A plain folder states nothing; say whom to thank and what it may be used for.")
+        plain_folder = st.toggle("Read it as a plain folder", key="plain_folder")
+        title = st.text_input("Title", key="plain_title")
+        attribution = st.text_input("Whom to thank", key="plain_attribution")
+        licence = st.selectbox(
+            "Licence", list(Licence), format_func=lambda each: each.value, index=1,
+            key="plain_licence",
+        )  # fmt: skip
+        voxel_size = st.number_input(
+            "Voxel size (Å), where its files say 1", 0.1, 999.0, 10.0, key="plain_voxel_size"
+        )
+    if not plain_folder:
+        return None
+    return Stated(title, licence or Licence.CC_BY, attribution, voxel_size)
+
+
+def _refused(error: TomocurateError) -> None:
+    faults = getattr(error, "faults", (str(error),))
+    lines = "\n".join(f"- {plain(fault)}" for fault in faults[:12])
+    more = f"\n- and {len(faults) - 12} more" if len(faults) > 12 else ""
+    st.error(f"**It is refused; nothing came in:**\n{lines}{more}", icon=":material/gpp_bad:")
+    st.button("Forget it", on_click=_forget, key="import_forget")
+
+
+def _what_it_is(seen: Quarantine) -> None:
+    said = seen.bundle.statement
+    held = Counter(each.fate for each in seen.incoming)
+    facts({
+        "Title": plain(said.title),
+        "Version": plain(said.version),
+        "Licence": said.licence.value,
+        "To be thanked": plain(said.attribution),
+        "Privacy level": said.level.value,
+        "Bundle": plain(said.bundle_id),
+        "Patches": ", ".join(f"{number} {FATES[fate]}" for fate, number in held.items()),
+    })  # fmt: skip
+    if said.description:
+        st.caption(plain(said.description))
+
+
+def rows_of(seen: Quarantine) -> list[dict[str, Any]]:
+    """Rows of the table of what would come in."""
+    return [
+        {
+            "Patch": each.case.patch_id,
+            "What": FATES[each.fate],
+            "Like": seen.names.get(each.like, "") if isinstance(each.like, int) else each.like,
+            "Dice": each.agreement.dice if each.agreement else None,
+            "Split": each.case.split.value,
+            "Voxel size (Å)": each.case.voxel_size,
+            "Membrane (voxels)": each.case.counts.membrane,
+            "Licence": each.case.licence.value,
+            "Said": "; ".join(each.notes),
+        }
+        for each in seen.incoming
+    ]
+
+
+def _cases(seen: Quarantine) -> None:
+    rows = rows_of(seen)
+    st.dataframe(
+        rows, hide_index=True, key="incoming", height=min(38 + 35 * len(rows), 480),
+        column_config={"Dice": st.column_config.NumberColumn(format="%.3f")},
+    )  # fmt: skip
+
+
+def _take_in(
+    workspace: Workspace, person: PersonRecord, source: Path, stated: Stated | None
+) -> None:
+    bar = st.progress(0.0, "Takes it in…")
+    told: list[Outcome] = []
+
+    def came_in(outcome: Outcome) -> None:
+        told.append(outcome)
+        bar.progress(min(1.0, len(told) / 100), f"{len(told)} patches")
+
+    try:
+        outcomes = import_bundle(workspace, person, source, stated, progress=came_in)
+    except TomocurateError as error:
+        refuse(error)
+        return
+    tell_outcomes(outcomes, f"Taken in by {plain(person.name)}")
+    _forget()
+
+
+def _queue(workspace: Workspace, person: PersonRecord, source: Path) -> None:
+    try:
+        submit(workspace, person, JobKind.IMPORT, {"file": str(source)})
+    except TomocurateError as error:
+        refuse(error)
+        return
+    _forget()
+
+
+def _forget() -> None:
+    """Leave quarantine; what was uploaded for it is removed."""
+    source = st.session_state.pop(SOURCE, None)
+    if source and st.session_state.pop(UPLOADED, False):
+        Path(source).unlink(missing_ok=True)
+
+
+def _bundles(workspace: Workspace) -> None:
+    with workspace.catalog.read() as session:
+        bundles = list_bundles(session)
+    st.subheader("What came in", anchor=False)
+    if not bundles:
+        show_empty("No bundle came in yet.", "Upload one, or name one on the server.")
+        return
+    st.dataframe(
+        [
+            {"Title": each.title, "Patches": each.patches, "Licence": each.licence,
+             "To be thanked": each.attribution, "Bundle": each.bundle_id,
+             "Came in": each.imported_at, "By": each.imported_by}
+            for each in bundles
+        ],
+        hide_index=True, key="bundles",
+        column_config={"Came in": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")},
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    show()

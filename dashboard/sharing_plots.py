@@ -1,0 +1,137 @@
+"""The plots of sharing and quality: values in, Plotly figures out."""
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from core.export.training_set import TrainingSetPlan
+from core.sharing.quality import LabelFigures
+from dashboard.look import LABEL_COLORS
+from dashboard.plain import plot_text
+from db.queries.sharing import ScoreRecord
+from db.vocabulary import Split
+
+SPLIT_NAMES: Mapping[Split, str] = {
+    Split.TRAIN: "Training", Split.VAL: "Validation", Split.TEST: "Test",
+}  # fmt: skip
+SPLIT_COLORS: Mapping[Split | None, str] = {
+    Split.TRAIN: "#0072B2", Split.VAL: "#E69F00", Split.TEST: "#CC79A7", None: "#999999",
+}  # fmt: skip
+CHANGES = (
+    ("added", "Added", "#009E73"), ("removed", "Removed", "#D55E00"),
+    ("ignored", "Set to ignore", "#999999"),
+)  # fmt: skip
+
+
+def balance(plan: TrainingSetPlan) -> go.Figure:
+    """Shares of membrane, background and ignore in each split."""
+    splits = [split for split in Split if plan.patches_by_split.get(split)]
+    figure = go.Figure()
+    for name, color in LABEL_COLORS.items():
+        counts = [getattr(plan.balance(split), name) for split in splits]
+        totals = [_total(plan, split) for split in splits]
+        figure.add_bar(
+            y=[SPLIT_NAMES[split] for split in splits],
+            x=[100 * count / total for count, total in zip(counts, totals, strict=True)],
+            name=name.capitalize(), orientation="h", marker_color=color,
+            hovertemplate=f"%{{y}}<br>{name}: %{{x:.1f}} %<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(barmode="stack", bargap=0.35)
+    figure.update_yaxes(autorange="reversed", type="category", title=None)
+    figure.update_xaxes(title="Voxels (%)", range=[0, 100])
+    return _finished(figure, 110 + 34 * len(splits))
+
+
+def shares(figures: Sequence[LabelFigures]) -> go.Figure:
+    """Ignore and membrane shares of labels, a dot a patch."""
+    figure = go.Figure()
+    for split in (*Split, None):
+        chosen = [each for each in figures if each.split is split]
+        if chosen:
+            figure.add_scatter(
+                x=[100 * each.ignore_share for each in chosen],
+                y=[100 * each.membrane_share for each in chosen],
+                text=[plot_text(each.patch) for each in chosen],
+                name=SPLIT_NAMES[split] if split else "Not exported yet", mode="markers",
+                marker={"color": SPLIT_COLORS[split], "size": 9, "opacity": 0.8},
+                hovertemplate="%{text}<br>ignore %{x:.1f} %, membrane %{y:.1f} %<extra></extra>",
+            )  # fmt: skip
+    figure.update_xaxes(title="Ignore inside the border (%)", rangemode="tozero")
+    figure.update_yaxes(title="Membrane of what is labelled (%)", rangemode="tozero")
+    return _finished(figure, 340)
+
+
+def changes(figures: Sequence[LabelFigures]) -> go.Figure:
+    """Voxels that the corrections changed, by patch."""
+    shown = sorted(figures, key=lambda each: -(each.added + each.removed + each.ignored))[:40]
+    figure = go.Figure()
+    for field, name, color in CHANGES:
+        figure.add_bar(
+            x=[plot_text(each.patch) for each in shown],
+            y=[getattr(each, field) for each in shown],
+            name=name, marker_color=color,
+            hovertemplate=f"%{{x}}<br>{name}: %{{y:,d}} voxels<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(barmode="stack", bargap=0.2)
+    figure.update_xaxes(type="category", showticklabels=len(shown) <= 12)
+    figure.update_yaxes(title="Voxels changed", rangemode="tozero")
+    return _finished(figure, 340)
+
+
+def scores_by_model(scores: Sequence[ScoreRecord], field: str, title: str) -> go.Figure:
+    """A score of every model, a dot a patch; patches that it was trained on are hollow."""
+    figure = go.Figure()
+    for trained, name, symbol in ((False, "Not trained on", "circle"),
+                                  (True, "In its training set", "circle-open")):  # fmt: skip
+        chosen = [s for s in scores if s.in_training is trained and getattr(s, field) is not None]
+        if chosen:
+            figure.add_box(
+                x=[plot_text(model_of(s)) for s in chosen],
+                y=[getattr(s, field) for s in chosen],
+                text=[plot_text(s.patch) for s in chosen],
+                name=name, boxpoints="all", jitter=0.4, pointpos=0,
+                marker={"symbol": symbol, "size": 7}, line={"width": 1},
+                hovertemplate="%{text}<br>%{y:.3f}<extra></extra>",
+            )  # fmt: skip
+    figure.update_layout(boxmode="group")
+    figure.update_yaxes(title=title, range=[0, 1.02])
+    figure.update_xaxes(type="category", title=None)
+    return _finished(figure, 340)
+
+
+def before_and_after(pairs: Mapping[str, tuple[float, float]], names: tuple[str, str]) -> go.Figure:
+    """Two models on the same patches: above the line the second one is better."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": "#999999", "dash": "dot"},
+        hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[before for before, _ in pairs.values()], y=[after for _, after in pairs.values()],
+        text=[plot_text(name) for name in pairs], mode="markers", showlegend=False,
+        marker={"size": 9, "color": "#0072B2", "opacity": 0.8},
+        hovertemplate="%{text}<br>%{x:.3f} → %{y:.3f}<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(title=plot_text(names[0]), range=[0, 1.02])
+    figure.update_yaxes(title=plot_text(names[1]), range=[0, 1.02])
+    return _finished(figure, 380)
+
+
+def model_of(score: ScoreRecord) -> str:
+    """What a segmentation's model is called."""
+    return score.model or score.checkpoint or f"segmentation {score.segmentation_id}"
+
+
+def _total(plan: TrainingSetPlan, split: Split) -> int:
+    counts = plan.balance(split)
+    return max(1, counts.background + counts.membrane + counts.ignore)
+
+
+def _finished(figure: go.Figure, height: int) -> go.Figure:
+    """As all our plots: dense, flat, the legend above."""
+    figure.update_layout(
+        height=height, margin={"l": 8, "r": 8, "t": 34, "b": 8}, dragmode=False,
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "title": None},
+        hoverlabel={"namelength": -1}, separators=". ",
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,223 @@
+"""The pages of sharing: plan, write, sign, take in, score; driven as a person would."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.errors import ExportError
+from core.export.facts import Creator
+from core.export.layout import check_layout
+from core.jobs.queue import list_jobs
+from core.sharing.score import score_segmentations
+from dashboard import state
+from dashboard.pages.quality import paired
+from dashboard.sharing_facts import creators_of, out_folder, tokens_of
+from db.queries.patches import list_patches
+from db.queries.sharing import ScoreRecord, list_bundles, list_exports, list_scores
+from db.vocabulary import JobKind, Role, Split
+from db.writes.events import Change
+from db.writes.people import change_person
+
+APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+Open = Callable[[str], AppTest]
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Open]]:
+    """Open pages on a lab's workspace."""
+
+    def on(lab) -> Open:
+        monkeypatch.setenv("TOMOCURATE_WORKSPACE", str(lab.workspace.folder))
+        monkeypatch.delenv("TOMOCURATE_KEY_FILE", raising=False)
+
+        def open_page(name: str) -> AppTest:
+            at = AppTest.from_file(str(APP), default_timeout=120)
+            at.switch_page(f"pages/{name}.py").run()
+            assert not at.exception
+            return at
+
+        return open_page
+
+    yield on
+    folder = state.find_workspace(None).absolute()
+    state._opened(str(folder)).close()
+    state._opened.cache_clear()
+    state._alone.cache_clear()
+
+
+def said(at: AppTest) -> str:
+    shown = [*at.markdown, *at.caption, *at.success, *at.warning, *at.error, *at.info, *at.title,
+             *at.subheader]  # fmt: skip
+    return "\n".join(str(each.value) for each in shown)
+
+
+def press(at: AppTest, key: str) -> AppTest:
+    at.button(key=key).click().run()
+    assert not at.exception
+    return at
+
+
+@pytest.mark.parametrize("name", ["share", "take_in", "quality"])
+def test_a_page_starts_on_an_empty_workspace_and_says_the_next_step(lab, page, name):
+    at = page(lab)(name)
+    assert not at.error
+    assert said(at)
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ANNOTATOR])
+@pytest.mark.parametrize("name", ["share", "take_in", "quality"])
+def test_who_may_not_share_sees_what_was_shared(ready, page, name, role):
+    with ready.workspace.catalog.write() as session:
+        change = Change.now(ready.by.id)
+        change_person(session, change, "Rolf Reviewson", role=Role.ADMIN)
+        change_person(session, change, ready.by.name, role=role)
+    at = page(ready)(name)
+    assert not at.error
+    assert not [button for button in at.button if button.key in ("set_write", "import_server")]
+
+
+def test_a_plan_is_shown_and_written_with_the_lines_to_run(ready, page):
+    at = page(ready)("share")
+    assert {metric.label: metric.value for metric in at.metric}["Voxel size"] == "10 Å"
+    at.text_input(key="set_name").set_value("Dataset777_Mine").run()
+    press(at, "set_write")
+    assert "membrain finetune" in said(at)
+    assert check_layout(ready.workspace.folders.exports / "Dataset777_Mine") == []
+    with ready.workspace.catalog.read() as session:
+        assert list_exports(session)[0].patch_count == 6
+
+
+def test_a_plan_with_faults_cannot_be_written(lab, page):
+    lab.accepted("TS_001")
+    at = page(lab)("share")
+    assert "It cannot be written like this" in said(at)
+    assert at.button(key="set_write").disabled
+
+
+def test_a_name_that_leaves_the_exports_is_refused(ready, page):
+    at = page(ready)("share")
+    at.text_input(key="set_name").set_value("../outside").run()
+    press(at, "set_write")
+    assert "the name of an export" in said(at).replace("\\", "")
+    assert not (ready.workspace.folder / "outside").exists()
+
+
+def test_a_training_set_can_be_left_to_a_worker(ready, page):
+    press(page(ready)("share"), "set_queue")
+    jobs = list_jobs(ready.workspace).rows
+    assert [job.kind for job in jobs] == [JobKind.EXPORT]
+    assert jobs[0].arguments["what"] == "training_set"
+
+
+def fill_bundle(at: AppTest, title: str) -> AppTest:
+    at.text_input(key="bundle_title").set_value(title)
+    at.text_area(key="bundle_description").set_value("Where the network failed.")
+    at.text_input(key="bundle_name").set_value("mine")
+    at.run()
+    return press(at, "bundle_report")
+
+
+def test_a_bundle_is_written_only_after_its_report_was_read_and_signed(ready, page):
+    at = fill_bundle(page(ready)("share"), "Membranes of algae")
+    assert "No secret was found" in said(at)
+    assert "can find these patches" in said(at)
+    assert at.button(key="bundle_write").disabled
+    at.checkbox(key="signed").check().run()
+    press(at, "bundle_write")
+    assert (ready.workspace.folders.exports / "mine" / "bundle.json").is_file()
+    with ready.workspace.catalog.read() as session:
+        assert list_exports(session)[0].options["signed_by"] == "Ada Min"
+
+
+def test_a_secret_in_a_bundle_is_shown_and_cannot_be_signed(ready, page):
+    at = fill_bundle(page(ready)("share"), "Membranes seen by Annika Notator")
+    assert "must not leave" in said(at)
+    assert not [button for button in at.button if button.key == "bundle_write"]
+    assert list(ready.workspace.folders.exports.iterdir()) == []
+
+
+def test_a_bundle_on_the_server_is_looked_into_and_taken_in(lab, ready, page, tmp_path):
+    at = fill_bundle(page(ready)("share"), "Membranes of algae")
+    at.checkbox(key="signed").check().run()
+    press(at, "bundle_write")
+    shutil.copytree(ready.workspace.folders.exports / "mine", lab.data / "mine")
+    at = page(lab)("take_in")
+    at.text_input(key="import_path").set_value(str(lab.data / "mine")).run()
+    press(at, "import_server")
+    assert "In quarantine" in said(at)
+    with lab.workspace.catalog.read() as session:
+        assert list_patches(session).total == 0
+    press(at, "import_take")
+    with lab.workspace.catalog.read() as session:
+        assert list_patches(session).total == 6
+        assert list_bundles(session)[0].title == "Membranes of algae"
+    assert "Taken in by" in said(at)
+
+
+def test_a_path_outside_the_data_roots_is_refused(lab, page):
+    at = page(lab)("take_in")
+    at.text_input(key="import_path").set_value("/etc").run()
+    press(at, "import_server")
+    assert at.error
+    assert "quarantine" not in said(at)
+
+
+def test_a_bundle_that_is_none_is_refused_and_forgotten(lab, page):
+    (lab.data / "x.zip").write_bytes(b"PK\3\4 and no more")
+    at = page(lab)("take_in")
+    at.text_input(key="import_path").set_value(str(lab.data / "x.zip")).run()
+    press(at, "import_server")
+    assert "refused; nothing came in" in said(at)
+    press(at, "import_forget")
+    assert "Upload a bundle" in said(at)
+
+
+def test_quality_shows_labels_and_measures_them(ready, page):
+    at = page(ready)("quality")
+    assert {metric.label: metric.value for metric in at.metric}["Accepted labels"] == "6"
+    press(at, "measure")
+    rows = at.dataframe[0].value
+    assert len(rows) == 6
+    assert all(0 < dice < 1 for dice in rows["Dice"])
+
+
+def test_models_are_scored_from_the_page(ready, page):
+    at = press(page(ready)("quality"), "score_now")
+    with ready.workspace.catalog.read() as session:
+        assert len(list_scores(session)) == 6
+    assert "Register another model" in said(at)
+    assert {each.outcome for each in score_segmentations(ready.workspace, ready.by)} == {"kept"}
+
+
+def score(patch, model, dice, trained=False):
+    return ScoreRecord(patch, 1, 1, model, None, 1, Split.VAL, dice, dice, "m", 1, trained,
+                       datetime.now(UTC))  # fmt: skip
+
+
+def test_models_are_compared_on_patches_that_neither_trained_on():
+    scores = [
+        score("a", "old", 0.5), score("a", "new", 0.7), score("b", "old", 0.5),
+        score("b", "new", 0.9, trained=True), score("c", "new", 0.1),
+    ]  # fmt: skip
+    assert paired(scores, "dice", ("old", "new")) == {"a": (0.5, 0.7)}
+
+
+@pytest.mark.parametrize("name", ["", "../x", "/abs", ".hidden", "a b", "x" * 200])
+def test_a_bad_name_of_an_export_is_refused(lab, name):
+    with pytest.raises(ExportError, match="the name of an export"):
+        out_folder(lab.workspace, name)
+
+
+def test_creators_and_tokens_are_read_and_mistakes_told():
+    assert creators_of("Doe, Jane; 0000-0002-1825-0097; X\n\nRoe, Rick") == (
+        Creator("Doe, Jane", "0000-0002-1825-0097", "X"), Creator("Roe, Rick")
+    )  # fmt: skip
+    assert tokens_of("benedikt = algae, rory=cells") == {"benedikt": "algae", "rory": "cells"}
+    with pytest.raises(ExportError, match="old = new"):
+        tokens_of("benedikt")
+    with pytest.raises(ExportError, match="write a creator"):
+        creators_of("; ; ; x")
