@@ -1,0 +1,147 @@
+"""Correct: files are taken in with their findings, merged and submitted."""
+
+import io
+import zipfile
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from core.workflow.outcomes import DONE, FAILED
+from dashboard.pages.correct import my_work, neighbours
+from dashboard.taking import Dropped, Taken, kit, painted_png, take_files
+from db.queries.life import slots_of
+from db.queries.patches import PatchRecord, get_patch
+from db.vocabulary import CorrectionKind, Stage
+from tests.dashboard.conftest import Lab, paint, said
+
+Open = Callable[..., AppTest]
+
+
+def record(lab: Lab, name: str) -> PatchRecord:
+    with lab.workspace.catalog.read() as session:
+        return get_patch(session, name)
+
+
+def test_several_dropped_files_are_taken_in_and_each_is_pictured(lab: Lab) -> None:
+    files = [
+        Dropped("Add1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.ADD)),
+        Dropped("Remove1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.REMOVE, 6)),
+    ]
+    taken = take_files(lab.workspace, lab.me, lab.extracted, files, seen=99)
+    assert [each.outcome for each in taken] == [DONE, DONE]
+    assert "saved as version 1: add" in taken[0].said
+    picture = painted_png(lab.workspace, lab.extracted, taken[0])
+    assert picture
+    assert Image.open(io.BytesIO(picture)).size == (480, 480)
+    assert record(lab, lab.extracted).stage is Stage.CORRECTING
+    assert Taken.of(taken[0].kept()) == taken[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("../../Add1.nrrd", b"x", "name the file alone"),
+        ("/etc/Add1.nrrd", b"x", "name the file alone"),
+        ("Add1<img src=x>.txt", b"x", "formats that can be read"),
+        ("Add9.nrrd", b"this is no NRRD", "Add9.nrrd"),
+        ("Add1.nrrd", b"", "Add1.nrrd"),
+        ("kits.zip", b"PK no zip", ""),
+    ],
+)
+def test_a_file_that_cannot_be_taken_gets_its_sentence_and_stops_no_other(
+    lab: Lab, name: str, content: bytes, sentence: str
+) -> None:
+    good = Dropped("Ignore1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.IGNORE))
+    taken = take_files(lab.workspace, lab.me, lab.extracted, [Dropped(name, content), good], 1)
+    assert [each.outcome for each in taken] == [FAILED, DONE]
+    assert sentence in taken[0].said
+    assert painted_png(lab.workspace, lab.extracted, taken[0]) is None
+
+
+def test_a_file_that_replaces_another_is_held_against_what_the_page_showed(lab: Lab) -> None:
+    again = Dropped("Add1.nrrd", paint(lab.workspace, lab.correcting, CorrectionKind.ADD, 5))
+    taken = take_files(lab.workspace, lab.me, lab.correcting, [again], seen=1)
+    assert taken[0].outcome == FAILED
+    assert "changed it" in taken[0].said
+    seen = record(lab, lab.correcting).version
+    assert take_files(lab.workspace, lab.me, lab.correcting, [again], seen)[0].outcome == DONE
+
+
+def test_a_kit_comes_back_sorted_by_its_folders(lab: Lab) -> None:
+    content = kit(lab.workspace, [lab.extracted, lab.correcting])
+    names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+    assert any(lab.extracted in name for name in names)
+    filled = io.BytesIO(content)
+    with zipfile.ZipFile(filled, "a") as archive:
+        folder = next(n for n in names if n.rstrip("/").endswith(f"corrections/{lab.extracted}"))
+        painted = paint(lab.workspace, lab.extracted, CorrectionKind.ADD)
+        archive.writestr(f"{folder.rstrip('/')}/Add7.nrrd", painted)
+    dropped = [Dropped("kit.zip", filled.getvalue())]
+    take_files(lab.workspace, lab.me, lab.correcting, dropped, seen=1)
+    with lab.workspace.catalog.read() as session:
+        slots = slots_of(session, get_patch(session, lab.extracted).id)
+    assert [slot.name for slot in slots] == ["Add7.nrrd"]
+
+
+def test_my_work_is_what_is_mine_and_unfinished(lab: Lab) -> None:
+    assert [patch.name for patch in my_work(lab.workspace, lab.me)] == [lab.extracted]
+    assert [patch.name for patch in my_work(lab.workspace, lab.ada)] == [lab.correcting]
+
+
+def test_one_turns_through_a_list_round_its_ends() -> None:
+    assert neighbours(["a", "b", "c"], "a") == ("c", "b")
+    assert neighbours(["a", "b", "c"], "elsewhere") == (None, "a")
+    assert neighbours([], "a") == (None, None)
+
+
+def test_corrections_are_previewed_merged_and_submitted(lab: Lab, page: Open) -> None:
+    at = page("correct", patch=lab.correcting, how="Merge and submit")
+    assert "What merging would give" in said(at)
+    at.button(key="merge").click().run()
+    assert not at.exception
+    assert "Merged by Mia" in said(at)
+    assert record(lab, lab.correcting).stage is Stage.MERGED
+    at.button(key="submit").click().run()
+    assert "submitted for review" in said(at)
+    assert "saved at" in said(at)
+    assert record(lab, lab.correcting).stage is Stage.IN_REVIEW
+
+
+def test_nothing_to_change_must_be_stated(lab: Lab, page: Open) -> None:
+    at = page("correct", patch=lab.extracted, how="Merge and submit")
+    assert at.button(key="submit_nothing").disabled
+    at.checkbox(key="sure").check().run()
+    at.button(key="submit_nothing").click().run()
+    assert not at.exception
+    assert record(lab, lab.extracted).stage is Stage.IN_REVIEW
+
+
+def test_a_correction_is_left_out_and_taken_back(lab: Lab, page: Open) -> None:
+    at = page("correct", patch=lab.correcting, how="My own software")
+    button = next(each for each in at.button if "Leave out" in each.label)
+    button.click().run()
+    assert "is left out of merges" in said(at)
+    button = next(each for each in at.button if "Take back" in each.label)
+    button.click().run()
+    assert "counts again" in said(at)
+
+
+def test_an_unknown_patch_is_told_and_leads_back(lab: Lab, page: Open) -> None:
+    for name in ("../../etc", "1 OR 1=1", "<img src=x>"):
+        at = page("correct", patch=name)
+        assert not at.exception
+        assert "there is no patch" in at.error[0].value.replace("\\", "")
+
+
+def test_a_second_tab_is_told_what_the_first_one_changed(lab: Lab, page: Open) -> None:
+    first = page("patches", patch=lab.correcting)
+    second = page("patches", patch=lab.correcting)
+    first.selectbox(key="give_to").select("Mia").run()
+    first.button(key="give").click().run()
+    assert record(lab, lab.correcting).assignee == "Mia"
+    second.button(key="give").click().run()
+    assert "Somebody was first" in second.warning[0].value
+    assert "Mia" in second.warning[0].value
+    assert "assigned" in second.warning[0].value
