@@ -104,8 +104,8 @@ def demo(
 def serve(port: int, address: str, browser: bool | None, workspace: Path | None) -> int:
     """Serve the dashboard and a worker, until Ctrl-C.
 
-    It prints one address with a secret; whoever opens it acts as you. From another machine come
-    by an SSH tunnel.
+    Without sign-in it prints one address with a secret: whoever opens it acts as you. From another
+    machine come by an SSH tunnel. How people sign in: docs/security.md.
 
     \b
     tomocurate serve --workspace lab
