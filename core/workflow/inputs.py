@@ -90,4 +90,5 @@ def extracted_label(workspace: Workspace, patch: PatchRecord) -> tuple[Label, Gr
 
 
 def _bytes_by_name(inputs: Iterable[Input]) -> dict[str, str]:
-    return {each["slot"]: each["sha256"] for each in inputs}
+    """A label that came with a bundle names its bundle instead of slots."""
+    return {each["slot"]: each["sha256"] for each in inputs if "slot" in each}

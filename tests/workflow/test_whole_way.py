@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mrcfile
 import numpy as np
+import pytest
 
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Grid, Zyx, whole
@@ -22,6 +23,15 @@ from core.workflow.verify import verify
 from core.workflow.workspace import Workspace
 from db.queries.patches import get_patch
 from db.vocabulary import ChosenBecause, CorrectionKind, Stage
+
+
+@pytest.fixture
+def workspace(
+    any_workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Workspace:
+    """On SQLite and on PostgreSQL, whose locks lie in this account's own folder."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return any_workspace
 
 
 def read(path: Path) -> np.ndarray:

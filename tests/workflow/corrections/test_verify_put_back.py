@@ -1,6 +1,7 @@
 """Labels are made again from their records, and put back into a copy of their segmentation."""
 
 import io
+import shutil
 from pathlib import Path
 
 import mrcfile
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from core.errors import OutputError
-from core.imaging.nifti import write_nifti
+from core.imaging.identity import content_hash
+from core.imaging.nifti import fill_nifti, write_nifti
 from core.workflow.collect import collect
 from core.workflow.merge import merge
 from core.workflow.put_back import put_back
@@ -17,6 +19,10 @@ from core.workflow.store import Store
 from core.workflow.verify import verify
 from db.errors import NotAllowedError, StepError
 from db.queries.life import EventFilter, list_events, merges_of
+from db.vocabulary import Stage
+from db.writes.corrections import MadeMerge, add_merge
+from db.writes.events import Change
+from db.writes.patches import change_patch
 
 ADD, REMOVE = np.s_[80, 80, 70:90], np.s_[60:100, 60:100, 20:60]
 
@@ -85,6 +91,32 @@ def test_a_label_that_differs_names_its_first_voxel(accepted, monkeypatch: pytes
     said = message(lab)
     assert "1 voxels of the kept label differ, the first at 70,80,90 (x, y, z)" in said
     assert "is not the one that was recorded" in said
+
+
+def test_of_a_label_that_was_merged_elsewhere_its_own_file_is_checked(lab):
+    label = lab.label()
+    label[80, 80, 80:90] = 1
+    kept = Store(lab.folders.store).put_made(lambda path: fill_nifti(path, label, lab.grid()))
+    shutil.copy(kept.path, lab.folders.merged_of(lab.name))
+    made = MadeMerge(
+        predicted_hash="", inputs=({"bundle": "b-1"},), rule="imported: with a bundle", counts={},
+        values={}, findings=(), nothing_to_change=False, label_hash=content_hash(label),
+        file_sha256=kept.sha256, size_bytes=kept.size,
+    )  # fmt: skip
+    with lab.workspace.catalog.write() as session:
+        change, patch = Change.now(lab.admin.id), lab.patch()
+        number = add_merge(session, change, patch, made).id
+        change_patch(
+            session, change, patch, "imported", stage=Stage.MERGED, current_merge_id=number
+        )
+    assert merge(lab.workspace, lab.annika) == ()
+    assert verify(lab.workspace, [lab.name])[0].outcome == "done"
+    accept(lab.workspace, lab.rolf, lab.name)
+    lab.save("Add1.nrrd", ADD)
+    collect(lab.workspace, lab.annika)
+    assert lab.patch().newer_corrections_wait
+    stored(lab, kept.sha256).write_bytes(b"other")
+    assert "has other bytes than were kept" in message(lab)
 
 
 def remade(lab):
