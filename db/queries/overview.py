@@ -1,6 +1,5 @@
 """What waits for whom, and what the labels hold in all: the numbers of the first page."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,8 +12,8 @@ from db.models.people import Person, SavedView
 from db.models.volumes import Dataset, Tomogram
 from db.vocabulary import Stage, Verdict
 
-MERGES_COUNTED = 50_000
-"""Labels whose voxels are added up, the latest first."""
+LABELS = ("membrane", "background", "ignore")
+"""What a voxel of a training label is, as a merge's values name it."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +54,16 @@ def stages_by_tomogram(session: Session, limit: int = 40) -> dict[str, dict[Stag
     return nested
 
 
-def label_balance(session: Session, *, accepted_only: bool = False) -> dict[str, int]:
-    """Voxels of membrane, background and ignore in the labels of all patches that have one."""
-    which = Patch.accepted_merge_id if accepted_only else Patch.current_merge_id
+def label_balance(session: Session) -> dict[str, int]:
+    """Voxels of membrane, background and ignore in the current labels of all patches."""
+    sums = [func.sum(Merge.values[name].as_integer()) for name in LABELS]
     statement = (
-        select(Merge.values)
-        .join(Patch, which == Merge.id)
+        select(*sums)
+        .join(Patch, Patch.current_merge_id == Merge.id)
         .where(Patch.withdrawn.is_(False))
-        .order_by(Merge.id.desc())
-        .limit(MERGES_COUNTED)
     )
-    total: Counter[str] = Counter()
-    for values in session.scalars(statement):
-        total.update({name: int(number) for name, number in values.items()})
-    return dict(total)
+    row = session.execute(statement).one()
+    return {name: int(total) for name, total in zip(LABELS, row, strict=True) if total is not None}
 
 
 def reject_reasons(session: Session, limit: int = 8) -> list[tuple[str, int]]:

@@ -134,14 +134,6 @@ PLACES: list[tuple[str, dict[str, str]]] = [
 AS_IT_IS = (
     "text", "dataframe", "arrow_data_frame", "selectbox", "text_area", "text_input", "unknown",
 )  # fmt: skip
-    "text",
-    "dataframe",
-    "arrow_data_frame",
-    "selectbox",
-    "text_area",
-    "text_input",
-    "unknown",
-)
 """Elements that show text as it is, and fields that hold it."""
 
 
