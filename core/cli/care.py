@@ -149,7 +149,8 @@ def list_backups(call: Call) -> int:
          f"{b.verified_at:%Y-%m-%d}" if b.verified_at else "not yet")
         for b in found
     ]  # fmt: skip
-    call.tell(("backup", "kind", "made (UTC)", "bytes", "verified"), rows, list(found))
+    values = [{"name": Path(each.path).stem} | plain(each) for each in found]
+    call.tell(("backup", "kind", "made (UTC)", "bytes", "verified"), rows, values)
     return DONE
 
 

@@ -502,3 +502,14 @@ def test_columns_stand_under_each_other_in_every_script(lab):
     lines = lab.done("people").out.splitlines()
     (line,) = [line for line in lines if line.startswith("膜の人")]
     assert lines[0].index("role") == line.index("annotator") + 3, "three characters of two columns"
+
+
+def test_every_list_for_programs_is_an_array_of_objects_with_a_name(lab):
+    lab.done("backup")
+    lab.done("people", "add", "Ben")
+    lists = ["patches", "tomograms", "people", "events", "jobs", "roots", "backup list", "doctor",
+             "hash TS_001", "collect", "extract --all", "merge --all"]  # fmt: skip
+    for words in lists:
+        listed = lab(*words.split(), "--json").json
+        assert isinstance(listed, list), words
+        assert all(isinstance(each["name"], str) and each["name"] for each in listed), words
