@@ -21,6 +21,9 @@ REPORT = "share_report"
 AT_ONCE = 200
 """Labels that are measured while somebody waits."""
 
+SCORES_SHOWN = 1000
+"""Scores in the plots of models; their means are over all."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
 

@@ -292,13 +292,15 @@ def scores(call: Call, patch: str | None) -> int:
     \b
     tomocurate scores
     """
+    from db.queries.page import MAX_LIMIT
     from db.queries.patches import get_patch
     from db.queries.sharing import list_scores
 
     with call.workspace.catalog.read() as session:
         if patch is not None:
             get_patch(session, patch)
-        found = [each for each in list_scores(session) if patch in (None, each.patch)]
+        listed = list_scores(session, limit=MAX_LIMIT)
+        found = [each for each in listed if patch in (None, each.patch)]
     rows = [
         (each.patch, each.model, _three(each.dice), _three(each.surface_dice),
          "trained on it" if each.in_training else "")

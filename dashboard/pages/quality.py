@@ -19,12 +19,18 @@ from dashboard.look import begin, count
 from dashboard.plain import plain
 from dashboard.plots import NO_TOOLS
 from dashboard.saved import attempt, refuse, tell_outcomes
-from dashboard.sharing_facts import AT_ONCE, tell
+from dashboard.sharing_facts import AT_ONCE, SCORES_SHOWN, tell
 from dashboard.sharing_plots import SPLIT_NAMES, model_of
 from dashboard.state import me, opened
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
-from db.queries.sharing import ScoreRecord, list_exports, list_scores
+from db.queries.sharing import (
+    ModelScore,
+    ScoreRecord,
+    list_exports,
+    list_scores,
+    scores_by_model,
+)
 from db.vocabulary import ExportKind, JobKind
 
 FIELDS = {"Surface Dice": "surface_dice", "Dice": "dice"}
@@ -115,7 +121,9 @@ def row_of(measured: Measured) -> dict[str, Any]:
 
 def _models(workspace: Workspace, person: PersonRecord) -> None:
     with workspace.catalog.read() as session:
-        scores = list_scores(session)
+        summary = scores_by_model(session)
+        page = list_scores(session, limit=SCORES_SHOWN)
+    scores = page.rows
     if may(person.role, Step.SCORE):
         _score(workspace, person)
     if not scores:
@@ -125,6 +133,9 @@ def _models(workspace: Workspace, person: PersonRecord) -> None:
             "against the accepted labels.",
         )
         return
+    _summary(summary)
+    if page.total > len(scores):
+        st.caption(f"The plots show the first {len(scores):,} of {page.total:,} scores.")
     field = st.segmented_control(
         "Score", list(FIELDS), default="Surface Dice", required=True, key="score_field",
         label_visibility="collapsed",
@@ -135,6 +146,22 @@ def _models(workspace: Workspace, person: PersonRecord) -> None:
     st.caption(f"Where a label says ignore, nothing counts. {plain(scores[0].method)}.")
     _compared(scores, field)
     _table(scores)
+
+
+def _summary(summary: Sequence[ModelScore]) -> None:
+    st.dataframe(
+        [
+            {"Model": each.model, "Patches": each.patches, "Dice, mean": each.dice,
+             "Surface Dice, mean": each.surface_dice,
+             "": "in its training set" if each.in_training else ""}
+            for each in summary
+        ],
+        hide_index=True, key="summary",
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f")
+            for name in ("Dice, mean", "Surface Dice, mean")
+        },
+    )  # fmt: skip
 
 
 def _score(workspace: Workspace, person: PersonRecord) -> None:

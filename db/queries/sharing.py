@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import String, cast, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
@@ -16,7 +16,7 @@ from db.models.people import Person
 from db.models.sharing import Bundle, Export, ExportPatch, Likeness, Score
 from db.models.volumes import Permission, Segmentation, Tomogram
 from db.models.work import Host
-from db.queries.page import LIMIT, MAX_LIMIT, paged
+from db.queries.page import LIMIT, MAX_LIMIT, Page, paged
 from db.queries.patches import PatchFilter, PatchRecord, list_patches
 from db.queries.volumes import TomogramRecord, list_roots, segmentations_of, tomogram_by_id
 from db.vocabulary import CorrectionKind, ExportKind, Licence, LikenessKind, Scope, Split, Verdict
@@ -159,6 +159,17 @@ class SharedSource:
     paths: tuple[str, ...]
     """Of its file and its segmentations', below their data root."""
     days: frozenset[date]
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """The scores of a model's segmentations, put together."""
+
+    model: str
+    in_training: bool
+    patches: int
+    dice: float | None
+    surface_dice: float | None
 
 
 def curated_records(
@@ -329,24 +340,51 @@ def trained_in(session: Session, export_id: int) -> set[int]:
     return set(session.scalars(statement))
 
 
-def list_scores(session: Session, limit: int = MAX_LIMIT) -> tuple[ScoreRecord, ...]:
-    """Scores of segmentations, by patch and then by segmentation."""
+def list_scores(
+    session: Session, offset: int = 0, limit: int = LIMIT, models: Iterable[str] = ()
+) -> Page[ScoreRecord]:
+    """A page of the scores of segmentations, by patch; of some models alone, if any are named."""
+    named = list(models)
+    known = or_(Segmentation.model.in_(named), Segmentation.checkpoint.in_(named))
+    where = [known] if named else []
+    total = session.scalar(
+        select(func.count(Score.id))
+        .join(Segmentation, Segmentation.id == Score.segmentation_id)
+        .where(*where)
+    )
     statement = (
         select(Score, Patch.name, Segmentation)
         .join(Patch, Patch.id == Score.patch_id)
         .join(Segmentation, Segmentation.id == Score.segmentation_id)
+        .where(*where)
         .order_by(Patch.name, Score.segmentation_id)
     )
-    rows = session.execute(paged(statement, 0, limit)).all()
+    rows = session.execute(paged(statement, offset, limit)).all()
     splits = first_splits(session, {row.patch_id for row, _, _ in rows})
-    return tuple(
+    return Page(tuple(
         ScoreRecord(
             name, segmentation.tomogram_id, segmentation.id, segmentation.model,
             segmentation.checkpoint, row.merge_id, splits.get(row.patch_id), row.dice,
             row.surface_dice, row.method, row.compared_voxels, row.in_training, row.scored_at,
         )
         for row, name, segmentation in rows
+    ), total or 0, offset)  # fmt: skip
+
+
+def scores_by_model(session: Session) -> tuple[ModelScore, ...]:
+    """Each model's mean scores, apart for patches that it was trained on; one statement."""
+    name = func.coalesce(
+        Segmentation.model, Segmentation.checkpoint,
+        literal("segmentation ") + cast(Segmentation.id, String),
     )  # fmt: skip
+    statement = (
+        select(name, Score.in_training, func.count(), func.avg(Score.dice),
+               func.avg(Score.surface_dice))
+        .join(Segmentation, Segmentation.id == Score.segmentation_id)
+        .group_by(name, Score.in_training)
+        .order_by(name, Score.in_training)
+    )  # fmt: skip
+    return tuple(ModelScore(*row) for row in session.execute(statement))
 
 
 def scored_pairs(session: Session) -> set[tuple[int, int]]:

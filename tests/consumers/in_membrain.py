@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from membrain_seg.segmentation import finetune
@@ -26,10 +27,10 @@ def read_every_case(folder: Path) -> None:
         for number in range(len(dataset)):
             item = dataset[number]
             image, label = item["image"], item["label"]
-            label = label[0] if isinstance(label, list | tuple) else label
+            label = label[0] if isinstance(label, list) else label
             assert tuple(image.shape)[-3:] == (160, 160, 160), image.shape
-            assert torch.isfinite(image).all()
-            assert set(torch.unique(label.round()).tolist()) <= {0.0, 1.0, 2.0}
+            assert np.isfinite(np.asarray(image)).all()
+            assert set(np.unique(np.round(np.asarray(label))).tolist()) <= {0.0, 1.0, 2.0}
         print(f"CryoETMemSegDataset reads all {wanted} cases of {images.name}")
 
 

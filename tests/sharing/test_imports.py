@@ -23,6 +23,7 @@ from core.sharing.import_bundle import import_bundle, look_into
 from core.sharing.incoming import Fate, Stated
 from core.sharing.training_set import export_training_set
 from core.workflow.acting import acting_person
+from core.workflow.verify import verify
 from core.workflow.workspace import open_workspace
 from db.errors import NotAllowedError
 from db.queries.jobs import list_jobs
@@ -312,3 +313,8 @@ def test_an_import_that_fails_half_way_takes_its_files_back(lab, shared, monkeyp
     for folder in (lab.workspace.folders.images, lab.workspace.folders.labels,
                    lab.workspace.folders.merged):  # fmt: skip
         assert list(folder.iterdir()) == []
+
+
+def test_imported_labels_verify(lab, shared):
+    take_in(lab, shared)
+    assert {each.outcome for each in verify(lab.workspace)} == {"done"}

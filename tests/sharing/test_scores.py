@@ -21,7 +21,7 @@ from core.workflow.store import Store
 from db.errors import NotAllowedError, UnknownNameError
 from db.queries.life import merge_by_id
 from db.queries.patches import PatchFilter
-from db.queries.sharing import list_exports, list_scores
+from db.queries.sharing import list_exports, list_scores, scores_by_model
 from db.queries.volumes import get_tomogram
 from db.vocabulary import Licence, Split
 from db.writes.events import Change
@@ -74,6 +74,16 @@ def test_a_better_model_scores_better_where_labels_do_not_ignore(scored):
     assert all(0.5 < score.dice < 0.9 for score in before)
     assert all("ignore left out" in score.method for score in before)
     assert all(score.dice == 0 for score in scores(scored, "MemBrain_v10"))
+
+
+def test_models_are_summed_up_in_one_statement(scored):
+    with scored.workspace.catalog.read() as session:
+        summary = {each.model: each for each in scores_by_model(session)}
+        page = list_scores(session, offset=1, limit=2, models=["after", "before"])
+    assert summary["after"].dice == 1.0
+    assert summary["after"].patches == 2
+    assert summary["before"].dice < summary["before"].surface_dice + 1
+    assert (len(page), page.total) == (2, 4)
 
 
 def test_scoring_again_keeps_what_is_there(scored):
