@@ -89,6 +89,7 @@ def queries(sizes: Sizes) -> dict[str, Query]:
         "exports": sharing.list_exports,
         "bundles": sharing.list_bundles,
         "scores": sharing.list_scores,
+        "scores by model": sharing.scores_by_model,
         "backups": backups.list_backups,
         "workers": jobs.list_workers,
         "people": people.list_people,

@@ -11,6 +11,7 @@ from core.cli.call import (
     Call,
     Command,
     dry_run_option,
+    json_option,
     on_workspace,
     patches_or_all,
     queue_option,
@@ -137,6 +138,33 @@ def bundle(
             archive=ArchiveKind(archive) if archive else None, progress=told.of_all,
         )  # fmt: skip
     return tell_outcomes(call, [done], "written")
+
+
+@export.command("convert", no_args_is_help=True)
+@click.argument("source", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--to", "form", required=True, help="ome-zarr or niftifolder.")
+@click.option("--overwrite", is_flag=True, help="Replace what lies in OUT and differs.")
+@json_option
+def convert(source: Path, out: Path, form: str, overwrite: bool, as_json: bool) -> int:
+    """Write a training set, or an unpacked bundle, in another form.
+
+    \b
+    tomocurate export convert nnunet zarr --to ome-zarr
+    """
+    from core.export.targets.target import convert as write
+    from core.export.targets.target import targets
+    from db.errors import UnknownNameError
+
+    known = targets()
+    if form not in known:
+        raise UnknownNameError.among("form", form, known)
+    unchanged = write(source, out, known[form], overwrite=overwrite)
+    if as_json:
+        say_json({"name": str(out), "form": form, "unchanged": unchanged})
+    else:
+        click.echo(f"{out}: {'is as it was' if unchanged else 'is written'}, as {form}.")
+    return DONE
 
 
 @export.command("list")

@@ -86,6 +86,10 @@ def test_segmentations_are_scored_against_accepted_labels(demo, capsys, tmp_path
     assert {score["name"] for score in scores} == {patch["name"] for patch in accepted}
     assert all(0.5 < score["dice"] < 1 for score in scores)
     assert main(["export", "training-set", str(tmp_path / "set"), *here]) == 0
+    zarr = ["export", "convert", str(tmp_path / "set"), str(tmp_path / "zarr"), "--to"]
+    assert main([*zarr, "ome-zarr"]) == 0
+    assert main([*zarr, "ome-tiff"]) == 1
+    assert "did you mean ome-zarr" in capsys.readouterr().err
     (written,) = [each for each in listed(demo, capsys, "export", "list")
                   if each["kind"] == "training_set"]  # fmt: skip
     assert main(["trained", str(written["id"]), scores[0]["model"], *here]) == 0
