@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from core.errors import VolumeError
 from core.imaging.geometry import Box, Grid, Zyx
+from core.imaging.segment import Segment
 from core.imaging.source import Source
-from core.imaging.volume import Segment
 
 HEADER_BYTES = 1024
 MAX_SIDE = 65_535

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from core.errors import VolumeError
 from core.imaging.files import whole_file
 from core.imaging.geometry import Box, Grid, Zyx, is_possible, whole
+from core.imaging.segment import Segment
 from core.imaging.source import Source
-from core.imaging.volume import Segment
 
 HEADER_BYTES = 348
 DATA_OFFSET = 352

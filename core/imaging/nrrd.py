@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from core.errors import VolumeError
 from core.imaging.geometry import Box, Grid, Zyx, is_possible, whole
+from core.imaging.segment import Segment
 from core.imaging.source import Bytes, More, Source, check_length
-from core.imaging.volume import Segment
 
 MAX_HEADER_BYTES, MAX_HEADER_LINES = 64 << 10, 1000
 MAX_SIDE = 65_535

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from core.errors import VolumeError
 from core.imaging.geometry import Box, Grid, Zyx
+from core.imaging.segment import Segment
 from core.imaging.source import MAX_RATIO, Source, inflate_exactly
-from core.imaging.volume import Segment
 
 MAX_PAGES = 10_000
 MAX_SIDE = 65_535

@@ -7,22 +7,15 @@ size before it believes it, and reads the rows that a box needs, never the whole
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
 from core.imaging.geometry import Box, Grid, Zyx
+from core.imaging.segment import Segment
 from core.imaging.source import Source
-
-
-class Segment(NamedTuple):
-    """One named label of a multi-label file (MITK, 3D Slicer)."""
-
-    name: str
-    value: int
-    layer: int
 
 
 class Volume(Protocol):

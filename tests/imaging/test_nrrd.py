@@ -15,7 +15,8 @@ from hypothesis.extra.numpy import arrays
 from core.errors import VolumeError
 from core.imaging import nrrd as nrrd_reader
 from core.imaging.geometry import Box, Zyx, whole
-from core.imaging.volume import Segment, open_volume
+from core.imaging.segment import Segment
+from core.imaging.volume import open_volume
 
 DATA = Path(__file__).parents[1] / "data" / "nrrd"
 SHAPE = Zyx(3, 4, 5)
