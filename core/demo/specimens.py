@@ -1,5 +1,6 @@
 """The demo's tomograms, and what annotators painted on them: files only, the same every time."""
 
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def make_specimens(
     places = Places(folder)
     for each in (places.folder, places.tomograms, places.painted):
         make_folder(each)
-    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
         running = {
             pool.submit(make_specimen, folder, specimen, seed): specimen
             for seed, specimen in enumerate(specimens, start=1)
@@ -106,6 +107,11 @@ def make_specimen(folder: Path, specimen: Specimen, seed: int) -> None:
     write_centers(places.centers(specimen.token), centers)
     for number, center in enumerate(centers):
         paint(places.painted_on(specimen.token, number), box_around(center), synthetic)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """Ctrl-C reaches every process of a terminal; one of them tells of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def as_bytes(density: NDArray[np.float32]) -> NDArray[np.int8]:
