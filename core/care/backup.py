@@ -36,6 +36,7 @@ from core.imaging.files import whole_file
 from core.imaging.identity import file_hash
 from core.workflow.allowed import Step, check_may
 from core.workflow.folders import make_shared
+from core.workflow.locks import patch_lock
 from core.workflow.settings import FILE_NAME
 from core.workflow.sidecar import refresh_sidecars
 from core.workflow.store import Store
@@ -124,13 +125,24 @@ def record_backup(workspace: Workspace, change: Change, made: Made) -> None:
 def write_backup(
     workspace: Workspace, kind: BackupKind, at: datetime, tell: Tell = lambda share, said: None
 ) -> Made:
-    """Write a backup: the catalog's copy, then the files, then the manifest; the catalog is not
-    written, so that one of an older schema can be backed up, too.
+    """Write a backup, one at a time; the catalog is only read, and may be of an older schema.
 
-    Errors: OutputError and CatalogError.
+    Errors: OutputError; CatalogError; ConflictError where another one takes too long.
     """
     make_shared(workspace.backup_folder)
-    path = _free_name(workspace.backup_folder, kind, at)
+    with patch_lock(workspace, "backup", "backup"):
+        return _written(workspace, _free_name(workspace.backup_folder, kind, at), tell)
+
+
+def list_backups(workspace: Workspace) -> tuple[BackupRecord, ...]:
+    """Backups that were made, failed and removed, the newest first."""
+    with workspace.catalog.read() as session:
+        return backups_of(session)
+
+
+def _written(workspace: Workspace, path: Path, tell: Tell) -> Made:
+    """The catalog's copy, then the files, then the manifest."""
+    kind, at = path.stem.split("-", 2)[2], time_of(path)
     archive = path.with_suffix(copies.suffix(workspace.catalog.url))
     tell(0.0, "copies the catalog")
     with whole_file(archive, exist_ok=False) as partial:
@@ -150,12 +162,6 @@ def write_backup(
         write_manifest(partial, manifest)
     files, warnings = len(held.stored) + len(labels), _warnings(workspace, path.parent, lost)
     return Made(manifest.name, path, digest[1], files, fresh + more, tuple(warnings))
-
-
-def list_backups(workspace: Workspace) -> tuple[BackupRecord, ...]:
-    """Backups that were made, failed and removed, the newest first."""
-    with workspace.catalog.read() as session:
-        return backups_of(session)
 
 
 def _free_name(folder: Path, kind: BackupKind, at: datetime) -> Path:
