@@ -77,6 +77,7 @@ CSS = """<style>
 [data-testid="stMetricValue"]{font-variant-numeric:tabular-nums;font-size:1.4rem}
 [data-testid="stTable"] td,[data-testid="stTable"] th{font-variant-numeric:tabular-nums}
 [data-testid="stCaptionContainer"] p{line-height:1.35}
+[data-testid="stFileUploaderDropzoneInstructions"]{display:none}
 .stMain [data-testid="stPageLink-NavLink"]{background:none;padding:.15rem .4rem}
 .stMain [data-testid="stPageLink-NavLink"]:hover{
 background:color-mix(in srgb,currentColor 9%,transparent)}

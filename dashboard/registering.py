@@ -138,6 +138,7 @@ def show_registering(workspace: Workspace, person: PersonRecord) -> None:
     if way == TABLE:
         _table(workspace, person)
         return
+    pairs = st.container()
     root = _root(roots)
     with st.container(border=True):
         picked = _browse(workspace, person, root) if way == BROWSE else _pattern(root)
@@ -146,7 +147,8 @@ def show_registering(workspace: Workspace, person: PersonRecord) -> None:
         st.session_state[Key.PAIRS] = Asked(tuple(picked), *stated).kept()
     kept = st.session_state.get(Key.PAIRS)
     if kept:
-        _show_plan(workspace, person, Asked.of({**kept, **_named(stated)}))
+        with pairs:
+            _show_plan(workspace, person, Asked.of({**kept, **_named(stated)}))
 
 
 def _root(roots: Sequence[Path]) -> Path:
@@ -191,7 +193,11 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
         st.caption("No volume file lies in this folder; go into another.")
         return []
     rows = [
-        {"File": each.name, "Size": size(each.size_bytes), "Registered as": each.registered_as}
+        {
+            "File": each.name,
+            "Size": size(each.size_bytes),
+            "Registered as": each.registered_as or "",
+        }
         for each in volumes
     ]
     said = st.dataframe(

@@ -5,6 +5,7 @@ conflict shows what the other person changed meanwhile. Nothing is lost by it.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 SAVED, PARTLY, REFUSED, CONFLICT = "saved", "partly", "refused", "conflict"
 CHANGES_SHOWN = 4
+_HASH = re.compile(r"[0-9a-f]{64}")
 WORDS = {DONE: "done", KEPT: "there already", SKIPPED: "skipped", FAILED: "failed"}
 
 
@@ -125,20 +127,25 @@ def change_text(event: EventRecord) -> str:
 
 def change_words(event: EventRecord) -> str:
     """What an event changed, as text: from what to what, and why."""
-    before = event.before or {}
-    parts = [
-        f"{name.replace('_', ' ')}: {_value(before.get(name))} → {_value(value)}"
-        for name, value in (event.after or {}).items()
-        if before.get(name) != value
-    ]
+    before = event.before
+    parts = []
+    for name, value in (event.after or {}).items():
+        said = name.replace("_", " ")
+        if before is None:
+            parts += [f"{said} {_value(value)}"] if value is not None else []
+        elif before.get(name) != value:
+            parts.append(f"{said}: {_value(before.get(name))} → {_value(value)}")
     return "; ".join([*parts, *([f"because “{event.reason}”"] if event.reason else [])])
 
 
 def _value(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
+    if _HASH.fullmatch(text):
+        return f"{text[:12]}…"
     return "–" if value is None else text[:80]
 
 
 def _line(outcome: Outcome) -> str:
-    said = [outcome.message] if outcome.message else []
-    return f"**{plain(outcome.name)}** {'; '.join(map(plain, [*said, *outcome.findings]))}"
+    message = (outcome.message or "").removeprefix(f"{outcome.name}: ")
+    said = [message, *outcome.findings] if message else outcome.findings
+    return f"**{plain(outcome.name)}** {'; '.join(map(plain, said))}"

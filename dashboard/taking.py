@@ -77,7 +77,7 @@ def take_files(
         except NotAllowedError:
             raise
         except TomocurateError as error:
-            taken.append(Taken(file.name, FAILED, str(error)))
+            taken.append(Taken(file.name, FAILED, str(error).removeprefix(f"{file.name}: ")))
     return taken
 
 
@@ -129,7 +129,7 @@ def _take_zip(workspace: Workspace, person: PersonRecord, file: Dropped) -> list
 
 def _taken(name: str, outcome: Outcome) -> Taken:
     told = outcome.details
-    said = outcome.message or ""
+    said = (outcome.message or "").removeprefix(f"{name}: ")
     if outcome.outcome == DONE and not said:
         said = f"saved as version {told.get('version', 1)}{_voxels(told.get('painted') or {})}"
     return Taken(

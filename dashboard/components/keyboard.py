@@ -24,7 +24,7 @@ KEYS: Mapping[str, Mapping[str, str]] = {
         "n / p": "next and previous patch",
         "Esc": "forget the proposal",
     },
-    "patches": {"n / p": "next and previous page"},
+    "patches": {},
     "correct": {"n / p": "next and previous patch of my work"},
     "review": {
         "1 2 3 4": "difference, before, after, image only",
@@ -39,7 +39,8 @@ KEYS: Mapping[str, Mapping[str, str]] = {
 
 _CSS = """
 dialog{border:1px solid color-mix(in srgb,currentColor 25%,transparent);border-radius:8px;
-padding:1rem 1.4rem 1.2rem;min-width:20rem;max-width:34rem;font:15px/1.5 system-ui,sans-serif;
+padding:1rem 1.4rem 1.2rem;min-width:20rem;max-width:34rem;
+font:15px/1.5 var(--st-font,system-ui,sans-serif);
 background:var(--st-background-color);color:var(--st-text-color)}
 dialog::backdrop{background:rgb(0 0 0/.35)}
 h2{font-size:1.05rem;margin:.1rem 0 .6rem}

@@ -290,8 +290,9 @@ def _files(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> No
         return
     key = f"drop_{patch.id}_{st.session_state.get(Key.UPLOADS, 0)}"
     st.file_uploader(
-        "Add1.nrrd, Remove1.nrrd, Ignore1.nrrd …, or the kit's zip", accept_multiple_files=True,
-        key=key, max_upload_size=workspace.settings.upload_mb, on_change=drop_files,
+        "Drop Add1.nrrd, Remove1.nrrd, Ignore1.nrrd …, or the kit's zip, here (at most "
+        f"{workspace.settings.upload_mb} MB each)", accept_multiple_files=True, key=key,
+        max_upload_size=workspace.settings.upload_mb, on_change=drop_files,
         args=(workspace, person, patch.name, patch.version, key),
     )  # fmt: skip
     st.button(

@@ -153,7 +153,7 @@ def _mine(board: Board, person: PersonRecord) -> None:
         in_review = board.numbers.patches[Stage.IN_REVIEW]
         oldest = age(board.to_review[0].since)
         st.markdown(
-            f"**{count(in_review, 'patch', 'patches')} to review**, the oldest since {oldest}"
+            f"**{count(in_review, 'patch', 'patches')} to review**, the oldest waits {oldest}"
         )
         with st.container(gap=None):
             for waiting in board.to_review[:SHOWN]:

@@ -254,8 +254,9 @@ def _doctor(workspace: Workspace, person: PersonRecord) -> None:
     if st.button("Examine", key="examine", type="primary"):
         with st.spinner("Examines…"):
             keep_findings(workspace)
-    for check, state, said in st.session_state.get(FINDINGS, []):
-        st.markdown(f"{ICONS.get(state, '')} **{plain(check)}** {plain(said)}")
+    with st.container(gap=None):
+        for check, state, said in st.session_state.get(FINDINGS, []):
+            st.markdown(f"{ICONS.get(state, '')} **{plain(check)}** {plain(said)}")
 
 
 def keep_findings(workspace: Workspace) -> None:

@@ -45,8 +45,8 @@ def test_several_dropped_files_are_taken_in_and_each_is_pictured(lab: Lab) -> No
         ("../../Add1.nrrd", b"x", "name the file alone"),
         ("/etc/Add1.nrrd", b"x", "name the file alone"),
         ("Add1<img src=x>.txt", b"x", "formats that can be read"),
-        ("Add9.nrrd", b"this is no NRRD", "Add9.nrrd"),
-        ("Add1.nrrd", b"", "Add1.nrrd"),
+        ("Add9.nrrd", b"this is no NRRD", "neither MRC"),
+        ("Add1.nrrd", b"", ""),
         ("kits.zip", b"PK no zip", ""),
     ],
 )

@@ -29,7 +29,7 @@ KEPT = {
 """Pages whose pictures stand in the README, and in which theme."""
 DRAWN = ("browse", "correct", "correct_paint", "review_around")
 """Pages that draw in the browser after Streamlit has finished."""
-COLORS = 128
+COLORS = 48
 """Of a kept picture, so that it stays small."""
 
 
