@@ -18,15 +18,13 @@ from core.export.privacy import PrivacyReport
 from core.export.training_set import Progress
 from core.imaging.identity import file_hash
 from core.sharing.curated import Choice, Chosen, choose_curated
+from core.sharing.recording import record_export
 from core.sharing.secrets import catalog_secrets, pseudonyms_of
-from core.workflow.allowed import Step, check_may
 from core.workflow.outcomes import DONE, KEPT, Outcome
 from core.workflow.workspace import Workspace
 from db.queries.people import PersonRecord
-from db.queries.sharing import export_is_known
 from db.vocabulary import ExportKind, Scope
-from db.writes.events import Change
-from db.writes.sharing import MadeExport, add_export
+from db.writes.sharing import MadeExport
 
 _SCOPES = {
     Level.INTERNAL: Scope.INTERNAL, Level.COLLABORATOR: Scope.COLLABORATOR,
@@ -114,10 +112,7 @@ def _record(workspace: Workspace, by: PersonRecord, chosen: Chosen, written: Wri
         scope=_SCOPES[facts.level],
         licence=facts.licence,
     )  # fmt: skip
-    with workspace.catalog.write() as session:
-        check_may(session, by, Step.EXPORT)
-        if not export_is_known(session, made.path, made.manifest_sha256):
-            add_export(session, Change.now(by.id), made)
+    record_export(workspace, by, made, [case.planned.patch.name for case in written.cases])
 
 
 def _details(written: WrittenBundle) -> Mapping[str, Any]:

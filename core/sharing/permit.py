@@ -1,11 +1,14 @@
 """What the owner of a tomogram allows, and where its patches go in a split."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from core.errors import ExportError
 from core.workflow.allowed import Step, check_may
 from core.workflow.outcomes import DONE, KEPT, Outcome
+from core.workflow.sidecar import write_sidecar
 from core.workflow.workspace import Workspace
+from db.queries.patches import patches_in
 from db.queries.people import PersonRecord
 from db.queries.sharing import permission_with_day
 from db.queries.volumes import get_tomogram
@@ -46,6 +49,8 @@ def permit(
         if known is not None and all(getattr(known, key) == values[key] for key in values):
             return Outcome(found.name, KEPT, "is permitted just so already.")
         state_permission(session, Change.now(by.id), found, seen, **values)
+        patches = [patch.name for patch in patches_in(session, found.id)]
+    _write_records(workspace, patches)
     said = f"{scope}" + (f" under {licence}" if licence else "")
     return Outcome(found.name, DONE, said, details=values)
 
@@ -69,7 +74,15 @@ def pin(
             return Outcome(found.name, KEPT, "is pinned so already.")
         change = Change.now(by.id)
         change_tomogram(session, change, found.id, "tomogram pinned", seen, split_pin=split)
+        patches = [patch.name for patch in patches_in(session, found.id)]
+    _write_records(workspace, patches)
     return Outcome(found.name, DONE, f"goes to {split}" if split else "is pinned no more")
+
+
+def _write_records(workspace: Workspace, patches: Sequence[str]) -> None:
+    """The records of patches tell what is allowed with their tomogram."""
+    for name in patches:
+        write_sidecar(workspace, name)
 
 
 def _check(

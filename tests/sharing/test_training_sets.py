@@ -11,6 +11,7 @@ from core.export.training_set import SetOptions
 from core.sharing.curated import Choice, choose_curated
 from core.sharing.permit import permit, pin
 from core.sharing.training_set import export_training_set, plan_export_set
+from core.workflow.sidecar import read_sidecar
 from db.errors import ConflictError, NotAllowedError
 from db.queries.life import exports_of
 from db.queries.patches import PatchFilter
@@ -45,6 +46,8 @@ def test_an_export_loads_and_the_catalog_records_it(ready, tmp_path):
         records = exports_of(session, ready.patch("demo_TS_001_patch0").id)
         assert [record.path for record in records] == [str(tmp_path / "Dataset501_Demo")]
         assert list_exports(session)[0].patch_count == 6
+    record = read_sidecar(ready.workspace.folders.record_of("demo_TS_001_patch0"))
+    assert record["exports"]
 
 
 def test_the_same_export_again_is_kept_and_recorded_once(ready, tmp_path, tree):
