@@ -1,6 +1,7 @@
 """A small lab with corrections, merges, a review and a comment, on each database."""
 
 import getpass
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,37 +29,94 @@ from db.writes.people import add_person
 GRID = Grid.aligned(10.0)
 
 
+SETTINGS = 'catalog = "{address}"\nnobody_reviews_own_work = true\n'
+
+
 @pytest.fixture
 def workspace(catalog_url: sa.URL, tmp_path: Path) -> Iterator[Workspace]:
-    folder = tmp_path / "lab"
-    folder.mkdir()
-    Folders(folder).make()
-    address = catalog_url.render_as_string(hide_password=False)
-    (folder / "tomocurate.toml").write_text(
-        f'catalog = "{address}"\nnobody_reviews_own_work = true\n'
-    )
-    with open_catalog(catalog_url) as catalog, catalog.write() as session:
-        add_person(session, Change.now(None), "admin", Role.ADMIN, os_user=getpass.getuser())
-        add_person(session, Change.now(None), "anna", Role.ANNOTATOR)
-    with open_workspace(folder) as opened:
+    """A workspace with an admin and an annotator, and nothing else."""
+    with made_workspace(tmp_path / "lab", catalog_url) as opened:
         yield opened
 
 
 @pytest.fixture
-def admin(workspace: Workspace) -> PersonRecord:
-    return acting_person(workspace)
+def admin(request: pytest.FixtureRequest) -> PersonRecord:
+    name = "lab" if "lab" in request.fixturenames else "workspace"
+    return acting_person(request.getfixturevalue(name))
+
+
+class MadeLabs:
+    """A lab of each database, made once and copied for each test."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._urls: dict[str, sa.URL] = {}
+
+    def copy(self, database: str, to: Path, request: pytest.FixtureRequest) -> sa.URL:
+        if database not in self._urls:
+            self._make(database, request)
+        shutil.copytree(self._folder / database, to)
+        made = self._urls[database]
+        if database == "sqlite":
+            return made.set(database=str(to / "catalog.sqlite"))
+        return request.getfixturevalue("postgresql").new(made.database)
+
+    def _make(self, database: str, request: pytest.FixtureRequest) -> None:
+        folder = self._folder / database
+        if database == "sqlite":
+            folder.mkdir()
+            file = folder / "catalog.sqlite"
+            shutil.copy(request.getfixturevalue("_sqlite_template"), file)
+            url = sa.URL.create("sqlite", database=str(file))
+        else:
+            url = request.getfixturevalue("postgresql").new("made")
+        with made_workspace(folder, url) as workspace:
+            fill(workspace, acting_person(workspace))
+        self._urls[database] = url
+
+
+@pytest.fixture(scope="session")
+def made_labs(tmp_path_factory: pytest.TempPathFactory) -> MadeLabs:
+    return MadeLabs(tmp_path_factory.mktemp("labs"))
 
 
 @pytest.fixture
-def lab(workspace: Workspace, admin: PersonRecord) -> Workspace:
-    """The workspace with three patches: extracted, merged, accepted; their files lie in place."""
+def lab(
+    made_labs: MadeLabs, database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Workspace]:
+    """A workspace with three patches: extracted, merged, accepted; their files lie in place."""
+    folder = tmp_path / "lab"
+    url = made_labs.copy(database, folder, request)
+    state(folder, url)
+    with open_workspace(folder) as opened:
+        yield opened
+    if database == "postgresql":
+        request.getfixturevalue("postgresql").drop(url)
+
+
+def made_workspace(folder: Path, url: sa.URL) -> Workspace:
+    folder.mkdir(exist_ok=True)
+    Folders(folder).make()
+    state(folder, url)
+    with open_catalog(url) as catalog, catalog.write() as session:
+        add_person(session, Change.now(None), "admin", Role.ADMIN, os_user=getpass.getuser())
+        add_person(session, Change.now(None), "anna", Role.ANNOTATOR)
+    return open_workspace(folder)
+
+
+def state(folder: Path, url: sa.URL) -> None:
+    """Write the settings of a workspace."""
+    address = url.render_as_string(hide_password=False)
+    (folder / "tomocurate.toml").write_text(SETTINGS.format(address=address))
+
+
+def fill(workspace: Workspace, by: PersonRecord) -> None:
     for number in range(3):
         name = f"other_TS_001_patch{number}"
-        patch = extracted(workspace, admin, name, number)
+        patch = extracted(workspace, by, name, number)
         if number:
-            merged(workspace, admin, patch, accept=number == 2)
+            merged(workspace, by, patch, accept=number == 2)
         write_sidecar(workspace, name)
-    return workspace
 
 
 def extracted(workspace: Workspace, by: PersonRecord, name: str, seed: int) -> PatchRecord:

@@ -65,6 +65,7 @@ def patches(catalog: Catalog) -> tuple[object, ...]:
         return list_patches(session).rows
 
 
+@pytest.mark.parametrize("database", ["sqlite"])
 def test_absent_json_is_absent_in_the_copy(lab: Workspace, admin: PersonRecord, elsewhere: sa.URL):
     copy_catalog(lab, admin, address(elsewhere))
     engine = sa.create_engine(elsewhere)
@@ -76,6 +77,7 @@ def test_absent_json_is_absent_in_the_copy(lab: Workspace, admin: PersonRecord, 
     engine.dispose()
 
 
+@pytest.mark.parametrize("database", ["sqlite"])
 def test_a_copy_has_the_digest_of_its_original_and_another_after_a_change(
     lab: Workspace, admin: PersonRecord, elsewhere: sa.URL
 ):
@@ -90,6 +92,7 @@ def test_a_copy_has_the_digest_of_its_original_and_another_after_a_change(
         engine.dispose()
 
 
+@pytest.mark.parametrize("database", ["sqlite"])
 def test_a_catalog_is_copied_over_no_other(lab: Workspace, admin: PersonRecord, elsewhere: sa.URL):
     copy_catalog(lab, admin, address(elsewhere))
     with pytest.raises(CatalogError, match=r"there already|has tables already"):

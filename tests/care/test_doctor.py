@@ -127,12 +127,14 @@ def test_a_fault_is_found_and_nothing_is_changed(lab: Workspace, fault: str, dat
     assert sorted(str(path) for path in lab.folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize("database", ["sqlite"])
 def test_a_changed_image_is_found_when_asked_to_be_thorough(lab: Workspace):
     lab.folders.image_of(P1).replace(lab.folders.image_of(P0))
     assert not any("other voxels" in each.said for each in examine(lab))
     assert any("other voxels" in each.said for each in examine(lab, thorough=True))
 
 
+@pytest.mark.parametrize("database", ["sqlite"])
 def test_a_file_that_no_row_names_is_told_and_harmless(lab: Workspace):
     Store(lab.folders.store).put_bytes(b"of a step that was broken off")
     assert [each.state for each in store_of(lab)] == [OK, OK]
@@ -207,6 +209,7 @@ def test_a_library_that_is_too_old_is_told():
     assert "no-such-thing is not installed" in told.said
 
 
+@pytest.mark.parametrize("database", ["sqlite"])
 def test_free_space_is_told_once_a_disk(lab: Workspace):
     assert len(list(disk_space(lab))) >= 1
 
@@ -237,6 +240,7 @@ def test_a_folder_that_is_no_workspace_is_one_bad_finding(tmp_path: Path):
     assert "is no workspace" in only.said
 
 
+@pytest.mark.parametrize("database", ["sqlite"])
 def test_the_current_labels_are_those_of_the_patches(lab: Workspace):
     with lab.catalog.read() as session:
         assert [each.patch for each in current_labels(session)] == [P1, P2]

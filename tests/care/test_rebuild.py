@@ -78,6 +78,7 @@ def test_a_lost_catalog_is_rebuilt_with_the_same_lists(lost: Workspace, target: 
             assert read_sidecar(path) == old
 
 
+@pytest.mark.parametrize("database", ["sqlite"])
 def test_who_rebuilds_becomes_admin_and_others_get_the_role_of_their_acts(
     lost: Workspace, target: str | None
 ):
