@@ -1,11 +1,12 @@
-"""The slices that the viewer fetches: gray as JPEG, membrane as 1-bit PNG, and what a volume is.
+"""The slices that the viewer fetches: gray as JPEG, membrane as packed bits, what a volume is.
 
     GET /api/volumes/{object}                                   facts, as JSON
     GET /api/slices/{object}/{version}/{axis}/{index}[?full=1]  one plane
 
 Each asks for a token to ``view`` the object. The version is part of the address, so that a
 browser may keep a slice for ever. Streamlit would squeeze these answers again, which costs ten
-times the time for nothing: ``Content-Encoding: identity`` stops it.
+times the time for nothing: a stated ``Content-Encoding`` stops it. Bits are squeezed by ISA-L, and
+the browser unpacks them while it reads: a fifth of the time of a PNG on either side.
 """
 
 import http
@@ -13,6 +14,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+from isal import igzip
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core.errors import VolumeError
-from core.imaging.preview import Gray, Look, PlaneAxis, plane_shape
+from core.imaging.preview import Gray, Look, PlaneAxis
 from core.imaging.view import VolumeView
 from dashboard.tokens import Signer, TokenError
 from dashboard.volumes import OpenVolumes
@@ -70,16 +72,20 @@ def volume_facts(view: VolumeView) -> dict[str, Any]:
     }
 
 
-def encode_plane(view: VolumeView, axis: PlaneAxis, index: int, full: bool) -> tuple[bytes, str]:
-    """The picture of one plane and its media type.
+def encode_plane(
+    view: VolumeView, axis: PlaneAxis, index: int, full: bool
+) -> tuple[bytes, dict[str, str]]:
+    """One plane as bytes, and the headers that say how.
+
+    A label's are packed bits, eight voxels a byte, each row beginning with a byte of its own.
 
     Errors: VolumeError for a plane that is not there.
     """
     plane = view.full_plane(index) if full and axis is PlaneAxis.Z else view.plane(axis, index)
     if view.look is Look.GRAY:
-        return _jpeg(plane), "image/jpeg"
-    columns = plane_shape(view.facts.shape, axis)[1]
-    return _png(plane, columns), "image/png"
+        return _jpeg(plane), {"content-type": "image/jpeg", "content-encoding": "identity"}
+    bits = igzip.compress(plane.tobytes(), 1)
+    return bits, {"content-type": "application/octet-stream", "content-encoding": "gzip"}
 
 
 def _guarded(
@@ -117,19 +123,11 @@ def _plane(volumes: OpenVolumes, request: Request) -> Response:
         if view.version != asked["version"]:
             return refusal("this volume changed; ask for its facts.", http.HTTPStatus.GONE)
         full = request.query_params.get("full") == "1"
-        body, kind = encode_plane(view, PlaneAxis(asked["axis"]), asked["index"], full)
-    headers = {"cache-control": KEEP, "content-encoding": "identity"}
-    return Response(body, media_type=kind, headers=headers)
+        body, headers = encode_plane(view, PlaneAxis(asked["axis"]), asked["index"], full)
+    return Response(body, headers={"cache-control": KEEP, **headers})
 
 
 def _jpeg(plane: Gray) -> bytes:
     out = io.BytesIO()
     Image.fromarray(plane).save(out, "JPEG", quality=JPEG_QUALITY)
-    return out.getvalue()
-
-
-def _png(plane: Gray, columns: int) -> bytes:
-    out = io.BytesIO()
-    image = Image.frombytes("1", (columns, len(plane)), plane.tobytes())
-    image.save(out, "PNG", compress_level=1)
     return out.getvalue()

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { compose, outline, parseColor } from "../src/viewer/compose.ts";
+import { compose, edgeOf, outline, parseColor, voxelsOf } from "../src/viewer/compose.ts";
 import { byPercentile, dragged, table } from "../src/viewer/contrast.ts";
 import { scaleBar } from "../src/viewer/scalebar.ts";
-import { Shelf } from "../src/viewer/slices.ts";
+import { Shelf, unpack } from "../src/viewer/slices.ts";
 
 const square = (side: number, from: number, to: number): Uint8Array =>
   Uint8Array.from({ length: side * side }, (_, i) => {
@@ -13,7 +13,7 @@ const square = (side: number, from: number, to: number): Uint8Array =>
 
 test("an outline is the edge of a mask, and thicker ones reach inside", () => {
   const mask = square(12, 2, 10);
-  const count = (thick: number): number => outline(mask, 12, 12, thick).reduce((a, b) => a + b, 0);
+  const count = (thick: number): number => edgeOf(mask, 12, 12, thick).length;
   assert.equal(count(1), 28);
   assert.equal(count(2), 28 + 20);
   assert.equal(count(4), 64);
@@ -21,13 +21,13 @@ test("an outline is the edge of a mask, and thicker ones reach inside", () => {
 });
 
 test("a mask at the picture's rim is outlined there", () => {
-  assert.deepEqual([...outline(new Uint8Array([1, 1, 1, 1, 1, 1, 1, 1, 1]), 3, 3)], [1, 1, 1, 1, 0, 1, 1, 1, 1]);
+  assert.deepEqual([...outline(new Uint8Array(9).fill(1), 3, 3)], [1, 1, 1, 1, 0, 1, 1, 1, 1]);
 });
 
 test("gray goes through the contrast, and masks are blended over it", () => {
   const words = compose(
     new Uint8Array([0, 128, 255]), table({ black: 0, white: 255 }),
-    [{ inside: new Uint8Array([0, 0, 1]), rgb: [86, 180, 233] }], 1,
+    [{ voxels: new Uint32Array([2]), rgb: [86, 180, 233] }], 1,
   );
   const bytes = new Uint8Array(words.buffer);
   assert.deepEqual([...bytes.slice(0, 8)], [0, 0, 0, 255, 128, 128, 128, 255]);
@@ -37,7 +37,7 @@ test("gray goes through the contrast, and masks are blended over it", () => {
 test("half opacity is half way between gray and colour", () => {
   const words = compose(
     new Uint8Array([100]), table({ black: 0, white: 255 }),
-    [{ inside: new Uint8Array([1]), rgb: [200, 0, 100] }], 0.5,
+    [{ voxels: new Uint32Array([0]), rgb: [200, 0, 100] }], 0.5,
   );
   assert.deepEqual([...new Uint8Array(words.buffer)], [150, 50, 100, 255]);
 });
@@ -75,4 +75,15 @@ test("the least recently used slices leave first", () => {
   shelf.get("a");
   shelf.put("d", "d", 10);
   assert.deepEqual(["a", "b", "c", "d"].filter((key) => shelf.has(key)), ["a", "c", "d"]);
+});
+
+test("packed bits become a mask, row by row", () => {
+  const { values } = unpack(new Uint8Array([0b10000001, 0b01000000, 0, 0b11000000]), 10, 2);
+  assert.deepEqual([...values], [1, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
+});
+
+test("the voxels of a mask are found wherever they lie", () => {
+  const mask = new Uint8Array(11);
+  mask.set([1, 0, 0, 255, 0, 0, 0, 0, 0, 1, 1]);
+  assert.deepEqual([...voxelsOf(mask)], [0, 3, 9, 10]);
 });

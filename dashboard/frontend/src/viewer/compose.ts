@@ -1,7 +1,7 @@
 // Puts gray voxels and membrane masks together into one RGBA picture.
 
 export interface Mask {
-  inside: Uint8Array; // non-zero where membrane is
+  voxels: Uint32Array; // indices of what is painted: few, so that nothing runs over all others
   rgb: readonly [number, number, number];
 }
 
@@ -9,30 +9,59 @@ export type Style = "fill" | "outline";
 
 export const MOST_THICK = 4;
 
-/** The edge of a mask, so many voxels thick, inside it. */
-export function outline(inside: Uint8Array, width: number, height: number, thick = 1): Uint8Array {
-  const edge = edgeOf(inside, width, height);
-  if (thick <= 1) return edge;
-  const core = new Uint8Array(inside.length);
-  for (let i = 0; i < inside.length; i++) core[i] = inside[i] && !edge[i] ? 1 : 0;
-  const inner = outline(core, width, height, thick - 1);
-  for (let i = 0; i < edge.length; i++) edge[i]! |= inner[i]!;
-  return edge;
+/** The indices of the voxels of a mask. */
+export function voxelsOf(inside: Uint8Array): Uint32Array {
+  const found = roomFor(inside.length);
+  let count = 0;
+  const words = new Uint32Array(inside.buffer, inside.byteOffset, inside.length >> 2);
+  for (let word = 0; word < words.length; word++) {
+    if (!words[word]) continue;
+    for (let i = word * 4; i < word * 4 + 4; i++) if (inside[i]) found[count++] = i;
+  }
+  for (let i = words.length * 4; i < inside.length; i++) if (inside[i]) found[count++] = i;
+  return found.slice(0, count);
 }
 
-/** Voxels of a mask that touch one outside it (4-neighbours). */
-function edgeOf(inside: Uint8Array, width: number, height: number): Uint8Array {
-  const edge = new Uint8Array(inside.length);
-  for (let y = 0, i = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, i++) {
-      if (!inside[i]) continue;
-      const enclosed =
-        x > 0 && x < width - 1 && y > 0 && y < height - 1 &&
-        inside[i - 1] && inside[i + 1] && inside[i - width] && inside[i + width];
-      if (!enclosed) edge[i] = 1;
+/** The voxels of a mask's edge, so many thick, inside it; the picture's rim counts as outside. */
+export function edgeOf(inside: Uint8Array, width: number, height: number, thick = 1): Uint32Array {
+  const left = inside.slice();
+  const voxels = voxelsOf(inside);
+  const found = roomFor(inside.length);
+  let count = 0;
+  let remaining = voxels.length;
+  for (let layer = 0; layer < thick; layer++) {
+    const before = count;
+    let core = 0;
+    for (let j = 0; j < remaining; j++) {
+      const i = voxels[j]!;
+      if (isEnclosed(left, i, width, height)) voxels[core++] = i;
+      else found[count++] = i;
     }
+    for (let j = before; j < count; j++) left[found[j]!] = 0;
+    remaining = core;
   }
-  return edge;
+  return found.slice(0, count);
+}
+
+/** The edge of a mask as a mask. */
+export function outline(inside: Uint8Array, width: number, height: number): Uint8Array {
+  const mask = new Uint8Array(inside.length);
+  for (const i of edgeOf(inside, width, height)) mask[i] = 1;
+  return mask;
+}
+
+let room = new Uint32Array(0);
+
+/** Scratch that is kept, so that scrolling leaves little to collect. */
+function roomFor(length: number): Uint32Array {
+  if (room.length < length) room = new Uint32Array(length);
+  return room;
+}
+
+function isEnclosed(inside: Uint8Array, i: number, width: number, height: number): boolean {
+  const x = i % width;
+  const rim = x === 0 || x === width - 1 || i < width || i >= width * (height - 1);
+  return !rim && !!(inside[i - 1] && inside[i + 1] && inside[i - width] && inside[i + width]);
 }
 
 /** Gray through the table, then every mask blended over it. */
@@ -44,7 +73,7 @@ export function compose(
 ): Uint32Array<ArrayBuffer> {
   const out = new Uint32Array(gray.length);
   for (let i = 0; i < gray.length; i++) out[i] = table[gray[i]!]!;
-  for (const { inside, rgb } of masks) blend(out, inside, rgb, opacity);
+  for (const { voxels, rgb } of masks) blend(out, voxels, rgb, opacity);
   return out;
 }
 
@@ -55,7 +84,7 @@ export function parseColor(color: string): [number, number, number] {
 
 function blend(
   out: Uint32Array,
-  inside: Uint8Array,
+  voxels: Uint32Array,
   [r, g, b]: readonly [number, number, number],
   opacity: number,
 ): void {
@@ -63,8 +92,7 @@ function blend(
   const red = r * opacity;
   const green = g * opacity;
   const blue = b * opacity;
-  for (let i = 0; i < inside.length; i++) {
-    if (!inside[i]) continue;
+  for (const i of voxels) {
     const word = out[i]!;
     out[i] =
       0xff000000 |

@@ -1,9 +1,9 @@
 // One volume that is shown: its facts, its slices, and whether and in which colour it is drawn.
 
 import { askFacts, Refused, type Tokens } from "./api.ts";
-import { outline, parseColor, type Mask, type Style } from "./compose.ts";
-import { planeIndex } from "./planes.ts";
-import { type Slice, Slices } from "./slices.ts";
+import { edgeOf, parseColor, voxelsOf, type Mask, type Style } from "./compose.ts";
+import { planeIndex, planeSize } from "./planes.ts";
+import { decodeGray, type Slice, Slices, unpack } from "./slices.ts";
 import { AXIS_LETTERS, type Axis, type Facts, type ViewedObject, type Zyx } from "./types.ts";
 
 const NEIGHBOURS = 3;
@@ -12,7 +12,7 @@ const GONE = 410;
 export class Layer {
   shown = true;
   failed: string | null = null; // why it cannot be drawn
-  private readonly outlines = new WeakMap<Slice, { thick: number; edge: Uint8Array }>();
+  private readonly drawn = new WeakMap<Slice, { thick: number; voxels: Uint32Array }>();
 
   private constructor(
     readonly object: ViewedObject,
@@ -24,7 +24,8 @@ export class Layer {
   static async open(object: ViewedObject, tokens: Tokens): Promise<Layer> {
     tokens.keep(object.object, object.token);
     const facts = await askFacts(tokens, object.object);
-    return new Layer(object, tokens, facts, new Slices(tokens, object.object, facts.version));
+    const decode = facts.look === "gray" ? decodeGray : decodeBits(facts.planeShape);
+    return new Layer(object, tokens, facts, new Slices(tokens, object.object, decode, facts.version));
   }
 
   /** Look again what the volume is; true if its pictures changed. */
@@ -63,13 +64,15 @@ export class Layer {
   /** What to draw of a slice; an outline is so many voxels thick. */
   mask(slice: Slice, style: Style, thick: number): Mask {
     const rgb = parseColor(this.object.color ?? "#56B4E9");
-    if (style === "fill") return { inside: slice.values, rgb };
-    let known = this.outlines.get(slice);
-    if (known?.thick !== thick) {
-      known = { thick, edge: outline(slice.values, slice.width, slice.height, thick) };
-      this.outlines.set(slice, known);
+    const wanted = style === "fill" ? 0 : thick;
+    let known = this.drawn.get(slice);
+    if (known?.thick !== wanted) {
+      const { values, width, height } = slice;
+      const voxels = wanted ? edgeOf(values, width, height, wanted) : voxelsOf(values);
+      known = { thick: wanted, voxels };
+      this.drawn.set(slice, known);
     }
-    return { inside: known!.edge, rgb };
+    return { voxels: known!.voxels, rgb };
   }
 
   stop(): void {
@@ -83,4 +86,13 @@ export class Layer {
   private address(axis: Axis, at: Zyx, full: boolean): string {
     return this.slices.address(AXIS_LETTERS[axis], this.index(axis, at, full), full);
   }
+}
+
+/** How the planes of a label become masks; an address tells of which axis one is. */
+function decodeBits(shape: Zyx): (answer: Response, address: string) => Promise<Slice> {
+  return async (answer, address) => {
+    const axis = AXIS_LETTERS.findIndex((letter) => address.includes(`/${letter}/`)) as Axis;
+    const { width, height } = planeSize(shape, axis);
+    return unpack(new Uint8Array(await answer.arrayBuffer()), width, height);
+  };
 }

@@ -206,11 +206,11 @@ export class Pane {
     opacity: number,
   ): void {
     context.imageSmoothingEnabled = false;
-    masks.forEach(({ inside, rgb: [r, g, b] }, i) => {
+    masks.forEach(({ voxels, rgb: [r, g, b] }, i) => {
       const { width, height } = labels[i]!;
-      const words = new Uint32Array(inside.length);
+      const words = new Uint32Array(width * height);
       const word = (Math.round(opacity * 255) << 24) | (b << 16) | (g << 8) | r;
-      for (let j = 0; j < inside.length; j++) if (inside[j]) words[j] = word;
+      for (const voxel of voxels) words[voxel] = word;
       const mask = new OffscreenCanvas(width, height);
       mask.getContext("2d")!.putImageData(new ImageData(new Uint8ClampedArray(words.buffer), width), 0, 0);
       context.drawImage(mask, 0, 0, this.picture.width, this.picture.height);

@@ -59,6 +59,7 @@ export class Slices {
   constructor(
     private readonly tokens: Tokens,
     private readonly object: string,
+    private readonly decode: (answer: Response, address: string) => Promise<Slice>,
     public version: string,
   ) {}
 
@@ -100,7 +101,7 @@ export class Slices {
   private async fetch(address: string): Promise<Slice> {
     try {
       const answer = await ask(this.tokens, this.object, address, this.stopped.signal);
-      const slice = await decode(await answer.blob());
+      const slice = await this.decode(answer, address);
       this.shelf.put(address, slice, slice.values.length);
       return slice;
     } finally {
@@ -110,8 +111,23 @@ export class Slices {
   }
 }
 
-async function decode(picture: Blob): Promise<Slice> {
-  const bitmap = await createImageBitmap(picture, { colorSpaceConversion: "none" });
+/** Packed bits, eight voxels a byte, each row beginning with a byte of its own. */
+export function unpack(bits: Uint8Array, width: number, height: number): Slice {
+  const values = new Uint8Array(width * height);
+  const rowBytes = Math.ceil(width / 8);
+  for (let i = 0; i < bits.length; i++) {
+    const byte = bits[i]!;
+    if (!byte) continue;
+    const column = (i % rowBytes) * 8;
+    const start = Math.floor(i / rowBytes) * width + column;
+    const count = Math.min(8, width - column);
+    for (let bit = 0; bit < count; bit++) values[start + bit] = (byte >> (7 - bit)) & 1;
+  }
+  return { width, height, values };
+}
+
+export async function decodeGray(answer: Response): Promise<Slice> {
+  const bitmap = await createImageBitmap(await answer.blob(), { colorSpaceConversion: "none" });
   const { width, height } = bitmap;
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d", { willReadFrequently: true })!;
