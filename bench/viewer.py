@@ -35,7 +35,7 @@ from core.workflow.register import plan_registration, register
 from core.workflow.workspace import Workspace, init_workspace
 
 TOMOGRAMS = tuple(f"TS_00{number}" for number in range(1, 6))
-ROUNDS = 24
+ROUNDS = 21
 WORKING_MS = 120
 """Between two notches of a wheel that somebody turns."""
 CHROMIUM = ("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking")
@@ -123,7 +123,7 @@ def run() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         workspace = _make_lab(Path(folder))
-        with workspace, _served(workspace) as (address, process), sync_playwright() as playwright:
+        with workspace, served(workspace) as (address, process), sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
             found = _measure(browser, address, Path(folder))
             memory = _five_people(browser, address, process.pid)
@@ -254,7 +254,7 @@ def _make_lab(folder: Path) -> Workspace:
 
 
 @contextmanager
-def _served(workspace: Workspace) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def served(workspace: Workspace) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The dashboard as serve starts it, without a worker."""
     port, token = free_port("127.0.0.1", 0), secrets.token_urlsafe(24)
     key_file, log = workspace.secret_path("bench.key"), workspace.folder / "dashboard.log"

@@ -333,8 +333,8 @@ def _opened_to_save(
     held = painting.hold
     if held is not None and held.person_id != by.id:
         raise ConflictError(
-            f"{name}: {held.person} took it over and paints on it since {held.since:%H:%M} UTC; "
-            "nothing was saved, your strokes are kept in this browser."
+            f"{name}: {held.person} paints on it since {held.since:%H:%M} UTC; nothing was saved: "
+            "ask them, or take it over."
         )
     return painting
 

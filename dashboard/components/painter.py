@@ -20,7 +20,7 @@ from dashboard.tokens import Grant, Signer
 from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord
 
-HEIGHT = 560
+HEIGHT = 540
 
 _SHIM = """
 const script = import(new URL("assets/FILE", document.baseURI).href);

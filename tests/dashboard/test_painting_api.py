@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from bench.painter.lab import SECRET, Lab, application, make_lab
+from bench.painting_lab import SECRET, Lab, application, make_lab
 from core.imaging.geometry import whole
 from core.imaging.nifti import NiftiVolume
 from core.workflow import people
@@ -386,7 +386,7 @@ def test_the_second_person_is_told_who_holds_it_and_may_take_over(
     assert ben.post("/hold", takeOverFrom=since).json["person"] == "ben"
     answer = anna.put(blob(1))
     assert answer.status == 409
-    assert "ben took it over" in answer.said
+    assert "ben paints on it since" in answer.said
     with workspace.catalog.read() as session:
         taken = list_events(session, EventFilter(action="hold taken over"))
     assert [(event.person, event.before) for event in taken] == [("ben", {"person": "anna"})]

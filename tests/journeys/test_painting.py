@@ -1,6 +1,6 @@
 """A person paints with a real pointer in a real browser; what was painted is where it was painted.
 
-The painter is served by our own routes alone (bench/painter/lab.py), so that its server can be
+The painter is served by our own routes alone (bench/painting_lab.py), so that its server can be
 killed in the middle and be back in a moment.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from bench.painter.lab import SECRET, Lab, Server, cookie_of, make_lab
+from bench.painting_lab import SECRET, Lab, Server, cookie_of, make_lab
 from core.cli.patch_corrections import main as patch_corrections
 from core.imaging.geometry import whole
 from core.imaging.nifti import NiftiVolume
@@ -247,7 +247,7 @@ def test_pieces_outlines_and_places_paint_what_they_say(
     label = read_label(workspace.folders.label_of(lab.patch))
     blob = tuple(int(v) for v in np.argwhere(label[:, :, 128:] == 1)[0] + (0, 0, 128))
     anna.go(*blob)
-    anna.press("d", "p")
+    anna.press("d", "g")
     anna.click(0, blob)
     removed = anna.count("removed")
     assert 0 < removed < np.count_nonzero(label == 1)
@@ -413,14 +413,14 @@ def test_two_windows_of_one_browser_do_not_paint_at_once(
 
 
 def test_the_work_of_others_is_looked_at_hidden_and_continued(
-    anna: Easel, workspace: Workspace, lab: Lab
+    person: Callable[[str], Any], server: Server, workspace: Workspace, lab: Lab
 ) -> None:
     with workspace.catalog.read() as session:
         ben = get_person(session, "ben")
     drawing = np.zeros(SHAPE, np.uint8)
     drawing[80, 40, 30:46], drawing[80, 41, 30:46] = ADD, IGNORE
     save_painting(workspace, ben, lab.patch, drawing, base={})
-    anna.open()
+    anna = Easel(person("anna").new_page(), server, lab.patch)
     layer = anna.page.locator(".layers-of-others .layer", has_text="Add1.nrrd, ben")
     membrane = anna.count("membrane")
     layer.locator("input").uncheck()

@@ -12,6 +12,7 @@ import { Windows } from "./windows.ts";
 
 const DRAFT_MS = 4000;
 const HEARTBEAT_MS = 60_000;
+const FIRST_HEARTBEAT_MS = 5000; // a page that was reloaded may let go after the new one held
 const IDLE_MS = 15 * 60_000; // who does nothing for so long holds no longer
 const WAIT_MS = 10_000;
 const LONGEST_RETRY_MS = 30_000;
@@ -48,6 +49,7 @@ export class Keeper {
   private holdTimer = 0;
   private lastActive = Date.now();
   private draftsPaused = false;
+  private hasHeld = false;
   private readonly windows: Windows;
   private lastWrite: Promise<void> = Promise.resolve();
   private ended = false;
@@ -318,7 +320,8 @@ export class Keeper {
       await this.server.hold(takeOverFrom);
       this.mayPaint = true;
       if (this.notice && this.notice.choices.some((choice) => choice.text === TAKE_OVER)) this.notice = null;
-      this.planHeartbeat(HEARTBEAT_MS);
+      this.planHeartbeat(this.hasHeld ? HEARTBEAT_MS : FIRST_HEARTBEAT_MS);
+      this.hasHeld = true;
     } catch (error) {
       if (error instanceof Refused && error.status === CONFLICT) await this.heldByAnother(error.message);
       else if (error instanceof Refused) this.refusedHold(error);

@@ -1,4 +1,4 @@
-// The painter's keys; c and r are Streamlit's own and are left alone.
+// The painter's keys; c and r are Streamlit's own, n and p its pages' (next and previous patch).
 
 import type { Pressed } from "../viewer/keys.ts";
 import { ADD, IGNORE, type Kind, NOTHING, REMOVE } from "./types.ts";
@@ -17,7 +17,7 @@ export type Action =
 
 export const HELP: readonly (readonly [string, string])[] = [
   ["a  d  i  e", "Add, Remove, Ignore, eraser"],
-  ["b  l  p", "pen, filled outline, whole piece of the prediction"],
+  ["b  l  g", "pen, filled outline, whole piece of the prediction"],
   ["[ ]   , .", "pen size; slices on both sides"],
   ["w", "where: only on prediction, only outside, anywhere"],
   ["z  Shift+z", "undo, redo (also with Ctrl)"],
@@ -28,7 +28,7 @@ export const HELP: readonly (readonly [string, string])[] = [
   ["middle or Space + drag", "pan; + − or Ctrl + wheel: zoom; 0: whole plane"],
   ["1 2 3", "show XY, XZ or YZ large; y: y up, as 3dmod"],
   ["v  o", "next view; overlay on or off"],
-  ["n  m", "next comment; pin a comment"],
+  ["j  m", "next comment; pin a comment"],
   ["t", "3D"],
 ];
 
@@ -39,7 +39,7 @@ const KEYS: Readonly<Record<string, Action>> = {
   e: { name: "kind", kind: NOTHING },
   b: { name: "tool", tool: "pen" },
   l: { name: "tool", tool: "outline" },
-  p: { name: "tool", tool: "piece" },
+  g: { name: "tool", tool: "piece" },
   m: { name: "tool", tool: "comment" },
   "[": { name: "size", by: -1 },
   "]": { name: "size", by: 1 },
@@ -62,7 +62,7 @@ const KEYS: Readonly<Record<string, Action>> = {
   "0": { name: "fit" },
   o: { name: "overlay" },
   v: { name: "view", by: 1 },
-  n: { name: "comment", by: 1 },
+  j: { name: "comment", by: 1 },
   y: { name: "flip" },
   k: { name: "contrast" },
   t: { name: "solid" },

@@ -56,8 +56,7 @@ export class Painter {
     this.solid = new SolidView(() => this.labelForSolid());
     const beside = element("div", "beside", second.element, third.element, this.solid.element);
     const body = element("div", "body", large.element, beside, this.side);
-    const below = element("div", "below", this.status, this.keeping);
-    this.root.append(this.bar, this.grip, this.noticeBox, body, below, this.help);
+    this.root.append(this.bar, this.grip, this.noticeBox, body, this.status, this.help);
     this.root.tabIndex = 0;
     this.listen();
     component.parentElement.append(this.root);
@@ -68,6 +67,7 @@ export class Painter {
     this.component = component;
     const { data } = component;
     this.root.style.setProperty("--painter-height", `${data.height}px`);
+    this.root.classList.toggle("dark", isDark(this.root));
     this.server.take(data);
     const wanted = `${data.object} ${data.readOnly} ${data.merge}`;
     if (wanted !== this.opened) {
@@ -364,7 +364,7 @@ export class Painter {
     const events = this.toolbarEvents();
     const keeping = { unsaved: keeper.strokes, isSaving: keeper.isSaving };
     this.refill(this.bar, [toolbar(scene, keeping, events)]);
-    this.refill(this.grip, [gripbar(scene, events)]);
+    this.refill(this.grip, [gripbar(scene, events, this.keeping)]);
   }
 
   /** New content; who had the focus inside keeps it, so that keys go on working. */
@@ -518,6 +518,13 @@ function automatic(gray: Uint8Array): Scene["contrast"] {
 function nextView(scene: Scene): View {
   const views = scene.data.readOnly ? REVIEW_VIEWS : VIEWS;
   return views[(views.indexOf(scene.view) + 1) % views.length]!;
+}
+
+/** Whether the page's theme is dark: text on the accent colour must stand out there, too. */
+function isDark(root: HTMLElement): boolean {
+  const told = getComputedStyle(root).getPropertyValue("--st-background-color").trim();
+  const hex = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})/i.exec(told);
+  return hex !== null && hex.slice(1).every((part) => Number.parseInt(part, 16) < 96);
 }
 
 function within(value: number, least: number, most: number): number {

@@ -8,7 +8,7 @@ import { type Axis, PLANE_NAMES, type Zyx } from "../viewer/types.ts";
 import { fitted, fromCanvas, panned, toCanvas, type Viewport, zoomed } from "../viewer/viewport.ts";
 import { type Cell, cellOf, disc } from "./brush.ts";
 import type { Scene } from "./scene.ts";
-import { planeWords } from "./slice.ts";
+import { grayPlane, overlayPlane } from "./slice.ts";
 import { KINDS, NOTHING } from "./types.ts";
 
 export interface PaneEvents {
@@ -31,7 +31,8 @@ export class Pane {
   private readonly canvas = document.createElement("canvas");
   private readonly caption = document.createElement("span");
   private readonly context: CanvasRenderingContext2D;
-  private readonly picture = new OffscreenCanvas(1, 1);
+  private readonly gray = new OffscreenCanvas(1, 1);
+  private readonly overlay = new OffscreenCanvas(1, 1);
   private view: Viewport | null = null;
   private isTouched = false; // zoomed or panned by hand, so a new size does not fit anew
   private wheel = 0;
@@ -74,12 +75,9 @@ export class Pane {
   update(): void {
     const scene = this.scene();
     if (!scene) return;
-    const { width, height } = planeSize(scene.patch.shape, this.axis);
-    const words = planeWords(scene, this.axis);
-    if (this.picture.width !== width) this.picture.width = width;
-    if (this.picture.height !== height) this.picture.height = height;
-    const pixels = new ImageData(new Uint8ClampedArray(words.buffer), width);
-    this.picture.getContext("2d")!.putImageData(pixels, 0, 0);
+    const { width } = planeSize(scene.patch.shape, this.axis);
+    fill(this.gray, grayPlane(scene, this.axis), width);
+    fill(this.overlay, overlayPlane(scene, this.axis), width);
     this.draw();
   }
 
@@ -87,18 +85,21 @@ export class Pane {
   draw(): void {
     const scene = this.scene();
     if (!scene) return;
-    const { context, canvas, picture } = this;
+    const { context, canvas } = this;
     const view = this.viewport(scene);
     const size = planeSize(scene.patch.shape, this.axis);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
-    context.imageSmoothingEnabled = false; // a voxel is a square: one sees what one paints
     context.save();
     if (view.flipped) {
       context.translate(0, 2 * view.top + size.height * view.scale);
       context.scale(1, -1);
     }
-    context.drawImage(picture, view.left, view.top, size.width * view.scale, size.height * view.scale);
+    const place = [view.left, view.top, size.width * view.scale, size.height * view.scale] as const;
+    context.imageSmoothingEnabled = true;
+    context.drawImage(this.gray, ...place);
+    context.imageSmoothingEnabled = false; // a painted voxel is a square: one sees what one paints
+    context.drawImage(this.overlay, ...place);
     context.restore();
     this.drawMarks(scene, view);
     const last = scene.patch.shape[this.axis] - 1;
@@ -363,6 +364,13 @@ export class Pane {
 const SIDES = [
   [-1, 0, 0, 0, 0, 1], [1, 0, 1, 0, 1, 1], [0, -1, 0, 0, 1, 0], [0, 1, 0, 1, 1, 1],
 ] as const;
+
+function fill(canvas: OffscreenCanvas, words: Uint32Array<ArrayBuffer>, width: number): void {
+  const height = words.length / width;
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  canvas.getContext("2d")!.putImageData(new ImageData(new Uint8ClampedArray(words.buffer), width), 0, 0);
+}
 
 function middleOf({ column, row }: PlanePoint): PlanePoint {
   return { column: column + 0.5, row: row + 0.5 };

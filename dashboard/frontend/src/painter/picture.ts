@@ -1,4 +1,4 @@
-// One plane as RGBA: gray voxels, tints over them, the prediction's outline, the border out of bounds.
+// One plane as RGBA, twice: the gray voxels with the border out of bounds, and the tints over them.
 
 import type { Tint } from "./looks.ts";
 
@@ -21,16 +21,17 @@ export function grayWords(
   return out;
 }
 
-/** Lay a tint over each pixel: ``tintOf`` gives its number in ``tints``. */
+/** Put a tint on each pixel: ``tintOf`` gives its number in ``tints``; none leaves what is there. */
 export function lay(
   words: Uint32Array,
   tints: readonly Tint[],
   tintOf: (pixel: number) => number,
   opacity: number,
 ): void {
+  const put = tints.map((tint) => wordOf(tint, opacity));
   for (let i = 0; i < words.length; i++) {
-    const tint = tints[tintOf(i)]!;
-    if (tint[3] > 0) words[i] = blended(words[i]!, tint, tint[3] * opacity);
+    const word = put[tintOf(i)]!;
+    if (word >>> 24) words[i] = word;
   }
 }
 
@@ -41,20 +42,16 @@ export function checker(
   isMarked: (pixel: number) => boolean,
   columns: number,
 ): void {
+  const word = wordOf(tint, 1);
   for (let i = 0; i < words.length; i++) {
     const odd = ((i % columns) + Math.floor(i / columns)) & 1;
-    if (odd && isMarked(i)) words[i] = blended(words[i]!, tint, 1);
+    if (odd && isMarked(i)) words[i] = word;
   }
 }
 
-export function blended(word: number, [red, green, blue]: Tint, opacity: number): number {
-  const keep = 1 - opacity;
-  return (
-    LITTLE_ENDIAN_OPAQUE |
-    ((((word >> 16) & 255) * keep + blue * opacity) << 16) |
-    ((((word >> 8) & 255) * keep + green * opacity) << 8) |
-    ((word & 255) * keep + red * opacity)
-  );
+/** Red, green, blue and opacity as the little-endian word of ImageData. */
+export function wordOf([red, green, blue, alpha]: Tint, opacity: number): number {
+  return ((Math.round(alpha * opacity * 255) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
 function stripeAt(pixel: number, columns: number): boolean {

@@ -12,16 +12,25 @@ import { BITS, MEMBRANE } from "./types.ts";
 
 const OUTLINE_OPACITY = 0.9;
 
-export function planeWords(scene: Scene, axis: Axis): Uint32Array<ArrayBuffer> {
+/** The gray of the plane; the border is out of bounds. */
+export function grayPlane(scene: Scene, axis: Axis): Uint32Array<ArrayBuffer> {
+  const { patch } = scene;
+  const plane = patch.grid.plane(axis, scene.at[axis]);
+  const inside = cut(patch.grid.inside, plane);
+  return grayWords(cut(patch.gray, plane), table(scene.contrast), inside, plane.columns);
+}
+
+/** What lies over it: corrections, labels, the prediction's outline; see-through elsewhere. */
+export function overlayPlane(scene: Scene, axis: Axis): Uint32Array<ArrayBuffer> {
   const { patch } = scene;
   const plane = patch.grid.plane(axis, scene.at[axis]);
   const { columns, rows } = plane;
-  const inside = cut(patch.grid.inside, plane);
-  const words = grayWords(cut(patch.gray, plane), table(scene.contrast), inside, columns);
+  const words = new Uint32Array(columns * rows);
   if (!scene.overlay) return words;
   const predicted = cut(patch.predicted, plane);
-  if (patch.merged && scene.view !== "corrections") layLabels(scene, words, predicted, cut(patch.merged, plane), inside);
-  else layStates(scene, words, axis);
+  if (patch.merged && scene.view !== "corrections") {
+    layLabels(scene, words, predicted, cut(patch.merged, plane), cut(patch.grid.inside, plane));
+  } else layStates(scene, words, axis);
   if (scene.view === "corrections" || scene.view === "difference") {
     const edge = outline(predicted.map((value) => Number(value === MEMBRANE)), columns, rows);
     lay(words, [NONE, scene.palette.membrane], (i) => edge[i]!, OUTLINE_OPACITY);

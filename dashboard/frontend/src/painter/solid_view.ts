@@ -18,6 +18,8 @@ interface Solid {
 }
 
 const REFRESH_MS = 800;
+const NO_WEBGL =
+  "This browser has no WebGL2, so there is no 3D view. The three planes work as ever; for 3D, take the hand-off kit and open it in MITK or napari.";
 
 export class SolidView {
   readonly element = element("div", "pane solid");
@@ -53,7 +55,7 @@ export class SolidView {
   }
 
   private async open(script: string): Promise<void> {
-    if (!hasWebGl2()) return this.cannot();
+    if (!hasWebGl2()) return this.cannot(NO_WEBGL);
     try {
       const module = (await import(new URL(script, document.baseURI).href)) as { default: (canvas: HTMLCanvasElement) => Promise<Solid> };
       const canvas = document.createElement("canvas");
@@ -61,8 +63,8 @@ export class SolidView {
       this.solid = await module.default(canvas);
       await this.refresh();
       this.element.dataset["state"] = "shown";
-    } catch {
-      this.cannot();
+    } catch (error) {
+      this.cannot(`The 3D view does not open (${String(error)}); the three planes work as ever.`);
     }
   }
 
@@ -71,10 +73,8 @@ export class SolidView {
     if (label) await this.solid?.show(label);
   }
 
-  private cannot(): void {
+  private cannot(said: string): void {
     this.element.dataset["state"] = "none";
-    const said =
-      "This browser has no WebGL2, so there is no 3D view. The three planes work as ever; for 3D, take the hand-off kit and open it in MITK or napari.";
     this.element.replaceChildren(element("p", "word", said));
   }
 }

@@ -20,7 +20,7 @@ export interface ToolbarEvents {
 }
 
 const KIND_KEYS: Readonly<Record<Kind, string>> = { [ADD]: "a", [REMOVE]: "d", [IGNORE]: "i", [NOTHING]: "e" };
-const TOOL_KEYS: Readonly<Record<ToolName, string>> = { pen: "b", outline: "l", piece: "p", comment: "m" };
+const TOOL_KEYS: Readonly<Record<ToolName, string>> = { pen: "b", outline: "l", piece: "g", comment: "m" };
 
 export interface Keeping {
   unsaved: number;
@@ -38,7 +38,7 @@ export function toolbar(scene: Scene, keeping: Keeping, events: ToolbarEvents): 
 }
 
 /** The second row: size, slices, where; the pen alone has a size. */
-export function gripbar(scene: Scene, events: ToolbarEvents): HTMLElement {
+export function gripbar(scene: Scene, events: ToolbarEvents, keeping: HTMLElement): HTMLElement {
   const bar = element("div", "toolbar grip");
   if (scene.mayPaint && scene.hand.tool !== "comment") bar.append(...grip(scene, events));
   bar.append(
@@ -46,6 +46,8 @@ export function gripbar(scene: Scene, events: ToolbarEvents): HTMLElement {
       scene.opacity = value;
       events.changed();
     }),
+    element("span", "spring"),
+    keeping,
   );
   return bar;
 }

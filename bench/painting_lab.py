@@ -30,7 +30,9 @@ from core.workflow import people
 from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.extract import extract
+from core.workflow.outcomes import failed
 from core.workflow.register import plan_registration, register
+from core.workflow.review import assign
 from core.workflow.workspace import Workspace, init_workspace, open_workspace
 from dashboard.api.painting import painting_routes
 from dashboard.components.painter import painter_data
@@ -48,7 +50,8 @@ CENTER = Zyx(84, 88, 92)
 PATCH = "other_t1_patch0"
 SECRET = b"only for tests and benchmarks, 32 bytes"
 
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>painter</title>
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><base href="/">
+<title>painter</title>
 <style>body{margin:12px;background:BACK;font:14px system-ui}</style>
 <div id="host" style="THEME"></div>
 <script type="module">
@@ -86,11 +89,11 @@ class Lab:
         return open_workspace(self.folder)
 
 
-def make_lab(folder: Path, *, believable: bool = False) -> Lab:
+def make_lab(folder: Path, *, believable: bool = False, patches: int = 1) -> Lab:
     """Make the workspace: anna and ben are annotators, rita reviews, vera looks."""
     data = folder / "data"
     data.mkdir(parents=True)
-    voxels, prediction, center = _believable() if believable else _plain()
+    voxels, prediction, centers = _believable(patches) if believable else _plain()
     _write(data / "t1.mrc", voxels)
     _write(data / "t1_segmented.mrc", prediction)
     with init_workspace(folder / "work", admin="admin") as workspace:
@@ -105,10 +108,12 @@ def make_lab(folder: Path, *, believable: bool = False) -> Lab:
         )
         register(workspace, admin, pairings, add_roots=True)
         chosen = choose(
-            workspace, admin, "t1", [center], because=ChosenBecause.MISSED_MEMBRANE
+            workspace, admin, "t1", centers, because=ChosenBecause.MISSED_MEMBRANE
         )  # fmt: skip
-        cut = extract(workspace, admin, [chosen[0].name])
-        assert [each.outcome for each in cut] == ["done"], cut
+        for patch in chosen:
+            assign(workspace, admin, patch.name, admin.name)
+        cut = extract(workspace, admin, [patch.name for patch in chosen])
+        assert not failed(cut), cut
     return Lab(folder / "work", chosen[0].name)
 
 
@@ -156,7 +161,7 @@ class Server:
         self.lab = lab
         self.port = _free_port()
         self._start = multiprocessing.get_context("forkserver")
-        self._start.set_forkserver_preload(["bench.painter.lab"])
+        self._start.set_forkserver_preload(["bench.painting_lab"])
         self._process: Any = None
 
     @property
@@ -218,7 +223,7 @@ def _page(workspace: Workspace, site: Site, request: Request) -> str:
     )
 
 
-def _plain() -> tuple[Any, Any, Zyx]:
+def _plain() -> tuple[Any, Any, list[Zyx]]:
     """Noise around a shell, and a prediction of it that has a false blob."""
     rng = np.random.default_rng(5)
     voxels = rng.normal(0, 1, SHAPE).astype(np.float32)
@@ -228,12 +233,13 @@ def _plain() -> tuple[Any, Any, Zyx]:
     voxels[shell] -= 3
     prediction = shell.astype(np.int8)
     prediction[80:90, 120:130, 140:150] = 1
-    return voxels, prediction, CENTER
+    return voxels, prediction, [CENTER]
 
 
-def _believable() -> tuple[Any, Any, Zyx]:
+def _believable(patches: int) -> tuple[Any, Any, list[Zyx]]:
     tomogram = make_tomogram()
-    return tomogram.density, tomogram.prediction, choose_centers(tomogram, 1)[0]
+    centers = choose_centers(tomogram, patches, apart=10)
+    return tomogram.density, tomogram.prediction, centers
 
 
 def _write(path: Path, voxels: Any) -> None:
