@@ -131,7 +131,8 @@ def _finished(figure: go.Figure, height: int) -> go.Figure:
     """As all our plots: dense, flat, the legend above."""
     figure.update_layout(
         height=height, margin={"l": 8, "r": 8, "t": 34, "b": 8}, dragmode=False,
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "title": None},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "title": None,
+                "traceorder": "normal"},
         hoverlabel={"namelength": -1}, separators=". ",
     )  # fmt: skip
     return figure
