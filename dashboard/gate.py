@@ -1,10 +1,12 @@
 """The gate before everything: pages, websocket, media, metrics and /api; it lets nothing in alone.
 
-Only the health check, /assets (our built scripts, which hold no secret) and the entrances are free.
-Asking by another host name (DNS rebinding) or from another site's page (a forged request) is
-refused. Whether a session still counts is asked at each request: disabling somebody works at once.
+Only the health check, built scripts (ours and Streamlit's, which hold no secret) and the entrances
+are free. Asking by another host name (DNS rebinding) or from another site's page (a forged request)
+is refused. Whether a session still counts is asked at each request, and at each message of an open
+websocket: disabling somebody, signing out and the end of a session work at once.
 """
 
+import hashlib
 import http
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -13,6 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
 
 from core.workflow.sign_in import Proxy
 from dashboard.session import Site, no_entry
@@ -21,7 +25,11 @@ from dashboard.tokens import Held
 HEALTH = "/_stcore/health"
 ENTRANCES = frozenset({"/open", "/sign-in", "/sign-in/back"})
 """Where somebody who is nobody yet comes in; each checks for itself."""
-ASSETS = "/assets/"
+BUILT = ("/assets/", "/static/")
+"""Built scripts: ours, and Streamlit's own."""
+SESSION_HEADER = b"x-tomocurate-session"
+"""Ours alone: whose websocket it is, so that Streamlit takes up an earlier page's state only for
+the session that the page belongs to (``server.trustedUserHeaders``)."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 SAFE_HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -30,6 +38,10 @@ SAFE_HEADERS = {
     b"cross-origin-resource-policy": b"same-origin",
     b"permissions-policy": b"camera=(), microphone=(), geolocation=()",
 }
+
+
+ONLY_SHOW = BackMsg(rerun_script=ClientState()).SerializeToString()
+"""All that a page of an ended session may still say: show me anew; it is told how to come back."""
 
 
 class Gate:
@@ -46,8 +58,11 @@ class Gate:
             await self.app(scope, receive, send)
             return
         named = self._named_by_proxy(scope)
+        scope["headers"] = [item for item in scope["headers"] if item[0] != SESSION_HEADER]
         refused = await self._refused(scope, named)
-        if refused is None:
+        if refused is None and scope["type"] == "websocket":
+            await self.app(self._marked(scope), self._asking(scope, named, receive), send)
+        elif refused is None:
             await self.app(scope, receive, _with_safe_headers(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
@@ -59,7 +74,7 @@ class Gate:
         headers = Headers(scope=scope)
         if scope["path"] == HEALTH and scope.get("method") in READING:
             return None
-        if scope["path"].startswith(ASSETS) and scope.get("method") in READING:
+        if scope["path"].startswith(BUILT) and scope.get("method") in READING:
             return None
         strange = self._strange(scope, headers)
         if strange or (scope["path"] in ENTRANCES and scope.get("method") == "GET"):
@@ -79,6 +94,27 @@ class Gate:
         if person is None:
             return False
         return not isinstance(self.site.sign_in, Proxy) or person.subject == named
+
+    def _marked(self, scope: Scope) -> Scope:
+        """The scope of a websocket, with a mark of the session that it belongs to."""
+        held = self.site.held_in(Headers(scope=scope).get("cookie", ""))
+        mark = hashlib.sha256(held.session.encode()).hexdigest() if held else ""
+        return {**scope, "headers": [*scope["headers"], (SESSION_HEADER, mark.encode())]}
+
+    def _asking(self, scope: Scope, named: str | None, receive: Receive) -> Receive:
+        """Ask at each message of a websocket whether its session still counts."""
+        cookie = Headers(scope=scope).get("cookie", "")
+
+        async def receiving() -> Message:
+            message = await receive()
+            if message["type"] != "websocket.receive":
+                return message
+            held = self.site.held_in(cookie)
+            if held is not None and await self._counts(held, named):
+                return message
+            return {"type": "websocket.receive", "bytes": ONLY_SHOW}
+
+        return receiving
 
     def _named_by_proxy(self, scope: Scope) -> str | None:
         """Take the proxy's header out of a request; believe it only from the proxy's address."""

@@ -182,6 +182,7 @@ def dashboard_command(script: Path, address: str, port: int, upload_mb: int) -> 
         "server.headless": True,
         "server.fileWatcherType": "none",
         "server.maxUploadSize": upload_mb,
+        "server.trustedUserHeaders": '{"x-tomocurate-session": "session"}',  # the gate's
         "browser.gatherUsageStats": False,
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",

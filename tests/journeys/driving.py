@@ -20,7 +20,7 @@ CHROMIUM = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 SIZE = {"width": 1280, "height": 800}
-_ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/open\?token=\S+")
+_ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/(open\?token=\S+)?\s*$")
 
 
 def chromium() -> str | None:
@@ -29,16 +29,23 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve a workspace with its worker; the address signs a browser in."""
+def served(folder: Path, port: int = 0) -> Iterator[str]:
+    """Serve a workspace with its worker; the address signs a browser in, or leads to where."""
+    with serving(folder, port) as (address, _):
+        yield address
+
+
+@contextmanager
+def serving(folder: Path, port: int = 0) -> Iterator[tuple[str, int]]:
+    """Serve a workspace: the printed address, and the id of the process."""
     main = "from core.cli.main import main; raise SystemExit(main())"
-    where = ["--workspace", str(folder), "--no-browser", "--port", "0"]
+    where = ["--workspace", str(folder), "--no-browser", "--port", str(port)]
     process = subprocess.Popen(
         [sys.executable, "-c", main, "serve", *where], stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:
-        yield _address(process)
+        yield _address(process), process.pid
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -97,4 +104,4 @@ def _address(process: subprocess.Popen[str]) -> str:
         told.append(line)
         found = _ADDRESS.search(line)
         if found:
-            return found[0]
+            return found[0].strip()
