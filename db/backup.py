@@ -30,7 +30,8 @@ _VARIABLES = {
 }  # fmt: skip
 _HASHES = (
     "SELECT sha256, max(size_bytes) FROM (SELECT sha256, size_bytes FROM correction_versions "
-    "UNION ALL SELECT file_sha256, size_bytes FROM merges) AS files GROUP BY sha256"
+    "WHERE error IS NULL UNION ALL SELECT file_sha256, size_bytes FROM merges) AS files "
+    "GROUP BY sha256"
 )
 
 

@@ -129,7 +129,8 @@ def _one(
     except (KeyError, TypeError, ValueError, SQLAlchemyError) as error:
         said = str(getattr(error, "orig", None) or error).split("\n")[0]
         return Outcome(name, FAILED, f"{name}: its record breaks a rule of the catalog ({said}).")
-    hashes = [v["sha256"] for slot in record["slots"] for v in slot["versions"]]
+    versions = [version for slot in record["slots"] for version in slot["versions"]]
+    hashes = [version["sha256"] for version in versions if version["error"] is None]
     hashes += [merge["file_sha256"] for merge in record["merges"]]
     gone = [sha256[:12] for sha256 in hashes if not store.holds(sha256)]
     findings = (f"not in the store: {', '.join(gone)}; restore them from a backup.",)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
@@ -22,10 +22,15 @@ class FileOfPatch:
 
 
 def latest_corrections(session: Session) -> tuple[FileOfPatch, ...]:
-    """The latest version of every correction slot."""
+    """The latest readable version of every correction slot; what was refused never lay there."""
+    newest = (
+        select(CorrectionVersion.slot_id, func.max(CorrectionVersion.number).label("number"))
+        .where(CorrectionVersion.error.is_(None))
+        .group_by(CorrectionVersion.slot_id)
+        .subquery()
+    )
     latest = and_(
-        CorrectionVersion.slot_id == CorrectionSlot.id,
-        CorrectionVersion.number == CorrectionSlot.latest,
+        CorrectionVersion.slot_id == newest.c.slot_id, CorrectionVersion.number == newest.c.number
     )
     statement = (
         select(
@@ -33,6 +38,7 @@ def latest_corrections(session: Session) -> tuple[FileOfPatch, ...]:
             CorrectionSlot.withdrawn, CorrectionSlot.missing,
         )
         .join(CorrectionSlot, CorrectionSlot.patch_id == Patch.id)
+        .join(newest, newest.c.slot_id == CorrectionSlot.id)
         .join(CorrectionVersion, latest)
         .order_by(Patch.name, CorrectionSlot.name)
     )  # fmt: skip
@@ -63,7 +69,12 @@ def patch_names(session: Session) -> tuple[str, ...]:
 
 
 def stored_hashes(session: Session) -> dict[str, int]:
-    """sha256 and size of every file that the catalog expects in the store."""
-    corrections = select(CorrectionVersion.sha256, CorrectionVersion.size_bytes)
+    """sha256 and size of every file that the catalog expects in the store.
+
+    Corrections that could not be read lie apart, and only for a while.
+    """
+    corrections = select(CorrectionVersion.sha256, CorrectionVersion.size_bytes).where(
+        CorrectionVersion.error.is_(None)
+    )
     merges = select(Merge.file_sha256, Merge.size_bytes)
     return {row[0]: row[1] for row in (*session.execute(corrections), *session.execute(merges))}

@@ -153,6 +153,9 @@ def merged(workspace: Workspace, by: PersonRecord, patch: PatchRecord, *, accept
         (inside / slot).write_bytes(data)
         with workspace.catalog.write() as session:
             add_correction(session, Change.now(by.id), patch, slot, received)
+    refused = Received("f" * 64, 9, None, Origin.UPLOADED, by.id, error="it is no NRRD.")
+    with workspace.catalog.write() as session:  # its bytes lie apart, and not for ever
+        add_correction(session, Change.now(by.id), patch, "Add1.nrrd", refused)
     (inside / "Remove1.nrrd").rename(folders.withdrawn_of(patch.name) / "Remove1.nrrd")
     label = np.zeros((16, 16, 16), np.uint8)
     write_nifti(folders.merged_of(patch.name), label, GRID)

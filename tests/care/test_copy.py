@@ -49,7 +49,7 @@ def test_every_row_is_copied_and_the_copy_works_on(
     told: dict[str, int] = {}
     counts = copy_catalog(lab, admin, address(elsewhere), told.__setitem__)
     assert counts["patches"] == 3
-    assert counts["correction_versions"] == 6
+    assert counts["correction_versions"] == 8
     assert counts["jobs"] == 2
     assert told == {name: rows for name, rows in counts.items() if rows}
     with open_catalog(elsewhere) as copy:
