@@ -57,6 +57,11 @@ def take(
     )
 
 
+def leave(word: str) -> None:
+    """Take a word out of the address: the page shows its list again."""
+    st.query_params.pop(word, None)
+
+
 def can(patch: PatchRecord, move: Move, by: PersonRecord) -> bool:
     """Whether a move is legal now, and this person may make it."""
     return is_legal(patch, move) and may(by.role, step_of(move))
@@ -104,7 +109,10 @@ def _where_to(told: PatchLife, by: PersonRecord) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         chips(patch_dots(patch))
         here = {Query.PATCH: patch.name}
-        st.page_link(PATCHES.page, label="All patches", icon=PATCHES.icon, width="content")
+        st.button(
+            "All patches", icon=PATCHES.icon, type="tertiary", key="all_patches",
+            on_click=leave, args=(Query.PATCH,),
+        )  # fmt: skip
         if told.tomogram:
             place = {Query.TOMOGRAM: told.tomogram.name, **here}
             _link("browse", "In its tomogram", ":material/view_in_ar:", place)

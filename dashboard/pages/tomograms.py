@@ -31,6 +31,7 @@ from dashboard.look import (
     person as person_text,
 )
 from dashboard.moments import moment
+from dashboard.patch_page import leave
 from dashboard.places import page_file
 from dashboard.plain import plain
 from dashboard.registering import show_registering
@@ -198,13 +199,11 @@ def _one(workspace: Workspace, person: PersonRecord, name: str) -> None:
     except TomocurateError as error:
         begin("No such tomogram")
         st.error(plain(error))
-        st.page_link(page_file(PAGE), label="All tomograms", icon=":material/view_in_ar:")
+        _all_button()
         return
     begin(plain(tomogram.name))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.page_link(
-            page_file(PAGE), label="All tomograms", icon=":material/view_in_ar:", width="content"
-        )
+        _all_button()
         st.page_link(
             page_file("browse"),
             label="Browse & choose",
@@ -227,6 +226,13 @@ def _one(workspace: Workspace, person: PersonRecord, name: str) -> None:
         _map(tomogram, patches)
         _permission(workspace, person, tomogram, permission)
         _pin(workspace, person, tomogram)
+
+
+def _all_button() -> None:
+    st.button(
+        "All tomograms", icon=":material/view_in_ar:", type="tertiary", key="all_tomograms",
+        on_click=leave, args=(Query.TOMOGRAM,),
+    )  # fmt: skip
 
 
 def _picture_and_facts(
