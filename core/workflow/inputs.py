@@ -4,7 +4,9 @@ Stale has one rule: the current merge was made of other corrections than those t
 correction counts unless it is withdrawn or its file is gone; of each slot the latest version.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -87,6 +89,35 @@ def extracted_label(workspace: Workspace, patch: PatchRecord) -> tuple[Label, Gr
             f"tomocurate extract {patch.name} writes the right one again."
         )
     return label, grid or Grid.aligned()
+
+
+def familiar_label(workspace: Workspace, patch: PatchRecord) -> tuple[Label, Grid]:
+    """As ``extracted_label``, but the last ones are remembered while their files stay as they are.
+
+    For many corrections that come in one after another; the array is read-only.
+    """
+    try:
+        status = workspace.folders.label_of(patch.name).stat()
+    except OSError:
+        return extracted_label(workspace, patch)  # which says what is wrong
+    moment = status.st_ino, status.st_mtime_ns, status.st_size
+    return _remembered(_Asked(workspace, patch, (workspace.folder, patch.label_hash, moment)))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Whose label is wanted; the same as another where the file and its hash are."""
+
+    workspace: Workspace = field(compare=False)
+    patch: PatchRecord = field(compare=False)
+    key: tuple[Any, ...]
+
+
+@functools.lru_cache(maxsize=4)
+def _remembered(asked: _Asked) -> tuple[Label, Grid]:
+    label, grid = extracted_label(asked.workspace, asked.patch)
+    label.flags.writeable = False
+    return label, grid
 
 
 def _bytes_by_name(inputs: Iterable[Input]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from core.imaging.correction import (
 from core.imaging.geometry import Grid
 from core.imaging.labels import Label
 from core.workflow.allowed import Step, check_may
-from core.workflow.inputs import extracted_label, in_folder, settle
+from core.workflow.inputs import familiar_label, in_folder, settle
 from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome
 from core.workflow.stages import Move, next_stage
 from core.workflow.standing import Author, look, owner_of
@@ -102,7 +102,7 @@ def read_arrived(
 
     Errors: LabelError where the patch's own label is gone or changed.
     """
-    label, grid = extracted_label(workspace, patch)
+    label, grid = familiar_label(workspace, patch)
     received = Received(
         arrived.sha256, arrived.size, kind_of(slot), origin, author.id, author.account,
         software_of(arrived.path),

@@ -19,6 +19,9 @@ from db.vocabulary import CorrectionKind, ExportKind, Origin, Split, Verdict
 Zyx = tuple[int, int, int]
 """(z, y, x)."""
 
+_AUTHOR, _OTHER = aliased(Person), aliased(Person)
+"""Made once: a new alias makes SQLAlchemy build the whole statement anew, ten times as long."""
+
 
 @dataclass(frozen=True)
 class VersionRecord:
@@ -156,7 +159,6 @@ class EventFilter:
 
 def slots_of(session: Session, patch_id: int) -> tuple[SlotRecord, ...]:
     """The correction slots of a patch by name, in two statements."""
-    author, receiver = aliased(Person), aliased(Person)
     slots = session.scalars(
         select(CorrectionSlot)
         .where(CorrectionSlot.patch_id == patch_id)
@@ -164,9 +166,9 @@ def slots_of(session: Session, patch_id: int) -> tuple[SlotRecord, ...]:
     ).all()
     versions: dict[int, list[VersionRecord]] = {slot.id: [] for slot in slots}
     statement = (
-        select(CorrectionVersion, author.name, receiver.name)
-        .outerjoin(author, author.id == CorrectionVersion.author_id)
-        .outerjoin(receiver, receiver.id == CorrectionVersion.received_by_id)
+        select(CorrectionVersion, _AUTHOR.name, _OTHER.name)
+        .outerjoin(_AUTHOR, _AUTHOR.id == CorrectionVersion.author_id)
+        .outerjoin(_OTHER, _OTHER.id == CorrectionVersion.received_by_id)
         .where(CorrectionVersion.slot_id.in_(versions))
         .order_by(CorrectionVersion.slot_id, CorrectionVersion.number)
     )
@@ -223,11 +225,10 @@ def reviews_of(session: Session, patch_id: int) -> tuple[ReviewRecord, ...]:
 
 def comments_of(session: Session, patch_id: int) -> tuple[CommentRecord, ...]:
     """The comments on a patch, the latest last."""
-    author, resolver = aliased(Person), aliased(Person)
     statement = (
-        select(Comment, author.name, resolver.name)
-        .outerjoin(author, author.id == Comment.author_id)
-        .outerjoin(resolver, resolver.id == Comment.resolved_by_id)
+        select(Comment, _AUTHOR.name, _OTHER.name)
+        .outerjoin(_AUTHOR, _AUTHOR.id == Comment.author_id)
+        .outerjoin(_OTHER, _OTHER.id == Comment.resolved_by_id)
         .where(Comment.patch_id == patch_id)
         .order_by(Comment.id)
     )

@@ -19,6 +19,9 @@ from db.vocabulary import ChosenBecause, Stage
 Zyx = tuple[int, int, int]
 """(z, y, x)."""
 
+_ASSIGNEE, _CHOOSER, _CHANGER = aliased(Person), aliased(Person), aliased(Person)
+"""Made once: a new alias makes SQLAlchemy build the whole statement anew, ten times as long."""
+
 
 class PatchSort(StrEnum):
     """The order of a list of patches."""
@@ -203,14 +206,15 @@ def patch_record(
 
 
 def _patches() -> Any:
-    assignee, chooser, changer = aliased(Person), aliased(Person), aliased(Person)
     return (
-        select(Patch, Dataset.token, Segmentation.model, assignee.name, chooser.name, changer.name)
+        select(
+            Patch, Dataset.token, Segmentation.model, _ASSIGNEE.name, _CHOOSER.name, _CHANGER.name
+        )
         .join(Dataset, Dataset.id == Patch.dataset_id)
         .outerjoin(Segmentation, Segmentation.id == Patch.segmentation_id)
-        .outerjoin(assignee, assignee.id == Patch.assignee_id)
-        .outerjoin(chooser, chooser.id == Patch.chosen_by_id)
-        .outerjoin(changer, changer.id == Patch.updated_by_id)
+        .outerjoin(_ASSIGNEE, _ASSIGNEE.id == Patch.assignee_id)
+        .outerjoin(_CHOOSER, _CHOOSER.id == Patch.chosen_by_id)
+        .outerjoin(_CHANGER, _CHANGER.id == Patch.updated_by_id)
     )
 
 
