@@ -304,7 +304,7 @@ def rows_of(pairings: Sequence[Pairing]) -> list[dict[str, Any]]:
             "Tomogram": each.tomogram.name if each.tomogram else "–",
             "Becomes": each.registered_as or each.name,
             "Segmentations": [found.path.name for found in each.segmentations],
-            "Voxel size (Å)": each.voxel_size,
+            "Voxel size (Å)": f"{each.voxel_size:g}" if each.voxel_size else "from the header",
             "Said": each.error or "; ".join(each.findings) or _state(each),
         }
         for each in pairings

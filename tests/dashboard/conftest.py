@@ -78,10 +78,10 @@ def lab_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lab")
     data = folder / "data"
     data.mkdir()
-    for number, token in enumerate(("TS_001", "TS_002")):
-        made = make_tomogram(SHAPE, seed=number)
-        _write(data / f"{token}.mrc", made.density)
-        _write(data / f"{token}_seg.mrc", made.prediction)
+    made = make_tomogram(SHAPE, seed=1)
+    for token, turn in (("TS_001", 1), ("TS_002", -1)):
+        _write(data / f"{token}.mrc", made.density[:, ::turn])
+        _write(data / f"{token}_seg.mrc", made.prediction[:, ::turn])
     with init_workspace(folder / "workspace", admin="Mia") as workspace:
         _fill(workspace, data)
     return folder
@@ -208,7 +208,7 @@ def _copy(template: Path, folder: Path) -> None:
 
 def _write(path: Path, voxels: np.ndarray) -> None:
     with mrcfile.new(path) as file:
-        file.set_data(voxels)
+        file.set_data(np.ascontiguousarray(voxels))
         file.voxel_size = 10.0
 
 
