@@ -71,7 +71,7 @@ def test_the_lock_holds_no_address() -> None:
     assert all("integrity" in package or not name for name, package in lock["packages"].items())
 
 
-def test_the_built_files_and_their_licences_are_in_the_wheel(tmp_path: Path) -> None:
+def test_the_built_files_are_in_the_wheel(tmp_path: Path) -> None:
     from hatchling.builders.wheel import WheelBuilder
 
     wheel = next(WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"]))
