@@ -318,6 +318,7 @@ export class Keeper {
   private async takeHold(takeOverFrom: string | null): Promise<void> {
     try {
       await this.server.hold(takeOverFrom);
+      if (!this.mayPaint) await this.lookAgain();
       this.mayPaint = true;
       if (this.notice && this.notice.choices.some((choice) => choice.text === TAKE_OVER)) this.notice = null;
       this.planHeartbeat(this.hasHeld ? HEARTBEAT_MS : FIRST_HEARTBEAT_MS);
@@ -328,6 +329,15 @@ export class Keeper {
       else this.planHeartbeat(WAIT_MS);
     }
     this.events.told();
+  }
+
+  /** Somebody else painted meanwhile: their work is shown, one's own drawing stays. */
+  private async lookAgain(): Promise<void> {
+    const { patch, server } = this;
+    patch.facts = await server.facts();
+    patch.layers = (await loadLayers(server, patch.facts, false)).layers;
+    patch.recount();
+    this.events.changed();
   }
 
   private async heldByAnother(why: string): Promise<void> {
@@ -362,7 +372,7 @@ export class Keeper {
       const facts = await this.server.facts().catch(() => null);
       if (this.ended) return;
       if (facts && !facts.hold) {
-        this.tell("The patch is free: you hold it now. Open it again to see what was saved meanwhile.");
+        this.tell("The patch is free: you hold it now.");
         return this.takeHold(null);
       }
       this.wait();
