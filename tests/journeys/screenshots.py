@@ -104,7 +104,9 @@ def main() -> None:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         out = asked.out or scratch
         out.mkdir(parents=True, exist_ok=True)
-        folder = asked.workspace or make_demo(scratch / "demo").folder
+        folder = asked.workspace or scratch / "demo"
+        if asked.workspace is None:
+            make_demo(folder, print)
         browser = stack.enter_context(opened_browser())
         every = addresses(folder)
         wanted = {name: every[name] for name in asked.pages or every}
