@@ -45,6 +45,8 @@ class Contents:
     """Size in bytes of every file of the store, by sha256."""
     extracted: tuple[str, ...]
     """Names of the patches that have been cut."""
+    unplaced: tuple[str, ...]
+    """Names of those whose place in a tomogram is not known: they cannot be cut again."""
 
 
 def dump(url: URL, target: Path) -> Contents:
@@ -136,12 +138,14 @@ def contents(url: URL) -> Contents:
 
 def contents_of(connection: Connection) -> Contents:
     """What a catalog holds, read in the connection's transaction."""
-    patches = "SELECT name FROM patches WHERE label_hash IS NOT NULL ORDER BY name"
+    patches = "SELECT name, start_z FROM patches WHERE label_hash IS NOT NULL ORDER BY name"
+    extracted = connection.execute(text(patches)).all()
     return Contents(
         str(connection.scalar(text("SELECT version_num FROM alembic_version"))),
         row_counts(connection),
         {row[0]: row[1] for row in connection.execute(text(_HASHES))},
-        tuple(name for (name,) in connection.execute(text(patches))),
+        tuple(name for name, _ in extracted),
+        tuple(name for name, start in extracted if start is None),
     )
 
 

@@ -2,7 +2,7 @@
 
 A backup is a copy of the catalog, a manifest beside it (written last: without one it is none),
 and the files of the store, kept once for all backups under ``store/``, by their sha256.
-Tomograms and extracted images are not in it: they are cut again from the tomograms.
+Tomograms are not in it, nor images that can be cut from them again.
 
     backups/catalog-20261125T211955Z-daily.sqlite      or .pgdump
     backups/catalog-20261125T211955Z-daily.json
@@ -10,7 +10,7 @@ Tomograms and extracted images are not in it: they are cut again from the tomogr
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,6 @@ from core.workflow.sidecar import refresh_sidecars
 from core.workflow.store import Store
 from core.workflow.workspace import Workspace
 from db import backup as copies
-from db.backup import Contents
 from db.engine import shown
 from db.errors import CatalogError, TomocurateError
 from db.queries.backups import BackupRecord, last_verified_backup
@@ -152,16 +151,18 @@ def _written(workspace: Workspace, path: Path, tell: Tell) -> Made:
     tell(0.2, f"keeps {len(held.stored)} files")
     store = Store(path.parent / STORE)
     fresh, lost = _keep_stored(workspace, store, held.stored)
-    labels, more = _keep_labels(workspace, store, held)
+    folders = workspace.folders
+    labels, more = _keep_extracted(store, held.extracted, folders.label_of)
+    images, most = _keep_extracted(store, held.unplaced, folders.image_of)
     manifest = Manifest(
         path.stem, at.isoformat(), kind, version("tomocurate"), held.schema, archive.name,
-        *digest, held.counts, held.stored, labels, _public_settings(workspace),
+        *digest, held.counts, held.stored, labels, images, _public_settings(workspace),
         shown(workspace.catalog.url),
     )  # fmt: skip
     with whole_file(path, exist_ok=False) as partial:
         write_manifest(partial, manifest)
-    files, warnings = len(held.stored) + len(labels), _warnings(workspace, path.parent, lost)
-    return Made(manifest.name, path, digest[1], files, fresh + more, tuple(warnings))
+    warnings = tuple(_warnings(workspace, path.parent, lost))
+    return Made(manifest.name, path, digest[1], manifest.files, fresh + more + most, warnings)
 
 
 def _free_name(folder: Path, kind: BackupKind, at: datetime) -> Path:
@@ -191,20 +192,20 @@ def _keep_stored(
     return fresh, lost
 
 
-def _keep_labels(
-    workspace: Workspace, kept_in: Store, held: Contents
+def _keep_extracted(
+    kept_in: Store, patches: Sequence[str], path_of: Callable[[str], Path]
 ) -> tuple[dict[str, str], int]:
-    """Copy the extracted labels (a person may write over one, so they are never linked)."""
-    labels, fresh = {}, 0
-    for patch in held.extracted:
-        source = workspace.folders.label_of(patch)
+    """Copy what was cut (a person may write over it, so it is never linked)."""
+    hashes, fresh = {}, 0
+    for patch in patches:
+        source = path_of(patch)
         if not source.is_file():
             continue
-        labels[patch] = sha256 = file_hash(source)
+        hashes[patch] = sha256 = file_hash(source)
         if not kept_in.holds(sha256):
-            labels[patch] = kept_in.put_file(source).sha256
+            hashes[patch] = kept_in.put_file(source).sha256
             fresh += 1
-    return labels, fresh
+    return hashes, fresh
 
 
 def _warnings(workspace: Workspace, folder: Path, lost: list[str]) -> list[str]:

@@ -41,10 +41,22 @@ class Manifest:
     """Size of every file of the store, by sha256."""
     labels: Mapping[str, str]
     """sha256 of every extracted label, by patch."""
+    images: Mapping[str, str]
+    """sha256 of the images that cannot be cut again: of patches whose position is unknown."""
     settings: str
     """The workspace's tomocurate.toml, without passwords."""
     catalog: str
     """Where the catalog lay."""
+
+    @property
+    def files(self) -> int:
+        """How many files it keeps."""
+        return len(self.stored) + len(self.labels) + len(self.images)
+
+    @property
+    def hashes(self) -> set[str]:
+        """The sha256 of every file."""
+        return {*self.stored, *self.labels.values(), *self.images.values()}
 
 
 def find_backup(folder: Path, name: str | None) -> Path:
@@ -134,7 +146,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     Errors: BackupError names the first that is not.
     """
     store = Store(folder / STORE)
-    for sha256 in {*manifest.stored, *manifest.labels.values()}:
+    for sha256 in manifest.hashes:
         path = store.path_of(sha256)
         try:
             found = file_hash(path)
@@ -146,8 +158,9 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 def _check_names(manifest: Manifest) -> None:
     """Names out of a manifest become paths: they must be what we write."""
-    hashes: Iterable[Any] = (*manifest.stored, *manifest.labels.values(), manifest.sha256)
-    patches = all(name == Path(name).name and name not in (".", "..") for name in manifest.labels)
+    hashes: Iterable[Any] = (*manifest.hashes, manifest.sha256)
+    names = (*manifest.labels, *manifest.images)
+    patches = all(name == Path(name).name and name not in (".", "..") for name in names)
     sound = all(re.fullmatch(r"[0-9a-f]{64}", str(each)) for each in hashes)
     stem, _, kind = manifest.archive.rpartition(".")
     if not (patches and sound and NAME.match(stem) and f".{kind}" in ARCHIVES):

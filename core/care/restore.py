@@ -70,8 +70,12 @@ def _unpack(kept: Path, manifest: Manifest, folder: Path, catalog_url: str | Non
     _write_settings(folder, manifest, catalog_url)
     for sha256 in manifest.stored:
         link_or_copy(Store(kept / STORE).path_of(sha256), Store(folders.store), sha256)
-    for patch, sha256 in manifest.labels.items():
-        shutil.copyfile(Store(kept / STORE).path_of(sha256), folders.label_of(patch))
+    for hashes, path_of in (
+        (manifest.labels, folders.label_of),
+        (manifest.images, folders.image_of),
+    ):
+        for patch, sha256 in hashes.items():
+            shutil.copyfile(Store(kept / STORE).path_of(sha256), path_of(patch))
     with Workspace(folder, Settings(), open_catalog(url)) as workspace:
         put_files_back(workspace)
         refresh_sidecars(workspace)

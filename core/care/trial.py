@@ -46,8 +46,7 @@ def try_backup(workspace: Workspace, by_id: int | None, name: str | None = None)
     _try_out(path.parent / manifest.archive, manifest, workspace)
     with workspace.catalog.write() as session:
         note_verified(session, Change.now(by_id), str(path))
-    files = len(manifest.stored) + len(manifest.labels)
-    return Verified(manifest.name, sum(manifest.counts.values()), files)
+    return Verified(manifest.name, sum(manifest.counts.values()), manifest.files)
 
 
 def _try_out(archive: Path, manifest: Manifest, workspace: Workspace) -> None:
