@@ -1,5 +1,6 @@
 """A lab whose tomogram has three extracted patches; made once, copied for each test."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,10 @@ class Lab:
     def grid(self, name: str | None = None) -> Grid:
         z, y, x = self.patch(name).start
         return Grid.aligned(10.0, (10.0 * x, 10.0 * y, 10.0 * z))
+
+    def copied_to(self, target: Path) -> Path:
+        """The workspace once more; its volumes are the same files."""
+        return shutil.copytree(self.folders.root, target, copy_function=linked)
 
     @staticmethod
     def read(path: Path) -> np.ndarray:
@@ -123,11 +128,19 @@ def _made_lab(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder, data
 
 
+def linked(source: str, target: str) -> None:
+    """Volumes are never written in place, so that a second name does for a copy."""
+    if source.endswith((".nii.gz", ".nrrd")):
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
 @pytest.fixture
 def lab(_made_lab: tuple[Path, Path], tmp_path: Path) -> Iterator[Lab]:
     """The lab, to change as one likes; its tomogram's folder is shared and stays as it is."""
     folder, data = _made_lab
-    shutil.copytree(folder, tmp_path / "workspace")
+    shutil.copytree(folder, tmp_path / "workspace", copy_function=linked)
     brought = tmp_path / "data"
     brought.mkdir()
     with open_workspace(tmp_path / "workspace") as workspace:

@@ -56,10 +56,10 @@ def test_a_killed_step_loses_nothing_and_ends_when_it_is_run_again(step: str, pr
     folder = prepared.folders.root
     if step == "merge":
         run(folder, "collect")
-    seconds = run(copy(folder, tmp_path / "once"), step)[1]
+    seconds = run(prepared.copied_to(tmp_path / "once"), step)[1]
     chance = random.Random(step)  # the same moments in every run
     for number in range(KILLS // len(STEPS)):
-        again = copy(folder, tmp_path / f"killed-{number}")
+        again = prepared.copied_to(tmp_path / f"killed-{number}")
         told, _ = run(again, step, kill_after=chance.uniform(0, 1.1 * seconds))
         with open_workspace(again) as workspace:
             check_whole(workspace)
@@ -68,11 +68,6 @@ def test_a_killed_step_loses_nothing_and_ends_when_it_is_run_again(step: str, pr
             assert {each.outcome for each in outcomes} <= {"done", "kept"}
             check_finished(workspace, step)
         shutil.rmtree(again)
-
-
-def copy(folder: Path, target: Path) -> Path:
-    shutil.copytree(folder, target)
-    return target
 
 
 def run(folder: Path, step: str, kill_after: float | None = None) -> tuple[list[str], float]:
