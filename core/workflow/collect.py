@@ -99,6 +99,8 @@ def watch(
 ) -> None:
     """Collect again and again until told to stop; only what happens is told.
 
+    What went while nobody watched is noted first; what is there is taken once it rests.
+
     Errors: as ``collect``.
     """
     with workspace.catalog.read() as session:
@@ -111,6 +113,7 @@ def watch(
             progress(outcome)
         told[outcome.name] = outcome
 
+    _round(workspace, by, None, lambda path: not path.exists(), False, tell)
     while not stop():
         due = memory.due()
         if due:

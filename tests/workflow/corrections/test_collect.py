@@ -214,6 +214,9 @@ def test_somebody_who_is_disabled_collects_no_more(lab):
 
 
 def test_watching_takes_a_file_once_it_rests(lab):
+    lab.save("Add1.nrrd", ADD, name=lab.names[1])
+    collect(lab.workspace, lab.cora)
+    lab.file("Add1.nrrd", lab.names[1]).unlink()
     told, stopped = [], threading.Event()
     watching = threading.Thread(
         target=watch,
@@ -228,7 +231,10 @@ def test_watching_takes_a_file_once_it_rests(lab):
         for _ in range(6):  # it is still being saved
             time.sleep(0.1)
             os.utime(lab.file("Add1.nrrd"))
-        assert told == []
+        assert [(outcome.name, files(outcome)) for outcome in told] == [
+            (lab.names[1], {"Add1.nrrd": "gone"})
+        ]
+        told.clear()
         lab.file("Add1.nrrd").write_bytes(whole)
         saved = time.monotonic()
         wait(lambda: told)
