@@ -37,6 +37,9 @@ from db.errors import TomocurateError
 
 DATA = Path(__file__).parents[1] / "data"
 SECONDS, MEBIBYTES = 2, 500
+"""Of the processor's time, so that a busy machine is no finding, and of memory."""
+STUCK = 60
+"""Seconds after which a reader that does nothing waits for something."""
 LARGEST = 256 << 10
 """Bytes of a seed; of a larger one the beginning, since headers are there."""
 
@@ -154,13 +157,16 @@ def _in_time() -> Iterator[None]:
     def late(*_: object) -> None:
         raise HangError
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    before = {number: signal.signal(number, late) for number in (signal.SIGPROF, signal.SIGALRM)}
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, STUCK)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def try_file(seed: str, path: Path) -> Finding | None:
