@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BackupError
+from core.imaging.files import opened_regular
 from core.imaging.identity import file_hash
 from core.workflow.store import Store
 
@@ -93,9 +94,11 @@ def read_manifest(path: Path) -> Manifest:
     Errors: BackupError for what is no manifest of ours, or of a newer program.
     """
     try:
-        if path.stat().st_size > MAX_MANIFEST:
+        with opened_regular(path) as file:
+            raw = file.read(MAX_MANIFEST + 1)
+        if len(raw) > MAX_MANIFEST:
             raise BackupError(f"{path}: is too large for a backup's manifest.")
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(raw)
         if table["format"] != FORMAT or table["format_version"] != FORMAT_VERSION:
             raise BackupError(
                 f"{path}: is of format {table['format']!r} {table['format_version']}; this "

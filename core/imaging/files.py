@@ -1,9 +1,12 @@
 """Whole files or none: write beside the target, flush to disk, then rename."""
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from core.errors import OutputError
 
@@ -36,6 +39,18 @@ def whole_file(target: Path, *, exist_ok: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def opened_regular(path: Path) -> BinaryIO:
+    """Open a file that somebody brings; a pipe or device is refused, not waited for.
+
+    Errors: OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def make_folder(folder: Path) -> None:

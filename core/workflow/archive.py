@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from core.errors import ArchiveError
+from core.imaging.files import opened_regular
 
 MAX_MEMBERS = 10_000
 MAX_DIRECTORY_BYTES = 4 << 20
@@ -140,6 +141,6 @@ def opened_file(path: Path) -> BinaryIO:
     Errors: ArchiveError.
     """
     try:
-        return path.open("rb")
+        return opened_regular(path)
     except OSError as error:
         raise ArchiveError(f"{path}: cannot be read ({error.strerror}).") from error

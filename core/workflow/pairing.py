@@ -16,6 +16,7 @@ from pathlib import Path
 
 from core.errors import VolumeError
 from core.imaging.extraction import token_of
+from core.imaging.files import opened_regular
 from core.workflow.roots import is_volume_name
 from db.errors import TomocurateError, UnknownNameError
 
@@ -89,6 +90,11 @@ def sources_of(sources: Sequence[str | Path]) -> Sources:
         if len(files) > MAX_FILES:
             raise VolumeError(f"{source}: names more than {MAX_FILES} files; narrow it.")
     return Sources(tuple(files), tuple(manifests))
+
+
+def real(path: Path) -> Path:
+    """A path with its links resolved, as far as they lead anywhere."""
+    return Path(os.path.realpath(path))
 
 
 def pair(
@@ -184,7 +190,7 @@ def _is_segmentation(path: Path, stems: Set[str]) -> bool:
 
 
 def _alone(path: Path, registered: dict[Path, str]) -> Pairing:
-    known = registered.get(path.resolve())
+    known = registered.get(real(path))
     if known is None:
         return Pairing(path, token_of(path))
     dataset, _, token = known.partition("/")
@@ -195,7 +201,7 @@ def _join(
     pairings: dict[Path, Pairing], segmentations: Iterable[Path], registered: dict[Path, str]
 ) -> list[Pairing]:
     """Give each segmentation to its tomogram; those that found none are given back."""
-    named_now = {path.resolve() for path in pairings}
+    named_now = {real(path) for path in pairings}
     stems: dict[str, list[Path]] = {}
     for path in (*pairings, *(each for each in registered if each not in named_now)):
         stems.setdefault(token_of(path), []).append(path)
@@ -245,11 +251,13 @@ def _lonely(segmentation: Path, stems: Iterable[str]) -> Pairing:
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """The rows of a manifest with their line numbers; cells without spaces at their ends."""
     try:
-        if path.stat().st_size > MAX_MANIFEST:
+        with opened_regular(path) as file:
+            raw = file.read(MAX_MANIFEST + 1)
+        if len(raw) > MAX_MANIFEST:
             raise VolumeError(
                 f"{path}: is larger than {MAX_MANIFEST >> 20} MiB; it is no manifest."
             )
-        text = path.read_text(encoding="utf-8-sig")
+        text = raw.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise VolumeError(f"{path}: cannot be read as text ({error}).") from error
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)

@@ -19,7 +19,7 @@ from core.imaging.volume import Volume, open_volume
 from core.workflow.allowed import Step, check_may
 from core.workflow.hashes import ask_for_hash
 from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome, Progress, silent
-from core.workflow.pairing import Pairing, Predicted, pair, read_manifest, sources_of
+from core.workflow.pairing import Pairing, Predicted, pair, read_manifest, real, sources_of
 from core.workflow.pictures import ask_for_preview, segmentation_name, tomogram_name
 from core.workflow.roots import checked_root, contained_in, list_roots
 from core.workflow.wording import check_threshold, checked_names
@@ -130,7 +130,7 @@ def register(
 def _check_within(roots: Sequence[Path], files: Iterable[Path]) -> None:
     """Every file lies below a data root with its links resolved."""
     for path in files:
-        if not any(path.resolve().is_relative_to(root) for root in roots):
+        if not any(real(path).is_relative_to(root) for root in roots):
             raise RootError("what was named lies below no data root; choose files below one.")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import WorkspaceError
+from core.imaging.files import opened_regular
 from core.workflow.sign_in import SignIn, read_sign_in
 
 FILE_NAME = "tomocurate.toml"
@@ -65,7 +66,7 @@ def read_settings(folder: Path) -> Settings:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
+        with opened_regular(path) as file:
             text = file.read(MAX_BYTES + 1)
         if len(text) > MAX_BYTES:
             raise WorkspaceError(

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core.errors import RecordError
-from core.imaging.files import whole_file
+from core.imaging.files import opened_regular, whole_file
 from core.workflow.locks import patch_lock
 from core.workflow.workspace import Workspace
 from db.queries.life import comments_of, exports_of, merges_of, reviews_of, slots_of
@@ -51,7 +51,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     Errors: RecordError for what is none, or of a newer version.
     """
     try:
-        with path.open("rb") as file:
+        with opened_regular(path) as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise RecordError(f"{path}: is larger than {MAX_BYTES >> 20} MB; it is no record.")
