@@ -9,6 +9,7 @@ from core.care.backup import on_same_disk
 from core.care.findings import BAD, OK, WARN, Finding, named
 from core.care.holdings import holdings_of
 from core.care.installation import installation_of
+from core.care.openness import openness_of
 from core.workflow.workspace import Workspace, open_workspace
 from db.engine import HOST_QUIET
 from db.errors import TomocurateError
@@ -42,7 +43,7 @@ def examine_folder(folder: Path, *, thorough: bool = False) -> tuple[Finding, ..
 
 def _examine(workspace: Workspace, thorough: bool) -> Iterator[Finding]:
     checks = (
-        catalog_of, machines_of, backups_of, jobs_of, workers_of, installation_of,
+        catalog_of, machines_of, backups_of, jobs_of, workers_of, installation_of, openness_of,
         lambda ws: holdings_of(ws, thorough=thorough),
     )  # fmt: skip
     for check in checks:

@@ -60,7 +60,7 @@ def serve_workspace(folder: Path, port: int, address: str, open_browser: bool) -
 
     with open_workspace(folder) as workspace:
         sign_in = workspace.settings.sign_in
-        check_address(address, signs_in=sign_in is not None)
+        check_address(address, sign_in.address if sign_in else None)
         person = "" if sign_in else str(acting_person(workspace).id)
         folder, beside = workspace.folder, workspace.catalog_folder
         upload_mb = workspace.settings.upload_mb
@@ -113,17 +113,24 @@ def supervise(
     return 0 if signal.SIGINT in told or signal.SIGTERM in told else 1
 
 
-def check_address(address: str, *, signs_in: bool) -> None:
-    """Refuse an address that other machines reach while nobody has to sign in.
+def check_address(address: str, signs_in_at: str | None) -> None:
+    """Refuse an address that other machines reach while nobody has to sign in, or without TLS.
+
+    ``signs_in_at`` is where people who sign in reach the dashboard.
 
     Errors: ServeError.
     """
-    if signs_in:
+    if signs_in_at is not None and signs_in_at.startswith("https:"):
         return
     try:
         alone = address == "localhost" or ipaddress.ip_address(address).is_loopback
     except ValueError:
         alone = False
+    if not alone and signs_in_at is not None:
+        raise ServeError(
+            f"{address}: other machines could reach it, but people sign in at {signs_in_at}, which "
+            "is this machine alone; put TLS in front and state its https address in [sign_in]."
+        )
     if not alone:
         raise ServeError(
             f"{address}: other machines could reach it, and nobody has to sign in; serve on "

@@ -114,7 +114,7 @@ def _text(value: Any) -> str:
 def _provider(value: Any) -> str:
     """An address that nobody between us and the provider can change: TLS, or this machine."""
     parts = urlsplit(_text(value))
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_here(parts.hostname)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_here(parts.hostname)):
         raise ValueError
     return str(value)
 
@@ -124,12 +124,13 @@ def _address(value: Any) -> str:
     right = parts.scheme in ("https", "http") and parts.netloc and parts.path in ("", "/")
     if not right or parts.query or parts.fragment or parts.username:
         raise ValueError
-    if parts.scheme == "http" and not _is_here(parts.hostname):
+    if parts.scheme == "http" and not is_here(parts.hostname):
         raise ValueError
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-def _is_here(host: str | None) -> bool:
+def is_here(host: str | None) -> bool:
+    """Whether a host is this machine's own loopback."""
     if host == "localhost":
         return True
     try:

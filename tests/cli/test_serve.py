@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from core.cli import serve
-from core.cli.serve import Children, serve_workspace, supervise
+from core.cli.serve import Children, check_address, serve_workspace, supervise
 from core.errors import ServeError, WorkspaceError
 from core.workflow.workspace import init_workspace
 
@@ -164,6 +164,13 @@ def test_an_address_that_others_reach_is_refused_before_anything_is_bound(
     monkeypatch.setattr(socket.socket, "bind", lambda *_: pytest.fail("something was bound"))
     with pytest.raises(ServeError, match="nobody has to sign in"):
         serve_workspace(folder, 0, address, False)
+
+
+def test_signing_in_without_tls_is_for_this_machine_alone() -> None:
+    check_address("127.0.0.1", "http://127.0.0.1:8501")
+    check_address("0.0.0.0", "https://lab.example")
+    with pytest.raises(ServeError, match="put TLS in front"):
+        check_address("0.0.0.0", "http://127.0.0.1:8501")
 
 
 def test_a_port_in_use_is_said(folder: Path) -> None:

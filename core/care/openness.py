@@ -1,0 +1,174 @@
+"""Examine what is open to whom it should not be: sign-in, addresses, modes of files and folders."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from core.care.findings import BAD, OK, WARN, Finding, named
+from core.workflow.roots import list_roots
+from core.workflow.settings import CATALOG_VARIABLE, FILE_NAME
+from core.workflow.sign_in import SECRET_VARIABLE, Oidc, SignIn, is_here
+from core.workflow.workspace import Workspace
+from db.vocabulary import Role
+
+LONG_SESSION_HOURS = 24
+LARGE_UPLOAD_MB = 4096
+"""A correction of a patch has a few MB, and an upload is held in memory."""
+
+
+def openness_of(workspace: Workspace) -> Iterator[Finding]:
+    """Each check is a generator of its own; what is as it should be is one sentence."""
+    said = [
+        *sign_in_of(workspace), *client_secret_of(workspace), *password_of(workspace),
+        *catalog_file_of(workspace), *writable_of(workspace), *limits_of(workspace),
+    ]  # fmt: skip
+    yield from said
+    if not said:
+        yield Finding("openness", OK, "nothing is open that should not be.")
+
+
+def sign_in_of(workspace: Workspace) -> Iterator[Finding]:
+    """Who comes in at the dashboard, and by which way."""
+    stated = workspace.settings.sign_in
+    if stated is None:
+        return
+    if stated.new_people not in (None, Role.VIEWER):
+        yield _warn(
+            f"whoever signs in for the first time becomes {stated.new_people}; state viewer as "
+            "sign_in.new_people, or leave it out and add people by name."
+        )
+    if stated.session_hours > LONG_SESSION_HOURS:
+        yield _warn(
+            f"a session lasts {stated.session_hours:g} hours, so a browser that is left open stays "
+            f"signed in; state at most {LONG_SESSION_HOURS} as sign_in.session_hours."
+        )
+    if stated.address.startswith("http:"):
+        yield _warn(
+            f"sign_in.address {stated.address} is plain http, good for this machine alone; put "
+            "TLS in front and state the https address."
+        )
+    yield from _way_in(stated)
+
+
+def _way_in(stated: SignIn) -> Iterator[Finding]:
+    if isinstance(stated, Oidc):
+        if stated.provider.startswith("http:"):
+            yield _warn(
+                f"sign_in.provider {stated.provider} is plain http, good for trying out alone."
+            )
+        return
+    here = [each for each in stated.proxies if is_here(each)]
+    away = [each for each in stated.proxies if not is_here(each)]
+    if here:
+        yield _warn(
+            f"the header {stated.header} is believed from {named(here)}, so every account of this "
+            "machine can sign in as anybody; let nobody else have an account, or use oidc."
+        )
+    if away:
+        yield _warn(
+            f"the header {stated.header} is believed from {named(away)}; see that nobody else on "
+            "the way can send from there."
+        )
+
+
+def client_secret_of(workspace: Workspace) -> Iterator[Finding]:
+    """The secret that the provider knows this dashboard by."""
+    stated = workspace.settings.sign_in
+    if not isinstance(stated, Oidc) or stated.client_secret_file is None:
+        return
+    if os.environ.get(SECRET_VARIABLE):
+        return
+    path = (workspace.folder / stated.client_secret_file).absolute()
+    if not path.is_file():
+        yield _bad(f"{path}: the client's secret is not there; nobody can sign in.")
+        return
+    if path.stat().st_mode & 0o077:
+        yield _bad(f"{path}: others may read the client's secret; chmod 600, and renew it.")
+    if path.is_relative_to(workspace.folder) and _shared(workspace.folder):
+        yield _warn(
+            f"{path}: the client's secret lies in a workspace that others share; move it beside "
+            "the service's own settings, such as /etc/tomocurate."
+        )
+
+
+def password_of(workspace: Workspace) -> Iterator[Finding]:
+    """A password of the catalog does not stand where others read."""
+    if "://" not in workspace.settings.catalog:
+        return
+    file = workspace.folder / FILE_NAME
+    if make_url(workspace.settings.catalog).password and file.stat().st_mode & 0o077:
+        yield _bad(
+            f"{file}: holds the catalog's password and others may read it; state the address in "
+            f"{CATALOG_VARIABLE}, or the password in ~/.pgpass."
+        )
+
+
+def catalog_file_of(workspace: Workspace) -> Iterator[Finding]:
+    """Whoever writes the SQLite file stands above all roles; whoever reads it reads everything."""
+    file = workspace.catalog.file
+    if file is None:
+        return
+    if _others_may(file, stat.S_IWOTH) or _others_may(file.parent, stat.S_IWOTH):
+        yield _bad(
+            f"{file}: every account of this machine may write the catalog; chmod o-w on it and on "
+            "its folder."
+        )
+    elif _others_may(file, stat.S_IROTH):
+        yield _warn(f"{file}: every account of this machine may read the catalog; chmod o-r.")
+
+
+def writable_of(workspace: Workspace) -> Iterator[Finding]:
+    """Folders into which everybody could put files."""
+    folders = workspace.folders
+    ours = (
+        workspace.folder, folders.images, folders.labels, folders.records, folders.corrections,
+        folders.merged, folders.exports, folders.store, folders.cache, workspace.backup_folder,
+    )  # fmt: skip
+    wide = [str(each) for each in ours if _others_may(each, stat.S_IWOTH)]
+    if wide:
+        yield _bad(f"every account of this machine may write {named(wide)}; chmod o-w.")
+    settings = workspace.folder / FILE_NAME
+    if _others_may(settings, stat.S_IWOTH):
+        yield _bad(f"{settings}: every account of this machine may change it; chmod o-w.")
+    roots = [str(each) for each in list_roots(workspace) if _others_may(each, stat.S_IWOTH)]
+    if roots:
+        yield _warn(
+            f"every account of this machine may put files below the data roots {named(roots)}; "
+            "chmod o-w."
+        )
+
+
+def limits_of(workspace: Workspace) -> Iterator[Finding]:
+    """What one upload may cost, and as whom the server runs."""
+    limit = workspace.settings.upload_mb
+    if limit > LARGE_UPLOAD_MB:
+        yield _warn(
+            f"upload_mb is {limit}: one upload may fill the memory; corrections have a few MB, and "
+            f"{LARGE_UPLOAD_MB} is plenty."
+        )
+    if os.geteuid() == 0:
+        yield _warn("this account is root; serve as an account that owns the workspace alone.")
+
+
+def _warn(said: str) -> Finding:
+    return Finding("openness", WARN, said)
+
+
+def _bad(said: str) -> Finding:
+    return Finding("openness", BAD, said)
+
+
+def _shared(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def _others_may(path: Path, bit: int) -> bool:
+    """Whether any account has this right, and reaches the path through the folders above it."""
+    try:
+        above = all(folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents)
+        return above and bool(path.stat().st_mode & bit)
+    except OSError:
+        return False
