@@ -8,7 +8,7 @@ import time
 LIFELINE = "TOMOCURATE_LIFELINE"
 """The variable that tells a child that its stdin is such a lifeline."""
 
-GRACE_S = 2.0
+GRACE_S = 5.0
 """Seconds between the polite and the certain end."""
 
 

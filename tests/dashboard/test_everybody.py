@@ -172,6 +172,8 @@ STEPS: dict[str, tuple[Step, Arguments]] = {
     "queued.run_export": (Step.EXPORT, lambda lab: (exporting(lab), tell, lambda: False)),
     "import_bundle.look_into": (Step.IMPORT, lambda lab: (lab.tomograms,)),
     "import_bundle.import_bundle": (Step.IMPORT, lambda lab: (lab.tomograms,)),
+    "quality.label_figures": (Step.VIEW, nothing),
+    "quality.measure_labels": (Step.VIEW, lambda lab: ([lab.accepted],)),
     "score.state_training": (Step.SCORE, lambda lab: (1, "MemBrain")),
     "score.score_segmentations": (Step.SCORE, nothing),
     "copy.copy_catalog": (
@@ -188,6 +190,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 INNER = {
     "log.note_refusal": "records what was refused already",
+    "recording.record_export": "a part of the exports, after their check",
     "duplicates.note_likenesses": "a part of find_duplicates and import_bundle",
     "intake.take_in": "a part of receive and collect, after their check",
 }
