@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from core.export.training_set import TrainingSetPlan
+from core.imaging import colors
 from core.sharing.quality import LabelFigures
 from dashboard.look import LABEL_COLORS
 from dashboard.plain import plot_text
@@ -15,11 +16,11 @@ SPLIT_NAMES: Mapping[Split, str] = {
     Split.TRAIN: "Training", Split.VAL: "Validation", Split.TEST: "Test",
 }  # fmt: skip
 SPLIT_COLORS: Mapping[Split | None, str] = {
-    Split.TRAIN: "#0072B2", Split.VAL: "#E69F00", Split.TEST: "#CC79A7", None: "#999999",
+    Split.TRAIN: "#0072B2", Split.VAL: "#E69F00", Split.TEST: "#882255", None: "#999999",
 }  # fmt: skip
 CHANGES = (
-    ("added", "Added", "#009E73"), ("removed", "Removed", "#D55E00"),
-    ("ignored", "Set to ignore", "#999999"),
+    ("added", "Added", colors.ADD), ("removed", "Removed", colors.REMOVE),
+    ("ignored", "Set to ignore", colors.IGNORE),
 )  # fmt: skip
 
 
