@@ -28,7 +28,7 @@ check: $(VENV)/dev.done
 	$(MAKE) test
 
 bench: $(VENV)/dev.done
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(SUITES)
 
 # Hours, not minutes: the fault tests at full size, twenty browsers, an hour of damaged files.
 soak: $(VENV)/dev.done
