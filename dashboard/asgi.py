@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas  # noqa: F401 - whole before two first visits meet: Plotly takes a half-loaded one
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 

@@ -85,11 +85,15 @@ class Tab:
         return self._run([])
 
     def type(self, label: str, text: str) -> Self:
-        """Type into a field."""
+        """Type into a field, which lets the page run."""
+        return self.fill(label, text)._run([])
+
+    def fill(self, label: str, text: str) -> Self:
+        """Type into a field of a form, which waits for its button."""
         found = self.find("text_input", label) or self.find("text_area", label)
         assert found, f"no field {label!r} in {self.text!r}"
         self._typed[found.id] = WidgetState(id=found.id, string_value=text)
-        return self._run([])
+        return self
 
     def press(self, label: str) -> Self:
         """Press a button."""
