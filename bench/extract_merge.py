@@ -53,10 +53,7 @@ def run() -> None:
         lines += _parts(inputs, Path(memory))
         peer = _peer() if os.environ.get("PEER") else None
         lines += _whole(inputs, Path(memory), Path(disk), peer)
-    text = "\n".join(lines)
-    print(text)
-    if peer:
-        Path(__file__).with_name("RESULTS.md").write_text(text + "\n")
+    print("\n".join(lines))
 
 
 class Inputs:

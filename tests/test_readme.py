@@ -98,3 +98,8 @@ def test_an_unforeseen_error_is_a_sentence_that_names_its_log(tmp_path, monkeypa
     assert str(log) in err
     assert "Traceback" not in err
     assert "ZeroDivisionError" in log.read_text()
+
+
+def test_what_the_readme_cites_holds_something():
+    linked = re.findall(r"\]\(([\w./-]+\.md)\)", README)
+    assert [name for name in linked if not (ROOT / name).read_text().strip()] == []
