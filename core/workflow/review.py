@@ -305,7 +305,7 @@ def _check_owner(taken: _Taken, or_least: Role = Role.CURATOR) -> None:
 
 
 def _check_fresh(patch: PatchRecord, session: Session) -> None:
-    """The current merge holds what the correction folder holds."""
+    """The current merge holds what was collected; a file that nobody collected yet is not in it."""
     if patch.stale and patch.current_merge_id is not None:
         number = merge_by_id(session, patch.current_merge_id).number
         raise StepError(

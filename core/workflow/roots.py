@@ -107,7 +107,8 @@ def contained(workspace: Workspace, path: Path | str) -> Path:
 
 def contained_in(roots: tuple[Path, ...], path: Path | str) -> Path:
     """As ``contained``, for roots that are known."""
-    resolved = _resolved(path)
+    # Whether something is there is told only below the roots.
+    resolved = _resolved(path, strict=False)
     if not any(resolved.is_relative_to(root) for root in roots):
         raise RootError(
             f"{path}: lies below no data root; an admin adds its folder by registering on the "
@@ -201,14 +202,14 @@ def _check_moved(path: Path, size_bytes: int) -> None:
         )
 
 
-def _resolved(path: Path | str) -> Path:
+def _resolved(path: Path | str, *, strict: bool = True) -> Path:
     said = os.fspath(path)
     if "\0" in said or "://" in said or said.startswith("\\\\"):
         raise RootError(f"{said[:200]!r}: is no path of this machine; name a file or folder.")
     if not _is_text(said):
         raise RootError(f"{said[:200]!r}: its name is not UTF-8; rename it.")
     try:
-        return Path(said).resolve(strict=True)
+        return Path(said).resolve(strict=strict)
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "a link that leads to itself"
         raise RootError(f"{said[:300]}: cannot be read ({reason}); check the path.") from error

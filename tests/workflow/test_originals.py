@@ -73,3 +73,19 @@ def test_a_link_that_is_swapped_after_the_check_changes_nothing(places: tuple[Pa
 def assert_nothing_open(path: Path) -> None:
     held = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     assert path not in held
+
+
+def test_outside_the_roots_nothing_tells_whether_a_file_is_there(places: tuple[Path, Path]) -> None:
+    from core.errors import RootError
+    from core.workflow.roots import contained_in
+
+    root, outside = places
+    there, gone = volume(outside / "there.mrc", 1), outside / "gone.mrc"
+    said = []
+    for path in (there, gone, outside / "no" / "folder.mrc"):
+        with pytest.raises(RootError) as told:
+            contained_in((root,), path)
+        said.append(str(told.value).replace(str(path), "PATH"))
+    assert len(set(said)) == 1
+    with pytest.raises(RootError, match="cannot be read"):
+        contained_in((root,), root / "gone.mrc")
