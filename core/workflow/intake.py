@@ -27,7 +27,7 @@ from core.imaging.geometry import Grid
 from core.imaging.labels import Label
 from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import familiar_label, in_folder, settle
-from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome
+from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome
 from core.workflow.stages import Move, next_stage
 from core.workflow.standing import Author, look, owner_of
 from core.workflow.store import Arrived, Store, in_place, refuse, same_bytes
@@ -80,10 +80,12 @@ def take_in(
     Errors: StepError; ConflictError; NotAllowedError; UnknownNameError; OutputError.
     """
     known = _known(workspace, by, patch, seen)
-    before = known.slots.get(slot)
-    if origin is not Origin.COLLECTED:
+    imported = origin is Origin.IMPORTED
+    if origin is not Origin.COLLECTED and not (imported and slot in known.slots):
         known = _collect_standing(known, slot, arrived)
-        before = known.slots.get(slot)
+    before = known.slots.get(slot)
+    if before and imported:
+        return _left_as_it_is(known, before, arrived)
     if before and before.latest.sha256 == arrived.sha256:
         return _again(known, before, arrived, origin)
     received = read_arrived(workspace, known.record, slot, arrived, origin, author)
@@ -207,6 +209,20 @@ def _collect_standing(known: _Patch, slot: str, arrived: Arrived) -> _Patch:
         )
         _recorded(replace(known, seen=None), slot, older, received, keep=True)
     return replace(_known(known.workspace, known.by, known.name, None), seen=None)
+
+
+def _left_as_it_is(known: _Patch, before: SlotRecord, arrived: Arrived) -> Outcome:
+    """What is imported never replaces, nor takes back, what the workspace knows under a name."""
+    for version in before.versions:
+        if version.sha256 == arrived.sha256:
+            details = _details(before.name, version.number, arrived, version.painted)
+            return Outcome(known.name, KEPT, version.error, version.findings, details)
+    said = (
+        f"{before.name}: differs from every version that {known.name} has under this name; it is "
+        "left out: to bring it, receive it under a free name."
+    )
+    details = _details(before.name, before.latest.number, arrived, {})
+    return Outcome(known.name, SKIPPED, said, details=details)
 
 
 def _again(known: _Patch, before: SlotRecord, arrived: Arrived, origin: Origin) -> Outcome:

@@ -18,8 +18,10 @@ from core.workflow.guide_folders import PatchName, parse_name
 from core.workflow.life import show
 from core.workflow.merge import merge
 from core.workflow.outcomes import DONE, FAILED, KEPT
+from core.workflow.receive import receive
 from core.workflow.register import plan_registration, register
 from core.workflow.verify import verify
+from core.workflow.withdraw_correction import withdraw_correction
 from db.errors import NotAllowedError
 from db.queries.patches import list_patches
 from db.vocabulary import Stage
@@ -250,3 +252,27 @@ def test_a_folder_that_is_not_the_guide_s_is_told(workspace, team, tmp_path):
 )
 def test_a_name_is_read_by_membrain_seg_s_rule(name, said):
     assert parse_name(name) == said
+
+
+def test_adopting_again_leaves_what_was_changed_since(workspace, team, registered_lab):
+    lab = registered_lab
+    adopt(workspace, team.cora, lab.folder)
+    newer = np.zeros((160, 160, 160), np.uint8)
+    newer[70:75, 60:80, 40:120] = 1
+    path = lab.folder / "Add1.nii.gz"
+    write_nifti(path, newer, Grid.aligned())
+    other = lab.name(1)
+    receive(workspace, team.cora, other, "Add1.nii.gz", path)
+    withdraw_correction(workspace, team.cora, lab.name(2), "Remove1.nii.gz")
+    before = [show(workspace, lab.name(number)) for number in (1, 2)]
+    outcomes = adopt(workspace, team.cora, lab.folder)
+    assert [o.outcome for o in outcomes] == [KEPT] * 3
+    after = [show(workspace, lab.name(number)) for number in (1, 2)]
+    assert [life.slots for life in after] == [life.slots for life in before]
+    assert [life.patch for life in after] == [life.patch for life in before]
+    assert after[1].patch.stale
+    write_nifti(lab.corrections / other / "Add1.nii.gz", newer[::-1].copy(), Grid.aligned())
+    (again,) = [o for o in adopt(workspace, team.cora, lab.folder) if o.name == other]
+    assert again.outcome == KEPT
+    assert any("differs from every version" in finding for finding in again.findings)
+    assert show(workspace, other).slots == before[0].slots
