@@ -22,6 +22,7 @@ from core.workflow.store import Store
 from core.workflow.workspace import Workspace
 from db.engine import Catalog, parse_url
 from db.errors import TomocurateError
+from db.queries.sharing import IMPORTED
 from db.schema import create_catalog
 from db.vocabulary import Role
 from db.writes.events import Change
@@ -113,8 +114,14 @@ def _checked(path: Path, record: dict[str, Any]) -> Mapping[str, Any]:
     try:
         roles_of([record])
         accounts_of([record])
+        imported = any(merge["rule"] == IMPORTED for merge in record["merges"])
     except (KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path}: lacks a part of a record ({error}).") from error
+    if imported and not record.get("bundle"):
+        raise RecordError(
+            f"{path}: is the record of an imported patch and lacks its bundle, so its licence and "
+            "attribution; restore a backup, or import the bundle again."
+        )
     return record
 
 
@@ -173,6 +180,8 @@ def _acts(records: list[Mapping[str, Any]]) -> Iterator[tuple[str | None, Role]]
                 yield version["received_by"], Role.ANNOTATOR
         for merge in record["merges"]:
             yield merge["made_by"], Role.ANNOTATOR
+        if record.get("bundle"):
+            yield record["bundle"]["imported_by"], Role.CURATOR
         for review in record["reviews"]:
             yield review["reviewer"], Role.REVIEWER
         for comment in record["comments"]:

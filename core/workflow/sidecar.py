@@ -21,6 +21,7 @@ from core.workflow.workspace import Workspace
 from db.queries.life import comments_of, exports_of, merges_of, reviews_of, slots_of
 from db.queries.page import MAX_LIMIT
 from db.queries.patches import PatchFilter, PatchRecord, get_patch, list_patches
+from db.queries.sharing import bundle_of
 from db.queries.volumes import permission_of, segmentation_by_id, tomogram_by_id
 
 FORMAT, FORMAT_VERSION = "tomocurate patch record", 1
@@ -124,6 +125,7 @@ def _record(session: Session, patch: PatchRecord) -> dict[str, Any]:
         **{name: [_plain(each) for each in records] for name, records in life.items()},
         "tomogram": _tomogram(session, patch),
         "segmentation": _segmentation(session, patch),
+        "bundle": _bundle(session, patch),
         "current_merge": numbers.get(patch.current_merge_id or 0),
         "accepted_merge": numbers.get(patch.accepted_merge_id or 0),
     }
@@ -180,6 +182,15 @@ def _segmentation(session: Session, patch: PatchRecord) -> dict[str, Any] | None
     plain = _plain(segmentation)
     same = ("model", "checkpoint", "threshold", "registered_at")
     return {**_plain(segmentation.on_disk), **{name: plain[name] for name in same}}
+
+
+def _bundle(session: Session, patch: PatchRecord) -> dict[str, Any] | None:
+    bundle = bundle_of(session, patch.id)
+    if bundle is None:
+        return None
+    plain = _plain(bundle)
+    same = ("bundle_id", "title", "licence", "attribution", "sha256", "imported_at", "imported_by")
+    return {name: plain[name] for name in same}
 
 
 def _plain(value: Any) -> Any:

@@ -92,6 +92,8 @@ class CuratedRecord:
     reviewer: str | None
     recorded: Split | None
     bundle: BundleRecord | None
+    origin: Mapping[str, Any]
+    """What was frozen when an imported patch came in; empty for our own."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,9 @@ def curated_records(
 ) -> tuple[CuratedRecord, ...]:
     """Patches with an accepted label, by name; with ``merged_too`` also those merely merged."""
     patches = [p for p in _all_patches(session, wanted) if names is None or p.name in set(names)]
-    taken = {patch.id: _merge_taken(patch, merged_too) for patch in patches}
+    taken = {patch.id: patch.accepted_merge_id for patch in patches}
+    if merged_too:
+        taken |= _merged_only(session, [p for p in patches if p.accepted_merge_id is None])
     labels = labels_by_id(session, [merge for merge in taken.values() if merge is not None])
     kept = [(patch, labels[merge]) for patch in patches if (merge := taken[patch.id]) in labels]
     return tuple(_curated(session, kept))
@@ -241,6 +245,18 @@ def list_bundles(session: Session) -> tuple[BundleRecord, ...]:
     return tuple(
         _bundle(row, name, held.get(row.id, 0)) for row, name in session.execute(statement)
     )
+
+
+def bundle_of(session: Session, patch_id: int) -> BundleRecord | None:
+    """The bundle that a patch came with; None for one of our own."""
+    statement = (
+        select(Bundle, Person.name)
+        .join(Patch, Patch.bundle_id == Bundle.id)
+        .outerjoin(Person, Person.id == Bundle.imported_by_id)
+        .where(Patch.id == patch_id)
+    )
+    found = session.execute(statement).one_or_none()
+    return None if found is None else _bundle(found[0], found[1], 0)
 
 
 def own_bundle(session: Session, bundle_id: str) -> dict[str, int]:
@@ -427,10 +443,16 @@ def _source(session: Session, tomogram: Tomogram) -> SharedSource:
     return SharedSource(tomogram.token, tuple(paths), frozenset())
 
 
-def _merge_taken(patch: PatchRecord, merged_too: bool) -> int | None:
-    """The accepted version, unless somebody rejected it since."""
-    accepted = patch.accepted_merge_id if patch.rejected_reason is None else None
-    return accepted or (patch.current_merge_id if merged_too else None)
+def _merged_only(session: Session, patches: Sequence[PatchRecord]) -> dict[int, int | None]:
+    """The current merge of each patch, but none that was rejected last, by the patch's id."""
+    current = [patch.current_merge_id for patch in patches if patch.current_merge_id is not None]
+    last: dict[int, Verdict] = {}
+    for part in _parts(current):
+        statement = select(Review.merge_id, Review.verdict).where(Review.merge_id.in_(part))
+        for merge_id, verdict in session.execute(statement.order_by(Review.id)):
+            last[merge_id] = verdict
+    rejected = {merge_id for merge_id, verdict in last.items() if verdict is Verdict.REJECT}
+    return {p.id: p.current_merge_id for p in patches if p.current_merge_id not in rejected}
 
 
 def _all_patches(session: Session, wanted: PatchFilter) -> Iterator[PatchRecord]:
@@ -453,6 +475,7 @@ def _curated(
     seconds = _second_labels(session, ids)
     authors, reviewers = _authors(session, ids), _reviewers(session, [m.id for _, m in kept])
     recorded, bundles = first_splits(session, ids), _bundles_of(session, ids)
+    origins = _origins(session, bundles)
     for patch, label in kept:
         made = [
             (kind, author)
@@ -470,6 +493,7 @@ def _curated(
             reviewer=reviewers.get(label.id),
             recorded=recorded.get(patch.id),
             bundle=bundles.get(patch.id),
+            origin=origins.get(patch.id, {}),
         )
 
 
@@ -492,6 +516,17 @@ def _second_labels(session: Session, ids: Iterable[int]) -> dict[int, LabelRecor
             select(Merge)
             .where(Merge.patch_id.in_(part), Merge.rule == SECOND)
             .order_by(Merge.number)
+        )
+    }
+
+
+def _origins(session: Session, ids: Iterable[int]) -> dict[int, Mapping[str, Any]]:
+    """The only input of the merge that each imported patch came with, by the patch's id."""
+    return {
+        row.patch_id: row.inputs[0]
+        for part in _parts(ids)
+        for row in session.scalars(
+            select(Merge).where(Merge.patch_id.in_(part), Merge.rule == IMPORTED)
         )
     }
 

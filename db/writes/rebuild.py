@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
 from db.models.patches import Comment, Patch, Review
-from db.models.sharing import Export, ExportPatch
+from db.models.sharing import Bundle, Export, ExportPatch
 from db.models.volumes import DataRoot, Permission, Segmentation, Tomogram
 from db.vocabulary import (
     ChosenBecause,
@@ -47,6 +47,7 @@ def rebuild_patch(session: Session, change: Change, record: Record, people: Peop
     patch = _patch(session, dataset_id, record, people)
     patch.tomogram_id = tomogram.id if tomogram else None
     patch.segmentation_id = segmentation.id if segmentation else None
+    patch.bundle_id = _bundle_id(session, record, people)
     if record["start"] is not None:
         patch.start_z, patch.start_y, patch.start_x = record["start"]
     session.flush()
@@ -138,6 +139,23 @@ def _segmentation(
         session.add(row)
         session.flush()
     return row
+
+
+def _bundle_id(session: Session, record: Record, people: People) -> int | None:
+    """The bundle of another group that an imported patch came with; None for our own."""
+    said = record.get("bundle")
+    if said is None:
+        return None
+    row = session.scalar(select(Bundle).where(Bundle.bundle_id == said["bundle_id"]))
+    if row is None:
+        same = ("bundle_id", "title", "licence", "attribution", "sha256")
+        row = Bundle(
+            imported_at=_moment(said["imported_at"]),
+            imported_by_id=people.get(said["imported_by"]), **{name: said[name] for name in same},
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+    return row.id
 
 
 def _on_disk(session: Session, change: Change, said: Record) -> dict[str, Any]:

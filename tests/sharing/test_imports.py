@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from core.care.rebuild import rebuild
 from core.errors import ArchiveError, BundleError, ExportError
 from core.export.bundle import ArchiveKind
 from core.export.facts import BundleFacts, Creator, Level
@@ -23,6 +24,7 @@ from core.sharing.import_bundle import import_bundle, look_into
 from core.sharing.incoming import Fate, Stated
 from core.sharing.training_set import export_training_set
 from core.workflow.acting import acting_person
+from core.workflow.review import accept
 from core.workflow.verify import verify
 from core.workflow.workspace import open_workspace
 from db.errors import NotAllowedError
@@ -145,6 +147,20 @@ def test_out_and_in_and_out_again_gives_the_same_voxels_and_split(lab, shared, t
     assert check_layout(tmp_path / "again") == []
     about = json.loads((tmp_path / "again" / "bundle.json").read_text())
     assert about["attribution"][0]["licence"] == "CC-BY-4.0"
+
+
+def test_an_imported_patch_that_was_corrected_keeps_its_licence_and_goes_out(lab, shared, tmp_path):
+    take_in(lab, shared)
+    before = {p.name: p for p in choose_curated(lab.workspace, lab.by, Choice()).patches}
+    patch = lab.corrected(all_patches(lab)[0], "Add1.nrrd")
+    accept(lab.workspace, lab.person("Rolf Reviewson"), patch.name)
+    after = {p.name: p for p in choose_curated(lab.workspace, lab.by, Choice()).patches}
+    changed, was = after[patch.name], before[patch.name]
+    assert (changed.imported, changed.source_group) == (was.imported, was.source_group)
+    assert changed.label_hash != was.label_hash
+    assert changed.method.annotators == ("Annika Notator",)
+    export_bundle(lab.workspace, lab.by, tmp_path / "again", FACTS)
+    assert len(hashes(tmp_path / "again") - hashes(tmp_path / "share")) == 1
 
 
 def test_imported_patches_train_together_with_ones_own(lab, shared, tmp_path):
@@ -318,3 +334,28 @@ def test_an_import_that_fails_half_way_takes_its_files_back(lab, shared, monkeyp
 def test_imported_labels_verify(lab, shared):
     take_in(lab, shared)
     assert {each.outcome for each in verify(lab.workspace)} == {"done"}
+
+
+def test_a_rebuilt_catalog_knows_what_was_imported(lab, shared):
+    take_in(lab, shared)
+    folder, catalog = lab.workspace.folder, lab.workspace.catalog
+    with catalog.read() as session:
+        before = [replace(each, id=0) for each in list_bundles(session)]
+    chosen = choose_curated(lab.workspace, lab.by, Choice()).patches
+    origins = {patch.name: patch.imported for patch in chosen}
+    catalog.close()
+    catalog.file.unlink()
+    record = sorted((folder / "patches" / "records").iterdir())[0]
+    kept = record.read_text()
+    record.write_text(json.dumps(json.loads(kept) | {"bundle": None}))
+    outcomes = {each.name: each for each in rebuild(folder)}
+    assert "lacks its bundle" in outcomes[record.stem].message
+    record.write_text(kept)
+    catalog.file.unlink()
+    assert {each.outcome for each in rebuild(folder) if each.name in origins} == {"done"}
+    with open_workspace(folder) as again:
+        with again.catalog.read() as session:
+            after = [replace(each, id=0) for each in list_bundles(session)]
+        chosen = choose_curated(again, acting_person(again), Choice()).patches
+    assert after == before
+    assert {patch.name: patch.imported for patch in chosen} == origins
