@@ -13,6 +13,7 @@ from core.imaging.geometry import Box, Zyx
 from core.imaging.identity import content_hash, file_hash
 from core.imaging.nifti import NiftiVolume
 from core.workflow.originals import check_unchanged
+from core.workflow.sidecar import records_behind
 from core.workflow.store import Store
 from core.workflow.workspace import Workspace
 from db.errors import TomocurateError
@@ -128,9 +129,10 @@ def records_of(workspace: Workspace) -> Iterator[Finding]:
     """Every patch has its record beside it, from which a lost catalog is made anew."""
     with workspace.catalog.read() as session:
         names = patch_names(session)
-    without = [name for name in names if not workspace.folders.record_of(name).is_file()]
-    if without:
-        yield Finding("records", WARN, f"patches without a record: {named(without)}.")
+    behind = list(records_behind(workspace))
+    if behind:
+        said = f"gone or behind the catalog: {named(behind)}; the daily backup writes them anew."
+        yield Finding("records", WARN, said)
     else:
         yield Finding("records", OK, f"{len(names)} patches have their records.")
 

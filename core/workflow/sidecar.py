@@ -5,7 +5,7 @@ holds: people by name, merges by number, times in UTC. The same life gives the s
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import Enum
@@ -18,15 +18,18 @@ from core.errors import RecordError
 from core.imaging.files import opened_regular, whole_file
 from core.workflow.locks import patch_lock
 from core.workflow.workspace import Workspace
+from db.queries.files import patch_names
 from db.queries.life import comments_of, exports_of, merges_of, reviews_of, slots_of
-from db.queries.page import MAX_LIMIT
-from db.queries.patches import PatchFilter, PatchRecord, get_patch, list_patches
+from db.queries.patches import PatchRecord, get_patch
 from db.queries.sharing import bundle_of
 from db.queries.volumes import permission_of, segmentation_by_id, tomogram_by_id
 
 FORMAT, FORMAT_VERSION = "tomocurate patch record", 1
 MAX_BYTES = 64 << 20
 """Of one record; a life with a thousand versions takes half a megabyte."""
+
+AT_ONCE = 100
+"""Records that are compared in one look at the catalog."""
 
 _IDS = frozenset({"id", "tomogram_id", "version"})
 
@@ -39,10 +42,9 @@ def write_sidecar(workspace: Workspace, patch: str) -> Path:
     target = workspace.folders.record_of(patch)
     with patch_lock(workspace, patch, "record"):
         with workspace.catalog.read() as session:
-            record = _record(session, get_patch(session, patch))
-        text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False)
+            text = _text(session, patch)
         with whole_file(target) as partial:
-            partial.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+            partial.write_bytes(text)
     return target
 
 
@@ -76,38 +78,37 @@ def refresh_sidecars(workspace: Workspace) -> int:
 
     A process that ends between its transaction and its record leaves one behind.
     """
-    behind, offset = 0, 0
-    while True:
+    behind = list(records_behind(workspace))
+    for patch in behind:
+        write_sidecar(workspace, patch)
+    return len(behind)
+
+
+def records_behind(workspace: Workspace) -> Iterator[str]:
+    """The patches whose record is not what would be written now, by name."""
+    with workspace.catalog.read() as session:
+        names = patch_names(session)
+    for start in range(0, len(names), AT_ONCE):
         with workspace.catalog.read() as session:
-            page = [
-                patch
-                for withdrawn in (False, True)
-                for patch in list_patches(
-                    session, PatchFilter(withdrawn=withdrawn), offset=offset, limit=MAX_LIMIT
-                )
+            yield from [
+                name
+                for name in names[start : start + AT_ONCE]
+                if not _holds(workspace.folders.record_of(name), _text(session, name))
             ]
-        if not page:
-            return behind
-        for patch in page:
-            if not _is_current(workspace.folders.record_of(patch.name), patch):
-                write_sidecar(workspace, patch.name)
-                behind += 1
-        offset += MAX_LIMIT
 
 
-def _is_current(path: Path, patch: PatchRecord) -> bool:
+def _holds(path: Path, text: bytes) -> bool:
     try:
-        record = read_sidecar(path)
-    except RecordError:
+        with opened_regular(path) as file:
+            return file.read(len(text) + 1) == text
+    except OSError:
         return False
-    versions = sum(len(slot["versions"]) for slot in record["slots"])
-    counted = sum(not slot["withdrawn"] and not slot["missing"] for slot in record["slots"])
-    return bool(
-        record["version"] == patch.version
-        and len(record["comments"]) == patch.comment_count
-        and counted == patch.correction_count
-        and versions >= counted
-    )
+
+
+def _text(session: Session, patch: str) -> bytes:
+    record = _record(session, get_patch(session, patch))
+    text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False)
+    return (text + "\n").encode(errors="surrogateescape")
 
 
 def _record(session: Session, patch: PatchRecord) -> dict[str, Any]:

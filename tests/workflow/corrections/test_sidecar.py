@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.care.findings import WARN
+from core.care.holdings import records_of
 from core.errors import RecordError
 from core.workflow.collect import collect
 from core.workflow.merge import merge
@@ -93,6 +95,25 @@ def test_records_that_are_gone_damaged_or_behind_are_written_again(lab):
         with lab.workspace.catalog.read() as session:
             slots = slots_of(session, lab.patch(name).id)
         assert len(record(lab, name)["slots"]) == len(slots)
+
+
+def test_a_record_that_lacks_the_latest_version_of_a_correction_is_behind(lab):
+    for box in (ADD, OTHER):
+        lab.save("Add1.nrrd", box)
+        collect(lab.workspace, lab.cora)
+        merge(lab.workspace, lab.cora)
+    lab.save("Add1.nrrd", ADD, OTHER)
+    collect(lab.workspace, lab.cora)
+    behind = lab.folders.record_of(lab.name).read_bytes()
+    lab.save("Add1.nrrd", np.s_[81, 80, 70:90])
+    collect(lab.workspace, lab.cora)
+    newest = lab.folders.record_of(lab.name).read_bytes()
+    lab.folders.record_of(lab.name).write_bytes(behind)
+    (found,) = records_of(lab.workspace)
+    assert found.state == WARN
+    assert lab.name in found.said
+    assert refresh_sidecars(lab.workspace) == 1
+    assert lab.folders.record_of(lab.name).read_bytes() == newest
 
 
 @pytest.mark.parametrize(
