@@ -96,7 +96,9 @@ def write_case(case: PlannedCase, voxel_size: float, recipe: Recipe, folder: Pat
         scored = _image(patch, cut, quantise=recipe.quantise)
     except ExportError as error:
         raise ExportError(f"{patch.name}: its image {error}") from error
-    label = _cut(read_label(patch.label_path), cut)
+    label = read_label(patch.label_path)
+    _check_same(f"{patch.name}: its label ", label, patch.label_hash)
+    label = _cut(label, cut)
     _ignore_padding(label, _real(patch, cut))
     grid = _grid(patch, voxel_size, recipe, cut)
     fill_nifti(folder / case.image, scored.voxels, grid)
@@ -123,7 +125,9 @@ def shipped_box(patch: CuratedPatch, recipe: Recipe) -> Box:
 
 def _image(patch: CuratedPatch, cut: Box | None, *, quantise: bool) -> ZScored:
     with open_volume(patch.image_path) as volume:
-        image = volume.read(cut or whole(volume.shape))
+        image = volume.read(whole(volume.shape))
+    _check_same("", image, patch.image_hash)
+    image = _cut(image, cut)
     if patch.normalised and cut is None:
         return take_normalised(image, quantise=quantise)
     return z_score(image, _real(patch, cut), quantise=quantise)
@@ -138,6 +142,11 @@ def _real(patch: CuratedPatch, cut: Box | None) -> Box:
     if inside is None:
         raise ExportError("lies in the padding altogether; leave it out.")
     return inside.moved(Zyx(*(-start for start in cut.start)))
+
+
+def _check_same(what: str, voxels: NDArray[Any], expected: str | None) -> None:
+    if expected is not None and content_hash(voxels) != expected:
+        raise ExportError(f"{what}has other voxels than were recorded; restore it from a backup.")
 
 
 def _cut(voxels: NDArray[Any], cut: Box | None) -> NDArray[Any]:
@@ -164,7 +173,9 @@ def _quality(patch: CuratedPatch, label: Label, cut: Box | None) -> Quality:
 def _agreement(patch: CuratedPatch, label: Label, cut: Box | None) -> Agreement | None:
     if patch.second_label_path is None:
         return None
-    second = _cut(read_label(patch.second_label_path), cut)
+    second = read_label(patch.second_label_path)
+    _check_same(f"{patch.name}: its second label ", second, patch.second_label_hash)
+    second = _cut(second, cut)
     if second.shape != label.shape:
         raise ExportError(f"{patch.name}: its second label has another shape than its first.")
     return agreement(label, second)

@@ -89,6 +89,10 @@ class CuratedPatch:
     """The image is z-scored already (it came from a bundle): shipped as it is."""
     core_only: bool = False
     """The patch came without its border (128³)."""
+    image_hash: str | None = None
+    """What the image's voxels were when they were recorded; None is not checked."""
+    label_hash: str | None = None
+    second_label_hash: str | None = None
 
     @property
     def center(self) -> Zyx:

@@ -14,7 +14,6 @@ from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord
 from db.queries.sharing import (
     CuratedRecord,
-    LabelRecord,
     OwnerPermission,
     curated_records,
     list_likenesses,
@@ -88,14 +87,16 @@ def curated_patch(workspace: Workspace, record: CuratedRecord) -> CuratedPatch:
         permission=_permission(record.permission),
         pinned=None if record.tomogram is None else record.tomogram.split_pin,
         recorded=record.recorded,
+        image_hash=patch.image_hash,
+        label_hash=record.label.label_hash,
+        second_label_hash=None if record.second is None else record.second.label_hash,
         status=ACCEPTED if patch.accepted_merge_id == record.label.id else str(patch.stage),
     )
-    return _as_it_came(curated, record.label) if imported else curated
+    return _as_it_came(curated, record.origin) if imported else curated
 
 
-def _as_it_came(patch: CuratedPatch, label: LabelRecord) -> CuratedPatch:
-    """An imported patch: what was frozen when it came in."""
-    origin: Mapping[str, Any] = label.inputs[0] if label.inputs else {}
+def _as_it_came(patch: CuratedPatch, origin: Mapping[str, Any]) -> CuratedPatch:
+    """An imported patch: what was frozen when it came in, whoever corrected it since."""
     imported = Imported(
         bundle_id=str(origin["bundle"]),
         patch_id=str(origin["patch_id"]),

@@ -10,6 +10,7 @@ from core.imaging.labels import core_of
 from core.imaging.threads import side_by_side
 from core.sharing.curated import Choice, curated_patch
 from core.workflow.allowed import Step, check_may
+from core.workflow.store import Store
 from core.workflow.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
@@ -104,8 +105,9 @@ def _figures(record: CuratedRecord) -> LabelFigures:
 
 def _measured(workspace: Workspace, record: CuratedRecord) -> Measured:
     patch = curated_patch(workspace, record)
+    store = Store(workspace.folders.store)
     try:
-        label = read_label(patch.label_path)
+        label = read_label(store.checked(record.label.file_sha256, f"{patch.name}: its label"))
         before = None if patch.prediction_path is None else read_label(patch.prediction_path)
         second = None if patch.second_label_path is None else read_label(patch.second_label_path)
     except TomocurateError as error:

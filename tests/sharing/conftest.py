@@ -9,13 +9,17 @@ import mrcfile
 import numpy as np
 import pytest
 
+from core.imaging.correction import write_correction
 from core.imaging.geometry import Box, Zyx
 from core.imaging.identity import content_hash
 from core.imaging.labels import MERGE_RULE, count_values, ignore_border
 from core.imaging.nifti import write_nifti
 from core.imaging.patch import patch_grid
+from core.imaging.volume import open_volume
 from core.sharing.permit import permit
 from core.workflow.acting import acting_person
+from core.workflow.merge import merge
+from core.workflow.receive import receive
 from core.workflow.store import Store
 from core.workflow.workspace import Workspace, init_workspace, open_workspace
 from db.queries.patches import PatchRecord, get_patch
@@ -164,6 +168,21 @@ class Lab:
                 session, change, patch, "accepted", stage=Stage.ACCEPTED,
                 accepted_merge_id=patch.current_merge_id,
             )  # fmt: skip
+
+    def corrected(self, patch: PatchRecord, place: int = 24) -> PatchRecord:
+        """Paint a patch's correction anew and merge it, as its annotator."""
+        name = "Add1.nrrd"
+        painted = np.zeros((SIDE,) * 3, bool)
+        painted[30:34, 20:40, place : place + 3] = True
+        with open_volume(self.workspace.folders.label_of(patch.name)) as volume:
+            grid = volume.grid
+        file = self.data.parent / name
+        write_correction(file, painted, grid, CorrectionKind.ADD)
+        annotator = self.person("Annika Notator")
+        assert receive(self.workspace, annotator, patch.name, name, file).outcome == "done"
+        outcomes = merge(self.workspace, annotator, [patch.name])
+        assert [each.outcome for each in outcomes] == ["done"], outcomes
+        return self.patch(patch.name)
 
     def fill(self, tomograms: int = 3, each: int = 2, dataset: str = "demo") -> list[PatchRecord]:
         return [

@@ -2,15 +2,22 @@
 
 from datetime import date
 
+import numpy as np
 import pytest
 
 from core.errors import ExportError
+from core.export.cases import Recipe
 from core.export.layout import check_layout
 from core.export.split import SplitRule
 from core.export.training_set import SetOptions
+from core.imaging.geometry import whole
+from core.imaging.nifti import write_nifti
+from core.imaging.volume import open_volume
 from core.sharing.curated import Choice, choose_curated
 from core.sharing.permit import permit, pin
+from core.sharing.quality import measure_labels
 from core.sharing.training_set import export_training_set, plan_export_set
+from core.workflow.review import reject
 from core.workflow.sidecar import read_sidecar
 from db.errors import ConflictError, NotAllowedError
 from db.queries.life import exports_of
@@ -85,11 +92,10 @@ def test_only_accepted_patches_go_in_unless_forced(ready, tmp_path):
 
 def test_a_rejected_or_withdrawn_patch_stays_at_home(lab):
     rejected, withdrawn = lab.fill(2, 1)
+    reject(lab.workspace, lab.person("Rolf Reviewson"), rejected.name, "no", take_back=True)
     with lab.workspace.catalog.write() as session:
         change = Change.now(lab.by.id)
-        for name, values in ((rejected.name, {"rejected_reason": "no"}),
-                             (withdrawn.name, {"withdrawn": True})):  # fmt: skip
-            change_patch(session, change, lock_patch(session, name), "test", **values)
+        change_patch(session, change, lock_patch(session, withdrawn.name), "test", withdrawn=True)
     assert choose_curated(lab.workspace, lab.by, Choice()).patches == ()
 
 
@@ -163,3 +169,40 @@ def test_a_permission_is_stated_once_and_a_conflict_is_told(lab):
     permit(lab.workspace, lab.by, "TS_001", scope=Scope.INTERNAL, approved_by="P. Owner")
     with pytest.raises(ConflictError, match="Ada Min"):
         permit(lab.workspace, lab.by, "TS_001", **given, seen=1)
+
+
+def test_a_rejected_merge_is_left_out_and_the_accepted_one_stays(lab):
+    first, new = lab.accepted("TS_001"), lab.merged("TS_002")
+    for patch in (first, new):
+        lab.corrected(patch)
+        reject(lab.workspace, lab.person("Rolf Reviewson"), patch.name, "too thick")
+    taken = {first.name: (first.id, first.accepted_merge_id)}
+    assert choose_curated(lab.workspace, lab.by, Choice()).ids == taken
+    assert choose_curated(lab.workspace, lab.by, Choice(merged_too=True)).ids == taken
+    again = lab.corrected(new, 30)
+    both = taken | {new.name: (new.id, again.current_merge_id)}
+    assert choose_curated(lab.workspace, lab.by, Choice(merged_too=True)).ids == both
+
+
+def test_an_image_or_label_that_changed_since_is_refused_and_named(ready, tmp_path):
+    name = "demo_TS_002_patch0"
+    image = ready.workspace.folders.image_of(name)
+    with open_volume(image) as volume:
+        voxels, grid = volume.read(whole(volume.shape)), volume.grid
+    write_nifti(image, np.ascontiguousarray(voxels[:, ::-1]), grid)
+    other = "demo_TS_003_patch1"
+    patches = {p.name: p for p in choose_curated(ready.workspace, ready.by, Choice()).patches}
+    label = patches[other].label_path
+    label.chmod(0o644)
+    label.write_bytes(patches["demo_TS_003_patch0"].label_path.read_bytes())
+    for recipe in (Recipe(), Recipe(core_only=True)):
+        with pytest.raises(ExportError) as refused:
+            export_training_set(
+                ready.workspace, ready.by, tmp_path / "set", options=SetOptions(recipe=recipe)
+            )
+        assert refused.value.faults == (
+            f"{name}: its image has other voxels than were recorded; restore it from a backup.",
+            f"{other}: its label has other voxels than were recorded; restore it from a backup.",
+        )
+    assert not (tmp_path / "set").exists()
+    assert "other bytes" in measure_labels(ready.workspace, ready.by, [other])[0].fault
