@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.imaging import colors
 from core.workflow.inputs import extracted_label
-from core.workflow.intake import read_stored
+from core.workflow.intake import checked_name, read_stored
 from core.workflow.kit import write_kit
 from core.workflow.outcomes import DONE, FAILED, Outcome
 from core.workflow.receive import receive, receive_many
@@ -22,7 +22,7 @@ from dashboard.look import KIND_COLORS
 from dashboard.plain import plain
 from dashboard.slices import OPACITY, PatchPicture, patch_picture, png
 from db.errors import NotAllowedError, TomocurateError
-from db.queries.life import slots_of
+from db.queries.life import SlotRecord
 from db.queries.patches import get_patch
 from db.queries.people import PersonRecord
 from db.vocabulary import CorrectionKind
@@ -60,12 +60,16 @@ class Taken:
 
 
 def take_files(
-    workspace: Workspace, person: PersonRecord, patch: str, files: Sequence[Dropped], seen: int
+    workspace: Workspace,
+    person: PersonRecord,
+    patch: str,
+    files: Sequence[Dropped],
+    seen: Mapping[str, int],
 ) -> list[Taken]:
     """Take in files for a patch, one bad one stops no other; zips of kits go where they belong.
 
-    ``seen`` is the version of the patch on the page: a file that replaces another must not
-    replace one that came in since.
+    ``seen`` are the versions on the page (``versions_of``): no file replaces one that came in
+    since. A zip replaces only what the same person painted.
     """
     taken = []
     for file in files:
@@ -79,6 +83,11 @@ def take_files(
         except TomocurateError as error:
             taken.append(Taken(file.name, FAILED, str(error).removeprefix(f"{file.name}: ")))
     return taken
+
+
+def versions_of(slots: Iterable[SlotRecord]) -> dict[str, int]:
+    """The versions that count, by the names of their slots."""
+    return {slot.name: slot.latest.number for slot in slots if slot.counts}
 
 
 def kit(workspace: Workspace, names: Sequence[str]) -> bytes:
@@ -109,14 +118,14 @@ def painted_png(workspace: Workspace, patch: str, taken: Taken) -> bytes | None:
 
 
 def _take(
-    workspace: Workspace, person: PersonRecord, patch: str, file: Dropped, seen: int
+    workspace: Workspace,
+    person: PersonRecord,
+    patch: str,
+    file: Dropped,
+    seen: Mapping[str, int],
 ) -> Taken:
-    with workspace.catalog.read() as session:
-        names = {slot.name for slot in slots_of(session, get_patch(session, patch).id)}
-    outcome = receive(
-        workspace, person, patch, file.name, file.content,
-        seen=seen if file.name in names else None,
-    )  # fmt: skip
+    expected = seen.get(checked_name(file.name), 0)
+    outcome = receive(workspace, person, patch, file.name, file.content, expected=expected)
     return _taken(file.name, outcome)
 
 

@@ -5,6 +5,7 @@ find it; what cannot is noted with its sentence and kept apart. Changed bytes ar
 version; nothing is lost.
 """
 
+import itertools
 import os
 import unicodedata
 from collections.abc import Callable
@@ -35,7 +36,7 @@ from core.workflow.workspace import Workspace
 from db.errors import ConflictError, TomocurateError
 from db.queries.life import SlotRecord, slots_of
 from db.queries.patches import PatchRecord, get_patch
-from db.queries.people import PersonRecord
+from db.queries.people import PersonRecord, person_by_id
 from db.vocabulary import Origin
 from db.writes.corrections import Received, add_correction, mark_correction
 from db.writes.events import Change
@@ -46,6 +47,8 @@ MAX_NAME_BYTES = 200
 
 _SNIFFED = 8 << 10
 
+_SENT = (Origin.UPLOADED, Origin.PAINTED)
+
 
 @dataclass(frozen=True)
 class _Patch:
@@ -55,7 +58,8 @@ class _Patch:
     by: PersonRecord
     record: PatchRecord
     slots: dict[str, SlotRecord]
-    seen: int | None
+    expected: int | None = None
+    """The version that a file replaces, 0 for none; None replaces whatever is there."""
 
     @property
     def name(self) -> str:
@@ -73,21 +77,28 @@ def take_in(
     arrived: Arrived,
     origin: Origin,
     author: Author,
-    seen: int | None = None,
+    expected: int | None = None,
 ) -> Outcome:
     """Make what arrived the slot's next version; its caller holds the patch's lock.
 
+    ``expected`` is the version that its sender saw under the name, 0 for none. Where they did not
+    look, a file replaces none that somebody else painted.
+
     Errors: StepError; ConflictError; NotAllowedError; UnknownNameError; OutputError.
     """
-    known = _known(workspace, by, patch, seen)
+    known = _known(workspace, by, patch)
     imported = origin is Origin.IMPORTED
     if origin is not Origin.COLLECTED and not (imported and slot in known.slots):
-        known = _collect_standing(known, slot, arrived)
+        known = _collect_standing(known, slot, arrived, origin)
     before = known.slots.get(slot)
     if before and imported:
         return _left_as_it_is(known, before, arrived)
     if before and before.latest.sha256 == arrived.sha256:
         return _again(known, before, arrived, origin)
+    if origin in _SENT:
+        if expected is None:
+            expected = _own_version(known, slot, author)
+        known = replace(known, expected=expected)
     received = read_arrived(workspace, known.record, slot, arrived, origin, author)
     return _recorded(known, slot, arrived, received)
 
@@ -181,19 +192,54 @@ def software_of(path: Path) -> str | None:
     return next((name for mark, name in marks if mark in head), None)
 
 
-def _known(workspace: Workspace, by: PersonRecord, patch: str, seen: int | None) -> _Patch:
+def _known(workspace: Workspace, by: PersonRecord, patch: str) -> _Patch:
     with workspace.catalog.read() as session:
         record = get_patch(session, patch)
         slots = {slot.name: slot for slot in slots_of(session, record.id)}
     next_stage(record, Move.CORRECT)
-    if seen is not None and record.version != seen:
-        versions = record.version, seen
-        raise ConflictError.since(patch, record.updated_by, record.updated_at, versions)
-    return _Patch(workspace, by, record, slots, seen)
+    return _Patch(workspace, by, record, slots)
 
 
-def _collect_standing(known: _Patch, slot: str, arrived: Arrived) -> _Patch:
-    """What somebody saved under this name and nobody collected becomes an older version first."""
+def _own_version(known: _Patch, slot: str, author: Author) -> int:
+    """The version that counts under a name, 0 for none, if the same person painted it.
+
+    Errors: ConflictError names whose it is, and a name that is free.
+    """
+    before = known.slots.get(slot)
+    if before is None or not before.counts:
+        return 0
+    latest = before.latest
+    with known.workspace.catalog.read() as session:
+        painter = person_by_id(session, author.id) if author.id is not None else None
+    if painter is None or latest.author != painter.name:
+        whose = latest.author or latest.author_account or "somebody"
+        raise ConflictError(
+            f"{slot}: {whose} painted version {latest.number} of it on {known.name}; nothing was "
+            f"replaced: name your file {_free_name(known, slot)}."
+        )
+    return latest.number
+
+
+def _free_name(known: _Patch, slot: str) -> str:
+    """The next name of the same kind that nothing has, on disk or in the catalog."""
+    _, dot, suffix = slot.partition(".")
+    kind = kind_of(slot)
+    stem = kind.value.capitalize() if kind else slot.partition(".")[0]
+    folder = known.workspace.folders.corrections_of(known.name)
+    taken = {name.lower().partition(".")[0] for name in (*known.slots, *_names(folder))}
+    number = next(n for n in itertools.count(1) if f"{stem}{n}".lower() not in taken)
+    return f"{stem}{number}{dot}{suffix}"
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+
+def _collect_standing(known: _Patch, slot: str, arrived: Arrived, origin: Origin) -> _Patch:
+    """What somebody saved under this name and nobody collected becomes a version first.
+
+    Errors: ConflictError where it did, so that who sends a file looks at it before replacing it.
+    """
     file = known.file(slot)
     if not os.path.lexists(file):
         return known
@@ -207,8 +253,13 @@ def _collect_standing(known: _Patch, slot: str, arrived: Arrived) -> _Patch:
         received = read_arrived(
             known.workspace, known.record, slot, older, Origin.COLLECTED, author
         )
-        _recorded(replace(known, seen=None), slot, older, received, keep=True)
-    return replace(_known(known.workspace, known.by, known.name, None), seen=None)
+        noted = _recorded(known, slot, older, received, keep=True)
+    if origin in _SENT:
+        raise ConflictError(
+            f"{slot}: {author.account or 'somebody'} saved it in the folder of {known.name} since "
+            f"and it is version {noted.details['version']} now; look at it, then send yours again."
+        )
+    return _known(known.workspace, known.by, known.name)
 
 
 def _left_as_it_is(known: _Patch, before: SlotRecord, arrived: Arrived) -> Outcome:
@@ -254,7 +305,7 @@ def _recorded(
 
     def add(session: Any, change: Change, patch: PatchRecord) -> None:
         nonlocal number
-        number = add_correction(session, change, patch, slot, received)
+        number = add_correction(session, change, patch, slot, received, expected=known.expected)
 
     if received.error and not keep:
         refuse(arrived, known.workspace.folders.refused)
@@ -283,7 +334,7 @@ def _write(known: _Patch, origin: Origin, what: Callable[[Any, Change, PatchReco
     """Note a change of corrections and what follows for the patch, in one transaction."""
     with known.workspace.catalog.write() as session:
         check_may(session, known.by, step_of(origin))
-        patch = lock_patch(session, known.name, known.seen)
+        patch = lock_patch(session, known.name)
         next_stage(patch, Move.CORRECT)
         change = Change.now(known.by.id)
         what(session, change, patch)

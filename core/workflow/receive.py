@@ -23,7 +23,7 @@ from core.workflow.sidecar import write_sidecar
 from core.workflow.standing import Author
 from core.workflow.store import Store
 from core.workflow.workspace import Workspace
-from db.errors import TomocurateError
+from db.errors import ConflictError, TomocurateError
 from db.queries.files import patch_names
 from db.queries.people import PersonRecord
 from db.vocabulary import Origin
@@ -40,13 +40,14 @@ def receive(
     *,
     origin: Origin = Origin.UPLOADED,
     author: PersonRecord | None = None,
-    seen: int | None = None,
+    expected: int | None = None,
 ) -> Outcome:
     """Take in a correction file under its name; ``author`` is who painted it, else ``by``.
 
     The outcome's details are slot, version, sha256 and painted voxels by kind. A file that cannot
     be merged fails, and is noted as a version with its sentence, so that no merge leaves it out
-    in silence. The same bytes again are kept.
+    in silence. The same bytes again are kept. ``expected`` is the version that the sender saw
+    under the name, 0 for none; without it a file replaces none that somebody else painted.
 
     Errors: CorrectionError for a name that is no correction's; StoreError for a file that is too
     large or cannot be read; StepError; ConflictError; NotAllowedError; UnknownNameError.
@@ -61,7 +62,11 @@ def receive(
         arrived = held.enter_context(store.arrive(source, limit))
         check_is_correction(slot, arrived.path)
         held.enter_context(patch_lock(workspace, patch))
-        outcome = take_in(workspace, by, patch, slot, arrived, origin, painter, seen)
+        try:
+            outcome = take_in(workspace, by, patch, slot, arrived, origin, painter, expected)
+        except ConflictError:
+            write_sidecar(workspace, patch)
+            raise
     write_sidecar(workspace, patch)
     return outcome
 

@@ -1,6 +1,6 @@
 """Correct: take a patch home or paint it here, bring corrections back, merge them, submit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import streamlit as st
@@ -40,7 +40,7 @@ from dashboard.slices import (
     show_three,
 )
 from dashboard.state import me, opened
-from dashboard.taking import Dropped, Taken, kit, show_taken, take_files
+from dashboard.taking import Dropped, Taken, kit, show_taken, take_files, versions_of
 from db.errors import TomocurateError
 from db.queries.life import SlotRecord
 from db.queries.patches import PatchFilter, PatchRecord, PatchSort, list_patches
@@ -87,7 +87,9 @@ def neighbours(names: Sequence[str], name: str) -> tuple[str | None, str | None]
     return names[at - 1], names[(at + 1) % len(names)]
 
 
-def drop_files(workspace: Workspace, person: PersonRecord, patch: str, seen: int, key: str) -> None:
+def drop_files(
+    workspace: Workspace, person: PersonRecord, patch: str, seen: Mapping[str, int], key: str
+) -> None:
     """Take in what was dropped on the page a moment ago, and empty the field for the next."""
     files = [Dropped(file.name, file.getvalue()) for file in st.session_state.get(key) or []]
     try:
@@ -250,7 +252,7 @@ def _patch(
         if way == MERGE:
             _merging(workspace, person, told)
         else:
-            _files(workspace, person, patch)
+            _files(workspace, person, told)
     with right:
         _slots(workspace, person, told)
         show_comments(workspace, person, patch, told.comments)
@@ -279,7 +281,8 @@ def _who(told: PatchLife, person: PersonRecord) -> None:
         st.info(f"{plain(patch.assignee)} has this patch.", icon=":material/person:")
 
 
-def _files(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> None:
+def _files(workspace: Workspace, person: PersonRecord, told: PatchLife) -> None:
+    patch = told.patch
     st.markdown("**1 · Take it home**")
     _kit_button(workspace, person, [patch.name], "Download the kit", "kit_of_this")
     st.markdown("**2 · Paint** Add, Remove and Ignore in MITK, napari, Amira or 3D Slicer")
@@ -293,7 +296,7 @@ def _files(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> No
         "Drop Add1.nrrd, Remove1.nrrd, Ignore1.nrrd …, or the kit's zip, here (at most "
         f"{workspace.settings.upload_mb} MB each)", accept_multiple_files=True, key=key,
         max_upload_size=workspace.settings.upload_mb, on_change=drop_files,
-        args=(workspace, person, patch.name, patch.version, key),
+        args=(workspace, person, patch.name, versions_of(told.slots), key),
     )  # fmt: skip
     st.button(
         "Collect from the shared folder",

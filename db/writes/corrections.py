@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from db.errors import UnknownNameError
+from db.errors import ConflictError, UnknownNameError
 from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
 from db.models.patches import Patch
 from db.models.people import Person
@@ -50,13 +50,24 @@ class MadeMerge:
 
 
 def add_correction(
-    session: Session, change: Change, patch: PatchRecord, name: str, received: Received
+    session: Session,
+    change: Change,
+    patch: PatchRecord,
+    name: str,
+    received: Received,
+    *,
+    expected: int | None = None,
 ) -> int:
     """Add the next version under a slot's name; give its number.
 
-    The slot counts again if its file was gone or withdrawn.
+    The slot counts again if its file was gone or withdrawn. ``expected`` is the version that it
+    replaces, 0 where none counts under the name; None replaces whatever is there.
+
+    Errors: ConflictError where another version counts now.
     """
     slot = _slot(session, patch.id, name)
+    if expected is not None:
+        _check_expected(session, patch, name, slot, expected)
     if slot is None:
         slot = CorrectionSlot(patch_id=patch.id, name=name, latest=0)
         session.add(slot)
@@ -129,6 +140,25 @@ def _slot(session: Session, patch_id: int, name: str) -> CorrectionSlot | None:
             CorrectionSlot.patch_id == patch_id, CorrectionSlot.name == name
         )
     )
+
+
+def _check_expected(
+    session: Session, patch: PatchRecord, name: str, slot: CorrectionSlot | None, expected: int
+) -> None:
+    now = slot.latest if slot and not (slot.withdrawn or slot.missing) else 0
+    if now == expected:
+        return
+    if slot is None or not now:
+        raise ConflictError(
+            f"{patch.name}: {name} was withdrawn since you looked at it; look at it again, then "
+            "repeat."
+        )
+    person, at = session.execute(
+        select(Person.name, CorrectionVersion.received_at)
+        .outerjoin_from(CorrectionVersion, Person, Person.id == CorrectionVersion.received_by_id)
+        .where(CorrectionVersion.slot_id == slot.id, CorrectionVersion.number == now)
+    ).one()
+    raise ConflictError.since(f"{patch.name}, {name}", person, at, (now, expected))
 
 
 def _version(slot: CorrectionSlot, change: Change, received: Received) -> CorrectionVersion:

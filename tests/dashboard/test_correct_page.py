@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.workflow.outcomes import DONE, FAILED
 from dashboard.pages.correct import my_work, neighbours
-from dashboard.taking import Dropped, Taken, kit, painted_png, take_files
+from dashboard.taking import Dropped, Taken, kit, painted_png, take_files, versions_of
 from db.queries.life import slots_of
 from db.queries.patches import PatchRecord, get_patch
 from db.vocabulary import CorrectionKind, Stage
@@ -29,7 +29,7 @@ def test_several_dropped_files_are_taken_in_and_each_is_pictured(lab: Lab) -> No
         Dropped("Add1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.ADD)),
         Dropped("Remove1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.REMOVE, 6)),
     ]
-    taken = take_files(lab.workspace, lab.me, lab.extracted, files, seen=99)
+    taken = take_files(lab.workspace, lab.me, lab.extracted, files, seen={})
     assert [each.outcome for each in taken] == [DONE, DONE]
     assert "saved as version 1: add" in taken[0].said
     picture = painted_png(lab.workspace, lab.extracted, taken[0])
@@ -54,7 +54,7 @@ def test_a_file_that_cannot_be_taken_gets_its_sentence_and_stops_no_other(
     lab: Lab, name: str, content: bytes, sentence: str
 ) -> None:
     good = Dropped("Ignore1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.IGNORE))
-    taken = take_files(lab.workspace, lab.me, lab.extracted, [Dropped(name, content), good], 1)
+    taken = take_files(lab.workspace, lab.me, lab.extracted, [Dropped(name, content), good], {})
     assert [each.outcome for each in taken] == [FAILED, DONE]
     assert sentence in taken[0].said
     assert painted_png(lab.workspace, lab.extracted, taken[0]) is None
@@ -62,11 +62,18 @@ def test_a_file_that_cannot_be_taken_gets_its_sentence_and_stops_no_other(
 
 def test_a_file_that_replaces_another_is_held_against_what_the_page_showed(lab: Lab) -> None:
     again = Dropped("Add1.nrrd", paint(lab.workspace, lab.correcting, CorrectionKind.ADD, 5))
-    taken = take_files(lab.workspace, lab.me, lab.correcting, [again], seen=1)
+    taken = take_files(lab.workspace, lab.me, lab.correcting, [again], seen={})
     assert taken[0].outcome == FAILED
     assert "changed it" in taken[0].said
-    seen = record(lab, lab.correcting).version
-    assert take_files(lab.workspace, lab.me, lab.correcting, [again], seen)[0].outcome == DONE
+    with lab.workspace.catalog.read() as session:
+        seen = versions_of(slots_of(session, record(lab, lab.correcting).id))
+    both = [(lab.me, DONE, 6), (lab.ada, FAILED, 7)]
+    for person, outcome, edge in both:
+        file = Dropped("Add1.nrrd", paint(lab.workspace, lab.correcting, CorrectionKind.ADD, edge))
+        taken = take_files(lab.workspace, person, lab.correcting, [file], seen)
+        assert taken[0].outcome == outcome
+    assert f"{lab.me.name} changed it" in taken[0].said
+    assert "version 2, you saw 1" in taken[0].said
 
 
 def test_a_kit_comes_back_sorted_by_its_folders(lab: Lab) -> None:
@@ -79,7 +86,7 @@ def test_a_kit_comes_back_sorted_by_its_folders(lab: Lab) -> None:
         painted = paint(lab.workspace, lab.extracted, CorrectionKind.ADD)
         archive.writestr(f"{folder.rstrip('/')}/Add7.nrrd", painted)
     dropped = [Dropped("kit.zip", filled.getvalue())]
-    take_files(lab.workspace, lab.me, lab.correcting, dropped, seen=1)
+    take_files(lab.workspace, lab.me, lab.correcting, dropped, seen={})
     with lab.workspace.catalog.read() as session:
         slots = slots_of(session, get_patch(session, lab.extracted).id)
     assert [slot.name for slot in slots] == ["Add7.nrrd"]

@@ -262,7 +262,7 @@ def test_adopting_again_leaves_what_was_changed_since(workspace, team, registere
     path = lab.folder / "Add1.nii.gz"
     write_nifti(path, newer, Grid.aligned())
     other = lab.name(1)
-    receive(workspace, team.cora, other, "Add1.nii.gz", path)
+    receive(workspace, team.cora, other, "Add1.nii.gz", path, expected=1)
     withdraw_correction(workspace, team.cora, lab.name(2), "Remove1.nii.gz")
     before = [show(workspace, lab.name(number)) for number in (1, 2)]
     outcomes = adopt(workspace, team.cora, lab.folder)

@@ -56,17 +56,20 @@ def test_the_same_bytes_again_are_kept(lab):
 def test_other_bytes_are_the_slot_s_next_version(lab):
     first, second = lab.bytes("Add1.nrrd", ADD), lab.bytes("Add1.nrrd", OTHER)
     receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", first)
-    outcome = receive(lab.workspace, lab.anton, lab.name, "Add1.nrrd", second)
+    outcome = receive(lab.workspace, lab.anton, lab.name, "Add1.nrrd", second, expected=1)
     assert outcome.details["version"] == 2
     assert lab.file("Add1.nrrd").read_bytes() == second
     assert {first, second} <= stored(lab)
     assert [v.author for v in lab.slots()["Add1.nrrd"].versions] == ["annika", "anton"]
 
 
-def test_a_file_that_nobody_collected_becomes_an_older_version_first(lab):
+def test_a_file_that_nobody_collected_becomes_a_version_first(lab):
     standing = lab.save("Add1.nrrd", ADD).read_bytes()
     data = lab.bytes("Add1.nrrd", OTHER)
-    outcome = receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data)
+    with pytest.raises(ConflictError, match=r"saved it in the folder .* version 1 now"):
+        receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data, expected=0)
+    assert lab.file("Add1.nrrd").read_bytes() == standing
+    outcome = receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data, expected=1)
     assert outcome.details["version"] == 2
     first, second = lab.slots()["Add1.nrrd"].versions
     assert (first.origin, second.origin) == (Origin.COLLECTED, Origin.UPLOADED)
@@ -75,7 +78,10 @@ def test_a_file_that_nobody_collected_becomes_an_older_version_first(lab):
 
 def test_even_a_broken_file_that_stood_there_is_not_lost(lab):
     lab.file("Add1.nrrd").write_bytes(b"half a file")
-    receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", OTHER))
+    data = lab.bytes("Add1.nrrd", OTHER)
+    with pytest.raises(ConflictError, match="version 1 now"):
+        receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data)
+    receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data, expected=1)
     assert b"half a file" in stored(lab)
     assert [bool(v.error) for v in lab.slots()["Add1.nrrd"].versions] == [True, False]
 
@@ -192,15 +198,27 @@ def test_a_link_in_the_folder_is_not_written_through(lab, tmp_path: Path):
 
 
 def test_two_people_who_saw_the_same_version(lab):
-    receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
-    merge(lab.workspace, lab.annika)
-    seen = lab.patch().version
-    data = lab.bytes("Add2.nrrd", OTHER)
-    receive(lab.workspace, lab.annika, lab.name, "Add2.nrrd", data, seen=seen)
-    with pytest.raises(ConflictError, match="annika changed it"):
-        receive(lab.workspace, lab.anton, lab.name, "Add3.nrrd", data, seen=seen)
-    assert not lab.file("Add3.nrrd").exists()
-    assert "Add3.nrrd" not in lab.slots()
+    first, second = (lab.bytes("Add1.nrrd", np.s_[80, 80, 70:end]) for end in (80, 85))
+    for seen, data in enumerate((first, second)):
+        receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data, expected=seen)
+        third = lab.bytes("Add1.nrrd", OTHER)
+        with pytest.raises(ConflictError, match=rf"annika changed it .*you saw {seen}"):
+            receive(lab.workspace, lab.anton, lab.name, "Add1.nrrd", third, expected=seen)
+    assert lab.file("Add1.nrrd").read_bytes() == second
+    withdraw_correction(lab.workspace, lab.annika, lab.name, "Add1.nrrd")
+    with pytest.raises(ConflictError, match="withdrawn since"):
+        receive(lab.workspace, lab.anton, lab.name, "Add1.nrrd", third, expected=2)
+
+
+def test_nobody_replaces_unseen_what_somebody_else_painted(lab):
+    first, second = lab.bytes("Add1.nrrd", ADD), lab.bytes("Add1.nrrd", OTHER)
+    receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", first)
+    receive(lab.workspace, lab.annika, lab.name, "Add2.nrrd", first)
+    with pytest.raises(ConflictError, match=r"annika painted .* your file Add3\.nrrd"):
+        receive(lab.workspace, lab.anton, lab.name, "Add1.nrrd", second)
+    assert lab.file("Add1.nrrd").read_bytes() == first
+    receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", second)
+    assert len(lab.slots()["Add1.nrrd"].versions) == 2
 
 
 def test_a_conflict_at_the_last_moment_brings_the_folder_back(lab, monkeypatch: pytest.MonkeyPatch):
