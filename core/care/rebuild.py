@@ -1,8 +1,10 @@
 """Make a lost catalog anew from the records beside the patches and the files of the store.
 
-What comes back: patches with their whole lives, the tomograms they were cut from with their
-permissions, and people by name. What does not: the event log, passwords and identities, roles
-(see ``roles_of``), tomograms that have no patch, jobs, saved views, bundles and scores.
+What comes back: patches with their whole lives, the tomograms and segmentations they were cut
+from with their permissions, the bundles they came with, and people by name. What does not: the
+event log, identities and roles (see ``roles_of``), tomograms that have no patch, segmentations
+that no patch uses, jobs, saved views, likenesses and scores. Everybody but who rebuilds is
+disabled: records do not tell who was, nor whose role was taken back.
 """
 
 import getpass
@@ -13,6 +15,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.care.findings import named
 from core.errors import RecordError
 from core.workflow.folders import Folders
 from core.workflow.outcomes import DONE, FAILED, Outcome, Progress, silent
@@ -26,7 +29,7 @@ from db.queries.sharing import IMPORTED
 from db.schema import create_catalog
 from db.vocabulary import Role
 from db.writes.events import Change
-from db.writes.people import add_person
+from db.writes.people import add_person, change_person
 from db.writes.rebuild import rebuild_patch
 
 AT_ONCE = 200
@@ -36,7 +39,7 @@ AT_ONCE = 200
 def rebuild(
     folder: Path, catalog_url: str | None = None, progress: Progress = silent
 ) -> tuple[Outcome, ...]:
-    """Make a workspace's catalog anew; one outcome a record.
+    """Make a workspace's catalog anew; one outcome a record, and one for who is disabled.
 
     The catalog must not be there: a damaged one is moved away first, by hand. This account
     becomes admin.
@@ -63,7 +66,7 @@ def rebuild(
 def roles_of(records: list[Mapping[str, Any]]) -> dict[str, Role]:
     """Everybody whom records name: reviewers who reviewed, curators who registered or assigned.
 
-    Others are annotators; an admin changes roles afterwards.
+    Others are annotators. It is a guess from past acts; an admin sets roles right.
     """
     roles: dict[str, Role] = {}
     for name, role in _acts(records):
@@ -105,6 +108,17 @@ def _rebuilt(
             ]
         for outcome in outcomes:
             yield _told(outcome, progress)
+    others = sorted(name for name, its in people.items() if its != people[_ADMIN])
+    if others:
+        yield _told(_disabled(others), progress)
+
+
+def _disabled(names: list[str]) -> Outcome:
+    said = (
+        f"{named(names)}: disabled, their roles guessed from what they did; look at the roles, "
+        "then let them work with tomocurate people enable."
+    )
+    return Outcome("people", DONE, findings=(said,))
 
 
 def _checked(path: Path, record: dict[str, Any]) -> Mapping[str, Any]:
@@ -149,7 +163,9 @@ _ADMIN = "\0admin"
 
 
 def _add_people(catalog: Catalog, records: list[Mapping[str, Any]]) -> dict[str, int]:
-    """Add everybody; this account is the admin, under the name that its corrections have."""
+    """Add everybody, disabled but for this account: it is the admin, under the name that its
+    corrections have.
+    """
     account = getpass.getuser()
     roles, accounts = roles_of(records), accounts_of(records)
     mine = next((name for name, its in accounts.items() if its == account), None)
@@ -164,6 +180,7 @@ def _add_people(catalog: Catalog, records: list[Mapping[str, Any]]) -> dict[str,
                 own = accounts.get(name)
                 own = None if own == account else own
                 ids[name] = add_person(session, change, name, role, os_user=own).id
+                change_person(session, change, name, disabled=True)
     return ids
 
 

@@ -203,8 +203,9 @@ def restore(archive: Path, to: Path, catalog: str | None, as_json: bool) -> int:
 def rebuild(workspace: Path | None, catalog: str | None, as_json: bool) -> int:
     """Make a lost catalog again from the patches' records.
 
-    A backup is better: it also knows people, permissions and jobs. What is there is not touched:
-    move a damaged catalog away first.
+    A backup is better: records do not hold the event log, identities and roles, tomograms without
+    patches, segmentations that no patch uses, jobs, views and scores. Everybody but you comes back
+    disabled. What is there is not touched: move a damaged catalog away first.
 
     \b
     tomocurate rebuild --workspace lab
