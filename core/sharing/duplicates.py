@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from sqlalchemy.orm import Session
+
 from core.errors import VolumeError
 from core.export.duplicates import Likeness, Look, likeness, look_at
 from core.imaging.geometry import whole
@@ -57,11 +59,7 @@ def find_duplicates(
     """
     with workspace.catalog.read() as session:
         check_may(session, by, Step.REGISTER)
-        patches = [
-            patch
-            for patch in list_patches(session, limit=MAX_LIMIT)
-            if patch.image_hash is not None
-        ]
+        patches = [patch for patch in _every(session) if patch.image_hash is not None]
     wanted = set(patch_ids) if patch_ids is not None else {patch.id for patch in patches}
     asked = iter([patch for patch in patches if patch.id in wanted])
     found: list[Alike] = []
@@ -131,6 +129,13 @@ def said(found: Likeness, name: str) -> str:
     if found.kind is LikenessKind.NEAR_DUPLICATE:
         return f"shows the same place as {name} (correlation {found.measure:.3f})"
     return f"overlaps {name} (about {found.measure:.0%} of it)"
+
+
+def _every(session: Session) -> list[PatchRecord]:
+    found: list[PatchRecord] = []
+    while page := list_patches(session, offset=len(found), limit=MAX_LIMIT).rows:
+        found += page
+    return found
 
 
 def _compare(one: Seen, other: Seen) -> Likeness | None:

@@ -4,8 +4,10 @@ Its patches come in accepted, with licence and attribution frozen. What is here 
 out; the same image with another label is kept as a second annotation. Doing it again adds nothing.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,6 +19,7 @@ from core.export.validate import read_label
 from core.imaging.files import whole_file
 from core.imaging.geometry import Grid
 from core.imaging.identity import content_hash
+from core.imaging.labels import Label
 from core.imaging.nifti import write_nifti
 from core.imaging.volume import open_volume
 from core.sharing.duplicates import Alike, note_likenesses
@@ -25,7 +28,7 @@ from core.workflow.allowed import Step, check_may
 from core.workflow.outcomes import DONE, SKIPPED, Outcome, silent
 from core.workflow.outcomes import Progress as Told
 from core.workflow.sidecar import write_sidecar
-from core.workflow.store import Store
+from core.workflow.store import Store, Stored
 from core.workflow.tasks import enqueue
 from core.workflow.workspace import Workspace
 from db.queries.people import PersonRecord
@@ -161,7 +164,8 @@ def _free_name(workspace: Workspace, case: CheckedCase, taken: set[str]) -> str:
     free = int(number)
     while True:
         name = f"{front}_patch{free}"
-        if name.casefold() not in taken and not workspace.folders.image_of(name).exists():
+        there = any(os.path.lexists(path) for path in _files_of(workspace, name))
+        if name.casefold() not in taken and not there:
             return name
         free += 1
 
@@ -175,11 +179,7 @@ def _place(
     with open_volume(case.image) as volume:
         grid = volume.grid or Grid.aligned(case.voxel_size or 1.0)
     if incoming.fate is Fate.NEW:
-        with whole_file(folders.image_of(name), exist_ok=False) as partial:
-            shutil.copyfile(case.image, partial)
-        write_nifti(folders.label_of(name), label, grid)
-        write_nifti(folders.merged_of(name), label, grid)
-        stored = Store(folders.store).put_file(folders.merged_of(name))
+        stored = _place_new(workspace, case.image, label, grid, name)
     else:
         with TemporaryDirectory(prefix=".incoming-", dir=folders.cache) as beside:
             path = Path(beside) / "label.nii.gz"
@@ -193,6 +193,27 @@ def _place(
         values=asdict(case.counts), origin=_origin(bundle, incoming), note=_note(bundle, case),
         findings=incoming.notes,
     )  # fmt: skip
+
+
+def _place_new(workspace: Workspace, source: Path, label: Label, grid: Grid, name: str) -> Stored:
+    """Put a new patch's three files where nothing lies; what fails takes its own back."""
+    image, predicted, merged = _files_of(workspace, name)
+    with ExitStack() as undo:
+        with whole_file(image, exist_ok=False) as partial:
+            shutil.copyfile(source, partial)
+        undo.callback(image.unlink, missing_ok=True)
+        for path in (predicted, merged):
+            write_nifti(path, label, grid, exist_ok=False)
+            undo.callback(path.unlink, missing_ok=True)
+        stored = Store(workspace.folders.store).put_file(merged)
+        undo.pop_all()
+    return stored
+
+
+def _files_of(workspace: Workspace, name: str) -> tuple[Path, Path, Path]:
+    """Where a patch's image, extracted label and merged label lie."""
+    folders = workspace.folders
+    return folders.image_of(name), folders.label_of(name), folders.merged_of(name)
 
 
 def _origin(bundle: CheckedBundle, incoming: Incoming) -> dict[str, Any]:
@@ -255,11 +276,9 @@ def _note_alike(
 
 def _remove(workspace: Workspace, placed: Sequence[_Placed]) -> None:
     """Take files back that the catalog does not know; the store keeps what it has."""
-    folders = workspace.folders
     for each in placed:
         if each.incoming.fate is Fate.NEW:
-            name = each.patch.name
-            for path in (folders.image_of(name), folders.label_of(name), folders.merged_of(name)):
+            for path in _files_of(workspace, each.patch.name):
                 path.unlink(missing_ok=True)
 
 

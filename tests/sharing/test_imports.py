@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core.care.rebuild import rebuild
-from core.errors import ArchiveError, BundleError, ExportError
+from core.errors import ArchiveError, BundleError, ExportError, OutputError
 from core.export.bundle import ArchiveKind
 from core.export.facts import BundleFacts, Creator, Level
 from core.export.layout import check_layout
@@ -152,7 +152,7 @@ def test_out_and_in_and_out_again_gives_the_same_voxels_and_split(lab, shared, t
 def test_an_imported_patch_that_was_corrected_keeps_its_licence_and_goes_out(lab, shared, tmp_path):
     take_in(lab, shared)
     before = {p.name: p for p in choose_curated(lab.workspace, lab.by, Choice()).patches}
-    patch = lab.corrected(all_patches(lab)[0], "Add1.nrrd")
+    patch = lab.corrected(all_patches(lab)[0])
     accept(lab.workspace, lab.person("Rolf Reviewson"), patch.name)
     after = {p.name: p for p in choose_curated(lab.workspace, lab.by, Choice()).patches}
     changed, was = after[patch.name], before[patch.name]
@@ -290,6 +290,17 @@ def test_a_job_finds_what_was_not_compared_at_once(lab):
     assert found == []
 
 
+def test_patches_beyond_the_first_page_are_compared_too(lab, monkeypatch):
+    from core.sharing import duplicates
+
+    first, last = lab.accepted("TS_001"), lab.accepted("TS_002")
+    images = lab.workspace.folders
+    shutil.copyfile(images.image_of(first.name), images.image_of(last.name))
+    monkeypatch.setattr(duplicates, "MAX_LIMIT", 1)
+    found = duplicates.find_duplicates(lab.workspace, lab.by)
+    assert [set(each.pair) for each in found] == [{first.id, last.id}]
+
+
 def test_a_damaged_bundle_leaves_nothing_behind(lab, shared):
     raw = bytearray(shared.read_bytes())
     raw[len(raw) // 2] ^= 255
@@ -329,6 +340,29 @@ def test_an_import_that_fails_half_way_takes_its_files_back(lab, shared, monkeyp
     for folder in (lab.workspace.folders.images, lab.workspace.folders.labels,
                    lab.workspace.folders.merged):  # fmt: skip
         assert list(folder.iterdir()) == []
+
+
+def test_an_import_overwrites_no_label_and_a_full_disk_leaves_none_behind(
+    lab, shared, tree, tmp_path
+):
+    folders = lab.workspace.folders
+    names = sorted(case.case.patch_id for case in look_into(lab.workspace, lab.by, shared).incoming)
+    folders.label_of(names[0]).write_bytes(b"a label of somebody")
+    folders.merged_of(names[1]).write_bytes(b"a merged label of somebody")
+    before = tree(folders.patches)
+
+    away = folders.merged.rename(tmp_path / "away")
+    folders.merged.touch()
+    with pytest.raises(OutputError):
+        take_in(lab, shared)
+    assert tree(folders.patches) == before
+    folders.merged.unlink()
+    away.rename(folders.merged)
+    take_in(lab, shared)
+    assert len(all_patches(lab)) == 6
+    after = tree(folders.patches)
+    assert {name: after[name] for name in before} == before
+    assert folders.merged_of(names[1]).read_bytes() == b"a merged label of somebody"
 
 
 def test_imported_labels_verify(lab, shared):
