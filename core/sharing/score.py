@@ -6,7 +6,6 @@ model was trained on is marked, since there a good score proves nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from core.errors import VolumeError
 from core.export.quality import SURFACE_DICE_METHOD, agreement
@@ -14,8 +13,8 @@ from core.export.validate import read_label
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import IGNORE, Label, label_from_prediction
 from core.imaging.threads import side_by_side
-from core.imaging.volume import open_volume
 from core.workflow.allowed import Step, check_may
+from core.workflow.originals import open_original
 from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workflow.store import Store
 from core.workflow.workspace import Workspace
@@ -133,7 +132,8 @@ def _score(workspace: Workspace, pair: _Pair) -> MadeScore | Outcome:
     record, segmentation = pair.record, pair.segmentation
     if record.patch.start is None:
         return Outcome(pair.name, SKIPPED, "lies nowhere that is known")
-    label = read_label(Store(workspace.folders.store).path_of(record.label.file_sha256))
+    said = f"{record.patch.name} merge {record.label.number}"
+    label = read_label(Store(workspace.folders.store).checked(record.label.file_sha256, said))
     predicted = predicted_label(record, segmentation, label)
     found = agreement(predicted, label)
     return MadeScore(
@@ -145,12 +145,12 @@ def _score(workspace: Workspace, pair: _Pair) -> MadeScore | Outcome:
 def predicted_label(record: CuratedRecord, segmentation: SegmentationRecord, label: Label) -> Label:
     """What a segmentation says in a patch's box; ignore where the box leaves the tomogram.
 
-    Errors: VolumeError; SegmentationError for scores without a threshold.
+    Errors: VolumeError, also where the segmentation changed since it was registered; RootError;
+    SegmentationError for scores without a threshold.
     """
     start = Zyx(*(record.patch.start or (0, 0, 0)))
     box = Box(start, Zyx(*(a + n for a, n in zip(start, label.shape, strict=True))))
-    on_disk = segmentation.on_disk
-    with open_volume(on_disk.file, [Path(on_disk.root).resolve()]) as volume:
+    with open_original(segmentation.on_disk) as volume:
         inside = box.overlap(Box(Zyx(0, 0, 0), volume.shape))
         if inside is None:
             raise VolumeError(f"{segmentation.on_disk.path}: does not reach {record.patch.name}.")

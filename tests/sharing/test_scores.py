@@ -1,6 +1,7 @@
 """Segmentations are scored against accepted labels, and jobs do what a page handed over."""
 
 import json
+import os
 from datetime import date
 
 import mrcfile
@@ -13,7 +14,7 @@ from core.export.facts import BundleFacts, Creator
 from core.export.layout import check_layout
 from core.export.training_set import SetOptions
 from core.export.validate import read_label
-from core.sharing.curated import Choice
+from core.sharing.curated import Choice, choose_curated
 from core.sharing.queued import bundle_arguments, run_export, set_arguments
 from core.sharing.score import score_segmentations, state_training
 from core.sharing.training_set import export_training_set
@@ -50,7 +51,9 @@ def segmentation(lab, tmp_path, token, model, worse):
     with lab.workspace.catalog.write() as session:
         change = Change.now(lab.by.id)
         add_root(session, change, folder)
-        found = FoundFile(path, tomogram.on_disk.shape, "int8", path.stat().st_size, 1)
+        seen = path.stat()
+        shape = tomogram.on_disk.shape
+        found = FoundFile(path, shape, "int8", seen.st_size, seen.st_mtime_ns)
         add_segmentation(session, change, tomogram, found, (model, None, None))
 
 
@@ -108,6 +111,23 @@ def test_patches_that_a_model_was_trained_on_are_marked(scored, tmp_path):
     assert {score.in_training for score in scores(scored, "after")} == {trained}
     with pytest.raises(UnknownNameError):
         state_training(scored.workspace, scored.by, 999, "after")
+
+
+def test_what_changed_since_it_was_recorded_is_not_scored(ready, tmp_path):
+    segmentation(ready, tmp_path, "TS_001", "other", worse=False)
+    path = tmp_path / "predictions" / "TS_001_other.mrc"
+    with mrcfile.open(path, "r+") as mrc:
+        mrc.data[...] = 1
+    os.utime(path, ns=(1, 1))
+    label = choose_curated(ready.workspace, ready.by, Choice()).patches[-1].label_path
+    label.chmod(0o644)
+    label.write_bytes(b"something else")
+    outcomes = score_segmentations(ready.workspace, ready.by)
+    failed = [each.message for each in outcomes if each.outcome == "failed"]
+    assert sum("changed since it was registered" in said for said in failed) == 2
+    assert sum("has other bytes than were kept" in said for said in failed) == 1
+    assert len(failed) == 3
+    assert scores(ready, "other") == []
 
 
 def test_a_segmentation_that_is_gone_is_named_and_others_are_scored(ready, tmp_path):
