@@ -1,5 +1,6 @@
 """What a bundle brings, held against what is here: new, known, or another label of the same."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -44,6 +45,10 @@ LIKELY = 200
 
 ALIKE_ENOUGH = 0.999
 """Correlation of fingerprints above which it is worth to compare voxel by voxel."""
+
+
+KEPT_UPLOADS = 24 * 3600
+"""Seconds after which an upload that nobody took in or forgot leaves."""
 
 
 class Fate(StrEnum):
@@ -91,6 +96,22 @@ class Quarantine:
 
     def count(self, fate: Fate) -> int:
         return sum(each.fate is fate for each in self.incoming)
+
+
+def forget_old_uploads(folder: Path, now: float) -> int:
+    """Remove uploads that nobody took in or forgot for a day; how many. Links are left alone."""
+    if folder.is_symlink() or not folder.is_dir():
+        return 0
+    old = [
+        Path(entry)
+        for entry in os.scandir(folder)
+        if entry.name.isalnum()
+        and entry.is_file(follow_symlinks=False)
+        and entry.stat(follow_symlinks=False).st_mtime < now - KEPT_UPLOADS
+    ]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Import: a bundle of another group is verified, shown in quarantine, and then taken in."""
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import streamlit as st
 from core.imaging.files import make_folder
 from core.jobs.queue import submit
 from core.sharing.import_bundle import import_bundle, look_into
-from core.sharing.incoming import Fate, Quarantine, Stated
+from core.sharing.incoming import Fate, Quarantine, Stated, forget_old_uploads
 from core.workflow.allowed import Step, may
 from core.workflow.outcomes import Outcome
 from core.workflow.roots import list_roots
@@ -46,6 +47,7 @@ def show() -> None:
 
 
 def _ask(workspace: Workspace) -> None:
+    forget_old_uploads(_uploads(workspace), time.time())
     upload, server = st.columns(2, gap="medium")
     with upload, st.container(border=True):
         st.markdown("**Upload a bundle**")
@@ -70,9 +72,13 @@ def _ask(workspace: Workspace) -> None:
             st.rerun()
 
 
+def _uploads(workspace: Workspace) -> Path:
+    return workspace.folders.cache / "incoming"
+
+
 def _keep_upload(workspace: Workspace, file: Any) -> None:
     """Keep an upload under a name of our own until it is taken in or forgotten."""
-    folder = workspace.folders.cache / "incoming"
+    folder = _uploads(workspace)
     make_folder(folder)
     kept = folder / "".join(letter for letter in file.file_id if letter.isalnum())
     with kept.open("wb") as out:

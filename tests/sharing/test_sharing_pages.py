@@ -1,6 +1,8 @@
 """The pages of sharing: plan, write, sign, take in, score; driven as a person would."""
 
+import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -164,6 +166,21 @@ def test_a_path_outside_the_data_roots_is_refused(lab, page):
     press(at, "import_server")
     assert at.error
     assert "quarantine" not in said(at)
+
+
+def test_an_upload_that_nobody_took_in_leaves_after_a_day(lab, page, tmp_path):
+    folder = lab.workspace.folders.cache / "incoming"
+    folder.mkdir()
+    away = tmp_path / "away"
+    for path in (folder / "0ld", folder / "new", folder / "our.notes", away):
+        path.write_bytes(b"PK")
+        if path.name != "new":
+            os.utime(path, (time.time() - 25 * 3600,) * 2)
+    (folder / "link").symlink_to(away)
+    os.utime(folder / "link", (1, 1), follow_symlinks=False)
+    page(lab)("take_in")
+    assert {path.name for path in folder.iterdir()} == {"new", "our.notes", "link"}
+    assert away.exists()
 
 
 def test_a_bundle_that_is_none_is_refused_and_forgotten(lab, page):
