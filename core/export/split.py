@@ -205,6 +205,11 @@ def _emptiness(units: list[_Unit], split: Mapping[str, Split], rule: SplitRule) 
 
 
 def _what_fills_validation(units: list[_Unit]) -> str:
+    if len(units) == 1 and len(units[0].items) == 1:
+        return (
+            f"{units[0].items[0].name} is the only patch; accept patches of a second tomogram, or "
+            "take validation from another set (--val-from)."
+        )
     if len(units) == 1:
         return (
             f"all patches come from {units[0].name}; accept patches of a second tomogram, or "

@@ -86,6 +86,13 @@ def test_one_tomogram_alone_cannot_validate_and_the_ways_out_are_named():
     assert "--allow-leaky-val" in result.faults[0]
 
 
+def test_one_patch_alone_is_not_told_to_leak():
+    for rule in (RULE, SplitRule(allow_leaky_val=True)):
+        result = deal(items(["a"], each=1), rule)
+        assert "--val-from" in result.faults[0]
+        assert "--allow-leaky-val" not in result.faults[0]
+
+
 def test_leaky_validation_is_allowed_on_request_and_recorded():
     result = deal(items(["a"], each=5), SplitRule(allow_leaky_val=True))
     assert result.leaky
