@@ -6,6 +6,7 @@ painter opened: if somebody saved since, nothing is changed. Sent twice, it is s
 """
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +87,15 @@ class Painting:
     def base(self) -> dict[str, int]:
         """The versions of one's own slots, which a save must name."""
         return {slot.name: slot.latest.number for slot in self.mine.values()}
+
+
+class KeptDraft(NamedTuple):
+    """A draft, gzip, and the versions that it began with, if they are known, and goes on with."""
+
+    record: DraftRecord
+    drawing: bytes
+    base: Mapping[str, int] | None
+    continued: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -209,13 +220,24 @@ def let_go(workspace: Workspace, by: PersonRecord, name: str) -> None:
 
 
 def keep_draft(
-    workspace: Workspace, by: PersonRecord, name: str, drawing: Drawing, seen_revision: int
+    workspace: Workspace,
+    by: PersonRecord,
+    name: str,
+    drawing: Drawing,
+    seen_revision: int,
+    *,
+    base: Mapping[str, int] | None = None,
+    continued: Mapping[str, int] | None = None,
 ) -> DraftRecord:
     """Keep what somebody has painted so far and did not save; it replaces their last draft.
 
-    Errors: ConflictError where another window kept one since; NotAllowedError; DrawingError.
+    ``base`` and ``continued`` are what ``save_painting`` must be told of it.
+
+    Errors: ConflictError where another window kept one or saved since; NotAllowedError;
+    DrawingError.
     """
-    body = encode_drawing(drawing)
+    told = {"base": base and dict(base), "continued": dict(continued or {})}
+    body = json.dumps(told).encode() + b"\n" + encode_drawing(drawing)
     sha256 = hashlib.sha256(body).hexdigest()
     with workspace.catalog.read() as session:
         person = check_may(session, by, Step.PAINT)
@@ -233,8 +255,8 @@ def keep_draft(
     return DraftRecord(sha256, len(body), revision, change.at)
 
 
-def read_draft(workspace: Workspace, by: PersonRecord, name: str) -> tuple[DraftRecord, bytes]:
-    """A person's own draft and its bytes, gzip.
+def read_draft(workspace: Workspace, by: PersonRecord, name: str) -> KeptDraft:
+    """A person's own draft.
 
     Errors: UnknownNameError where there is none, or its file is gone.
     """
@@ -246,7 +268,7 @@ def read_draft(workspace: Workspace, by: PersonRecord, name: str) -> tuple[Draft
         if draft is not None:
             body = _draft_file(workspace, patch.id, person.id, draft.sha256).read_bytes()
             if hashlib.sha256(body).hexdigest() == draft.sha256:
-                return draft, body
+                return _kept_draft(draft, body)
     raise UnknownNameError(f"there is no draft of {person.name} on {name}.")
 
 
@@ -287,7 +309,7 @@ def save_painting(
         findings: list[str] = []
         for kind, file in changed.items():
             slot = _slot_for(workspace, painting, kind)
-            outcome = _received(workspace, by, name, slot, file)
+            outcome = _received(workspace, by, name, slot, file, base.get(slot, 0))
             versions[slot] = int(outcome.details["version"])
             findings += outcome.findings
         emptied = [slot.name for kind, slot in painting.mine.items() if files[kind] is None]
@@ -315,7 +337,7 @@ _locks_lock = threading.Lock()
 
 @contextmanager
 def _saving(name: str) -> Iterator[None]:
-    """One save of a patch at a time, so that what was checked still holds when it is written."""
+    """One save of a patch at a time in this process; other processes meet in ``receive``."""
     with _locks_lock:
         lock = _locks.setdefault(name, threading.Lock())
     with lock:
@@ -428,8 +450,12 @@ def _sources(painting: Painting, continued: Mapping[str, int], *, is_new: bool) 
     return tuple(name for name in continued if name in others)
 
 
-def _received(workspace: Workspace, by: PersonRecord, name: str, slot: str, file: bytes) -> Outcome:
-    outcome = receive(workspace, by, name, slot, file, origin=Origin.PAINTED, author=by)
+def _received(
+    workspace: Workspace, by: PersonRecord, name: str, slot: str, file: bytes, expected: int
+) -> Outcome:
+    outcome = receive(
+        workspace, by, name, slot, file, origin=Origin.PAINTED, author=by, expected=expected
+    )
     if outcome.outcome == FAILED:
         raise StepError(f"{name}: {slot} was not saved; {outcome.message}")
     return outcome
@@ -475,6 +501,15 @@ def _alive(held: HoldRecord | None) -> HoldRecord | None:
 def _draft_file(workspace: Workspace, patch_id: int, person_id: int, sha256: str) -> Path:
     folder = workspace.folders.store / "drafts"
     return folder / f"{patch_id}-{person_id}-{sha256[:24]}.u8.gz"
+
+
+def _kept_draft(record: DraftRecord, body: bytes) -> KeptDraft:
+    """A draft out of its file: one line of JSON, then gzip; one of before has no line."""
+    if body.startswith(b"\x1f\x8b"):
+        return KeptDraft(record, body, None, {})
+    line, _, squeezed = body.partition(b"\n")
+    told = json.loads(line)
+    return KeptDraft(record, squeezed, told["base"], told["continued"])
 
 
 def _remove_drafts(workspace: Workspace, patch_id: int, person_id: int, but: Path | None) -> None:

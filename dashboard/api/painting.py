@@ -5,7 +5,7 @@
     GET    /api/painting/{patch}/label                 the predicted label
     GET    /api/painting/{patch}/merges/{number}       the label of a merge
     GET    /api/painting/{patch}/slots/{slot}/{number} claims as bits: 1 Add, 2 Remove, 4 Ignore
-    GET    /api/painting/{patch}/draft                 one's own draft, gzip
+    GET    /api/painting/{patch}/draft                 one's own draft, gzip; versions as headers
     PUT    /api/painting/{patch}/draft                 keep a draft
     DELETE /api/painting/{patch}/draft
     PUT    /api/painting/{patch}/corrections           save: 0 nothing, 1 Add, 2 Remove, 3 Ignore
@@ -54,6 +54,7 @@ NO_STORE = {"cache-control": "no-store", "content-encoding": "identity"}
 AXES = "zyx"
 SHAPE_HEADER, AXES_HEADER = "x-tomocurate-shape", "x-tomocurate-axes"
 SHA256_HEADER = "x-tomocurate-sha256"
+BASE_HEADER, CONTINUED_HEADER = "x-tomocurate-base", "x-tomocurate-continued"
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 
@@ -203,13 +204,16 @@ def _slot(visit: Visit) -> Response:
 
 
 def _draft(visit: Visit) -> Response:
-    draft, body = step.read_draft(visit.workspace, visit.by, visit.patch.name)
+    draft = step.read_draft(visit.workspace, visit.by, visit.patch.name)
     headers = {
         "cache-control": "no-store",
         "content-encoding": "gzip",
-        "etag": f'"{draft.revision}"',
+        "etag": f'"{draft.record.revision}"',
+        CONTINUED_HEADER: json.dumps(draft.continued),
     }
-    return Response(body, media_type=VOXELS, headers=headers)
+    if draft.base is not None:
+        headers[BASE_HEADER] = json.dumps(draft.base)
+    return Response(draft.drawing, media_type=VOXELS, headers=headers)
 
 
 def _keep_draft(visit: Visit) -> Response:
@@ -217,7 +221,12 @@ def _keep_draft(visit: Visit) -> Response:
     if not isinstance(seen, int):
         raise RequestError("if-match states the draft's revision, a number.")
     name = visit.patch.name
-    draft = step.keep_draft(visit.workspace, visit.by, name, _sent_drawing(visit), seen)
+    stated = BASE_HEADER in visit.request.headers
+    base = _versions(_json_header(visit.request, BASE_HEADER)) if stated else None
+    continued = _versions(_json_header(visit.request, CONTINUED_HEADER))
+    draft = step.keep_draft(
+        visit.workspace, visit.by, name, _sent_drawing(visit), seen, base=base, continued=continued
+    )
     told = {"revision": draft.revision, "savedAt": _time(draft.saved_at), "sha256": draft.sha256}
     return JSONResponse(told, headers=NO_STORE)
 
@@ -229,7 +238,7 @@ def _forget_draft(visit: Visit) -> Response:
 
 def _save(visit: Visit) -> Response:
     base = _versions(_stated_version(visit.request))
-    continued = _versions(_json_header(visit.request, "x-tomocurate-continued"))
+    continued = _versions(_json_header(visit.request, CONTINUED_HEADER))
     saved = step.save_painting(
         visit.workspace, visit.by, visit.patch.name, _sent_drawing(visit),
         base=base, continued=continued,

@@ -180,10 +180,14 @@ def save_draft(
 
     ``stored`` is sha256 and size of its file in the store.
 
-    Errors: ConflictError where another tab saved since.
+    Errors: ConflictError where another tab kept one, saved or gave it up since.
     """
     own = select(Draft).where(Draft.patch_id == patch.id, Draft.person_id == change.by_id)
     draft = session.scalar(own.with_for_update())
+    if draft is None and seen_revision != 0:
+        raise ConflictError(
+            f"draft of {patch.name}: was saved or given up since; look at the patch again."
+        )
     if draft is None:
         draft = Draft(patch_id=patch.id, person_id=change.by_id)
         session.add(draft)

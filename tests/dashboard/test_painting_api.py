@@ -427,6 +427,29 @@ def test_a_draft_of_another_window_is_not_overwritten(anna: Painter) -> None:
     assert anna.put(blob(1), "/draft", if_match='"x"').status == 400
 
 
+def test_a_draft_knows_what_it_began_with_and_goes_on_with(anna: Painter) -> None:
+    versions = {
+        "x_tomocurate_base": '{"Add2.nrrd": 1}',
+        "x_tomocurate_continued": '{"\\u00c4.nrrd": 4}',
+    }
+    anna.put(blob(2), "/draft", if_match="0", **versions)
+    told = anna.ask("/draft").headers
+    assert json.loads(told["x-tomocurate-base"]) == {"Add2.nrrd": 1}
+    assert json.loads(told["x-tomocurate-continued"]) == {"Ä.nrrd": 4}
+    anna.put(blob(2), "/draft", if_match="1")
+    assert "x-tomocurate-base" not in anna.ask("/draft").headers
+    wrong = anna.put(blob(2), "/draft", if_match="2", x_tomocurate_continued="[]")
+    assert wrong.status == 400
+
+
+def test_a_window_that_was_left_open_revives_no_draft_after_a_save(anna: Painter) -> None:
+    seen = anna.put(blob(2), "/draft", if_match="0").json["revision"]
+    anna.put(blob(2))
+    late = anna.put(blob(3), "/draft", if_match=str(seen))
+    assert (late.status, "saved or given up since" in late.said) == (409, True)
+    assert anna.ask().json["draft"] is None
+
+
 def test_a_draft_ends_with_the_save_or_when_it_is_given_up(
     anna: Painter, workspace: Workspace
 ) -> None:

@@ -441,6 +441,34 @@ def test_the_work_of_others_is_looked_at_hidden_and_continued(
     assert anna.count("membrane") == membrane
 
 
+def test_a_draft_on_the_server_goes_on_with_the_work_of_others(
+    person: Callable[[str], Any], server: Server, workspace: Workspace, lab: Lab
+) -> None:
+    with workspace.catalog.read() as session:
+        ben = get_person(session, "ben")
+    drawing = np.zeros(SHAPE, np.uint8)
+    drawing[80, 40, 30:46] = ADD
+    save_painting(workspace, ben, lab.patch, drawing, base={})
+    first = Easel(person("anna").new_page(), server, lab.patch)
+    first.page.get_by_role("button", name="Go on with their work").click()
+    first.fine("a")
+    first.press("e")
+    first.drag(0, (80, 40, 30), (80, 40, 37))
+    first.says("Draft kept at")
+    left = first.count("added")
+    assert 0 < left < 16
+    first.page.context.close()
+    other = Easel(person("anna").new_page(), server, lab.patch)  # a browser that kept nothing
+    other.choose("draft on the server")
+    assert other.count("added") == left
+    other.save()
+    with workspace.catalog.read() as session:
+        slots = {s.name: s for s in slots_of(session, get_patch(session, lab.patch).id)}
+    assert {name: slot.withdrawn for name, slot in slots.items()} == {
+        "Add1.nrrd": True, "Add2.nrrd": False,
+    }  # fmt: skip
+
+
 def test_a_review_looks_at_before_and_after_and_pins_a_comment(
     person: Callable[[str], Any], server: Server, workspace: Workspace, lab: Lab
 ) -> None:

@@ -7,7 +7,7 @@ import { History } from "./drawing.ts";
 import { Journal, type Kept, replayed } from "./journal.ts";
 import { type Layer, loadLayers, type OpenPatch, same } from "./patch.ts";
 import { CONFLICT, isSignedOut, type Server, Unreachable } from "./server.ts";
-import type { HoldFacts, PainterData, SavedFacts } from "./types.ts";
+import type { Draft, Facts, HoldFacts, PainterData, SavedFacts, Versions } from "./types.ts";
 import { Windows } from "./windows.ts";
 
 const DRAFT_MS = 4000;
@@ -46,6 +46,7 @@ export class Keeper {
   private draftRevision: number;
   private retryMs = DRAFT_MS;
   private draftTimer = 0;
+  private drafting: Promise<void> = Promise.resolve();
   private holdTimer = 0;
   private lastActive = Date.now();
   private draftsPaused = false;
@@ -108,6 +109,7 @@ export class Keeper {
     this.isSaving = true;
     clearTimeout(this.draftTimer);
     this.events.told();
+    await this.drafting; // one that came after the save would be refused
     const sent = this.patch.drawing.voxels.slice();
     const strokes = this.unsaved;
     const number = this.journal?.strokes ?? 0;
@@ -143,6 +145,7 @@ export class Keeper {
     patch.history = new History();
     this.unsaved = this.undrafted = 0;
     await this.journal?.clear();
+    await this.drafting;
     await this.server.forgetDraft().catch(() => undefined);
     this.draftRevision = 0;
     this.draftsPaused = false;
@@ -203,7 +206,7 @@ export class Keeper {
       voxels !== null && voxels.length === patch.grid.size && !same(voxels, patch.saved);
     const choices: Choice[] = [];
     if (kept && useful(here)) choices.push({ text: wordsOf(kept), act: () => this.restore(kept) });
-    if (useful(draft) && !(here && same(here, draft))) {
+    if (draft && useful(draft.voxels) && !(here && same(here, draft.voxels))) {
       const when = clock(patch.facts.draft!.savedAt);
       choices.push({ text: `Go on with the draft on the server (${when})`, act: () => this.take(draft) });
     }
@@ -229,8 +232,10 @@ export class Keeper {
     this.answered();
   }
 
-  private take(draft: Uint8Array): void {
-    const diff = this.patch.replace(draft);
+  private take(draft: Draft): void {
+    this.patch.base = draft.base ?? this.patch.facts.base;
+    this.patch.continued = draft.continued;
+    const diff = this.patch.replace(draft.voxels);
     void (this.journal?.clear() ?? Promise.resolve()).then(() => {
       this.patch.history.add(diff);
       this.add(diff);
@@ -293,7 +298,7 @@ export class Keeper {
         this.patch.layers = layers;
         this.patch.saved = saved;
         this.patch.base = facts.base;
-        this.patch.continued = {};
+        this.patch.continued = voxels === saved ? {} : stillThere(this.patch.continued, facts);
         this.notice = null;
         const diff = this.patch.replace(voxels ?? this.patch.drawing.voxels);
         if (diff.length) {
@@ -398,7 +403,7 @@ export class Keeper {
   private planDraft(ms: number): void {
     clearTimeout(this.draftTimer);
     if (!this.undrafted || !this.mayPaint || this.draftsPaused || this.ended) return;
-    this.draftTimer = later(ms, () => this.draft());
+    this.draftTimer = later(ms, () => (this.drafting = this.draft()));
   }
 
   private async draft(): Promise<void> {
@@ -406,7 +411,8 @@ export class Keeper {
     const sent = this.undrafted;
     try {
       const voxels = this.patch.drawing.voxels.slice();
-      const kept = await this.server.keepDraft(voxels, this.patch.shape, this.draftRevision);
+      const { shape, base, continued } = this.patch;
+      const kept = await this.server.keepDraft(voxels, shape, this.draftRevision, base, continued);
       this.draftRevision = kept.revision;
       this.undrafted -= sent;
       this.retryMs = DRAFT_MS;
@@ -423,7 +429,7 @@ export class Keeper {
       this.tell(`The server cannot be reached; your ${strokesWord(this.unsaved)} are kept in this browser.`, true);
     } else if (error instanceof Refused && error.status === CONFLICT) {
       this.draftsPaused = true;
-      this.tell("You paint on this patch in another window too; drafts stop here until you save.", true);
+      this.tell("You paint on this patch in another window too, or saved it there; drafts stop here until you save.", true);
     } else {
       this.tell(error instanceof Refused ? error.message : String(error), true);
     }
@@ -473,6 +479,12 @@ function without(voxels: Uint8Array, diff: Diff): Uint8Array<ArrayBuffer> {
   const before = new Uint8Array(voxels);
   for (let i = 0; i < diff.length; i += 3) before.fill(diff[i + 2]! & 255, diff[i]!, diff[i]! + diff[i + 1]!);
   return before;
+}
+
+/** Of the slots that a drawing goes on with, those that nobody changed since. */
+function stillThere(continued: Versions, { slots }: Facts): Versions {
+  const there = slots.filter((slot) => !slot.mine && slot.version === continued[slot.name]);
+  return Object.fromEntries(there.map((slot) => [slot.name, slot.version]));
 }
 
 /** What is painted here wins over what is only painted there. */

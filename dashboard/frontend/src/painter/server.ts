@@ -3,11 +3,13 @@
 import { Refused, TOKEN_HEADER, Tokens } from "../viewer/api.ts";
 import type { Zyx } from "../viewer/types.ts";
 import { sha256 } from "./checksum.ts";
-import type { CommentFacts, DraftFacts, Facts, HoldFacts, PainterData, SavedFacts, Versions } from "./types.ts";
+import type { CommentFacts, Draft, DraftFacts, Facts, HoldFacts, PainterData, SavedFacts, Versions } from "./types.ts";
 
 export const CONFLICT = 409;
 const FORBIDDEN = 403;
 const SIGNED_OUT = 401;
+const BASE_HEADER = "x-tomocurate-base";
+const CONTINUED_HEADER = "x-tomocurate-continued";
 const VOXELS = "application/octet-stream";
 const SQUEEZE_BELOW = 0.1; // changes of value per voxel; noise takes longer to squeeze than to send
 
@@ -46,12 +48,25 @@ export class Server {
     return this.voxels(`/slots/${encodeURIComponent(slot)}/${version}`);
   }
 
-  draft(): Promise<Uint8Array<ArrayBuffer>> {
-    return this.voxels("/draft");
+  async draft(): Promise<Draft> {
+    const answer = await this.ask("view", "/draft");
+    const told = (header: string): Versions | null => JSON.parse(answer.headers.get(header) ?? "null") as Versions | null;
+    const voxels = new Uint8Array(await answer.arrayBuffer());
+    return { voxels, base: told(BASE_HEADER), continued: told(CONTINUED_HEADER) ?? {} };
   }
 
-  async keepDraft(voxels: Uint8Array<ArrayBuffer>, shape: Zyx, seen: number): Promise<DraftFacts> {
-    const answer = await this.put("/draft", voxels, shape, { "if-match": String(seen) });
+  async keepDraft(
+    voxels: Uint8Array<ArrayBuffer>,
+    shape: Zyx,
+    seen: number,
+    base: Versions,
+    continued: Versions,
+  ): Promise<DraftFacts> {
+    const answer = await this.put("/draft", voxels, shape, {
+      "if-match": String(seen),
+      [BASE_HEADER]: ascii(base),
+      [CONTINUED_HEADER]: ascii(continued),
+    });
     return answer.json() as Promise<DraftFacts>;
   }
 
@@ -67,7 +82,7 @@ export class Server {
   ): Promise<SavedFacts> {
     const answer = await this.put("/corrections", voxels, shape, {
       "if-match": ascii(base),
-      "x-tomocurate-continued": ascii(continued),
+      [CONTINUED_HEADER]: ascii(continued),
     });
     return answer.json() as Promise<SavedFacts>;
   }

@@ -83,6 +83,13 @@ export interface DraftFacts {
 
 export type Versions = Record<string, number>;
 
+/** A draft on the server, and what a save of it must be told. */
+export interface Draft {
+  voxels: Uint8Array<ArrayBuffer>;
+  base: Versions | null; // of a draft that an older program kept it is not known
+  continued: Versions;
+}
+
 export interface Facts {
   name: string;
   shape: Zyx;
