@@ -9,10 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+from sqlalchemy.orm import Session
+
 from core.errors import CorrectionError
 from core.imaging.correction import kind_of
 from core.imaging.extraction import IMAGES, LABELS
-from core.workflow.allowed import check_may
+from core.workflow.allowed import Step, check_may
 from core.workflow.archive import Archive, Member, open_archive, opened_file
 from core.workflow.folders import WITHDRAWN
 from core.workflow.intake import check_is_correction, checked_name, step_of, take_in
@@ -44,6 +46,8 @@ def receive(
 ) -> Outcome:
     """Take in a correction file under its name; ``author`` is who painted it, else ``by``.
 
+    A curator alone names an author other than themselves.
+
     The outcome's details are slot, version, sha256 and painted voxels by kind. A file that cannot
     be merged fails, and is noted as a version with its sentence, so that no merge leaves it out
     in silence. The same bytes again are kept. ``expected`` is the version that the sender saw
@@ -57,6 +61,7 @@ def receive(
     with ExitStack() as held:
         with workspace.catalog.read() as session:
             check_may(session, by, step_of(origin))
+            _check_author(session, by, author)
         store = Store(workspace.folders.store)
         limit = workspace.settings.upload_mb << 20
         arrived = held.enter_context(store.arrive(source, limit))
@@ -89,6 +94,7 @@ def receive_many(
     with ExitStack() as opened:
         with workspace.catalog.read() as session:
             check_may(session, by, step_of(Origin.UPLOADED))
+            _check_author(session, by, author)
             patches = frozenset(patch_names(session))
         name = archive.name if isinstance(archive, Path) else "the zip"
         file = archive
@@ -101,6 +107,12 @@ def receive_many(
             outcomes.append(outcome)
             progress(outcome)
     return tuple(outcomes)
+
+
+def _check_author(session: Session, by: PersonRecord, author: PersonRecord | None) -> None:
+    """Naming somebody else as the painter is for whoever assigns work to others."""
+    if author is not None and author.id != by.id:
+        check_may(session, by, Step.ASSIGN)
 
 
 def _brought(kit: Archive) -> Iterator[Member]:

@@ -1,5 +1,7 @@
 """Painting as a step: one's own slots, holds, drafts, and going on with the work of others."""
 
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,29 @@ from db.writes.patches import HOLD_LASTS, hold_patch, lock_patch
 
 SHAPE = (160, 160, 160)
 ADD, REMOVE, IGNORE = 1, 2, 3
+
+SAVE = """
+import sys
+from pathlib import Path
+import numpy as np
+from core.workflow.painting import save_painting
+from core.workflow.workspace import open_workspace
+from db.errors import ConflictError
+from db.queries.people import get_person
+
+drawing = np.zeros((160, 160, 160), np.uint8)
+drawing[int(sys.argv[3]), 80, 20:40] = 1
+with open_workspace(Path(sys.argv[1])) as workspace:
+    with workspace.catalog.read() as session:
+        annika = get_person(session, "annika")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        save_painting(workspace, annika, sys.argv[2], drawing, base={"Add1.nrrd": 1})
+        print("saved")
+    except ConflictError as error:
+        print(error)
+"""
 
 
 class Lab:
@@ -184,3 +209,27 @@ def test_ones_own_upload_is_not_what_one_paints_into(lab: Lab, tmp_path: Path) -
     saved = save_painting(workspace, annika, lab.patch, mask.astype(np.uint8), base={})
     assert saved.versions == {"Add2.nrrd": 1}
     assert lab.slots()["Add2.nrrd"].latest.origin is Origin.PAINTED
+
+
+def test_of_three_processes_that_opened_one_version_one_saves(lab: Lab) -> None:
+    drawing = np.zeros(SHAPE, np.uint8)
+    drawing[80, 80, 20:40] = ADD
+    save_painting(lab.workspace, lab.annika, lab.patch, drawing, base={})
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", SAVE, str(lab.workspace.folder), lab.patch, str(z)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for z in (81, 82, 83)
+    ]  # fmt: skip
+    for process in running:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=60)[0].strip() for process in running]
+    assert told.count("saved") == 1
+    assert sum("Add1.nrrd: annika changed it" in each for each in told) == 2
+    assert lab.slots()["Add1.nrrd"].latest.number == 2

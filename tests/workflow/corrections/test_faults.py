@@ -100,11 +100,11 @@ def test_a_catalog_that_cannot_grow_undoes_the_files(ready):
     before, size = state(lab), (lab.folders.root / "catalog.sqlite").stat().st_size
     data = lab.bytes("Add1.nrrd", OTHER)
     with full_disk(size // 2), pytest.raises(CatalogError):
-        receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data)
+        receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data, expected=1)
     stored = [path for path in state(lab) if path not in before]
     assert all(lab.folders.store in path.parents for path in stored)  # kept twice harms nobody
     assert {key: value for key, value in state(lab).items() if key not in stored} == before
-    again = receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data)
+    again = receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data, expected=1)
     assert (again.outcome, again.details["version"]) == ("done", 2)
 
 

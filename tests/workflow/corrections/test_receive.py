@@ -269,6 +269,8 @@ def test_who_may_not_and_what_cannot(lab):
 
 def test_who_painted_may_be_somebody_else_than_who_sends(lab):
     data = lab.bytes("Add1.nrrd", ADD)
+    with pytest.raises(NotAllowedError, match="assign work to others"):
+        receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data, author=lab.anton)
     receive(lab.workspace, lab.cora, lab.name, "Add1.nrrd", data, author=lab.anton)
     latest = lab.slots()["Add1.nrrd"].latest
     assert (latest.author, latest.received_by) == ("anton", "cora")
