@@ -91,7 +91,7 @@ def check_tokens(ds_token: str, token: str) -> None:
     if not _TOKEN.fullmatch(token) or token.startswith(".") or len(token) > _MAX_TOKEN:
         raise PatchNameError(
             f"token {token!r}: use letters, digits, . _ + and -, at most {_MAX_TOKEN} of them "
-            "(it becomes part of file names)."
+            "(it becomes part of file names); state another with --token."
         )
 
 

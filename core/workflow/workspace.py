@@ -74,6 +74,8 @@ def init_workspace(
     Folders(folder).make()
     catalog = create_catalog(url, network_file_ok=network_file_ok)
     try:
+        if catalog.file:
+            catalog.file.chmod(catalog.file.stat().st_mode & ~0o007)
         account = getpass.getuser()
         with catalog.write() as session:
             add_person(session, Change.now(None), admin or account, Role.ADMIN, os_user=account)

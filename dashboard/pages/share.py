@@ -85,7 +85,11 @@ def _training_set(workspace: Workspace, person: PersonRecord) -> None:
     )  # fmt: skip
     overwrite = st.toggle("Replace an export of this name", key="set_overwrite")
     with st.container(horizontal=True):
-        now = st.button("Write it", type="primary", disabled=bool(plan.faults), key="set_write")
+        now = st.button(
+            "Write it", type="primary", disabled=bool(plan.faults), key="set_write",
+            help="Stay on this page until it is done: leaving it stops the writing, and nothing of "
+            "it remains. A worker goes on by itself.",
+        )  # fmt: skip
         later = st.button("Let a worker write it", disabled=bool(plan.faults), key="set_queue")
     if now:
         _run(lambda told: export_training_set(
