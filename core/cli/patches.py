@@ -141,7 +141,7 @@ def show(call: Call, patch: str) -> int:
 
 
 @click.command(no_args_is_help=True)
-@patches_or_all("was chosen and is not cut yet")
+@patches_or_all("was chosen and is not cut yet, or whose files are gone")
 @dry_run_option
 @queue_option
 @on_workspace
@@ -254,7 +254,9 @@ def merge(
 
 @click.command(no_args_is_help=True)
 @click.argument("archive", type=PATH)
-@click.option("--author", metavar="PERSON", help="Who painted it.  [default: you]")
+@click.option(
+    "--author", metavar="PERSON", help="Who painted it; a curator says so.  [default: you]"
+)
 @on_workspace
 def receive(call: Call, archive: Path, author: str | None) -> int:
     """Take the corrections out of a kit that was sent back.

@@ -65,13 +65,15 @@ def extract(
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> tuple[Outcome, ...]:
-    """Extract patches; None are all that are chosen and wait. One outcome a patch, as they end.
+    """Extract patches; None are all that wait or whose files are gone. One outcome a patch.
 
     Errors: NotAllowedError; UnknownNameError. What concerns one patch stands in its outcome.
     """
     with workspace.catalog.read() as session:
         check_may(session, by, Step.EXTRACT)
-        patches = _due(session) if names is None else [get_patch(session, n) for n in names]
+        patches = _listed(session) if names is None else [get_patch(session, n) for n in names]
+    if names is None:
+        patches = [patch for patch in patches if _is_due(workspace, patch)]
     outcomes = []
     for together in _by_originals(patches):
         for outcome in _extract_together(workspace, by, together, dry_run):
@@ -80,12 +82,17 @@ def extract(
     return tuple(outcomes)
 
 
-def _due(session: Any) -> list[PatchRecord]:
-    wanted = PatchFilter(stage=(Stage.CHOSEN,))
+def _listed(session: Any) -> list[PatchRecord]:
     found: list[PatchRecord] = []
-    while page := list_patches(session, wanted, offset=len(found), limit=MAX_LIMIT).rows:
+    while page := list_patches(session, PatchFilter(), offset=len(found), limit=MAX_LIMIT).rows:
         found += page
     return found
+
+
+def _is_due(workspace: Workspace, patch: PatchRecord) -> bool:
+    """It waits, or was cut and its image or label is gone, as after a restore."""
+    files = workspace.folders.image_of(patch.name), workspace.folders.label_of(patch.name)
+    return patch.stage is Stage.CHOSEN or not all(map(os.path.lexists, files))
 
 
 def _by_originals(patches: Sequence[PatchRecord]) -> Iterator[list[PatchRecord]]:

@@ -15,6 +15,7 @@ from core.imaging import source
 from core.imaging.geometry import Zyx
 from core.imaging.identity import content_hash
 from core.workflow.choose import choose
+from core.workflow.collect import collect
 from core.workflow.extract import extract
 from core.workflow.hashes import file_to_hash, note_hash
 from core.workflow.register import plan_registration, register
@@ -23,6 +24,8 @@ from db.errors import NotAllowedError, UnknownNameError
 from db.queries.life import EventFilter, list_events
 from db.queries.volumes import get_tomogram
 from db.vocabulary import ChosenBecause, NearBorder, Stage
+from db.writes.events import Change
+from db.writes.patches import change_patch
 
 GOLD = Path(__file__).parents[2] / "data" / "gold"
 EXTRACT = {case["name"]: case for case in json.loads((GOLD / "extract.json").read_text())}
@@ -254,3 +257,27 @@ def test_who_may_not_and_what_is_not_there(lab):
         extract(lab.workspace, lab.vera)
     with pytest.raises(UnknownNameError, match="did you mean other_TS_001_patch"):
         extract(lab.workspace, lab.annika, ["other_TS_001_patch"])
+
+
+def test_all_cuts_images_that_are_gone_again_with_the_same_bytes_and_keeps_their_stage(lab):
+    first, second, _ = lab.names
+    lab.save("Add1.nrrd", np.s_[80, 80, 70:90])
+    collect(lab.workspace, lab.cora)
+    image, before = lab.folders.image_of(first), lab.patch(first)
+    kept = image.read_bytes()
+    for name in (first, second):
+        lab.folders.image_of(name).unlink()
+    assert {each.name: each.outcome for each in extract(lab.workspace, lab.annika)} == {
+        first: "done", second: "done"
+    }  # fmt: skip
+    assert image.read_bytes() == kept
+    assert lab.patch(first) == before
+    assert before.stage is not Stage.CHOSEN
+    image.unlink()
+    with lab.workspace.catalog.write() as session:
+        change = Change.now(lab.admin.id)
+        change_patch(session, change, lab.patch(first), "edited", image_hash="0" * 64)
+    (outcome,) = extract(lab.workspace, lab.annika)
+    assert (outcome.name, outcome.outcome) == (first, "failed")
+    assert "its image would come out otherwise" in outcome.message
+    assert not image.exists()
