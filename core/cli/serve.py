@@ -314,7 +314,10 @@ def _opened_log(path: Path) -> Iterator[IO[bytes]]:
     """A log for its owner alone; a large one is put aside first."""
     if path.exists() and path.stat().st_size > LOG_BYTES:
         path.replace(path.with_suffix(".old.log"))
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise ServeError(f"{path}: no log can be written there ({error.strerror}).") from error
     with os.fdopen(descriptor, "ab") as file:
         yield file
 

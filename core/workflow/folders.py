@@ -4,6 +4,8 @@ patches/imagesCorr, patches/labelsCorr and merged hold volumes and nothing else.
 """
 
 import os
+import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,9 @@ SHARED_MODE = 0o2775
 """Group-writable, and what is made inside belongs to the same group (setgid)."""
 
 WITHDRAWN = "withdrawn"
+
+_STATUS = Path("/proc/thread-self/status")
+_umask_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,11 @@ class Folders:
     def cache(self) -> Path:
         """Previews and thumbnails; may be removed at any time."""
         return self.root / "cache"
+
+    @property
+    def locks(self) -> Path:
+        """Empty files that keep writers apart; made as they are needed."""
+        return self.root / "locks"
 
     @property
     def backups(self) -> Path:
@@ -118,6 +128,18 @@ def make_shared(folder: Path) -> None:
 
 def _umask_of_others() -> int:
     """What the umask withholds from others; the group always works along."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask & 0o007
+    return _umask() & 0o007
+
+
+def _umask() -> int:
+    """The umask, without setting it where the system tells it: other threads make files."""
+    try:
+        told = re.search(r"^Umask:\s*([0-7]+)", _STATUS.read_text(), re.MULTILINE)
+    except OSError:
+        told = None
+    if told:
+        return int(told[1], 8)
+    with _umask_lock:
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask

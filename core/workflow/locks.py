@@ -1,7 +1,8 @@
-"""One writer a patch on this machine: files and catalog change together, in one order.
+"""One writer a patch: files and catalog change together, in one order.
 
 The catalog alone would keep two writers apart, but not the files that each puts in place. A lock
-ends with its process, however that ends.
+ends with its process, however that ends. The locks lie in the workspace, so that every account
+shares them; several machines are kept apart as far as the locks of the shared file system go.
 """
 
 import fcntl
@@ -9,8 +10,10 @@ import os
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+from core.errors import OutputError
 from core.workflow.folders import make_shared
 from core.workflow.workspace import Workspace
 from db.errors import ConflictError
@@ -18,6 +21,7 @@ from db.errors import ConflictError
 STRIPES = 64
 """Lock files, whatever the number of patches."""
 
+MODE = 0o660
 WAIT_SECONDS = 60.0
 _LOOK_AGAIN = 0.01
 
@@ -28,18 +32,29 @@ def patch_lock(workspace: Workspace, patch: str, what: str = "patch") -> Iterato
 
     ``what`` tells locks of different things apart; a thread must not take the same one twice.
 
-    Errors: ConflictError where somebody holds it for a minute.
+    Errors: ConflictError where somebody holds it for a minute; OutputError.
     """
-    folder = workspace.catalog_folder / "locks"
-    make_shared(folder)
     stripe = zlib.crc32(patch.encode("utf-8", "surrogateescape")) % STRIPES
-    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC
-    descriptor = os.open(folder / f"{what}-{stripe:02}", flags, 0o664)
+    descriptor = _opened(workspace.folders.locks / f"{what}-{stripe:02}")
     try:
         _wait(descriptor, patch)
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened(file: Path) -> int:
+    """A lock file, open to write, as a network file system asks of whoever locks; for the group."""
+    make_shared(file.parent)
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
+    except OSError as error:
+        raise OutputError(
+            f"{file}: cannot be opened ({error.strerror}); let the group write there."
+        ) from error
+    with suppress(OSError):
+        os.fchmod(descriptor, MODE)  # whatever the umask; only its owner may
+    return descriptor
 
 
 def _wait(descriptor: int, patch: str) -> None:

@@ -218,6 +218,18 @@ def test_a_worker_that_dies_is_started_again(
     assert len(runs.read_text()) >= 2
 
 
+def test_a_log_goes_through_no_link(tmp_path: Path) -> None:
+    log, target = tmp_path / "worker.log", tmp_path / "precious"
+    target.write_text("as it was")
+    log.symlink_to(target)
+    with (
+        pytest.raises(ServeError, match="no log can be written there"),
+        serve.running(["/bin/echo", "lost"], dict(os.environ), log),
+    ):
+        pass
+    assert target.read_text() == "as it was"
+
+
 def test_a_large_log_is_put_aside(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     log.write_bytes(b"x" * (serve.LOG_BYTES + 1))
