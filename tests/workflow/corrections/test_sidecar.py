@@ -29,7 +29,7 @@ def test_the_record_holds_the_whole_life(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.workspace, lab.cora)
     data = lab.bytes("Add1.nrrd", OTHER)
-    receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data)
+    receive(lab.workspace, lab.admin, lab.name, "Add1.nrrd", data)
     merge(lab.workspace, lab.annika)
     reject(lab.workspace, lab.rolf, lab.name, "the top is missing")
     receive(lab.workspace, lab.annika, lab.name, "Add2.nrrd", lab.bytes("Add2.nrrd", ADD))
