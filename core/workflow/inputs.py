@@ -56,13 +56,17 @@ def in_folder(slot: SlotRecord) -> str | None:
 def settle(session: Session, change: Change, patch: PatchRecord) -> PatchRecord:
     """After corrections changed: move the patch on, and mark its label stale or not.
 
+    A patch that only holds files that cannot be read is not being corrected yet.
+
     Errors: StepError where the patch takes no corrections.
     """
     stage = next_stage(patch, Move.CORRECT)
-    inputs = inputs_of(slots_of(session, patch.id))
+    slots = slots_of(session, patch.id)
+    inputs = inputs_of(slots)
     if patch.current_merge_id is None:
         stale = False
-        stage = stage if inputs else patch.stage
+        begun = any(slot.counts and slot.latest.error is None for slot in slots)
+        stage = stage if begun else patch.stage
     else:
         stale = not same_inputs(inputs, merge_by_id(session, patch.current_merge_id).inputs)
     if (stage, stale) == (patch.stage, patch.stale):

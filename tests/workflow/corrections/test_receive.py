@@ -282,3 +282,13 @@ def test_every_correction_leaves_an_event(lab):
         events = list_events(session, EventFilter(patch_id=lab.patch().id))
     assert [e.action for e in events[:2]] == ["correcting began", "correction received"]
     assert {e.person for e in events[:2]} == {"annika"}
+
+
+def test_a_refused_file_alone_is_not_work(lab):
+    refused = receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", b"no correction")
+    assert refused.outcome == "failed"
+    assert lab.patch().stage is Stage.EXTRACTED
+    receive(
+        lab.workspace, lab.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD), expected=1
+    )
+    assert lab.patch().stage is Stage.CORRECTING
