@@ -26,6 +26,7 @@ from db.queries.life import (
     comments_of,
     merge_by_id,
     reviews_of,
+    slots_of,
 )
 from db.queries.patches import PatchRecord, get_patch
 from db.queries.people import PersonRecord, get_person
@@ -74,17 +75,24 @@ def assign(
 def claim(
     workspace: Workspace, by: PersonRecord, name: str, seen: int | None = None
 ) -> PatchRecord:
-    """Take a patch that nobody has.
+    """Take a patch that nobody has; one that is one's own already stays so.
 
     Errors: ConflictError names who has it; otherwise as ``assign``.
     """
-    with _taken(workspace, by, name, Move.CLAIM, seen) as taken:
-        owner = taken.patch.assignee_id
-        if owner not in (None, by.id):
-            raise ConflictError(
-                f"{name}: {taken.patch.assignee} has it; ask them, or a curator transfers it."
-            )
-        patch = taken.becomes("claimed", assignee_id=by.id)
+    try:
+        with _taken(workspace, by, name, Move.CLAIM, seen) as taken:
+            owner = taken.patch.assignee_id
+            if owner not in (None, by.id):
+                raise ConflictError(
+                    f"{name}: {taken.patch.assignee} has it; ask them, or a curator transfers it."
+                )
+            patch = taken.becomes("claimed", assignee_id=by.id)
+    except ConflictError:
+        with workspace.catalog.read() as session:
+            patch = get_patch(session, name)
+        if patch.assignee_id != by.id:  # else a second click, which is no conflict
+            raise
+        return patch
     return _recorded(workspace, patch)
 
 
@@ -343,11 +351,11 @@ def _check_undecided(session: Session, patch: PatchRecord) -> None:
 
 
 def _check_not_own(workspace: Workspace, taken: _Taken, merge: MergeRecord) -> None:
-    """Nobody reviews what they painted or were to paint, where the settings say so."""
+    """Nobody reviews what they had, painted, brought or merged, where the settings say so."""
     if not workspace.settings.nobody_reviews_own_work:
         return
     own = taken.patch.assignee_id == taken.by.id
-    own = own or (merge.nothing_to_change and merge.made_by == taken.by.name)
+    own = own or taken.by.name in (merge.made_by, *_receivers(taken, merge))
     if own or taken.by.id in _authors(taken, merge):
         raise NotAllowedError(
             f"{taken.patch.name}: is {taken.by.name}'s own work; in this workspace somebody else "
@@ -357,6 +365,17 @@ def _check_not_own(workspace: Workspace, taken: _Taken, merge: MergeRecord) -> N
 
 def _authors(taken: _Taken, merge: MergeRecord) -> tuple[int, ...]:
     return authors_of_merge(taken.session, taken.patch.id, merge)
+
+
+def _receivers(taken: _Taken, merge: MergeRecord) -> set[str | None]:
+    """Who brought what a merge holds."""
+    wanted = {(each["slot"], each["version"]) for each in merge.inputs}
+    return {
+        version.received_by
+        for slot in slots_of(taken.session, taken.patch.id)
+        for version in slot.versions
+        if (slot.name, version.number) in wanted
+    }
 
 
 def _able(session: Session, name: str) -> PersonRecord:

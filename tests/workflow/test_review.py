@@ -21,7 +21,10 @@ from core.workflow.review import (
 )
 from core.workflow.sidecar import read_sidecar
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
-from db.vocabulary import Role, Stage
+from db.vocabulary import CorrectionKind, Origin, Role, Stage
+from db.writes.corrections import MadeMerge, Received, add_correction, add_merge
+from db.writes.events import Change
+from db.writes.patches import change_patch, lock_patch
 
 NAME = "other_TS_1_patch0"
 
@@ -153,6 +156,24 @@ def test_nobody_reviews_their_own_work_where_the_workspace_says_so(workspace, te
     assert accept(workspace, team.rita, NAME).stage is Stage.ACCEPTED
 
 
+def test_who_brought_or_merged_it_does_not_review_it_either(workspace, team, patches):
+    patches.at(Stage.IN_REVIEW)
+    painted = Received("d" * 64, 9, CorrectionKind.ADD, Origin.UPLOADED, author_id=team.annika.id)
+    inputs = ({"slot": "Add2.nrrd", "version": 1, "sha256": "d" * 64},)
+    made = MadeMerge("b" * 64, inputs, "rule", {}, {}, (), False, "f" * 64, "e" * 64, 100)
+    with workspace.catalog.write() as session:
+        patch = lock_patch(session, NAME)
+        add_correction(session, Change.now(team.cora.id), patch, "Add2.nrrd", painted)
+        change = Change.now(team.rolf.id)
+        merge_id = add_merge(session, change, patch, made).id
+        change_patch(session, change, patch, "merged", current_merge_id=merge_id)
+    workspace.settings = dataclasses.replace(workspace.settings, nobody_reviews_own_work=True)
+    for person in (team.cora, team.rolf):
+        with pytest.raises(NotAllowedError, match="own work"):
+            accept(workspace, person, NAME)
+    assert accept(workspace, team.rita, NAME).stage is Stage.ACCEPTED
+
+
 def test_a_reviewer_may_review_their_own_work_where_nothing_is_said(workspace, team, patches):
     patches.at(Stage.IN_REVIEW)
     assign(workspace, team.cora, NAME, "rolf")
@@ -165,6 +186,15 @@ def test_a_claimed_patch_is_not_claimed_by_another(workspace, team, patches):
     claim(workspace, team.annika, NAME)
     with pytest.raises(ConflictError, match="annika has it; ask them, or a curator transfers it"):
         claim(workspace, team.anton, NAME)
+
+
+def test_a_second_click_on_claim_is_no_conflict_with_oneself(workspace, team, patches):
+    patches.at(Stage.EXTRACTED)
+    seen = show(workspace, NAME).patch.version
+    first = claim(workspace, team.annika, NAME, seen=seen)
+    assert claim(workspace, team.annika, NAME, seen=seen).version == first.version
+    with pytest.raises(ConflictError):
+        claim(workspace, team.anton, NAME, seen=seen)
 
 
 def test_a_patch_is_released_by_its_owner_or_a_curator(workspace, team, patches):
@@ -250,7 +280,7 @@ def test_every_step_checks_the_version_that_its_caller_saw(workspace, team, patc
     claim(workspace, team.annika, NAME)
     steps = [
         lambda: assign(workspace, team.cora, NAME, "anton", seen=old),
-        lambda: claim(workspace, team.annika, NAME, seen=old),
+        lambda: claim(workspace, team.anton, NAME, seen=old),
         lambda: release(workspace, team.annika, NAME, seen=old),
         lambda: transfer(workspace, team.annika, NAME, "anton", seen=old),
         lambda: submit(workspace, team.annika, NAME, seen=old),
