@@ -9,6 +9,7 @@ Tomograms are not in it, nor images that can be cut from them again.
     backups/store/ab/cdef...
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -35,7 +36,7 @@ from core.errors import BackupError
 from core.imaging.files import whole_file
 from core.imaging.identity import file_hash
 from core.workflow.allowed import Step, check_may
-from core.workflow.folders import make_shared
+from core.workflow.folders import DRAFT, make_shared
 from core.workflow.locks import patch_lock
 from core.workflow.settings import FILE_NAME
 from core.workflow.sidecar import refresh_sidecars
@@ -152,17 +153,20 @@ def _written(workspace: Workspace, path: Path, tell: Tell) -> Made:
     store = Store(path.parent / STORE)
     fresh, lost = _keep_stored(workspace, store, held.stored)
     folders = workspace.folders
+    drafts, newest = _keep_drafts(store, folders.drafts)
     labels, more = _keep_extracted(store, held.extracted, folders.label_of)
     images, most = _keep_extracted(store, held.unplaced, folders.image_of)
     manifest = Manifest(
         path.stem, at.isoformat(), kind, version("tomocurate"), held.schema, archive.name,
         *digest, held.counts, held.stored, labels, images, _public_settings(workspace),
-        shown(workspace.catalog.url),
+        shown(workspace.catalog.url), drafts,
     )  # fmt: skip
     with whole_file(path, exist_ok=False) as partial:
         write_manifest(partial, manifest)
     warnings = tuple(_warnings(workspace, path.parent, lost))
-    return Made(manifest.name, path, digest[1], manifest.files, fresh + more + most, warnings)
+    return Made(
+        manifest.name, path, digest[1], manifest.files, fresh + more + most + newest, warnings
+    )
 
 
 def _free_name(folder: Path, kind: BackupKind, at: datetime) -> Path:
@@ -205,6 +209,19 @@ def _keep_extracted(
         if not kept_in.holds(sha256):
             hashes[patch] = kept_in.put_file(source).sha256
             fresh += 1
+    return hashes, fresh
+
+
+def _keep_drafts(kept_in: Store, folder: Path) -> tuple[dict[str, str], int]:
+    """Copy what people paint just now; a draft that is replaced meanwhile is left out."""
+    hashes, fresh = {}, 0
+    for source in sorted(folder.glob(f"*{DRAFT}")):
+        with suppress(OSError):
+            body = source.read_bytes()
+            hashes[source.name] = sha256 = hashlib.sha256(body).hexdigest()
+            if not kept_in.holds(sha256):
+                kept_in.put_bytes(body)
+                fresh += 1
     return hashes, fresh
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,16 +48,19 @@ class Manifest:
     """The workspace's tomocurate.toml, without passwords."""
     catalog: str
     """Where the catalog lay."""
+    drafts: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of every unsaved draft, by the name of its file."""
 
     @property
     def files(self) -> int:
         """How many files it keeps."""
-        return len(self.stored) + len(self.labels) + len(self.images)
+        return len(self.stored) + len(self.labels) + len(self.images) + len(self.drafts)
 
     @property
     def hashes(self) -> set[str]:
         """The sha256 of every file."""
-        return {*self.stored, *self.labels.values(), *self.images.values()}
+        cut = (*self.labels.values(), *self.images.values())
+        return {*self.stored, *cut, *self.drafts.values()}
 
 
 def find_backup(folder: Path, name: str | None) -> Path:
@@ -162,7 +165,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 def _check_names(manifest: Manifest) -> None:
     """Names out of a manifest become paths: they must be what we write."""
     hashes: Iterable[Any] = (*manifest.hashes, manifest.sha256)
-    names = (*manifest.labels, *manifest.images)
+    names = (*manifest.labels, *manifest.images, *manifest.drafts)
     patches = all(name == Path(name).name and name not in (".", "..") for name in names)
     sound = all(re.fullmatch(r"[0-9a-f]{64}", str(each)) for each in hashes)
     stem, _, kind = manifest.archive.rpartition(".")

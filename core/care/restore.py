@@ -73,9 +73,11 @@ def _unpack(kept: Path, manifest: Manifest, folder: Path, catalog_url: str | Non
     for hashes, path_of in (
         (manifest.labels, folders.label_of),
         (manifest.images, folders.image_of),
+        (manifest.drafts, folders.drafts.joinpath),
     ):
-        for patch, sha256 in hashes.items():
-            shutil.copyfile(Store(kept / STORE).path_of(sha256), path_of(patch))
+        for name, sha256 in hashes.items():
+            make_shared(path_of(name).parent)
+            shutil.copyfile(Store(kept / STORE).path_of(sha256), path_of(name))
     with Workspace(folder, Settings(), open_catalog(url)) as workspace:
         put_files_back(workspace)
         refresh_sidecars(workspace)

@@ -17,6 +17,8 @@ SHARED_MODE = 0o2775
 """Group-writable, and what is made inside belongs to the same group (setgid)."""
 
 WITHDRAWN = "withdrawn"
+DRAFT = ".u8.gz"
+"""How the name of a draft's file ends."""
 
 _STATUS = Path("/proc/thread-self/status")
 _umask_lock = threading.Lock()
@@ -60,6 +62,11 @@ class Folders:
     def store(self) -> Path:
         """Every submitted correction and merged version, under its sha256."""
         return self.root / "store"
+
+    @property
+    def drafts(self) -> Path:
+        """What people painted and did not save yet, a file each."""
+        return self.store / "drafts"
 
     @property
     def refused(self) -> Path:

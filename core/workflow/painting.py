@@ -37,7 +37,7 @@ from core.workflow.drawing import (
     encode_drawing,
     mask_of,
 )
-from core.workflow.folders import make_shared
+from core.workflow.folders import DRAFT, make_shared
 from core.workflow.inputs import extracted_label
 from core.workflow.intake import read_stored
 from core.workflow.outcomes import FAILED, Outcome
@@ -499,8 +499,7 @@ def _alive(held: HoldRecord | None) -> HoldRecord | None:
 
 
 def _draft_file(workspace: Workspace, patch_id: int, person_id: int, sha256: str) -> Path:
-    folder = workspace.folders.store / "drafts"
-    return folder / f"{patch_id}-{person_id}-{sha256[:24]}.u8.gz"
+    return workspace.folders.drafts / f"{patch_id}-{person_id}-{sha256[:24]}{DRAFT}"
 
 
 def _kept_draft(record: DraftRecord, body: bytes) -> KeptDraft:
@@ -513,7 +512,7 @@ def _kept_draft(record: DraftRecord, body: bytes) -> KeptDraft:
 
 
 def _remove_drafts(workspace: Workspace, patch_id: int, person_id: int, but: Path | None) -> None:
-    for old in (workspace.folders.store / "drafts").glob(f"{patch_id}-{person_id}-*.u8.gz"):
+    for old in workspace.folders.drafts.glob(f"{patch_id}-{person_id}-*{DRAFT}"):
         if old != but:
             with suppress(OSError):
                 old.unlink()

@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
@@ -20,6 +21,7 @@ from core.care.restore import restore
 from core.care.trial import try_backup, verify_backup
 from core.errors import BackupError, OutputError
 from core.imaging.identity import file_hash
+from core.workflow.painting import keep_draft, read_draft
 from core.workflow.store import Store
 from core.workflow.workspace import Workspace, open_workspace
 from db import backup as copies
@@ -83,6 +85,18 @@ def test_a_backup_restores_to_the_same_workspace(
         ]
         with restored.catalog.write() as session:  # this machine may write at once
             add_person(session, Change.now(None), "new", get_person(session, "anna").role)
+
+
+def test_an_unsaved_draft_is_there_after_a_restore(
+    lab: Workspace, admin: PersonRecord, tmp_path: Path, catalog_for_restore: str | None
+):
+    drawing = np.full((16, 16, 16), 2, np.uint8)
+    name = "other_TS_001_patch0"
+    keep_draft(lab, admin, name, drawing, 0, base={}, continued={"Add1.nrrd": 2})
+    draft = read_draft(lab, admin, name)
+    folder = restore(make_backup(lab, admin).path, tmp_path / "again", catalog_for_restore)
+    with open_workspace(folder) as restored:
+        assert read_draft(restored, admin, name) == draft
 
 
 @ON_SQLITE
