@@ -30,7 +30,7 @@ from db.queries.life import (
 )
 from db.queries.patches import PatchRecord, get_patch
 from db.queries.people import PersonRecord, get_person
-from db.vocabulary import Role, Stage, Verdict
+from db.vocabulary import Origin, Role, Stage, Verdict
 from db.writes import patches as writes
 from db.writes.events import Change
 from db.writes.patches import change_patch, lock_patch
@@ -351,11 +351,15 @@ def _check_undecided(session: Session, patch: PatchRecord) -> None:
 
 
 def _check_not_own(workspace: Workspace, taken: _Taken, merge: MergeRecord) -> None:
-    """Nobody reviews what they had, painted, brought or merged, where the settings say so."""
+    """Nobody reviews what they had, painted or brought, where the settings say so.
+
+    To run collect or merge for others is no work on the label.
+    """
     if not workspace.settings.nobody_reviews_own_work:
         return
     own = taken.patch.assignee_id == taken.by.id
-    own = own or taken.by.name in (merge.made_by, *_receivers(taken, merge))
+    own = own or (merge.nothing_to_change and merge.made_by == taken.by.name)
+    own = own or taken.by.name in _bringers(taken, merge)
     if own or taken.by.id in _authors(taken, merge):
         raise NotAllowedError(
             f"{taken.patch.name}: is {taken.by.name}'s own work; in this workspace somebody else "
@@ -367,14 +371,14 @@ def _authors(taken: _Taken, merge: MergeRecord) -> tuple[int, ...]:
     return authors_of_merge(taken.session, taken.patch.id, merge)
 
 
-def _receivers(taken: _Taken, merge: MergeRecord) -> set[str | None]:
-    """Who brought what a merge holds."""
+def _bringers(taken: _Taken, merge: MergeRecord) -> set[str | None]:
+    """Who sent what a merge holds; a collected file was saved by its owner."""
     wanted = {(each["slot"], each["version"]) for each in merge.inputs}
     return {
         version.received_by
         for slot in slots_of(taken.session, taken.patch.id)
         for version in slot.versions
-        if (slot.name, version.number) in wanted
+        if (slot.name, version.number) in wanted and version.origin is not Origin.COLLECTED
     }
 
 
