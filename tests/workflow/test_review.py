@@ -156,7 +156,7 @@ def test_nobody_reviews_their_own_work_where_the_workspace_says_so(workspace, te
     assert accept(workspace, team.rita, NAME).stage is Stage.ACCEPTED
 
 
-def test_who_brought_it_does_not_review_it_but_who_merged_it_for_others_may(workspace, team, patches):
+def test_who_brought_it_does_not_review_it_but_who_merged_it_may(workspace, team, patches):
     patches.at(Stage.IN_REVIEW)
     painted = Received("d" * 64, 9, CorrectionKind.ADD, Origin.UPLOADED, author_id=team.annika.id)
     inputs = ({"slot": "Add2.nrrd", "version": 1, "sha256": "d" * 64},)
