@@ -17,9 +17,10 @@ ICON = Path(__file__).with_name("assets") / "icon.png"
 
 def main() -> None:
     """Show the page that the address names."""
-    page = st.navigation(pages(), position="top")
-    st.set_page_config(page_title=f"{page.title} · tomocurate", page_icon=ICON, layout="wide")
+    # Before the navigation, whose named icons a browser would else fetch from another host.
+    st.set_page_config(page_title="tomocurate", page_icon=ICON, layout="wide")
     st.html(CSS)
+    page = st.navigation(pages(), position="top")
     person = me()
     page.run()
     keyboard_sheet(page.url_path or next(iter(PLACES)))
