@@ -23,7 +23,7 @@ from core.workflow.locks import patch_lock
 from core.workflow.outcomes import FAILED, SKIPPED, Outcome, Progress, silent
 from core.workflow.sidecar import write_sidecar
 from core.workflow.standing import Author
-from core.workflow.store import Store
+from core.workflow.store import Store, check_size
 from core.workflow.workspace import Workspace
 from db.errors import ConflictError, TomocurateError
 from db.queries.files import patch_names
@@ -138,6 +138,7 @@ def _receive_member(
     if folder not in patches:
         return _without_patch(member, folder, patches)
     try:
+        check_size(member.size, workspace.settings.upload_mb << 20, member.path.name)
         with kit.read(member) as file:
             return receive(workspace, by, folder, member.path.name, file, author=author)
     except CorrectionError as error:

@@ -221,7 +221,7 @@ def _brought(source: Path | bytes | BinaryIO, partial: Path, limit: int | None) 
     try:
         with partial.open("xb") as out:
             if isinstance(source, bytes):
-                _check_size(len(source), limit, "the file")
+                check_size(len(source), limit, "the file")
                 out.write(source)
                 return Arrived(partial, hashlib.sha256(source).hexdigest(), len(source))
             if not isinstance(source, Path):
@@ -241,7 +241,7 @@ def _cannot_write(folder: Path, error: OSError) -> OutputError:
 
 def _copied(source: Path, file: BinaryIO, out: BinaryIO, limit: int | None) -> tuple[str, int]:
     before = os.fstat(file.fileno())
-    _check_size(before.st_size, limit, source.name)
+    check_size(before.st_size, limit, source.name)
     poured = _poured(file, out, limit, source.name)
     if not same_moment(before, os.fstat(file.fileno())):
         raise StoreError(f"{source}: changed while it was read; try again when it is saved.")
@@ -253,11 +253,15 @@ def _poured(file: BinaryIO, out: BinaryIO, limit: int | None, name: str) -> tupl
     while piece := file.read(_PIECE):
         digest.update(piece)
         size += out.write(piece)
-        _check_size(size, limit, name)
+        check_size(size, limit, name)
     return digest.hexdigest(), size
 
 
-def _check_size(size: int, limit: int | None, name: str) -> None:
+def check_size(size: int, limit: int | None, name: str) -> None:
+    """Refuse what is larger than a workspace takes.
+
+    Errors: StoreError.
+    """
     if limit is not None and size > limit:
         raise StoreError(
             f"{name}: holds more than the {limit >> 20} MB that this workspace takes (upload_mb); "

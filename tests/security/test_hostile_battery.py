@@ -4,7 +4,6 @@ The table is battery.py, the doors are doors.py.
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,8 +24,7 @@ from db.vocabulary import ChosenBecause
 from tests.security.battery import ROWS, SECRET
 from tests.security.doors import PATCH
 
-SECONDS, MEBIBYTES = (2.0 if os.environ.get("TOMOCURATE_SOAK") else 8.0), 500
-"""Processor time; the wanted 2 s are held where the machine is ours alone, in make soak."""
+SECONDS, MEBIBYTES = 2.0, 500
 REPOSITORY = Path(__file__).parents[2]
 LONGEST = 1000
 """Signs of a sentence."""
