@@ -49,7 +49,7 @@ verify-consumers: $(VENV)/dev.done
 
 # Builds the pages' scripts anew; their built files are committed, so that nobody needs Node to run.
 frontend:
-	cd dashboard/frontend && npm ci --no-audit --no-fund && npm run types && npm test && npm run build
+	cd dashboard/frontend && npm ci --no-audit --no-fund && npm run types && npm run lint && npm run format:check && npm test && npm run build
 
 $(VENV)/run.done: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tomocurate needs Python 3.11 or newer; name one: make PYTHON=python3.12")'

@@ -87,7 +87,7 @@ def painter_data(
             "prediction": colors.PREDICTION, "add": colors.ADD, "remove": colors.REMOVE,
             "ignore": colors.IGNORE, "selected": colors.SELECTED, "warning": colors.WARNING,
         },
-        "solid": f"assets/{built_script('solid')}",
+        "volume3d": f"assets/{built_script('volume3d')}",
         "border": BORDER,
         "height": height,
     }  # fmt: skip

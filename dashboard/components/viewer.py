@@ -116,8 +116,8 @@ def viewer_data(scene: Scene, person: str, signer: Signer) -> dict[str, Any]:
         "patchSide": PATCH_SIDE,
         "at": list(scene.at) if scene.at else None,
         "plane": 0,
-        "said": scene.said.sentence if scene.said else None,
-        "saidBad": scene.said is not None and not scene.said.saved,
+        "message": scene.said.sentence if scene.said else None,
+        "messageIsError": scene.said is not None and not scene.said.saved,
         "colors": {
             "selected": colors.SELECTED, "refused": colors.REMOVE, "proposed": colors.ADD,
         },

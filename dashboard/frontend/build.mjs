@@ -10,7 +10,10 @@ import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
 const here = import.meta.dirname;
-const { values, positionals } = parseArgs({ options: { out: { type: "string" } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { out: { type: "string" } },
+  allowPositionals: true,
+});
 const assets = values.out ?? join(here, "..", "assets");
 const entry = (name) => join("src", name, "main.ts");
 const every = readdirSync(join(here, "src")).filter((name) => existsSync(join(here, entry(name))));

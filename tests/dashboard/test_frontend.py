@@ -65,6 +65,12 @@ def test_the_sources_are_typed() -> None:
     node("node_modules/typescript/bin/tsc", "--noEmit")
 
 
+@needs_node
+@pytest.mark.parametrize("task", [["lint", "--error-on-warnings"], ["format"]], ids=str)
+def test_the_sources_are_linted_and_formatted(task: list[str]) -> None:
+    node("node_modules/@biomejs/biome/bin/biome", *task, ".")
+
+
 def test_the_lock_holds_no_address() -> None:
     lock = json.loads((FRONTEND / "package-lock.json").read_text())
     assert [name for name, package in lock["packages"].items() if "resolved" in package] == []

@@ -102,7 +102,7 @@ class Easel:
         """One voxel wide, in this slice, anywhere."""
         self.press(kind, "b", *["["] * 20, *[","] * 4)
         for _ in range(3):
-            if self.page.locator(".grip select").input_value() == "anywhere":
+            if self.page.locator(".brush select").input_value() == "anywhere":
                 return
             self.press("w")
 

@@ -1,4 +1,4 @@
-// What Streamlit's components v2 hand to a component's default export.
+// What Streamlit's components v2 tool to a component's default export.
 
 export interface Component<Data> {
   data: Data;

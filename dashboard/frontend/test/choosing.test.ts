@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Zyx } from "../src/planes/geometry.ts";
 import { placeIn, withPlace } from "../src/viewer/address.ts";
 import { actionOf } from "../src/viewer/keys.ts";
 import { objection, propose, wayToSave } from "../src/viewer/proposal.ts";
-import type { PatchMark, Zyx } from "../src/viewer/types.ts";
+import type { PatchMark } from "../src/viewer/types.ts";
 
 const SHAPE: Zyx = [200, 400, 400];
 const patch = (center: Zyx): PatchMark => {
@@ -12,26 +13,29 @@ const patch = (center: Zyx): PatchMark => {
 };
 
 test("the first and the last legal position are legal", () => {
-  for (const center of [[80, 80, 80], [120, 320, 320]] as Zyx[]) {
-    const found = propose(center, SHAPE, 160, []);
-    assert.equal(found.leaves, false);
-    assert.equal(wayToSave(found), "refuse");
-    assert.equal(objection(found, SHAPE, 160), null);
+  for (const center of [
+    [80, 80, 80],
+    [120, 320, 320],
+  ] as Zyx[]) {
+    const proposal = propose(center, SHAPE, 160, []);
+    assert.equal(proposal.leaves, false);
+    assert.equal(wayToSave(proposal), "refuse");
+    assert.equal(objection(proposal, SHAPE, 160), null);
   }
 });
 
 test("one voxel further leaves the tomogram, and fits when it is shifted", () => {
-  const found = propose([121, 79, 200], SHAPE, 160, []);
-  assert.ok(found.leaves);
-  assert.deepEqual(found.fits, [120, 80, 200]);
-  assert.equal(wayToSave(found), null);
-  assert.match(objection(found, SHAPE, 160)!, /leaves the tomogram in y and z/);
+  const proposal = propose([121, 79, 200], SHAPE, 160, []);
+  assert.ok(proposal.leaves);
+  assert.deepEqual(proposal.fits, [120, 80, 200]);
+  assert.equal(wayToSave(proposal), null);
+  assert.match(objection(proposal, SHAPE, 160)!, /leaves the tomogram in y and z/);
 });
 
 test("a tomogram that is too thin can only be padded", () => {
-  const found = propose([50, 200, 200], [100, 400, 400], 160, []);
-  assert.equal(wayToSave(found), "pad");
-  assert.match(objection(found, [100, 400, 400], 160)!, /thinner than 160 voxels in z/);
+  const proposal = propose([50, 200, 200], [100, 400, 400], 160, []);
+  assert.equal(wayToSave(proposal), "pad");
+  assert.match(objection(proposal, [100, 400, 400], 160)!, /thinner than 160 voxels in z/);
 });
 
 test("an overlap is named; boxes that only touch do not overlap", () => {
@@ -48,7 +52,14 @@ test("the address restores plane, place and patch, and keeps what others wrote",
 });
 
 test("an address that is nonsense names no place", () => {
-  for (const search of ["", "?plane=AB&at=1,2", "?at=1,x,3", "?at=-1,2,3", "?at=1e9,2,3", "?at=9999999,1,1"]) {
+  for (const search of [
+    "",
+    "?plane=AB&at=1,2",
+    "?at=1,x,3",
+    "?at=-1,2,3",
+    "?at=1e9,2,3",
+    "?at=9999999,1,1",
+  ]) {
     const { plane, at } = placeIn(search);
     assert.equal(plane, null);
     assert.equal(at, null);
@@ -57,7 +68,14 @@ test("an address that is nonsense names no place", () => {
 
 test("c and r are left to Streamlit, and so is what has Ctrl, Alt or Meta", () => {
   const key = (name: string, more = {}): ReturnType<typeof actionOf> =>
-    actionOf({ key: name, shiftKey: false, ctrlKey: false, metaKey: false, altKey: false, ...more });
+    actionOf({
+      key: name,
+      shiftKey: false,
+      ctrlKey: false,
+      metaKey: false,
+      altKey: false,
+      ...more,
+    });
   assert.equal(key("c"), null);
   assert.equal(key("r"), null);
   assert.equal(key("a", { ctrlKey: true }), null);

@@ -3,17 +3,17 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { cellOf, disc, forEachVoxel, line, stroke } from "../src/painter/brush.ts";
 import { sha256InScript } from "../src/painter/checksum.ts";
+import { connectedComponent } from "../src/painter/component_fill.ts";
 import { apply, between, changedVoxels, inverse } from "../src/painter/diff.ts";
 import { Drawing, History } from "../src/painter/drawing.ts";
 import { cut, Grid } from "../src/painter/grid.ts";
 import { actionOf } from "../src/painter/keys.ts";
-import { labelTint, palette, stateTints } from "../src/painter/looks.ts";
-import { pieceAt } from "../src/painter/piece.ts";
 import { filled } from "../src/painter/polygon.ts";
 import { drawingOf, MERGED, Result } from "../src/painter/result.ts";
 import { ADD, BITS, IGNORE, type Kind, NOTHING, REMOVE } from "../src/painter/types.ts";
-import { codeOf } from "../src/solid/nifti.ts";
-import type { Axis, Zyx } from "../src/viewer/types.ts";
+import { labelTint, palette, stateTints } from "../src/painter/views.ts";
+import type { Axis, Zyx } from "../src/planes/geometry.ts";
+import { codeOf } from "../src/volume3d/nifti.ts";
 
 const SHAPE: Zyx = [12, 14, 16];
 const SIZE = 12 * 14 * 16;
@@ -36,7 +36,11 @@ function ready(label = new Uint8Array(SIZE)): { grid: Grid; drawing: Drawing } {
 
 test("what is painted at a place in a plane is the voxel (z, y, x) of that place, in each plane", () => {
   const at: Zyx = [5, 6, 7];
-  const expected: Zyx[] = [[5, 3, 4], [3, 6, 4], [3, 4, 7]];
+  const expected: Zyx[] = [
+    [5, 3, 4],
+    [3, 6, 4],
+    [3, 4, 7],
+  ];
   for (const axis of [0, 1, 2] as Axis[]) {
     const { grid } = ready();
     const hit: number[] = [];
@@ -55,7 +59,9 @@ test("a plane that is cut out holds at (row, column) the voxels of that place", 
 test("a brush through slices stops at the patch", () => {
   const { grid } = ready();
   const slices = new Set<number>();
-  forEachVoxel(grid, 0, [1, 5, 5], 3, [{ column: 5, row: 5 }], (voxel) => slices.add(Math.floor(voxel / (14 * 16))));
+  forEachVoxel(grid, 0, [1, 5, 5], 3, [{ column: 5, row: 5 }], (voxel) =>
+    slices.add(Math.floor(voxel / (14 * 16))),
+  );
   assert.deepEqual([...slices], [0, 1, 2, 3, 4]);
 });
 
@@ -74,7 +80,9 @@ test("a line leaves no gap, and ends where it is told", () => {
   assert.deepEqual(cells[0], { column: 1, row: 2 });
   assert.deepEqual(cells.at(-1), { column: 9, row: 5 });
   cells.slice(1).forEach((cell, i) => {
-    assert.ok(Math.abs(cell.column - cells[i]!.column) <= 1 && Math.abs(cell.row - cells[i]!.row) <= 1);
+    assert.ok(
+      Math.abs(cell.column - cells[i]!.column) <= 1 && Math.abs(cell.row - cells[i]!.row) <= 1,
+    );
   });
 });
 
@@ -85,7 +93,14 @@ test("a point between two voxels belongs to the one it lies in", () => {
 test("a stroke is a diff that can be taken back and done again", () => {
   const { grid, drawing } = ready();
   const before = drawing.voxels.slice();
-  forEachVoxel(grid, 0, [5, 5, 5], 1, stroke({ column: 4, row: 5 }, { column: 10, row: 8 }, 3), (voxel) => drawing.paint(voxel, ADD, "anywhere"));
+  forEachVoxel(
+    grid,
+    0,
+    [5, 5, 5],
+    1,
+    stroke({ column: 4, row: 5 }, { column: 10, row: 8 }, 3),
+    (voxel) => drawing.paint(voxel, ADD, "anywhere"),
+  );
   const diff = drawing.finish()!;
   const after = drawing.voxels.slice();
   const history = new History();
@@ -94,7 +109,10 @@ test("a stroke is a diff that can be taken back and done again", () => {
   assert.deepEqual(drawing.voxels, before);
   history.redo(drawing.voxels);
   assert.deepEqual(drawing.voxels, after);
-  assert.equal(changedVoxels(diff), after.reduce((sum, kind) => sum + Number(kind === ADD), 0));
+  assert.equal(
+    changedVoxels(diff),
+    after.reduce((sum, kind) => sum + Number(kind === ADD), 0),
+  );
 });
 
 test("diffs between random drawings lead there and back", () => {
@@ -130,17 +148,28 @@ test("nothing can be painted in the border, but it can be erased there", () => {
 
 test("only on prediction and only outside prediction paint just there", () => {
   const label = noise(3, 2);
-  for (const [where, value] of [["on prediction", 1], ["outside prediction", 0]] as const) {
+  for (const [where, value] of [
+    ["on prediction", 1],
+    ["outside prediction", 0],
+  ] as const) {
     const { grid, drawing } = ready(label);
     for (let i = 0; i < SIZE; i++) drawing.paint(i, REMOVE, where);
-    drawing.voxels.forEach((kind, i) => assert.equal(kind === REMOVE, Boolean(grid.inside[i]) && label[i] === value));
+    drawing.voxels.forEach((kind, i) =>
+      assert.equal(kind === REMOVE, Boolean(grid.inside[i]) && label[i] === value),
+    );
   }
 });
 
 test("the history forgets the oldest strokes when they take too much memory", () => {
   const history = new History([], 60);
   const voxels = new Uint8Array(10);
-  for (let i = 0; i < 8; i++) history.add(between(voxels, voxels.map((_, j) => Number(j === i))));
+  for (let i = 0; i < 8; i++)
+    history.add(
+      between(
+        voxels,
+        voxels.map((_, j) => Number(j === i)),
+      ),
+    );
   let taken = 0;
   while (history.undo(voxels)) taken++;
   assert.equal(taken, 5);
@@ -156,7 +185,12 @@ test("a new stroke forgets what could have been redone", () => {
 });
 
 test("an outline fills what it encloses, and its line", () => {
-  const square = [{ column: 2.5, row: 2.5 }, { column: 6.5, row: 2.5 }, { column: 6.5, row: 6.5 }, { column: 2.5, row: 6.5 }];
+  const square = [
+    { column: 2.5, row: 2.5 },
+    { column: 6.5, row: 2.5 },
+    { column: 6.5, row: 6.5 },
+    { column: 2.5, row: 6.5 },
+  ];
   assert.equal(filled(square).length, 25);
   assert.equal(filled([{ column: 3.2, row: 3.2 }]).length, 1);
   assert.deepEqual(filled([]), []);
@@ -164,8 +198,12 @@ test("an outline fills what it encloses, and its line", () => {
 
 test("an outline that crosses itself leaves no cell outside its box", () => {
   const next = random(9);
-  const points = Array.from({ length: 12 }, () => ({ column: 3 + 6 * next(), row: 2 + 5 * next() }));
-  for (const { column, row } of filled(points)) assert.ok(column >= 3 && column < 9 && row >= 2 && row < 7);
+  const points = Array.from({ length: 12 }, () => ({
+    column: 3 + 6 * next(),
+    row: 2 + 5 * next(),
+  }));
+  for (const { column, row } of filled(points))
+    assert.ok(column >= 3 && column < 9 && row >= 2 && row < 7);
 });
 
 test("one click takes one piece: corners touch, other pieces stay", () => {
@@ -173,14 +211,17 @@ test("one click takes one piece: corners touch, other pieces stay", () => {
   const label = new Uint8Array(SIZE);
   const piece = [grid.index(3, 3, 3), grid.index(4, 4, 4), grid.index(4, 4, 5)];
   for (const voxel of [...piece, grid.index(8, 8, 8)]) label[voxel] = 1;
-  assert.deepEqual([...pieceAt(label, SHAPE, piece[1]!)].sort((a, b) => a - b), piece);
+  assert.deepEqual(
+    [...connectedComponent(label, SHAPE, piece[1]!)].sort((a, b) => a - b),
+    piece,
+  );
 });
 
 test("a piece does not go around the edge of a row", () => {
   const { grid } = ready();
   const label = new Uint8Array(SIZE);
   label[grid.index(3, 3, 15)] = label[grid.index(3, 4, 0)] = 1;
-  assert.equal(pieceAt(label, SHAPE, grid.index(3, 3, 15)).length, 1);
+  assert.equal(connectedComponent(label, SHAPE, grid.index(3, 3, 15)).length, 1);
 });
 
 /** The rule of the core, said again in the plainest way. */
@@ -200,16 +241,22 @@ test("the live result is the merge, and follows strokes without looking at the r
   result.recount(others, drawing.voxels);
   const next = random(7);
   for (let step = 0; step < 20; step++) {
-    for (let i = 0; i < 300; i++) drawing.paint(Math.floor(next() * SIZE), Math.floor(next() * 4) as Kind, "anywhere");
+    for (let i = 0; i < 300; i++)
+      drawing.paint(Math.floor(next() * SIZE), Math.floor(next() * 4) as Kind, "anywhere");
     const diff = drawing.finish();
     if (diff) result.follow(diff);
   }
   const followed = result.counts();
-  const claims = drawing.voxels.map((kind, i) => BITS[kind as Kind]! | others[0]![i]! | others[1]![i]!);
+  const claims = drawing.voxels.map(
+    (kind, i) => BITS[kind as Kind]! | others[0]![i]! | others[1]![i]!,
+  );
   const merged = mergedPlainly(grid.inside, label, claims);
   assert.deepEqual(result.label(drawing.voxels), merged);
   assert.equal(followed.membrane, merged.filter((value) => value === 1).length);
-  assert.equal(followed.contested, claims.filter((c, i) => grid.inside[i] && [3, 5, 6, 7].includes(c)).length);
+  assert.equal(
+    followed.contested,
+    claims.filter((c, i) => grid.inside[i] && [3, 5, 6, 7].includes(c)).length,
+  );
   result.recount(others, drawing.voxels);
   assert.deepEqual(result.counts(), followed);
 });
@@ -232,7 +279,14 @@ test("in every state the border is ignore", () => {
 });
 
 test("views tint what they are about", () => {
-  const colors = { prediction: "#56B4E9", add: "#009E73", remove: "#D55E00", ignore: "#CC79A7", selected: "#F0E442", warning: "#E69F00" };
+  const colors = {
+    prediction: "#56B4E9",
+    add: "#009E73",
+    remove: "#D55E00",
+    ignore: "#CC79A7",
+    selected: "#F0E442",
+    warning: "#E69F00",
+  };
   const tints = palette(colors);
   const states = stateTints("corrections", tints);
   assert.deepEqual(states[32 | BITS[ADD]], tints.kinds[ADD]);
@@ -261,5 +315,8 @@ test("sha256 in script is sha256, at every length around a block", () => {
 });
 
 test("the 3D view tells kept, added, removed and ignored membrane apart, and leaves out the border", () => {
-  assert.deepEqual([codeOf(1, 1), codeOf(0, 1), codeOf(1, 0), codeOf(1, 2), codeOf(2, 2), codeOf(0, 0)], [1, 2, 3, 4, 0, 0]);
+  assert.deepEqual(
+    [codeOf(1, 1), codeOf(0, 1), codeOf(1, 0), codeOf(1, 2), codeOf(2, 2), codeOf(0, 0)],
+    [1, 2, 3, 4, 0, 0],
+  );
 });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { compose, edgeOf, outline, parseColor, voxelsOf } from "../src/viewer/compose.ts";
-import { byPercentile, dragged, table } from "../src/viewer/contrast.ts";
-import { scaleBar } from "../src/viewer/scalebar.ts";
+import { byPercentile, dragged, table } from "../src/planes/contrast.ts";
+import { compose, edgeOf, outline, parseColor, voxelsOf } from "../src/planes/masks.ts";
+import { scaleBar } from "../src/planes/scalebar.ts";
 import { Shelf, unpack } from "../src/viewer/slices.ts";
 
 const square = (side: number, from: number, to: number): Uint8Array =>
@@ -26,8 +26,10 @@ test("a mask at the picture's rim is outlined there", () => {
 
 test("gray goes through the contrast, and masks are blended over it", () => {
   const words = compose(
-    new Uint8Array([0, 128, 255]), table({ black: 0, white: 255 }),
-    [{ voxels: new Uint32Array([2]), rgb: [86, 180, 233] }], 1,
+    new Uint8Array([0, 128, 255]),
+    table({ black: 0, white: 255 }),
+    [{ voxels: new Uint32Array([2]), rgb: [86, 180, 233] }],
+    1,
   );
   const bytes = new Uint8Array(words.buffer);
   assert.deepEqual([...bytes.slice(0, 8)], [0, 0, 0, 255, 128, 128, 128, 255]);
@@ -36,8 +38,10 @@ test("gray goes through the contrast, and masks are blended over it", () => {
 
 test("half opacity is half way between gray and colour", () => {
   const words = compose(
-    new Uint8Array([100]), table({ black: 0, white: 255 }),
-    [{ voxels: new Uint32Array([0]), rgb: [200, 0, 100] }], 0.5,
+    new Uint8Array([100]),
+    table({ black: 0, white: 255 }),
+    [{ voxels: new Uint32Array([0]), rgb: [200, 0, 100] }],
+    0.5,
   );
   assert.deepEqual([...new Uint8Array(words.buffer)], [150, 50, 100, 255]);
 });
@@ -67,14 +71,18 @@ test("a scale bar is of a round length and fits", () => {
   assert.ok(scaleBar(13.7, 0.31, 150).pixels <= 150);
 });
 
-test("a colour is its three bytes", () => assert.deepEqual(parseColor("#56B4E9"), [0x56, 0xb4, 0xe9]));
+test("a colour is its three bytes", () =>
+  assert.deepEqual(parseColor("#56B4E9"), [0x56, 0xb4, 0xe9]));
 
 test("the least recently used slices leave first", () => {
   const shelf = new Shelf<string>(30);
   for (const key of ["a", "b", "c"]) shelf.put(key, key, 10);
   shelf.get("a");
   shelf.put("d", "d", 10);
-  assert.deepEqual(["a", "b", "c", "d"].filter((key) => shelf.has(key)), ["a", "c", "d"]);
+  assert.deepEqual(
+    ["a", "b", "c", "d"].filter((key) => shelf.has(key)),
+    ["a", "c", "d"],
+  );
 });
 
 test("packed bits become a mask, row by row", () => {

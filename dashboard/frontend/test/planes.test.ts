@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { moved, planeIndex, planeSize, toPlane, toVoxel } from "../src/viewer/planes.ts";
-import { fitted, fromCanvas, panned, toCanvas, zoomed } from "../src/viewer/viewport.ts";
-import type { Axis, Zyx } from "../src/viewer/types.ts";
+import type { Axis, Zyx } from "../src/planes/geometry.ts";
+import { moved, planeIndex, planeSize, toPlane, toVoxel } from "../src/planes/geometry.ts";
+import { fitted, fromCanvas, panned, toCanvas, zoomed } from "../src/planes/viewport.ts";
 
 const SHAPE: Zyx = [40, 60, 80];
 
@@ -49,7 +49,9 @@ test("zooming keeps the pixel under the pointer where it is", () => {
   const near = zoomed(view, 3, 200, 150, 0.1);
   const before = fromCanvas(view, 200, 150, 60);
   const after = fromCanvas(near, 200, 150, 60);
-  assert.ok(Math.abs(before.column - after.column) < 1e-9 && Math.abs(before.row - after.row) < 1e-9);
+  assert.ok(
+    Math.abs(before.column - after.column) < 1e-9 && Math.abs(before.row - after.row) < 1e-9,
+  );
 });
 
 test("a plane cannot be pushed out of sight", () => {

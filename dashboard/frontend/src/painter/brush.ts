@@ -1,7 +1,7 @@
 // The voxels of a pen: a disc in the plane, along a line, through some slices on both sides.
 
-import { columnAxis, type PlanePoint, rowAxis } from "../viewer/planes.ts";
-import type { Axis, Zyx } from "../viewer/types.ts";
+import type { Axis, Zyx } from "../planes/geometry.ts";
+import { columnAxis, type PlanePoint, rowAxis } from "../planes/geometry.ts";
 import type { Grid } from "./grid.ts";
 
 export const MOST_SIZE = 41;

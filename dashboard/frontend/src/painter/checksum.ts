@@ -27,7 +27,14 @@ export function sha256InScript(bytes: Uint8Array): string {
 
 function compress(state: Int32Array, words: Int32Array, constants: Int32Array): void {
   let [a, b, c, d, e, f, g, h] = state as unknown as [
-    number, number, number, number, number, number, number, number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
   ];
   for (let i = 0; i < ROUNDS; i++) {
     const choice = (e & f) ^ (~e & g);
@@ -65,11 +72,14 @@ function pad(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 
 /** The first 32 bits of the fractional parts of roots of the first primes, exactly. */
 function fractions(root: 2 | 3, count: number): Int32Array {
-  const found = new Int32Array(count);
+  const constants = new Int32Array(count);
   for (let number = 2, i = 0; i < count; number++) {
-    if (isPrime(number)) found[i++] = Number(BigInt.asIntN(32, integerRoot(BigInt(number) << BigInt(32 * root), root)));
+    if (isPrime(number))
+      constants[i++] = Number(
+        BigInt.asIntN(32, integerRoot(BigInt(number) << BigInt(32 * root), root)),
+      );
   }
-  return found;
+  return constants;
 }
 
 function integerRoot(value: bigint, root: 2 | 3): bigint {

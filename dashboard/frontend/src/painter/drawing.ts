@@ -91,7 +91,7 @@ export class History {
   }
 
   add(diff: Diff): void {
-    this.bytes -= this.undone.reduce((sum, each) => sum + each.byteLength, 0);
+    this.bytes -= this.undone.reduce((sum, diff) => sum + diff.byteLength, 0);
     this.undone = [];
     this.done.push(diff);
     this.bytes += diff.byteLength;

@@ -1,8 +1,8 @@
 // The painter's keys; c and r are Streamlit's own, n and p its pages' (next and previous patch).
 
 import type { Pressed } from "../viewer/keys.ts";
-import { ADD, IGNORE, type Kind, NOTHING, REMOVE } from "./types.ts";
 import type { ToolName } from "./tools.ts";
+import { ADD, IGNORE, type Kind, NOTHING, REMOVE } from "./types.ts";
 
 export type Action =
   | { name: "kind"; kind: Kind }
@@ -13,7 +13,7 @@ export type Action =
   | { name: "zoom"; factor: number }
   | { name: "view" | "comment"; by: number }
   | { name: "undo" | "redo" | "save" | "where" | "fit" | "overlay" | "flip" | "contrast" }
-  | { name: "solid" | "help" | "dismiss" };
+  | { name: "volume3d" | "help" | "dismiss" };
 
 export const HELP: readonly (readonly [string, string])[] = [
   ["a  d  i  e", "Add, Remove, Ignore, eraser"],
@@ -39,7 +39,7 @@ const KEYS: Readonly<Record<string, Action>> = {
   e: { name: "kind", kind: NOTHING },
   b: { name: "tool", tool: "pen" },
   l: { name: "tool", tool: "outline" },
-  g: { name: "tool", tool: "piece" },
+  g: { name: "tool", tool: "component" },
   m: { name: "tool", tool: "comment" },
   "[": { name: "size", by: -1 },
   "]": { name: "size", by: 1 },
@@ -65,7 +65,7 @@ const KEYS: Readonly<Record<string, Action>> = {
   j: { name: "comment", by: 1 },
   y: { name: "flip" },
   k: { name: "contrast" },
-  t: { name: "solid" },
+  t: { name: "volume3d" },
   "?": { name: "help" },
   Escape: { name: "dismiss" },
 };

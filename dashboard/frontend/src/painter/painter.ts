@@ -1,62 +1,61 @@
 // The painter: three linked planes to paint on, the live result, and the keeping of every stroke.
 
+import { Refused } from "../api.ts";
+import { Autosave, paintingOf, strokesWord } from "../autosave/autosave.ts";
+import { Journal } from "../autosave/journal.ts";
 import type { Component } from "../component.ts";
-import { Refused } from "../viewer/api.ts";
-import { AUTOMATIC_PERCENT, byPercentile, dragged } from "../viewer/contrast.ts";
-import { button, element } from "../viewer/elements.ts";
-import { clampTo, moved, type PlanePoint } from "../viewer/planes.ts";
-import { AXES, type Axis, type Zyx } from "../viewer/types.ts";
+import { AUTOMATIC_PERCENT, byPercentile, dragged } from "../planes/contrast.ts";
+import { button, element } from "../planes/elements.ts";
+import { AXES, type Axis, clampTo, moved, type PlanePoint, type Zyx } from "../planes/geometry.ts";
 import { type Cell, forEachVoxel, MOST_SIZE, MOST_THROUGH, stroke } from "./brush.ts";
+import { connectedComponent } from "./component_fill.ts";
 import type { Diff } from "./diff.ts";
-import { Journal } from "./journal.ts";
-import { Keeper, paintingOf, strokesWord } from "./keeper.ts";
 import { type Action, actionOf, HELP } from "./keys.ts";
-import { palette, REVIEW_VIEWS, type View, VIEWS } from "./looks.ts";
 import { Pane, type PaneEvents } from "./pane.ts";
 import { countRows, panel } from "./panel.ts";
 import { type Layer, OpenPatch } from "./patch.ts";
-import { pieceAt } from "./piece.ts";
 import { filled } from "./polygon.ts";
 import type { Scene } from "./scene.ts";
 import { Server, Unreachable } from "./server.ts";
-import { gripbar, toolbar, type ToolbarEvents } from "./toolbar.ts";
-import { SolidView } from "./solid_view.ts";
-import { Hand, type ToolName } from "./tools.ts";
+import { brushbar, type ToolbarEvents, toolbar } from "./toolbar.ts";
+import { Tool, type ToolName } from "./tools.ts";
 import { type Kind, MEMBRANE, type PainterData } from "./types.ts";
+import { palette, REVIEW_VIEWS, VIEWS, type View } from "./views.ts";
+import { Volume3dView } from "./volume3d_view.ts";
 
 const RETRY_MS = 3000;
 
 export class Painter {
   readonly root = element("div", "painter");
   private readonly bar = element("div", "bar");
-  private readonly grip = element("div", "bar");
+  private readonly brushbar = element("div", "bar");
   private readonly status = element("div", "status");
   private readonly keeping = element("div", "keeping");
   private readonly noticeBox = element("div", "notice");
   private readonly side = element("div", "side");
   private readonly help = element("dialog", "help");
-  private readonly solid: SolidView;
+  private readonly volume3d: Volume3dView;
   private readonly panes: Pane[];
   private readonly sizes = new ResizeObserver(() => this.panes.forEach((pane) => pane.resize()));
   private readonly server = new Server();
   private scene: Scene | null = null;
-  private keeper: Keeper | null = null;
+  private autosave: Autosave | null = null;
   private hovering: Axis | null = null;
   private opened = "";
   private commentNumber = -1;
   private isDrawing = false;
   private isBegun = false; // what was not saved earlier was looked for
   private isEnded = false;
-  private readonly leave = (): void => this.keeper?.end();
+  private readonly leave = (): void => this.autosave?.end();
 
   constructor(private component: Component<PainterData>) {
     this.panes = AXES.map((axis) => new Pane(axis, () => this.scene, this.paneEvents()));
     const [large, second, third] = this.panes as [Pane, Pane, Pane];
     large.element.classList.add("large");
-    this.solid = new SolidView(() => this.labelForSolid());
-    const beside = element("div", "beside", second.element, third.element, this.solid.element);
+    this.volume3d = new Volume3dView(() => this.shownLabel());
+    const beside = element("div", "beside", second.element, third.element, this.volume3d.element);
     const body = element("div", "body", large.element, beside, this.side);
-    this.root.append(this.bar, this.grip, this.noticeBox, body, this.status, this.help);
+    this.root.append(this.bar, this.brushbar, this.noticeBox, body, this.status, this.help);
     this.root.tabIndex = 0;
     this.listen();
     component.parentElement.append(this.root);
@@ -82,15 +81,15 @@ export class Painter {
   end(): void {
     this.isEnded = true;
     removeEventListener("pagehide", this.leave);
-    this.keeper?.end();
+    this.autosave?.end();
     this.sizes.disconnect();
-    this.solid.end();
+    this.volume3d.end();
     this.root.remove();
   }
 
   private async open(data: PainterData): Promise<void> {
-    this.keeper?.end();
-    this.keeper = null;
+    this.autosave?.end();
+    this.autosave = null;
     this.scene = null;
     this.isBegun = false;
     this.say("Opening …");
@@ -101,7 +100,7 @@ export class Painter {
         data.readOnly ? null : Journal.open(paintingOf(data)).catch(() => null),
       ]);
       if (this.isEnded || data.object !== this.component.data.object) return;
-      this.keeper = new Keeper(this.server, patch, journal, data, {
+      this.autosave = new Autosave(this.server, patch, journal, data, {
         changed: () => this.refreshAll(),
         told: () => this.refreshKeeping(),
         saved: (saved) => {
@@ -112,7 +111,7 @@ export class Painter {
       this.scene = begin(data, patch);
       this.panes.forEach((pane) => pane.resize());
       this.updatePanes();
-      await this.keeper.begin();
+      await this.autosave.begin();
       this.isBegun = true;
       this.say("");
       this.refreshAll();
@@ -129,7 +128,12 @@ export class Painter {
       return this.say(error.message, true);
     }
     const lost = error instanceof Unreachable;
-    this.say(lost ? "The server cannot be reached; trying again …" : `Cannot open the patch: ${String(error)}`, true);
+    this.say(
+      lost
+        ? "The server cannot be reached; trying again …"
+        : `Cannot open the patch: ${String(error)}`,
+      true,
+    );
     if (lost) setTimeout(() => !this.isEnded && void this.open(data), RETRY_MS);
   }
 
@@ -137,7 +141,8 @@ export class Painter {
     return {
       scrolled: (axis, by) => this.go(moved(this.scene!.at, axis, by, this.scene!.patch.shape)),
       pressed: (axis, cell) => this.pressed(axis, cell),
-      dragged: (axis, from, to) => this.paintCells(axis, stroke(from, to, this.scene!.hand.grip.size)),
+      dragged: (axis, from, to) =>
+        this.paintCells(axis, stroke(from, to, this.scene!.tool.brush.size)),
       lassoed: (axis, points) => this.lassoed(axis, points),
       released: () => this.finishStroke(),
       moved: (voxel) => this.go(voxel),
@@ -150,16 +155,17 @@ export class Painter {
   }
 
   private pressed(axis: Axis, cell: Cell): void {
-    const { hand, patch } = this.scene!;
-    if (hand.tool === "comment") return this.pin(axis, cell);
+    const { tool, patch } = this.scene!;
+    if (tool.name === "comment") return this.pin(axis, cell);
     if (!this.canPaint()) return;
-    if (hand.tool === "pen") return this.paintCells(axis, stroke(cell, cell, hand.grip.size));
-    if (hand.tool !== "piece") return;
+    if (tool.name === "pen") return this.paintCells(axis, stroke(cell, cell, tool.brush.size));
+    if (tool.name !== "component") return;
     const seed = this.voxelOf(axis, cell);
     if (seed === null || patch.predicted[seed] !== MEMBRANE) {
       return this.say("Here is no predicted membrane; click on a piece of the prediction.", true);
     }
-    for (const voxel of pieceAt(patch.predicted, patch.shape, seed)) patch.drawing.paint(voxel, hand.kind, "anywhere");
+    for (const voxel of connectedComponent(patch.predicted, patch.shape, seed))
+      patch.drawing.paint(voxel, tool.kind, "anywhere");
     this.finishStroke();
   }
 
@@ -171,11 +177,13 @@ export class Painter {
 
   private paintCells(axis: Axis, cells: Iterable<Cell>): void {
     if (!this.canPaint()) return;
-    const { hand, patch, at } = this.scene!;
-    const { kind } = hand;
-    const { where, through } = hand.grip;
+    const { tool, patch, at } = this.scene!;
+    const { kind } = tool;
+    const { where, through } = tool.brush;
     this.isDrawing = true;
-    forEachVoxel(patch.grid, axis, at, through, cells, (voxel) => patch.drawing.paint(voxel, kind, where));
+    forEachVoxel(patch.grid, axis, at, through, cells, (voxel) =>
+      patch.drawing.paint(voxel, kind, where),
+    );
     this.updatePanes();
   }
 
@@ -192,16 +200,18 @@ export class Painter {
   private changed(diff: Diff): void {
     const { patch } = this.scene!;
     patch.result.follow(diff);
-    this.keeper!.add(diff);
+    this.autosave!.add(diff);
     this.side.querySelector(".numbers")?.replaceChildren(countRows(patch.result.counts()));
     this.refreshBars();
     this.updatePanes();
-    this.solid.refreshSoon();
+    this.volume3d.refreshSoon();
   }
 
   private canPaint(): boolean {
-    const { keeper, scene } = this;
-    return Boolean(this.isBegun && scene?.mayPaint && keeper?.mayPaint && !keeper.notice?.blocks);
+    const { autosave, scene } = this;
+    return Boolean(
+      this.isBegun && scene?.mayPaint && autosave?.mayPaint && !autosave.notice?.blocks,
+    );
   }
 
   private undo(): void {
@@ -251,46 +261,76 @@ export class Painter {
     const { scene } = this;
     if (!scene || !voxel) return this.say("");
     const [z, y, x] = voxel;
-    this.say(`x ${x}   y ${y}   z ${z}   gray ${scene.patch.gray[scene.patch.grid.index(z, y, x)]}`);
+    this.say(
+      `x ${x}   y ${y}   z ${z}   gray ${scene.patch.gray[scene.patch.grid.index(z, y, x)]}`,
+    );
   }
 
   private act(action: Action, scene: Scene): void {
-    const { hand, patch } = scene;
+    const { tool, patch } = scene;
     switch (action.name) {
-      case "kind": return this.chooseKind(action.kind);
-      case "tool": return this.chooseTool(action.tool);
-      case "size": hand.grip.size = within(hand.grip.size + action.by, 1, MOST_SIZE); return this.refreshBars();
-      case "through": hand.grip.through = within(hand.grip.through + action.by, 0, MOST_THROUGH); return this.refreshBars();
-      case "where": hand.nextPlace(); return this.refreshBars();
-      case "undo": return this.undo();
-      case "redo": return this.redo();
-      case "save": return void this.keeper?.save();
-      case "slices": return this.go(moved(scene.at, this.hovering ?? scene.main, action.by, patch.shape));
-      case "plane": return this.enlarge(action.axis);
-      case "zoom": return this.paneUnder().zoom(action.factor);
-      case "fit": this.panes.forEach((pane) => pane.fit()); return this.updatePanes();
-      case "view": return this.chooseView(nextView(scene));
-      case "overlay": scene.overlay = !scene.overlay; return this.updatePanes();
-      case "flip": scene.flipped = !scene.flipped; return this.updatePanes();
-      case "contrast": scene.contrast = automatic(patch.gray); return this.updatePanes();
-      case "comment": return this.nextComment();
-      case "solid": return this.solid.toggle(this.component.data.solid);
-      case "help": return this.help.open ? this.help.close() : this.help.show();
-      case "dismiss": scene.pin = null; return this.refreshAll();
+      case "kind":
+        return this.chooseKind(action.kind);
+      case "tool":
+        return this.chooseTool(action.tool);
+      case "size":
+        tool.brush.size = within(tool.brush.size + action.by, 1, MOST_SIZE);
+        return this.refreshBars();
+      case "through":
+        tool.brush.through = within(tool.brush.through + action.by, 0, MOST_THROUGH);
+        return this.refreshBars();
+      case "where":
+        tool.nextPlace();
+        return this.refreshBars();
+      case "undo":
+        return this.undo();
+      case "redo":
+        return this.redo();
+      case "save":
+        return void this.autosave?.save();
+      case "slices":
+        return this.go(moved(scene.at, this.hovering ?? scene.main, action.by, patch.shape));
+      case "plane":
+        return this.enlarge(action.axis);
+      case "zoom":
+        return this.paneUnder().zoom(action.factor);
+      case "fit":
+        this.panes.forEach((pane) => pane.fit());
+        return this.updatePanes();
+      case "view":
+        return this.chooseView(nextView(scene));
+      case "overlay":
+        scene.overlay = !scene.overlay;
+        return this.updatePanes();
+      case "flip":
+        scene.flipped = !scene.flipped;
+        return this.updatePanes();
+      case "contrast":
+        scene.contrast = automatic(patch.gray);
+        return this.updatePanes();
+      case "comment":
+        return this.nextComment();
+      case "volume3d":
+        return this.volume3d.toggle(this.component.data.volume3d);
+      case "help":
+        return this.help.open ? this.help.close() : this.help.show();
+      case "dismiss":
+        scene.pin = null;
+        return this.refreshAll();
     }
   }
 
   private chooseKind(kind: Kind): void {
-    const { hand } = this.scene!;
-    hand.kind = kind;
-    if (hand.tool === "comment") hand.tool = "pen";
+    const { tool } = this.scene!;
+    tool.kind = kind;
+    if (tool.name === "comment") tool.name = "pen";
     this.refreshBars();
     this.refreshSide();
   }
 
   private chooseTool(tool: ToolName): void {
     if (tool === "comment" && !this.scene!.patch.facts.mayComment) return;
-    this.scene!.hand.tool = tool;
+    this.scene!.tool.name = tool;
     this.scene!.pin = null;
     this.refreshBars();
     this.refreshSide();
@@ -304,7 +344,9 @@ export class Painter {
   }
 
   private nextComment(): void {
-    const pinned = this.scene!.patch.facts.comments.filter((comment) => comment.at && !comment.resolved);
+    const pinned = this.scene!.patch.facts.comments.filter(
+      (comment) => comment.at && !comment.resolved,
+    );
     if (!pinned.length) return;
     this.commentNumber = (this.commentNumber + 1) % pinned.length;
     this.go(pinned[this.commentNumber]!.at!);
@@ -331,14 +373,25 @@ export class Painter {
     const { patch, at } = this.scene!;
     const { rows, columns } = patch.grid.plane(axis, 0);
     if (cell.row < 0 || cell.column < 0 || cell.row >= rows || cell.column >= columns) return null;
-    const [rowAt, columnAt] = ([[1, 2], [0, 2], [0, 1]] as const)[axis];
+    const [rowAt, columnAt] = (
+      [
+        [1, 2],
+        [0, 2],
+        [0, 1],
+      ] as const
+    )[axis];
     const place: [number, number, number] = [...at];
     place[rowAt] = cell.row;
     place[columnAt] = cell.column;
     return place;
   }
 
-  private labelForSolid(): { label: Uint8Array; was: Uint8Array; shape: Zyx; colors: PainterData["colors"] } | null {
+  private shownLabel(): {
+    label: Uint8Array;
+    was: Uint8Array;
+    shape: Zyx;
+    colors: PainterData["colors"];
+  } | null {
     const { scene } = this;
     if (!scene) return null;
     const { patch, data } = scene;
@@ -347,24 +400,24 @@ export class Painter {
   }
 
   private refreshAll(): void {
-    const { scene, keeper } = this;
-    if (!scene || !keeper) return;
-    scene.mayPaint = keeper.mayPaint;
+    const { scene, autosave } = this;
+    if (!scene || !autosave) return;
+    scene.mayPaint = autosave.mayPaint;
     this.refreshBars();
     this.refreshSide();
     this.refreshKeeping();
     this.updatePanes();
-    this.solid.refreshSoon();
+    this.volume3d.refreshSoon();
     this.root.dataset["at"] = scene.at.join(",");
   }
 
   private refreshBars(): void {
-    const { scene, keeper } = this;
-    if (!scene || !keeper) return;
+    const { scene, autosave } = this;
+    if (!scene || !autosave) return;
     const events = this.toolbarEvents();
-    const keeping = { unsaved: keeper.strokes, isSaving: keeper.isSaving };
+    const keeping = { unsaved: autosave.strokes, isSaving: autosave.isSaving };
     this.refill(this.bar, [toolbar(scene, keeping, events)]);
-    this.refill(this.grip, [gripbar(scene, events, this.keeping)]);
+    this.refill(this.brushbar, [brushbar(scene, events, this.keeping)]);
   }
 
   /** New content; who had the focus inside keeps it, so that keys go on working. */
@@ -373,7 +426,9 @@ export class Painter {
     const title = focused instanceof HTMLElement && box.contains(focused) ? focused.title : null;
     box.replaceChildren(...content);
     if (title === null) return;
-    const again = [...box.querySelectorAll<HTMLElement>("button, select")].find((each) => title && each.title === title);
+    const again = [...box.querySelectorAll<HTMLElement>("button, select")].find(
+      (each) => title && each.title === title,
+    );
     const next = again && !again.matches(":disabled") ? again : this.root;
     next.focus({ preventScroll: true });
   }
@@ -386,45 +441,52 @@ export class Painter {
       changed: () => this.updatePanes(),
       undone: () => this.undo(),
       redone: () => this.redo(),
-      saved: () => void this.keeper?.save(),
-      solid: () => this.solid.toggle(this.component.data.solid),
+      saved: () => void this.autosave?.save(),
+      volume3d: () => this.volume3d.toggle(this.component.data.volume3d),
       helped: () => this.act({ name: "help" }, this.scene!),
     };
   }
 
   private refreshSide(): void {
-    const { scene, keeper } = this;
-    if (!scene || !keeper) return;
+    const { scene, autosave } = this;
+    if (!scene || !autosave) return;
     const parts = panel(scene, {
       layersChanged: () => this.updatePanes(),
-      continued: (layers: Layer[]) => void keeper.goOnWith(layers),
+      continued: (layers: Layer[]) => void autosave.goOnWith(layers),
       jumped: (at) => this.go(at),
       commented: (text, at) => void this.comment(text, at),
-      startedOver: () => void keeper.startOver(),
+      startedOver: () => void autosave.startOver(),
     });
     this.refill(this.side, parts);
   }
 
   /** What is said about keeping: the notice above, the line below, and the state for everybody. */
   private refreshKeeping(): void {
-    const { keeper, scene } = this;
-    if (!keeper || !this.isBegun) return;
-    const { notice } = keeper;
-    if (scene && scene.mayPaint !== keeper.mayPaint) {
-      scene.mayPaint = keeper.mayPaint;
+    const { autosave, scene } = this;
+    if (!autosave || !this.isBegun) return;
+    const { notice } = autosave;
+    if (scene && scene.mayPaint !== autosave.mayPaint) {
+      scene.mayPaint = autosave.mayPaint;
       this.refreshSide();
       this.updatePanes();
     }
     this.refreshBars();
-    const choices = notice?.choices.map((choice) => button(choice.text, choice.text, choice.act)) ?? [];
+    const choices =
+      notice?.choices.map((choice) => button(choice.text, choice.text, choice.act)) ?? [];
     this.noticeBox.className = notice ? `notice shown${notice.bad ? " bad" : ""}` : "notice";
     this.refill(this.noticeBox, notice ? [element("span", "", notice.text), ...choices] : []);
-    const unsaved = keeper.strokes ? `${strokesWord(keeper.strokes)} not saved` : "";
-    this.keeping.textContent = [unsaved, keeper.said].filter(Boolean).join("   ·   ");
-    this.keeping.classList.toggle("bad", keeper.isBad);
-    this.root.dataset["unsaved"] = String(keeper.strokes);
-    this.root.dataset["state"] = notice?.blocks ? "asking" : keeper.isSaving ? "saving" : keeper.mayPaint ? "ready" : "looking";
-    void keeper.kept().then(() => (this.root.dataset["kept"] = String(keeper.strokes)));
+    const unsaved = autosave.strokes ? `${strokesWord(autosave.strokes)} not saved` : "";
+    this.keeping.textContent = [unsaved, autosave.said].filter(Boolean).join("   ·   ");
+    this.keeping.classList.toggle("bad", autosave.isBad);
+    this.root.dataset["unsaved"] = String(autosave.strokes);
+    this.root.dataset["state"] = notice?.blocks
+      ? "asking"
+      : autosave.isSaving
+        ? "saving"
+        : autosave.mayPaint
+          ? "ready"
+          : "looking";
+    void autosave.kept().then(() => (this.root.dataset["kept"] = String(autosave.strokes)));
   }
 
   private updatePanes(): void {
@@ -436,7 +498,7 @@ export class Painter {
     root.addEventListener("keydown", (event) => this.keyDown(event));
     root.addEventListener("keyup", (event) => this.hold(event, false));
     root.addEventListener("pointerenter", () => this.focusGently());
-    root.addEventListener("pointerdown", () => this.keeper?.active());
+    root.addEventListener("pointerdown", () => this.autosave?.active());
     addEventListener("pagehide", this.leave);
     for (const pane of this.panes) {
       this.sizes.observe(pane.element);
@@ -444,14 +506,17 @@ export class Painter {
       pane.element.addEventListener("pointerleave", () => (this.hovering = null));
     }
     root.addEventListener("askpoint", (event) => this.answerPoint(event as CustomEvent<Asked>));
-    const rows = HELP.map(([keys, what]) => element("tr", "", element("td", "keys", keys), element("td", "", what)));
+    const rows = HELP.map(([keys, what]) =>
+      element("tr", "", element("td", "keys", keys), element("td", "", what)),
+    );
     this.help.append(element("h4", "", "Keys"), element("table", "", ...rows));
     this.help.addEventListener("click", () => this.help.close());
   }
 
   /** Tell where a voxel lies on the page, for whoever points there with a real pointer. */
   private answerPoint({ detail }: CustomEvent<Asked>): void {
-    detail.point = this.panes.find((pane) => pane.shows === detail.axis)?.pageOf(detail.voxel) ?? null;
+    detail.point =
+      this.panes.find((pane) => pane.shows === detail.axis)?.pageOf(detail.voxel) ?? null;
   }
 
   private keyDown(event: KeyboardEvent): void {
@@ -475,7 +540,8 @@ export class Painter {
     const active = document.activeElement;
     const isTyping = active instanceof HTMLInputElement || active instanceof HTMLTextAreaElement;
     const within = (this.root.getRootNode() as ShadowRoot | Document).activeElement;
-    if (!isTyping && !(within instanceof HTMLTextAreaElement)) this.root.focus({ preventScroll: true });
+    if (!isTyping && !(within instanceof HTMLTextAreaElement))
+      this.root.focus({ preventScroll: true });
   }
 
   private say(text: string, bad = false): void {
@@ -494,8 +560,9 @@ function begin(data: PainterData, patch: OpenPatch): Scene {
   const [depth, height, width] = patch.shape;
   const middle: Zyx = [Math.floor(depth / 2), Math.floor(height / 2), Math.floor(width / 2)];
   return {
-    data, patch,
-    hand: new Hand(),
+    data,
+    patch,
+    tool: new Tool(),
     palette: palette(data.colors),
     at: data.at ? clampTo(data.at, patch.shape) : middle,
     main: 0,
@@ -522,9 +589,9 @@ function nextView(scene: Scene): View {
 
 /** Whether the page's theme is dark: text on the accent colour must stand out there, too. */
 function isDark(root: HTMLElement): boolean {
-  const told = getComputedStyle(root).getPropertyValue("--st-background-color").trim();
-  const hex = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})/i.exec(told);
-  return hex !== null && hex.slice(1).every((part) => Number.parseInt(part, 16) < 96);
+  const color = getComputedStyle(root).getPropertyValue("--st-background-color").trim();
+  const channels = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})/i.exec(color)?.slice(1) ?? ["ff"];
+  return channels.every((channel) => Number.parseInt(channel, 16) < 96);
 }
 
 function within(value: number, least: number, most: number): number {

@@ -2,10 +2,17 @@
 // Painting is done on canvases of our own: in NiiVue every pen move uploads the whole volume anew
 // (0.4 s with software rendering), here a move redraws three pictures of one slice each.
 
-import { drawCrosshair, drawScaleBar, type Drawing as Marks } from "../viewer/marks.ts";
-import { type PlanePoint, planeSize, toPlane, toVoxel } from "../viewer/planes.ts";
-import { type Axis, PLANE_NAMES, type Zyx } from "../viewer/types.ts";
-import { fitted, fromCanvas, panned, toCanvas, type Viewport, zoomed } from "../viewer/viewport.ts";
+import {
+  type Axis,
+  PLANE_NAMES,
+  type PlanePoint,
+  planeSize,
+  toPlane,
+  toVoxel,
+  type Zyx,
+} from "../planes/geometry.ts";
+import { drawCrosshair, drawScaleBar, type Drawing as Marks } from "../planes/marks.ts";
+import { fitted, fromCanvas, panned, toCanvas, type Viewport, zoomed } from "../planes/viewport.ts";
 import { type Cell, cellOf, disc } from "./brush.ts";
 import type { Scene } from "./scene.ts";
 import { grayPlane, overlayPlane } from "./slice.ts";
@@ -125,21 +132,30 @@ export class Pane {
     const middle = { column: point.column + 0.5, row: point.row + 0.5 };
     const { x, y } = toCanvas(this.viewport(scene), middle, size.height);
     const box = this.canvas.getBoundingClientRect();
-    return { x: box.left + (x * box.width) / this.canvas.width, y: box.top + (y * box.height) / this.canvas.height };
+    return {
+      x: box.left + (x * box.width) / this.canvas.width,
+      y: box.top + (y * box.height) / this.canvas.height,
+    };
   }
 
   private drawMarks(scene: Scene, view: Viewport): void {
     const { context } = this;
     const marks: Marks = {
-      context, view, axis: this.axis, shape: scene.patch.shape, pixelRatio: devicePixelRatio,
+      context,
+      view,
+      axis: this.axis,
+      shape: scene.patch.shape,
+      pixelRatio: devicePixelRatio,
     };
     drawCrosshair(marks, scene.at, scene.data.colors.selected);
     const voxelSize = scene.patch.facts.voxelSizeAngstrom;
     if (voxelSize) drawScaleBar(marks, voxelSize);
-    for (const comment of scene.patch.facts.comments) if (comment.at && !comment.resolved) this.drawPin(scene, view, comment.at);
+    for (const comment of scene.patch.facts.comments)
+      if (comment.at && !comment.resolved) this.drawPin(scene, view, comment.at);
     if (scene.pin) this.drawPin(scene, view, scene.pin);
     if (this.lasso.length) this.drawLasso(scene, view);
-    else if (this.pointer && scene.mayPaint && scene.hand.tool === "pen") this.drawBrush(scene, view);
+    else if (this.pointer && scene.mayPaint && scene.tool.name === "pen")
+      this.drawBrush(scene, view);
   }
 
   /** A ring where somebody wrote something; full where this slice holds it. */
@@ -162,7 +178,7 @@ export class Pane {
   private drawBrush(scene: Scene, view: Viewport): void {
     const { context } = this;
     const { column, row } = cellOf(this.pointer!);
-    const cells = new Set(disc(scene.hand.grip.size).map((c) => `${c.column},${c.row}`));
+    const cells = new Set(disc(scene.tool.brush.size).map((c) => `${c.column},${c.row}`));
     context.save();
     context.beginPath();
     for (const key of cells) {
@@ -272,13 +288,14 @@ export class Pane {
       const voxel = this.voxelAt(event);
       if (voxel) this.events.moved(voxel);
     };
-    if (this.scene()!.hand.tool === "comment" && !down.shiftKey) return this.events.pressed(this.axis, cellOf(this.pointAt(down)));
+    if (this.scene()!.tool.name === "comment" && !down.shiftKey)
+      return this.events.pressed(this.axis, cellOf(this.pointAt(down)));
     go(down);
     this.drag(go);
   }
 
   private paint(down: PointerEvent): void {
-    const { tool } = this.scene()!.hand;
+    const tool = this.scene()!.tool.name;
     const start = this.pointAt(down);
     if (tool === "outline") return this.lassoFrom(start);
     let last = cellOf(start);
@@ -325,7 +342,13 @@ export class Pane {
   private pan(dx: number, dy: number): void {
     const scene = this.scene()!;
     const size = planeSize(scene.patch.shape, this.axis);
-    this.view = panned(this.viewport(scene), dx * devicePixelRatio, dy * devicePixelRatio, size, this.canvas);
+    this.view = panned(
+      this.viewport(scene),
+      dx * devicePixelRatio,
+      dy * devicePixelRatio,
+      size,
+      this.canvas,
+    );
     this.isTouched = true;
     this.draw();
   }
@@ -341,7 +364,8 @@ export class Pane {
     if (!scene) return null;
     const point = this.pointAt(event);
     const { width, height } = planeSize(scene.patch.shape, this.axis);
-    const isInside = point.column >= 0 && point.row >= 0 && point.column < width && point.row < height;
+    const isInside =
+      point.column >= 0 && point.row >= 0 && point.column < width && point.row < height;
     return isInside ? toVoxel(point, this.axis, scene.at, scene.patch.shape) : null;
   }
 
@@ -362,21 +386,26 @@ export class Pane {
 
 /** The neighbour on each side of a cell, and the two corners of that side. */
 const SIDES = [
-  [-1, 0, 0, 0, 0, 1], [1, 0, 1, 0, 1, 1], [0, -1, 0, 0, 1, 0], [0, 1, 0, 1, 1, 1],
+  [-1, 0, 0, 0, 0, 1],
+  [1, 0, 1, 0, 1, 1],
+  [0, -1, 0, 0, 1, 0],
+  [0, 1, 0, 1, 1, 1],
 ] as const;
 
 function fill(canvas: OffscreenCanvas, words: Uint32Array<ArrayBuffer>, width: number): void {
   const height = words.length / width;
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
-  canvas.getContext("2d")!.putImageData(new ImageData(new Uint8ClampedArray(words.buffer), width), 0, 0);
+  canvas
+    .getContext("2d")!
+    .putImageData(new ImageData(new Uint8ClampedArray(words.buffer), width), 0, 0);
 }
 
 function middleOf({ column, row }: PlanePoint): PlanePoint {
   return { column: column + 0.5, row: row + 0.5 };
 }
 
-function colorOf({ hand, data }: Scene): string {
-  if (hand.kind === NOTHING || !KINDS.includes(hand.kind)) return CURSOR;
-  return [CURSOR, data.colors.add, data.colors.remove, data.colors.ignore][hand.kind]!;
+function colorOf({ tool, data }: Scene): string {
+  if (tool.kind === NOTHING || !KINDS.includes(tool.kind)) return CURSOR;
+  return [CURSOR, data.colors.add, data.colors.remove, data.colors.ignore][tool.kind]!;
 }

@@ -1,13 +1,13 @@
 // Beside the planes: the brush's rule, the live result, what others painted, comments.
 
-import { button, element } from "../viewer/elements.ts";
-import type { Zyx } from "../viewer/types.ts";
+import { clock } from "../autosave/autosave.ts";
+import { button, element } from "../planes/elements.ts";
+import type { Zyx } from "../planes/geometry.ts";
 import { example, KIND_RULES } from "./examples.ts";
-import { clock } from "./keeper.ts";
 import type { Layer } from "./patch.ts";
 import type { Counts } from "./result.ts";
 import type { Scene } from "./scene.ts";
-import { type CommentFacts, type Colors, KIND_NAMES } from "./types.ts";
+import { type Colors, type CommentFacts, KIND_NAMES } from "./types.ts";
 
 export interface PanelEvents {
   layersChanged(): void;
@@ -19,7 +19,7 @@ export interface PanelEvents {
 
 export function panel(scene: Scene, events: PanelEvents): HTMLElement[] {
   const parts: HTMLElement[] = [];
-  if (scene.mayPaint && scene.hand.tool !== "comment") parts.push(rule(scene));
+  if (scene.mayPaint && scene.tool.name !== "comment") parts.push(rule(scene));
   else if (scene.pin) parts.push(writing(scene.pin, events));
   parts.push(result(scene), ...layers(scene, events), ...comments(scene, events));
   if (scene.mayPaint) parts.push(startOver(events));
@@ -33,12 +33,25 @@ export function countRows(counts: Counts): HTMLElement {
     ["Added", counts.added, ""],
     ["Removed", counts.removed, ""],
     ["Ignored", counts.ignored, ""],
-    ["Contested", counts.contested, "Claimed by more than one kind: ignore wins over add, add over remove."],
-    ["In the border", counts.lost, "Painted in the outer 16 voxels, where every voxel is ignore: without effect."],
+    [
+      "Contested",
+      counts.contested,
+      "Claimed by more than one kind: ignore wins over add, add over remove.",
+    ],
+    [
+      "In the border",
+      counts.lost,
+      "Painted in the outer 16 voxels, where every voxel is ignore: without effect.",
+    ],
   ];
   const table = element("table", "counts");
   for (const [name, voxels, why] of rows) {
-    const row = element("tr", voxels && why ? "warned" : "", element("td", "", name), element("td", "number", voxels.toLocaleString("en")));
+    const row = element(
+      "tr",
+      voxels && why ? "warned" : "",
+      element("td", "", name),
+      element("td", "number", voxels.toLocaleString("en")),
+    );
     row.title = why;
     row.dataset["count"] = name.toLowerCase();
     table.append(row);
@@ -47,7 +60,7 @@ export function countRows(counts: Counts): HTMLElement {
 }
 
 function rule(scene: Scene): HTMLElement {
-  const { kind } = scene.hand;
+  const { kind } = scene.tool;
   const name = KIND_NAMES[kind];
   const box = element("div", `rule ${name.toLowerCase()}`, element("h4", "", name));
   box.append(example(kind, scene.data.colors), element("p", "", KIND_RULES[kind]));
@@ -57,7 +70,10 @@ function rule(scene: Scene): HTMLElement {
 function result(scene: Scene): HTMLElement {
   const box = element("div", "result");
   const reviewed = scene.data.readOnly && scene.patch.merged !== null;
-  box.append(element("h4", "", reviewed ? "If merged now, voxels" : "Result, voxels"), element("div", "numbers", countRows(scene.patch.result.counts())));
+  box.append(
+    element("h4", "", reviewed ? "If merged now, voxels" : "Result, voxels"),
+    element("div", "numbers", countRows(scene.patch.result.counts())),
+  );
   return box;
 }
 
@@ -66,14 +82,20 @@ function layers(scene: Scene, events: PanelEvents): HTMLElement[] {
   const others = patch.layers.filter((layer) => !(layer.slot.name in patch.continued));
   const broken = patch.facts.slots.filter((slot) => slot.error);
   if (!patch.layers.length && !broken.length) return [];
-  const box = element("div", "layers-of-others", element("h4", "", scene.data.readOnly ? "Corrections" : "Painted by others"));
+  const box = element(
+    "div",
+    "layers-of-others",
+    element("h4", "", scene.data.readOnly ? "Corrections" : "Painted by others"),
+  );
   for (const layer of others) box.append(layerRow(layer, scene.data.colors, events));
   for (const slot of broken) box.append(element("p", "against", `${slot.name}: ${slot.error}`));
   if (scene.mayPaint && others.length) {
-    const title = "Their work becomes part of yours, one file a kind; their files are withdrawn when you save";
+    const title =
+      "Their work becomes part of yours, one file a kind; their files are withdrawn when you save";
     box.append(button("Go on with their work", title, () => events.continued(others)));
   }
-  for (const name of Object.keys(patch.continued)) box.append(element("p", "quietly", `${name} is continued in yours`));
+  for (const name of Object.keys(patch.continued))
+    box.append(element("p", "quietly", `${name} is continued in yours`));
   return [box];
 }
 
@@ -89,11 +111,14 @@ function layerRow(layer: Layer, colors: Colors, events: PanelEvents): HTMLElemen
   const row = element("label", "layer", box);
   for (const kind of slot.kinds.length ? slot.kinds : [slot.kind ?? ""]) {
     const chip = element("span", "chip");
-    chip.style.background = { add: colors.add, remove: colors.remove, ignore: colors.ignore }[kind] ?? "";
+    chip.style.background =
+      { add: colors.add, remove: colors.remove, ignore: colors.ignore }[kind] ?? "";
     row.append(chip);
   }
   row.append(element("span", "name", `${slot.name}, ${slot.author ?? "author unknown"}`));
-  row.title = [`version ${slot.version}, ${slot.origin}, ${clock(slot.at)}`, ...slot.findings].join("\n");
+  row.title = [`version ${slot.version}, ${slot.origin}, ${clock(slot.at)}`, ...slot.findings].join(
+    "\n",
+  );
   return row;
 }
 
@@ -111,7 +136,9 @@ function commentRow(comment: CommentFacts, events: PanelEvents): HTMLElement {
   const row = element("p", comment.resolved ? "comment settled" : "comment", who, comment.text);
   const { at } = comment;
   if (at) {
-    const place = button(`${at[2]}, ${at[1]}, ${at[0]}`, "Go there (x, y, z)", () => events.jumped(at));
+    const place = button(`${at[2]}, ${at[1]}, ${at[0]}`, "Go there (x, y, z)", () =>
+      events.jumped(at),
+    );
     place.className = "place";
     row.append(" ", place);
   }

@@ -1,6 +1,6 @@
 // An open patch: its voxels, what others painted on it, one's own drawing, and the live result.
 
-import type { Zyx } from "../viewer/types.ts";
+import type { Zyx } from "../planes/geometry.ts";
 import { apply, between, type Diff } from "./diff.ts";
 import { Drawing, History } from "./drawing.ts";
 import { Grid } from "./grid.ts";
@@ -58,7 +58,10 @@ export class OpenPatch {
   /** Everything is counted anew: when layers come, go or are continued. */
   recount(): void {
     const others = this.layers.filter((layer) => !(layer.slot.name in this.continued));
-    this.result.recount(others.map((layer) => layer.claims), this.drawing.voxels);
+    this.result.recount(
+      others.map((layer) => layer.claims),
+      this.drawing.voxels,
+    );
   }
 
   /** Change many voxels at once, as one stroke. */
@@ -85,7 +88,9 @@ export async function loadLayers(
   const readable = facts.slots.filter((slot) => !slot.error);
   const loaded = await Promise.all(
     readable.map(async (slot) => ({
-      slot, shown: true, claims: await server.claims(slot.name, slot.version),
+      slot,
+      shown: true,
+      claims: await server.claims(slot.name, slot.version),
     })),
   );
   const size = facts.shape[0] * facts.shape[1] * facts.shape[2];

@@ -1,6 +1,6 @@
 // A filled outline: the cells whose middle lies inside a closed line drawn by hand, and the line.
 
-import type { PlanePoint } from "../viewer/planes.ts";
+import type { PlanePoint } from "../planes/geometry.ts";
 import { type Cell, cellOf, line } from "./brush.ts";
 
 /** Cells inside a polygon (even-odd rule) and on its edge, each once. */
@@ -18,7 +18,8 @@ export function filled(points: readonly PlanePoint[]): Cell[] {
     const crossings = crossed(points, row + 0.5);
     for (let i = 0; i + 1 < crossings.length; i += 2) {
       const end = Math.floor(crossings[i + 1]! - 0.5);
-      for (let column = Math.ceil(crossings[i]! - 0.5); column <= end; column++) add({ column, row });
+      for (let column = Math.ceil(crossings[i]! - 0.5); column <= end; column++)
+        add({ column, row });
     }
   }
   return [...cells.values()];
@@ -26,11 +27,11 @@ export function filled(points: readonly PlanePoint[]): Cell[] {
 
 /** Where a horizontal line crosses the polygon, from left to right. */
 function crossed(points: readonly PlanePoint[], row: number): number[] {
-  const found: number[] = [];
+  const crossings: number[] = [];
   points.forEach((a, i) => {
     const b = points[(i + 1) % points.length]!;
     if (a.row <= row === b.row <= row) return;
-    found.push(a.column + ((row - a.row) / (b.row - a.row)) * (b.column - a.column));
+    crossings.push(a.column + ((row - a.row) / (b.row - a.row)) * (b.column - a.column));
   });
-  return found.sort((a, b) => a - b);
+  return crossings.sort((a, b) => a - b);
 }

@@ -77,7 +77,14 @@ export class Result {
 
   counts(): Counts {
     const counts = {
-      background: 0, membrane: 0, ignore: 0, added: 0, removed: 0, ignored: 0, contested: 0, lost: 0,
+      background: 0,
+      membrane: 0,
+      ignore: 0,
+      added: 0,
+      removed: 0,
+      ignored: 0,
+      contested: 0,
+      lost: 0,
     };
     this.tally.forEach((voxels, state) => {
       const was = predictedIn(state);

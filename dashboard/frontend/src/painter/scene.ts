@@ -1,16 +1,16 @@
 // Everything that the painter shows now.
 
-import type { Contrast } from "../viewer/contrast.ts";
-import type { Axis, Zyx } from "../viewer/types.ts";
-import type { Palette, View } from "./looks.ts";
+import type { Contrast } from "../planes/contrast.ts";
+import type { Axis, Zyx } from "../planes/geometry.ts";
 import type { OpenPatch } from "./patch.ts";
-import type { Hand } from "./tools.ts";
+import type { Tool } from "./tools.ts";
 import type { PainterData } from "./types.ts";
+import type { Palette, View } from "./views.ts";
 
 export interface Scene {
   data: PainterData;
   patch: OpenPatch;
-  hand: Hand;
+  tool: Tool;
   palette: Palette;
   at: Zyx;
   main: Axis;

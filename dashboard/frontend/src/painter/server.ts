@@ -1,9 +1,18 @@
 // Talks to /api/painting: voxels in and out, each request with its token, renewed silently.
 
-import { Refused, TOKEN_HEADER, Tokens } from "../viewer/api.ts";
-import type { Zyx } from "../viewer/types.ts";
+import { Refused, TOKEN_HEADER, Tokens } from "../api.ts";
+import type { Zyx } from "../planes/geometry.ts";
 import { sha256 } from "./checksum.ts";
-import type { CommentFacts, Draft, DraftFacts, Facts, HoldFacts, PainterData, SavedFacts, Versions } from "./types.ts";
+import type {
+  CommentFacts,
+  Draft,
+  DraftFacts,
+  Facts,
+  HoldFacts,
+  PainterData,
+  SavedFacts,
+  Versions,
+} from "./types.ts";
 
 export const CONFLICT = 409;
 const FORBIDDEN = 403;
@@ -50,9 +59,10 @@ export class Server {
 
   async draft(): Promise<Draft> {
     const answer = await this.ask("view", "/draft");
-    const told = (header: string): Versions | null => JSON.parse(answer.headers.get(header) ?? "null") as Versions | null;
+    const versions = (header: string): Versions | null =>
+      JSON.parse(answer.headers.get(header) ?? "null") as Versions | null;
     const voxels = new Uint8Array(await answer.arrayBuffer());
-    return { voxels, base: told(BASE_HEADER), continued: told(CONTINUED_HEADER) ?? {} };
+    return { voxels, base: versions(BASE_HEADER), continued: versions(CONTINUED_HEADER) ?? {} };
   }
 
   async keepDraft(
@@ -89,7 +99,9 @@ export class Server {
 
   async hold(takeOverFrom: string | null): Promise<HoldFacts> {
     const body = JSON.stringify({ takeOverFrom });
-    return (await this.ask("paint", "/hold", { method: "POST", body })).json() as Promise<HoldFacts>;
+    return (
+      await this.ask("paint", "/hold", { method: "POST", body })
+    ).json() as Promise<HoldFacts>;
   }
 
   /** Also while the page is being left. */
@@ -114,7 +126,10 @@ export class Server {
     versions: Record<string, string>,
   ): Promise<Response> {
     const squeeze = changesOfValue(voxels) < voxels.length * SQUEEZE_BELOW;
-    const [body, checksum] = await Promise.all([squeeze ? squeezed(voxels) : voxels, sha256(voxels)]);
+    const [body, checksum] = await Promise.all([
+      squeeze ? squeezed(voxels) : voxels,
+      sha256(voxels),
+    ]);
     return this.ask("paint", path, {
       method: "PUT",
       body,
@@ -182,7 +197,8 @@ async function squeezed(voxels: Uint8Array<ArrayBuffer>): Promise<Blob> {
 }
 
 async function sentenceOf(answer: Response): Promise<string> {
-  if (answer.status === SIGNED_OUT) return "Your session is over: sign in again in another tab, then go on here.";
+  if (answer.status === SIGNED_OUT)
+    return "Your session is over: sign in again in another tab, then go on here.";
   try {
     return ((await answer.json()) as { error: string }).error;
   } catch {

@@ -1,14 +1,14 @@
 // What one plane of the scene looks like, pixel by pixel (one pixel a voxel).
 
-import { outline } from "../viewer/compose.ts";
-import { table } from "../viewer/contrast.ts";
-import type { Axis } from "../viewer/types.ts";
+import { table } from "../planes/contrast.ts";
+import type { Axis } from "../planes/geometry.ts";
+import { outline } from "../planes/masks.ts";
 import { cut } from "./grid.ts";
-import { labelTint, stateTints, type Tint } from "./looks.ts";
 import { checker, grayWords, lay } from "./picture.ts";
 import { isContested, isLost } from "./result.ts";
 import type { Scene } from "./scene.ts";
 import { BITS, MEMBRANE } from "./types.ts";
+import { labelTint, stateTints, type Tint } from "./views.ts";
 
 const OUTLINE_OPACITY = 0.9;
 
@@ -32,7 +32,11 @@ export function overlayPlane(scene: Scene, axis: Axis): Uint32Array<ArrayBuffer>
     layLabels(scene, words, predicted, cut(patch.merged, plane), cut(patch.grid.inside, plane));
   } else layStates(scene, words, axis);
   if (scene.view === "corrections" || scene.view === "difference") {
-    const edge = outline(predicted.map((value) => Number(value === MEMBRANE)), columns, rows);
+    const edge = outline(
+      predicted.map((value) => Number(value === MEMBRANE)),
+      columns,
+      rows,
+    );
     lay(words, [NONE, scene.palette.membrane], (i) => edge[i]!, OUTLINE_OPACITY);
   }
   return words;
@@ -50,7 +54,12 @@ function layStates(scene: Scene, words: Uint32Array, axis: Axis): void {
   for (let i = 0; i < states.length; i++) states[i]! |= BITS[drawn[i]!]!;
   lay(words, stateTints(scene.view, palette), (i) => states[i]!, scene.opacity);
   if (scene.view === "before") return;
-  checker(words, palette.warning, (i) => isContested(states[i]!) || isLost(states[i]!), plane.columns);
+  checker(
+    words,
+    palette.warning,
+    (i) => isContested(states[i]!) || isLost(states[i]!),
+    plane.columns,
+  );
 }
 
 /** In the corrections view, what only hidden layers claim is not drawn. */
@@ -75,7 +84,9 @@ function layLabels(
   inside: Uint8Array,
 ): void {
   const view = scene.view === "result" ? "after" : scene.view;
-  const tints = Array.from({ length: 16 }, (_, pair) => labelTint(view, pair >> 2, pair & 3, scene.palette));
+  const tints = Array.from({ length: 16 }, (_, pair) =>
+    labelTint(view, pair >> 2, pair & 3, scene.palette),
+  );
   tints[0] = NONE;
   lay(words, tints, (i) => (inside[i] ? (was[i]! << 2) | is[i]! : 0), scene.opacity);
 }

@@ -1,6 +1,6 @@
 // What Python tells the painter, and what the API tells it of a patch. All triples are (z, y, x).
 
-import type { Zyx } from "../viewer/types.ts";
+import type { Zyx } from "../planes/geometry.ts";
 
 export type Kind = 0 | 1 | 2 | 3; // what a voxel of a drawing is: nothing, Add, Remove, Ignore
 export const NOTHING = 0;
@@ -34,7 +34,7 @@ export interface PainterData {
   at: Zyx | null;
   rules: string[];
   colors: Colors;
-  solid: string; // the script of the 3D view
+  volume3d: string; // the script of the 3D view
   border: number;
   height: number;
 }

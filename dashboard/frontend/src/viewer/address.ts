@@ -1,6 +1,6 @@
 // The page's address says where one looks: ?plane=XY&at=x,y,z&patch=NAME, so that a link restores it.
 
-import { PLANE_NAMES, type Axis, type Zyx } from "./types.ts";
+import { type Axis, PLANE_NAMES, type Zyx } from "../planes/geometry.ts";
 
 export function withPlace(search: string, plane: Axis, at: Zyx, patch: string | null): string {
   const query = new URLSearchParams(search);
@@ -12,7 +12,11 @@ export function withPlace(search: string, plane: Axis, at: Zyx, patch: string | 
 }
 
 /** The place that an address names, as far as it does. */
-export function placeIn(search: string): { plane: Axis | null; at: Zyx | null; patch: string | null } {
+export function placeIn(search: string): {
+  plane: Axis | null;
+  at: Zyx | null;
+  patch: string | null;
+} {
   const query = new URLSearchParams(search);
   const plane = PLANE_NAMES.indexOf((query.get("plane") ?? "") as (typeof PLANE_NAMES)[number]);
   const numbers = (query.get("at") ?? "").split(",");

@@ -1,10 +1,10 @@
 // One volume that is shown: its facts, its slices, and whether and in which colour it is drawn.
 
-import { askFacts, Refused, type Tokens } from "./api.ts";
-import { edgeOf, parseColor, voxelsOf, type Mask, type Style } from "./compose.ts";
-import { planeIndex, planeSize } from "./planes.ts";
+import { askFacts, Refused, type Tokens } from "../api.ts";
+import { AXIS_LETTERS, type Axis, planeIndex, planeSize, type Zyx } from "../planes/geometry.ts";
+import { edgeOf, type Mask, parseColor, type Style, voxelsOf } from "../planes/masks.ts";
 import { decodeGray, type Slice, Slices, unpack } from "./slices.ts";
-import { AXIS_LETTERS, type Axis, type Facts, type ViewedObject, type Zyx } from "./types.ts";
+import type { Facts, ViewedObject } from "./types.ts";
 
 const NEIGHBOURS = 3;
 const GONE = 410;
@@ -25,7 +25,12 @@ export class Layer {
     tokens.keep(object.object, object.token);
     const facts = await askFacts(tokens, object.object);
     const decode = facts.look === "gray" ? decodeGray : decodeBits(facts.planeShape);
-    return new Layer(object, tokens, facts, new Slices(tokens, object.object, decode, facts.version));
+    return new Layer(
+      object,
+      tokens,
+      facts,
+      new Slices(tokens, object.object, decode, facts.version),
+    );
   }
 
   /** Look again what the volume is; true if its pictures changed. */

@@ -1,8 +1,8 @@
 // The component's entry: Streamlit calls it again at every rerun, and the returned function at the end.
 
 import type { Component } from "../component.ts";
-import style from "./viewer.css";
 import type { ViewerData } from "./types.ts";
+import style from "./viewer.css";
 import { Viewer } from "./viewer.ts";
 
 const viewers = new WeakMap<object, Viewer>();

@@ -1,15 +1,28 @@
 // One plane on one canvas: fetches its slice, draws it, and tells what the pointer does there.
 
-import { Refused } from "./api.ts";
-import { compose, MOST_THICK, type Mask } from "./compose.ts";
-import { table } from "./contrast.ts";
+import { Refused } from "../api.ts";
+import { table } from "../planes/contrast.ts";
+import {
+  type Axis,
+  PLANE_NAMES,
+  planeSize,
+  toPlane,
+  toVoxel,
+  type Zyx,
+} from "../planes/geometry.ts";
+import {
+  type Drawing,
+  drawBox,
+  drawCenter,
+  drawCrosshair,
+  drawLabel,
+  drawScaleBar,
+} from "../planes/marks.ts";
+import { compose, type Mask, MOST_THICK } from "../planes/masks.ts";
+import { fitted, fromCanvas, panned, toCanvas, type Viewport, zoomed } from "../planes/viewport.ts";
 import type { Layer } from "./layers.ts";
-import { drawBox, drawCenter, drawCrosshair, drawLabel, drawScaleBar, type Drawing } from "./marks.ts";
-import { planeSize, toPlane, toVoxel } from "./planes.ts";
 import type { Scene } from "./scene.ts";
 import type { Slice } from "./slices.ts";
-import { type Axis, PLANE_NAMES, type Zyx } from "./types.ts";
-import { fitted, fromCanvas, panned, toCanvas, type Viewport, zoomed } from "./viewport.ts";
 
 export interface PaneEvents {
   scrolled(axis: Axis, by: number): void;
@@ -94,7 +107,8 @@ export class Pane {
     const wish = ++this.wanted;
     const full = this.wantsFull(scene);
     const index = scene.at[this.axis];
-    if (this.lastIndex >= 0 && index !== this.lastIndex) this.direction = Math.sign(index - this.lastIndex);
+    if (this.lastIndex >= 0 && index !== this.lastIndex)
+      this.direction = Math.sign(index - this.lastIndex);
     this.lastIndex = index;
     const layers = [scene.tomogram, ...this.overlays(scene)];
     const waiting = setTimeout(() => this.element.classList.add("waiting"), WAITING_MS);
@@ -104,8 +118,15 @@ export class Pane {
         ? (slices as Slice[])
         : await Promise.all(slices.map((slice, i) => (i ? this.spared(slice, layers[i]!) : slice)));
       if (wish !== this.wanted) return;
-      const seen = layers.flatMap((layer, i) => (i && ready[i] ? [{ layer, slice: ready[i] }] : []));
-      this.paint(scene, ready[0]!, seen.map((s) => s.layer), seen.map((s) => s.slice));
+      const seen = layers.flatMap((layer, i) =>
+        i && ready[i] ? [{ layer, slice: ready[i] }] : [],
+      );
+      this.paint(
+        scene,
+        ready[0]!,
+        seen.map((s) => s.layer),
+        seen.map((s) => s.slice),
+      );
       this.draw();
       this.events.shown(this.axis, index);
       for (const layer of layers) {
@@ -130,15 +151,18 @@ export class Pane {
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (this.gray) this.drawPicture(scene, view, size);
     const drawing: Drawing = {
-      context, view, axis: this.axis, shape: scene.tomogram.facts.shape, pixelRatio: devicePixelRatio,
+      context,
+      view,
+      axis: this.axis,
+      shape: scene.tomogram.facts.shape,
+      pixelRatio: devicePixelRatio,
     };
     this.drawPatches(drawing, scene);
     drawCrosshair(drawing, scene.at, scene.data.colors.selected);
     const voxelSize = scene.tomogram.facts.voxelSizeAngstrom;
     if (voxelSize) drawScaleBar(drawing, voxelSize);
     const letter = "zyx"[this.axis];
-    this.caption.textContent =
-      `${PLANE_NAMES[this.axis]}  ${letter} = ${scene.at[this.axis]} / ${scene.tomogram.facts.shape[this.axis] - 1}`;
+    this.caption.textContent = `${PLANE_NAMES[this.axis]}  ${letter} = ${scene.at[this.axis]} / ${scene.tomogram.facts.shape[this.axis] - 1}`;
   }
 
   resize(): void {
@@ -212,7 +236,9 @@ export class Pane {
       const word = (Math.round(opacity * 255) << 24) | (b << 16) | (g << 8) | r;
       for (const voxel of voxels) words[voxel] = word;
       const mask = new OffscreenCanvas(width, height);
-      mask.getContext("2d")!.putImageData(new ImageData(new Uint8ClampedArray(words.buffer), width), 0, 0);
+      mask
+        .getContext("2d")!
+        .putImageData(new ImageData(new Uint8ClampedArray(words.buffer), width), 0, 0);
       context.drawImage(mask, 0, 0, this.picture.width, this.picture.height);
     });
   }
@@ -221,7 +247,10 @@ export class Pane {
     const { context, picture } = this;
     const { binning } = scene.tomogram.facts;
     // The last bin may reach beyond the volume, so the picture is drawn in whole bins.
-    const perPixel = picture.width * binning >= size.width && picture.width < size.width ? binning : size.width / picture.width;
+    const perPixel =
+      picture.width * binning >= size.width && picture.width < size.width
+        ? binning
+        : size.width / picture.width;
     const width = picture.width * perPixel * view.scale;
     const height = picture.height * perPixel * view.scale;
     context.imageSmoothingEnabled = view.scale * perPixel < 2.5;
@@ -250,14 +279,25 @@ export class Pane {
     if (!proposal) return;
     const bad = proposal.leaves || proposal.overlaps.length > 0;
     const color = bad ? scene.data.colors.refused : scene.data.colors.proposed;
-    drawBox(drawing, proposal.start, proposal.stop, scene.at, { color, width: 2, dashed: true, faint: false });
+    drawBox(drawing, proposal.start, proposal.stop, scene.at, {
+      color,
+      width: 2,
+      dashed: true,
+      faint: false,
+    });
     drawCenter(drawing, proposal.center, scene.at, color);
   }
 
   private viewport(scene: Scene): Viewport {
     if (!this.view || this.view.flipped !== scene.flipped) {
       const size = planeSize(scene.tomogram.facts.shape, this.axis);
-      this.view = fitted(size.width, size.height, this.canvas.width, this.canvas.height, scene.flipped);
+      this.view = fitted(
+        size.width,
+        size.height,
+        this.canvas.width,
+        this.canvas.height,
+        scene.flipped,
+      );
     }
     return this.view;
   }
@@ -311,7 +351,8 @@ export class Pane {
     let last = down;
     let isDrag = false;
     const move = (event: PointerEvent): void => {
-      isDrag ||= Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) > CLICK_PIXELS;
+      isDrag ||=
+        Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) > CLICK_PIXELS;
       if (!isDrag) return;
       const dx = event.clientX - last.clientX;
       const dy = event.clientY - last.clientY;
@@ -367,7 +408,8 @@ export class Pane {
     const size = planeSize(shape, this.axis);
     const [x, y] = this.pixel(event);
     const point = fromCanvas(this.viewport(scene), x, y, size.height);
-    const inside = point.column >= 0 && point.row >= 0 && point.column < size.width && point.row < size.height;
+    const inside =
+      point.column >= 0 && point.row >= 0 && point.column < size.width && point.row < size.height;
     return inside ? toVoxel(point, this.axis, scene.at, shape) : null;
   }
 

@@ -1,6 +1,7 @@
 // A center that somebody is about to choose: its box, and what stands against it.
 
-import type { NearBorder, PatchMark, Zyx } from "./types.ts";
+import type { Zyx } from "../planes/geometry.ts";
+import type { NearBorder, PatchMark } from "./types.ts";
 
 export interface Proposal {
   center: Zyx;
@@ -24,7 +25,14 @@ export function propose(
   const overlaps = patches
     .filter((p) => p.start.every((a, i) => Math.max(a, start[i]!) < Math.min(p.stop[i]!, stop[i]!)))
     .map((p) => p.name);
-  return { center, start, stop, leaves, fits: leaves ? shifted(center, shape, side) : center, overlaps };
+  return {
+    center,
+    start,
+    stop,
+    leaves,
+    fits: leaves ? shifted(center, shape, side) : center,
+    overlaps,
+  };
 }
 
 /** Which way a center may be saved: as it is, padded where the tomogram is too thin, or not. */
@@ -48,7 +56,9 @@ export function shifted(center: Zyx, shape: Zyx, side: number): Zyx | null {
 /** What stands against a center, as one sentence; null for nothing. */
 export function objection(proposal: Proposal, shape: Zyx, side: number): string | null {
   if (proposal.leaves && !proposal.fits) {
-    const thin = LETTERS.filter((_, i) => shape[i]! < side).reverse().join(" and ");
+    const thin = LETTERS.filter((_, i) => shape[i]! < side)
+      .reverse()
+      .join(" and ");
     return `The tomogram is thinner than ${side} voxels in ${thin}; what is missing can be padded (ignore).`;
   }
   if (proposal.leaves) {

@@ -1,10 +1,11 @@
 // Everything that is shown now, and the one place that changes it.
 
-import type { Contrast } from "./contrast.ts";
-import type { Style } from "./compose.ts";
+import type { Contrast } from "../planes/contrast.ts";
+import type { Axis, Zyx } from "../planes/geometry.ts";
+import type { Style } from "../planes/masks.ts";
 import type { Layer } from "./layers.ts";
 import type { Proposal } from "./proposal.ts";
-import type { Axis, ViewerData, Zyx } from "./types.ts";
+import type { ViewerData } from "./types.ts";
 
 export interface Scene {
   data: ViewerData;

@@ -1,11 +1,12 @@
 // Beside the planes: what is proposed and why it may not be, the reasons to choose it, the rules.
 
-import { button, element } from "./elements.ts";
+import { button, element } from "../planes/elements.ts";
 import { objection, wayToSave } from "./proposal.ts";
 import type { Scene } from "./scene.ts";
 import type { NearBorder } from "./types.ts";
 
-const PREVIEW = "A preview is being made. Until it is there, XZ and YZ come from the file itself and may take seconds.";
+const PREVIEW =
+  "A preview is being made. Until it is there, XZ and YZ come from the file itself and may take seconds.";
 
 export interface SideEvents {
   shifted(): void;
@@ -15,8 +16,9 @@ export interface SideEvents {
 
 export function sidePanel(scene: Scene, events: SideEvents): HTMLElement {
   const panel = element("div", "side");
-  const { said, saidBad } = scene.data;
-  if (said && !scene.proposal) panel.append(element("p", saidBad ? "against" : "said", said));
+  const { message, messageIsError } = scene.data;
+  if (message && !scene.proposal)
+    panel.append(element("p", messageIsError ? "against" : "done", message));
   if (!scene.tomogram.facts.hasPreview) panel.append(element("p", "note", PREVIEW));
   panel.append(...(scene.proposal ? proposalParts(scene, events) : invitation(scene)));
   const rules = element("ul", "rules", ...scene.data.rules.map((rule) => element("li", "", rule)));
@@ -28,7 +30,10 @@ function invitation(scene: Scene): HTMLElement[] {
   const patch = scene.data.patches.find((p) => p.name === scene.selected);
   if (patch) {
     const [z, y, x] = patch.center;
-    return [element("h4", "", patch.name), element("p", "", `${patch.note}. Center ${x}, ${y}, ${z}.`)];
+    return [
+      element("h4", "", patch.name),
+      element("p", "", `${patch.note}. Center ${x}, ${y}, ${z}.`),
+    ];
   }
   const text = scene.data.mayChoose
     ? "Click where the prediction is wrong and you can still see what is there."
@@ -47,8 +52,13 @@ function proposalParts(scene: Scene, events: SideEvents): HTMLElement[] {
   ];
   if (against) parts.push(element("p", "against", against));
   const way = wayToSave(proposal);
-  if (way === null) parts.push(button("Shift to fit", "Move the center to the nearest legal one", events.shifted));
-  else parts.push(element("p", "", way === "pad" ? "Pad, and choose because of" : "Choose because of"), reasons(scene, way, events));
+  if (way === null)
+    parts.push(button("Shift to fit", "Move the center to the nearest legal one", events.shifted));
+  else
+    parts.push(
+      element("p", "", way === "pad" ? "Pad, and choose because of" : "Choose because of"),
+      reasons(scene, way, events),
+    );
   const dismiss = button("Dismiss", "Forget this proposal (Esc)", events.dismissed);
   dismiss.className = "quiet";
   return [...parts, dismiss];

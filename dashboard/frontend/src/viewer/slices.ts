@@ -1,6 +1,6 @@
 // The decoded slices of one volume: the newest wish first, neighbours fetched ahead, old ones left.
 
-import { ask, sliceAddress, type Tokens } from "./api.ts";
+import { ask, sliceAddress, type Tokens } from "../api.ts";
 
 export interface Slice {
   width: number;

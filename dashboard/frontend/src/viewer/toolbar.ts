@@ -1,8 +1,8 @@
 // The controls above the planes: planes, overlay, contrast, zoom, help.
 
-import { button, element, slider } from "./elements.ts";
+import { button, element, slider } from "../planes/elements.ts";
+import { AXES, type Axis, PLANE_NAMES } from "../planes/geometry.ts";
 import type { Scene } from "./scene.ts";
-import { AXES, PLANE_NAMES, type Axis } from "./types.ts";
 
 export interface ToolbarEvents {
   planeChosen(axis: Axis): void;
@@ -30,7 +30,10 @@ export function toolbar(scene: Scene, events: ToolbarEvents): HTMLElement {
   }
   const bar = element("div", "toolbar", planes, ...layerControls(scene, events));
   bar.append(element("span", "word", "Contrast"), contrast);
-  bar.append(button("Fit", "Whole plane (0)", events.fitted), button("?", "Keys (?)", events.helped));
+  bar.append(
+    button("Fit", "Whole plane (0)", events.fitted),
+    button("?", "Keys (?)", events.helped),
+  );
   return bar;
 }
 
@@ -59,7 +62,7 @@ function layerControls(scene: Scene, events: ToolbarEvents): HTMLElement[] {
   });
   const opacity = slider("Opacity", scene.opacity, [0.1, 1, 0.05], (value) => {
     scene.opacity = value;
-    events.opacityChanged(); // the bar stays, or the slider would leave the hand
+    events.opacityChanged(); // the bar stays, or the slider would lose the pointer
   });
   return [layers, style, opacity];
 }

@@ -1,10 +1,6 @@
 // What Python tells the viewer, and what the API tells it of a volume. All triples are (z, y, x).
 
-export type Zyx = readonly [number, number, number];
-export type Axis = 0 | 1 | 2; // the axis across which a plane lies: 0 is XY, 1 is XZ, 2 is YZ
-export const AXES: readonly Axis[] = [0, 1, 2];
-export const AXIS_LETTERS = ["z", "y", "x"] as const;
-export const PLANE_NAMES = ["XY", "XZ", "YZ"] as const;
+import type { Axis, Zyx } from "../planes/geometry.ts";
 
 export interface ViewedObject {
   object: string;
@@ -39,8 +35,8 @@ export interface ViewerData {
   patchSide: number;
   at: Zyx | null;
   plane: Axis;
-  said: string | null; // what came of the last choice: "saved" or why not
-  saidBad: boolean;
+  message: string | null; // what came of the last choice: "saved" or why not
+  messageIsError: boolean;
   colors: { selected: string; refused: string; proposed: string };
   height: number | null; // pixels; null fills the window
 }
@@ -63,5 +59,5 @@ export interface Choice {
   center_xyz: [number, number, number];
   why: string;
   near_border: NearBorder;
-  nonce: number; // so that the same choice twice is told twice
+  nonce: number; // so that the same choice twice is sent twice
 }

@@ -1,19 +1,19 @@
 // The tomogram viewer: three linked planes, their controls, and the choice of a patch center.
 
+import { Refused, Tokens } from "../api.ts";
 import type { Component } from "../component.ts";
+import { AUTOMATIC_PERCENT, byPercentile, dragged } from "../planes/contrast.ts";
+import { element } from "../planes/elements.ts";
+import { AXES, type Axis, clampTo, moved, type Zyx } from "../planes/geometry.ts";
 import { placeIn, withPlace } from "./address.ts";
-import { Refused, Tokens } from "./api.ts";
-import { AUTOMATIC_PERCENT, byPercentile, dragged } from "./contrast.ts";
-import { element } from "./elements.ts";
 import { type Action, actionOf, HELP } from "./keys.ts";
 import { Layer } from "./layers.ts";
 import { Pane, type PaneEvents } from "./pane.ts";
-import { clampTo, moved } from "./planes.ts";
 import { propose } from "./proposal.ts";
 import type { Scene } from "./scene.ts";
 import { sidePanel } from "./side.ts";
 import { toolbar } from "./toolbar.ts";
-import { AXES, type Axis, type Choice, type NearBorder, type ViewedObject, type ViewerData, type Zyx } from "./types.ts";
+import type { Choice, NearBorder, ViewedObject, ViewerData } from "./types.ts";
 
 const PREVIEW_POLL_MS = 3000;
 const ADDRESS_MS = 300;
@@ -124,18 +124,23 @@ export class Viewer {
 
   private begin(data: ViewerData, tomogram: Layer, segmentations: Layer[]): Scene {
     const { shape, histogram } = tomogram.facts;
-    const told = placeIn(this.fresh ? location.search : "");
+    const link = placeIn(this.fresh ? location.search : "");
     this.fresh = false;
-    const selected = data.selected ?? told.patch;
+    const selected = data.selected ?? link.patch;
     const patch = data.patches.find((p) => p.name === selected);
     const middle: Zyx = [shape[0] / 2, shape[1] / 2, shape[2] / 2];
-    const at = told.at ?? data.at ?? patch?.center ?? middle;
+    const at = link.at ?? data.at ?? patch?.center ?? middle;
     return {
-      data, tomogram, segmentations,
+      data,
+      tomogram,
+      segmentations,
       at: clampTo([Math.floor(at[0]), Math.floor(at[1]), Math.floor(at[2])], shape),
-      main: told.plane ?? data.plane,
+      main: link.plane ?? data.plane,
       contrast: byPercentile(histogram, AUTOMATIC_PERCENT),
-      style: "outline", opacity: 0.6, overlay: true, flipped: false,
+      style: "outline",
+      opacity: 0.6,
+      overlay: true,
+      flipped: false,
       selected: patch?.name ?? null,
       proposal: null,
     };
@@ -148,12 +153,18 @@ export class Viewer {
     const saved = scene.data.patches.some((p) => String(p.center) === String(proposal.center));
     scene.proposal = saved
       ? null
-      : propose(proposal.center, scene.tomogram.facts.shape, scene.data.patchSide, scene.data.patches);
+      : propose(
+          proposal.center,
+          scene.tomogram.facts.shape,
+          scene.data.patchSide,
+          scene.data.patches,
+        );
   }
 
   private paneEvents(): PaneEvents {
     return {
-      scrolled: (axis, by) => this.go(moved(this.scene!.at, axis, by, this.scene!.tomogram.facts.shape)),
+      scrolled: (axis, by) =>
+        this.go(moved(this.scene!.at, axis, by, this.scene!.tomogram.facts.shape)),
       clicked: (axis, voxel) => this.clicked(axis, voxel),
       hovered: (voxel, gray) => this.hovered(voxel, gray),
       contrastDragged: (dx, dy) => {
@@ -180,7 +191,9 @@ export class Viewer {
     const hit = this.patchNear(axis, voxel);
     scene.selected = hit;
     scene.proposal =
-      data.mayChoose && !hit ? propose(voxel, tomogram.facts.shape, data.patchSide, data.patches) : null;
+      data.mayChoose && !hit
+        ? propose(voxel, tomogram.facts.shape, data.patchSide, data.patches)
+        : null;
     this.go(voxel);
     this.refreshSide();
   }
@@ -189,7 +202,8 @@ export class Viewer {
   private patchNear(axis: Axis, voxel: Zyx): string | null {
     const near = this.scene!.data.patches.find(
       ({ center, start, stop }) =>
-        voxel[axis] >= start[axis] && voxel[axis] < stop[axis] &&
+        voxel[axis] >= start[axis] &&
+        voxel[axis] < stop[axis] &&
         center.every((c, i) => i === axis || Math.abs(c - voxel[i]!) <= CENTER_VOXELS),
     );
     return near?.name ?? null;
@@ -244,16 +258,29 @@ export class Viewer {
   private act(action: Action, scene: Scene): void {
     const { shape } = scene.tomogram.facts;
     switch (action.name) {
-      case "slices": return this.go(moved(scene.at, this.hovering ?? scene.main, action.by, shape));
-      case "plane": return this.enlarge(action.axis);
-      case "zoom": return this.panes[0]!.zoom(action.factor);
-      case "patch": return this.step(action.by);
-      case "fit": return this.fit();
-      case "overlay": scene.overlay = !scene.overlay; return this.refreshAll();
-      case "style": scene.style = scene.style === "fill" ? "outline" : "fill"; return this.refreshAll();
-      case "flip": scene.flipped = !scene.flipped; return this.refreshAll();
-      case "contrast": return this.contrastBy(AUTOMATIC_PERCENT);
-      case "help": return this.toggleHelp();
+      case "slices":
+        return this.go(moved(scene.at, this.hovering ?? scene.main, action.by, shape));
+      case "plane":
+        return this.enlarge(action.axis);
+      case "zoom":
+        return this.panes[0]!.zoom(action.factor);
+      case "patch":
+        return this.step(action.by);
+      case "fit":
+        return this.fit();
+      case "overlay":
+        scene.overlay = !scene.overlay;
+        return this.refreshAll();
+      case "style":
+        scene.style = scene.style === "fill" ? "outline" : "fill";
+        return this.refreshAll();
+      case "flip":
+        scene.flipped = !scene.flipped;
+        return this.refreshAll();
+      case "contrast":
+        return this.contrastBy(AUTOMATIC_PERCENT);
+      case "help":
+        return this.toggleHelp();
       case "dismiss":
         if (this.help.open) return this.help.close();
         scene.proposal = null;
@@ -297,7 +324,12 @@ export class Viewer {
     const { proposal } = this.scene!;
     if (!proposal) return;
     const [z, y, x] = proposal.center;
-    const choice: Choice = { center_xyz: [x, y, z], why, near_border: nearBorder, nonce: Date.now() };
+    const choice: Choice = {
+      center_xyz: [x, y, z],
+      why,
+      near_border: nearBorder,
+      nonce: Date.now(),
+    };
     this.info.classList.add("saving");
     this.component.setTriggerValue("chosen", choice);
   }
@@ -306,7 +338,12 @@ export class Viewer {
     const { scene } = this;
     const fits = scene?.proposal?.fits;
     if (!scene || !fits) return;
-    scene.proposal = propose(fits, scene.tomogram.facts.shape, scene.data.patchSide, scene.data.patches);
+    scene.proposal = propose(
+      fits,
+      scene.tomogram.facts.shape,
+      scene.data.patchSide,
+      scene.data.patches,
+    );
     this.go(fits);
     this.refreshSide();
   }
@@ -322,29 +359,33 @@ export class Viewer {
   private refreshBar(): void {
     const { scene } = this;
     if (!scene) return;
-    this.keepFocus(() => this.bar.replaceChildren(
-      toolbar(scene, {
-        planeChosen: (axis) => this.enlarge(axis),
-        overlayChanged: () => this.refreshAll(),
-        opacityChanged: () => this.updatePanes(),
-        contrastByPercent: (percent) => this.contrastBy(percent),
-        fitted: () => this.fit(),
-        helped: () => this.toggleHelp(),
-      }),
-    ));
+    this.keepFocus(() =>
+      this.bar.replaceChildren(
+        toolbar(scene, {
+          planeChosen: (axis) => this.enlarge(axis),
+          overlayChanged: () => this.refreshAll(),
+          opacityChanged: () => this.updatePanes(),
+          contrastByPercent: (percent) => this.contrastBy(percent),
+          fitted: () => this.fit(),
+          helped: () => this.toggleHelp(),
+        }),
+      ),
+    );
   }
 
   private refreshSide(): void {
     const { scene } = this;
     if (!scene) return;
     this.info.classList.remove("saving");
-    this.keepFocus(() => this.info.replaceChildren(
-      sidePanel(scene, {
-        shifted: () => this.shift(),
-        dismissed: () => this.act({ name: "dismiss" }, scene),
-        chosen: (why, way) => this.choose(why, way),
-      }),
-    ));
+    this.keepFocus(() =>
+      this.info.replaceChildren(
+        sidePanel(scene, {
+          shifted: () => this.shift(),
+          dismissed: () => this.act({ name: "dismiss" }, scene),
+          chosen: (why, way) => this.choose(why, way),
+        }),
+      ),
+    );
     this.panes.forEach((pane) => pane.draw());
   }
 
@@ -381,8 +422,12 @@ export class Viewer {
   private failed(error: unknown): void {
     if (this.ended || (error instanceof DOMException && error.name === "AbortError")) return;
     const known = error instanceof Refused;
-    this.say(known ? error.message : "The server cannot be reached; this view goes on when it is back.", true);
-    if (!known) setTimeout(() => this.scene ? this.updatePanes() : this.retryOpen(), PREVIEW_POLL_MS);
+    this.say(
+      known ? error.message : "The server cannot be reached; this view goes on when it is back.",
+      true,
+    );
+    if (!known)
+      setTimeout(() => (this.scene ? this.updatePanes() : this.retryOpen()), PREVIEW_POLL_MS);
   }
 
   private retryOpen(): void {

@@ -1,8 +1,8 @@
 // A label as NIfTI bytes, halved along each axis: what changes a voxel shows, however small.
 
-import { parseColor } from "../viewer/compose.ts";
-import type { SolidLabel } from "../painter/solid_view.ts";
 import { type Colors, IGNORED, MEMBRANE } from "../painter/types.ts";
+import type { ShownLabel } from "../painter/volume3d_view.ts";
+import { parseColor } from "../planes/masks.ts";
 
 const HEADER_BYTES = 352;
 const FACTOR = 2;
@@ -19,13 +19,18 @@ export function codeOf(was: number, is: number): number {
 }
 
 /** A NIfTI-1 file with y and z reversed, since NiiVue shows them upwards and we downwards. */
-export function labelBytes({ label, was, shape }: SolidLabel): ArrayBuffer {
-  const [depth, height, width] = shape.map((side) => Math.ceil(side / FACTOR)) as [number, number, number];
+export function labelBytes({ label, was, shape }: ShownLabel): ArrayBuffer {
+  const [depth, height, width] = shape.map((side) => Math.ceil(side / FACTOR)) as [
+    number,
+    number,
+    number,
+  ];
   const bytes = new Uint8Array(HEADER_BYTES + depth * height * width);
   writeHeader(new DataView(bytes.buffer), [width, height, depth]);
   for (let z = 0, i = 0; z < shape[0]; z++) {
     for (let y = 0; y < shape[1]; y++) {
-      const row = HEADER_BYTES + ((depth - 1 - (z >> 1)) * height + (height - 1 - (y >> 1))) * width;
+      const row =
+        HEADER_BYTES + ((depth - 1 - (z >> 1)) * height + (height - 1 - (y >> 1))) * width;
       for (let x = 0; x < shape[2]; x++, i++) {
         const code = codeOf(was[i]!, label[i]!);
         const place = row + (x >> 1);
@@ -38,7 +43,12 @@ export function labelBytes({ label, was, shape }: SolidLabel): ArrayBuffer {
 
 /** The colours of the codes, for NiiVue. */
 export function tableOf({ prediction, add, remove, ignore }: Colors): {
-  R: number[]; G: number[]; B: number[]; A: number[]; I: number[]; labels: string[];
+  R: number[];
+  G: number[];
+  B: number[];
+  A: number[];
+  I: number[];
+  labels: string[];
 } {
   const rgb = [[0, 0, 0], ...[prediction, add, remove, ignore].map(parseColor)];
   return {

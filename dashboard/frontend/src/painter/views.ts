@@ -1,6 +1,6 @@
 // What is drawn over the gray voxels in each view: a colour and an opacity for every voxel state.
 
-import { parseColor } from "../viewer/compose.ts";
+import { parseColor } from "../planes/masks.ts";
 import { isContested, isInside, isLost, MERGED, predictedIn } from "./result.ts";
 import { ADD, type Colors, IGNORE, IGNORED, MEMBRANE, NOTHING, REMOVE } from "./types.ts";
 
@@ -55,7 +55,8 @@ export function faint([red, green, blue]: Tint): Tint {
 function stateTint(view: View, state: number, colors: Palette): Tint {
   const was = predictedIn(state);
   if (!isInside(state)) return isLost(state) ? colors.warning : NONE;
-  if (view === "corrections") return isContested(state) ? colors.warning : claimTint(state & 7, colors);
+  if (view === "corrections")
+    return isContested(state) ? colors.warning : claimTint(state & 7, colors);
   if (view === "result") return resultTint(was, MERGED[state]!, colors);
   return labelTint(view, was, MERGED[state]!, colors);
 }

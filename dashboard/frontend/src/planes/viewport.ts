@@ -1,6 +1,6 @@
 // Where a plane lies on its canvas: one scale (canvas pixels a voxel) and an offset.
 
-import type { PlanePoint } from "./planes.ts";
+import type { PlanePoint } from "./geometry.ts";
 
 export interface Viewport {
   scale: number;
@@ -37,12 +37,7 @@ export function toCanvas(
   return { x: view.left + point.column * view.scale, y: view.top + row * view.scale };
 }
 
-export function fromCanvas(
-  view: Viewport,
-  x: number,
-  y: number,
-  planeHeight: number,
-): PlanePoint {
+export function fromCanvas(view: Viewport, x: number, y: number, planeHeight: number): PlanePoint {
   const row = (y - view.top) / view.scale;
   return { column: (x - view.left) / view.scale, row: view.flipped ? planeHeight - row : row };
 }

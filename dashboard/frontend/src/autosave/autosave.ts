@@ -1,13 +1,20 @@
 // Keeps what is painted: every stroke in the browser at once, a draft on the server every few
 // seconds, versions when one saves; holds the patch; and says plainly when something is in the way.
 
-import { Refused } from "../viewer/api.ts";
-import { apply, type Diff } from "./diff.ts";
-import { History } from "./drawing.ts";
-import { Journal, type Kept, replayed } from "./journal.ts";
-import { type Layer, loadLayers, type OpenPatch, same } from "./patch.ts";
-import { CONFLICT, isSignedOut, type Server, Unreachable } from "./server.ts";
-import type { Draft, Facts, HoldFacts, PainterData, SavedFacts, Versions } from "./types.ts";
+import { Refused } from "../api.ts";
+import { apply, type Diff } from "../painter/diff.ts";
+import { History } from "../painter/drawing.ts";
+import { type Layer, loadLayers, type OpenPatch, same } from "../painter/patch.ts";
+import { CONFLICT, isSignedOut, type Server, Unreachable } from "../painter/server.ts";
+import type {
+  Draft,
+  Facts,
+  HoldFacts,
+  PainterData,
+  SavedFacts,
+  Versions,
+} from "../painter/types.ts";
+import { type Journal, type Kept, replayed } from "./journal.ts";
 import { Windows } from "./windows.ts";
 
 const DRAFT_MS = 4000;
@@ -29,13 +36,13 @@ export interface Notice {
   blocks: boolean; // nothing can be painted before it is answered
 }
 
-export interface KeeperEvents {
+export interface AutosaveEvents {
   changed(): void; // the drawing as a whole
   told(): void; // what is said about keeping
   saved(saved: SavedFacts): void;
 }
 
-export class Keeper {
+export class Autosave {
   notice: Notice | null = null;
   mayPaint = false;
   said = "";
@@ -60,7 +67,7 @@ export class Keeper {
     private readonly patch: OpenPatch,
     private readonly journal: Journal | null, // a browser may refuse to keep anything
     private readonly data: PainterData,
-    private readonly events: KeeperEvents,
+    private readonly events: AutosaveEvents,
   ) {
     this.draftRevision = patch.facts.draft?.revision ?? 0;
     this.windows = new Windows(paintingOf(data), () => this.giveUpToAnotherWindow());
@@ -93,7 +100,12 @@ export class Keeper {
     if (this.journal) {
       this.lastWrite = this.journal
         .add(diff, before)
-        .catch(() => this.tell("This browser does not keep your strokes (is its storage full?): save now.", true));
+        .catch(() =>
+          this.tell(
+            "This browser does not keep your strokes (is its storage full?): save now.",
+            true,
+          ),
+        );
     }
     this.planDraft(DRAFT_MS);
     this.events.told();
@@ -128,7 +140,8 @@ export class Keeper {
   async goOnWith(layers: readonly Layer[]): Promise<void> {
     const { patch } = this;
     const voxels = patch.joined(layers);
-    for (const { slot } of layers) patch.continued = { ...patch.continued, [slot.name]: slot.version };
+    for (const { slot } of layers)
+      patch.continued = { ...patch.continued, [slot.name]: slot.version };
     const diff = patch.replace(voxels);
     patch.history = new History();
     await this.journal?.clear();
@@ -181,10 +194,15 @@ export class Keeper {
       await this.begin();
     };
     this.ask({
-      text: "You paint on this patch in another window.", bad: false, blocks: false,
+      text: "You paint on this patch in another window.",
+      bad: false,
+      blocks: false,
       choices: [
         { text: "Only look", act: () => this.dismiss() },
-        { text: "Paint here", act: () => void paint().catch((error: unknown) => this.notSaved(error)) },
+        {
+          text: "Paint here",
+          act: () => void paint().catch((error: unknown) => this.notSaved(error)),
+        },
       ],
     });
   }
@@ -208,7 +226,10 @@ export class Keeper {
     if (kept && useful(here)) choices.push({ text: wordsOf(kept), act: () => this.restore(kept) });
     if (draft && useful(draft.voxels) && !(here && same(here, draft.voxels))) {
       const when = clock(patch.facts.draft!.savedAt);
-      choices.push({ text: `Go on with the draft on the server (${when})`, act: () => this.take(draft) });
+      choices.push({
+        text: `Go on with the draft on the server (${when})`,
+        act: () => this.take(draft),
+      });
     }
     if (!choices.length) {
       if (kept) await this.journal?.clear();
@@ -268,19 +289,26 @@ export class Keeper {
     this.draftRevision = 0;
     this.draftsPaused = false;
     this.notice = null;
-    this.lastWrite = this.journal?.rebase({ voxels: sent, versions: patch.base, continued: {} }, number) ?? Promise.resolve();
+    this.lastWrite =
+      this.journal?.rebase({ voxels: sent, versions: patch.base, continued: {} }, number) ??
+      Promise.resolve();
     if (this.unsaved) this.planDraft(DRAFT_MS);
     this.tell(savedWords(saved));
     this.events.saved(saved);
   }
 
   private notSaved(error: unknown): void {
-    const kept = this.journal ? "Your strokes are kept in this browser." : "Do not close this page.";
+    const kept = this.journal
+      ? "Your strokes are kept in this browser."
+      : "Do not close this page.";
     if (error instanceof Refused && error.status === CONFLICT) {
       void this.offerBoth(error.message);
     } else if (error instanceof Unreachable) {
       this.planDraft(this.retryMs);
-      this.tell(`Not saved: the server cannot be reached. ${kept} Save again when it is back.`, true);
+      this.tell(
+        `Not saved: the server cannot be reached. ${kept} Save again when it is back.`,
+        true,
+      );
     } else {
       const why = error instanceof Refused ? error.message : String(error);
       this.tell(`Not saved: ${why}${isSignedOut(error) ? "" : ` ${kept}`}`, true);
@@ -291,7 +319,8 @@ export class Keeper {
   private async offerBoth(why: string): Promise<void> {
     try {
       const facts = await this.server.facts();
-      if (facts.hold && facts.hold.personId !== this.data.person.id) return this.takenOver(facts.hold);
+      if (facts.hold && facts.hold.personId !== this.data.person.id)
+        return this.takenOver(facts.hold);
       const { layers, saved } = await loadLayers(this.server, facts, false);
       const adopt = (voxels: Uint8Array | null): void => {
         this.patch.facts = facts;
@@ -308,15 +337,25 @@ export class Keeper {
         this.events.changed();
       };
       this.ask({
-        text: why, bad: true, blocks: true,
+        text: why,
+        bad: true,
+        blocks: true,
         choices: [
-          { text: "Save what is painted here", act: () => { adopt(null); void this.save(); } },
+          {
+            text: "Save what is painted here",
+            act: () => {
+              adopt(null);
+              void this.save();
+            },
+          },
           { text: "Take the saved one", act: () => adopt(saved) },
           { text: "Join both", act: () => adopt(joinedKinds(this.patch.drawing.voxels, saved)) },
         ],
       });
     } catch (error) {
-      this.notSaved(error instanceof Refused && error.status === CONFLICT ? new Unreachable() : error);
+      this.notSaved(
+        error instanceof Refused && error.status === CONFLICT ? new Unreachable() : error,
+      );
     }
   }
 
@@ -325,11 +364,12 @@ export class Keeper {
       await this.server.hold(takeOverFrom);
       if (!this.mayPaint) await this.lookAgain();
       this.mayPaint = true;
-      if (this.notice && this.notice.choices.some((choice) => choice.text === TAKE_OVER)) this.notice = null;
+      if (this.notice?.choices.some((choice) => choice.text === TAKE_OVER)) this.notice = null;
       this.planHeartbeat(this.hasHeld ? HEARTBEAT_MS : FIRST_HEARTBEAT_MS);
       this.hasHeld = true;
     } catch (error) {
-      if (error instanceof Refused && error.status === CONFLICT) await this.heldByAnother(error.message);
+      if (error instanceof Refused && error.status === CONFLICT)
+        await this.heldByAnother(error.message);
       else if (error instanceof Refused) this.refusedHold(error);
       else this.planHeartbeat(WAIT_MS);
     }
@@ -360,7 +400,8 @@ export class Keeper {
     const mine = this.unsaved ? " Your unsaved strokes are kept in this browser." : "";
     this.ask({
       text: `${hold.person} paints on this patch since ${clock(hold.since)}.${mine}`,
-      bad: false, blocks: false,
+      bad: false,
+      blocks: false,
       choices: [
         { text: "Only look", act: () => this.dismiss() },
         { text: TAKE_OVER, act: () => void this.takeHold(hold.since) },
@@ -426,10 +467,16 @@ export class Keeper {
   private draftFailed(error: unknown): void {
     this.retryMs = Math.min(this.retryMs * 2, LONGEST_RETRY_MS);
     if (error instanceof Unreachable) {
-      this.tell(`The server cannot be reached; your ${strokesWord(this.unsaved)} are kept in this browser.`, true);
+      this.tell(
+        `The server cannot be reached; your ${strokesWord(this.unsaved)} are kept in this browser.`,
+        true,
+      );
     } else if (error instanceof Refused && error.status === CONFLICT) {
       this.draftsPaused = true;
-      this.tell("You paint on this patch in another window too, or saved it there; drafts stop here until you save.", true);
+      this.tell(
+        "You paint on this patch in another window too, or saved it there; drafts stop here until you save.",
+        true,
+      );
     } else {
       this.tell(error instanceof Refused ? error.message : String(error), true);
     }
@@ -445,7 +492,6 @@ export class Keeper {
     this.isBad = bad;
     this.events.told();
   }
-
 }
 
 const TAKE_OVER = "Take it over";
@@ -456,7 +502,11 @@ export function paintingOf({ person, object }: PainterData): string {
 }
 
 export function clock(iso: string): string {
-  return new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  return new Date(iso).toLocaleTimeString([], {
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
+  });
 }
 
 export function strokesWord(count: number): string {
@@ -465,7 +515,9 @@ export function strokesWord(count: number): string {
 
 function savedWords({ versions, withdrawn, savedAt, facts }: SavedFacts): string {
   const shown = Object.keys(versions).length ? versions : facts.base;
-  const written = Object.entries(shown).map(([slot, version]) => `${slot.split(".")[0]} version ${version}`);
+  const written = Object.entries(shown).map(
+    ([slot, version]) => `${slot.split(".")[0]} version ${version}`,
+  );
   const gone = withdrawn.map((slot) => `${slot.split(".")[0]} withdrawn`);
   return [`Saved at ${clock(savedAt)}`, ...written, ...gone].join(", ");
 }
@@ -477,7 +529,8 @@ function wordsOf(kept: Kept): string {
 
 function without(voxels: Uint8Array, diff: Diff): Uint8Array<ArrayBuffer> {
   const before = new Uint8Array(voxels);
-  for (let i = 0; i < diff.length; i += 3) before.fill(diff[i + 2]! & 255, diff[i]!, diff[i]! + diff[i + 1]!);
+  for (let i = 0; i < diff.length; i += 3)
+    before.fill(diff[i + 2]! & 255, diff[i]!, diff[i]! + diff[i + 1]!);
   return before;
 }
 

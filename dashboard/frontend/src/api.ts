@@ -1,6 +1,6 @@
 // Talks to /api: tokens in a header, renewed silently; slices decoded, kept and fetched ahead.
 
-import type { Facts } from "./types.ts";
+import type { Facts } from "./viewer/types.ts";
 
 export const TOKEN_HEADER = "x-tomocurate-token";
 

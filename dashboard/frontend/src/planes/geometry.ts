@@ -1,6 +1,12 @@
 // Which voxel axes a plane shows: rows down, columns to the right, as the API sends them.
 
-import type { Axis, Zyx } from "./types.ts";
+/** A voxel or a shape: z, y, x. */
+export type Zyx = readonly [number, number, number];
+/** The axis across which a plane lies: 0 is XY, 1 is XZ, 2 is YZ. */
+export type Axis = 0 | 1 | 2;
+export const AXES: readonly Axis[] = [0, 1, 2];
+export const AXIS_LETTERS = ["z", "y", "x"] as const;
+export const PLANE_NAMES = ["XY", "XZ", "YZ"] as const;
 
 export interface PlanePoint {
   column: number;

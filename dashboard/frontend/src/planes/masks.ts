@@ -11,22 +11,22 @@ export const MOST_THICK = 4;
 
 /** The indices of the voxels of a mask. */
 export function voxelsOf(inside: Uint8Array): Uint32Array {
-  const found = roomFor(inside.length);
+  const indices = roomFor(inside.length);
   let count = 0;
   const words = new Uint32Array(inside.buffer, inside.byteOffset, inside.length >> 2);
   for (let word = 0; word < words.length; word++) {
     if (!words[word]) continue;
-    for (let i = word * 4; i < word * 4 + 4; i++) if (inside[i]) found[count++] = i;
+    for (let i = word * 4; i < word * 4 + 4; i++) if (inside[i]) indices[count++] = i;
   }
-  for (let i = words.length * 4; i < inside.length; i++) if (inside[i]) found[count++] = i;
-  return found.slice(0, count);
+  for (let i = words.length * 4; i < inside.length; i++) if (inside[i]) indices[count++] = i;
+  return indices.slice(0, count);
 }
 
 /** The voxels of a mask's edge, so many thick, inside it; the picture's rim counts as outside. */
 export function edgeOf(inside: Uint8Array, width: number, height: number, thick = 1): Uint32Array {
   const left = inside.slice();
   const voxels = voxelsOf(inside);
-  const found = roomFor(inside.length);
+  const indices = roomFor(inside.length);
   let count = 0;
   let remaining = voxels.length;
   for (let layer = 0; layer < thick; layer++) {
@@ -35,12 +35,12 @@ export function edgeOf(inside: Uint8Array, width: number, height: number, thick 
     for (let j = 0; j < remaining; j++) {
       const i = voxels[j]!;
       if (isEnclosed(left, i, width, height)) voxels[core++] = i;
-      else found[count++] = i;
+      else indices[count++] = i;
     }
-    for (let j = before; j < count; j++) left[found[j]!] = 0;
+    for (let j = before; j < count; j++) left[indices[j]!] = 0;
     remaining = core;
   }
-  return found.slice(0, count);
+  return indices.slice(0, count);
 }
 
 /** The edge of a mask as a mask. */

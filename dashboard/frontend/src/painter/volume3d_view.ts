@@ -1,33 +1,33 @@
 // The label in three dimensions: opened on wish, since its script (NiiVue) is large and needs WebGL2.
 
-import { button, element } from "../viewer/elements.ts";
-import type { Zyx } from "../viewer/types.ts";
+import { button, element } from "../planes/elements.ts";
+import type { Zyx } from "../planes/geometry.ts";
 import type { Colors } from "./types.ts";
 
-export interface SolidLabel {
+export interface ShownLabel {
   label: Uint8Array;
   was: Uint8Array;
   shape: Zyx;
   colors: Colors;
 }
 
-/** What src/solid/main.ts gives. */
-interface Solid {
-  show(label: SolidLabel): Promise<void>;
+/** What src/volume3d/main.ts gives. */
+interface Renderer {
+  show(label: ShownLabel): Promise<void>;
   end(): void;
 }
 
 const REFRESH_MS = 800;
 const NO_WEBGL =
-  "This browser has no WebGL2, so there is no 3D view. The three planes work as ever; for 3D, take the hand-off kit and open it in MITK or napari.";
+  "This browser has no WebGL2, so there is no 3D view. The three planes work as ever; for 3D, take the tool-off kit and open it in MITK or napari.";
 
-export class SolidView {
-  readonly element = element("div", "pane solid");
-  private solid: Solid | null = null;
+export class Volume3dView {
+  readonly element = element("div", "pane volume3d");
+  private renderer: Renderer | null = null;
   private isOpen = false;
   private timer = 0;
 
-  constructor(private readonly label: () => SolidLabel | null) {
+  constructor(private readonly label: () => ShownLabel | null) {
     this.element.hidden = true;
   }
 
@@ -42,25 +42,30 @@ export class SolidView {
 
   /** After the strokes pause for a moment. */
   refreshSoon(): void {
-    if (!this.solid) return;
+    if (!this.renderer) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => void this.refresh(), REFRESH_MS) as unknown as number;
   }
 
   end(): void {
     clearTimeout(this.timer);
-    this.solid?.end();
-    this.solid = null;
+    this.renderer?.end();
+    this.renderer = null;
     this.element.replaceChildren();
   }
 
   private async open(script: string): Promise<void> {
     if (!hasWebGl2()) return this.cannot(NO_WEBGL);
     try {
-      const module = (await import(new URL(script, document.baseURI).href)) as { default: (canvas: HTMLCanvasElement) => Promise<Solid> };
+      const module = (await import(new URL(script, document.baseURI).href)) as {
+        default: (canvas: HTMLCanvasElement) => Promise<Renderer>;
+      };
       const canvas = document.createElement("canvas");
-      this.element.replaceChildren(canvas, button("×", "Close (t)", () => this.toggle(script)));
-      this.solid = await module.default(canvas);
+      this.element.replaceChildren(
+        canvas,
+        button("×", "Close (t)", () => this.toggle(script)),
+      );
+      this.renderer = await module.default(canvas);
       await this.refresh();
       this.element.dataset["state"] = "shown";
     } catch (error) {
@@ -70,12 +75,12 @@ export class SolidView {
 
   private async refresh(): Promise<void> {
     const label = this.label();
-    if (label) await this.solid?.show(label);
+    if (label) await this.renderer?.show(label);
   }
 
-  private cannot(said: string): void {
+  private cannot(reason: string): void {
     this.element.dataset["state"] = "none";
-    this.element.replaceChildren(element("p", "word", said));
+    this.element.replaceChildren(element("p", "word", reason));
   }
 }
 

@@ -1,8 +1,8 @@
 // What is drawn over a plane: patch boxes and centers, the crosshair, the scale bar.
 
-import { columnAxis, planeSize, rowAxis, toPlane } from "./planes.ts";
+import type { Axis, Zyx } from "./geometry.ts";
+import { columnAxis, planeSize, rowAxis, toPlane } from "./geometry.ts";
 import { scaleBar } from "./scalebar.ts";
-import type { Axis, Zyx } from "./types.ts";
 import { toCanvas, type Viewport } from "./viewport.ts";
 
 export interface Drawing {
@@ -24,12 +24,23 @@ const HALO = "rgba(0,0,0,.7)";
 const FAINT = 0.6;
 
 /** A box where the plane cuts it; nothing where it does not. */
-export function drawBox(drawing: Drawing, start: Zyx, stop: Zyx, at: Zyx, style: BoxStyle): boolean {
+export function drawBox(
+  drawing: Drawing,
+  start: Zyx,
+  stop: Zyx,
+  at: Zyx,
+  style: BoxStyle,
+): boolean {
   const { axis, context, pixelRatio } = drawing;
   if (at[axis] < start[axis] || at[axis] >= stop[axis]) return false;
   const a = place(drawing, start);
   const b = place(drawing, stop);
-  const sides = [Math.min(a.x, b.x), Math.min(a.y, b.y), Math.abs(b.x - a.x), Math.abs(b.y - a.y)] as const;
+  const sides = [
+    Math.min(a.x, b.x),
+    Math.min(a.y, b.y),
+    Math.abs(b.x - a.x),
+    Math.abs(b.y - a.y),
+  ] as const;
   context.save();
   context.globalAlpha = style.faint ? FAINT : 1;
   context.strokeStyle = HALO; // any colour is seen on any gray
@@ -61,7 +72,13 @@ export function drawCenter(drawing: Drawing, center: Zyx, at: Zyx, color: string
   context.restore();
 }
 
-export function drawLabel(drawing: Drawing, start: Zyx, stop: Zyx, text: string, color: string): void {
+export function drawLabel(
+  drawing: Drawing,
+  start: Zyx,
+  stop: Zyx,
+  text: string,
+  color: string,
+): void {
   const { context, pixelRatio } = drawing;
   const a = place(drawing, start);
   const b = place(drawing, stop);
@@ -91,8 +108,10 @@ export function drawCrosshair(drawing: Drawing, at: Zyx, color: string): void {
   context.lineWidth = pixelRatio;
   context.beginPath();
   for (const [fromX, fromY, toX, toY] of [
-    [view.left, y, x - gap, y], [x + gap, y, right, y],
-    [x, view.top, x, y - gap], [x, y + gap, x, bottom],
+    [view.left, y, x - gap, y],
+    [x + gap, y, right, y],
+    [x, view.top, x, y - gap],
+    [x, y + gap, x, bottom],
   ] as const) {
     context.moveTo(fromX, fromY);
     context.lineTo(toX, toY);

@@ -1,8 +1,8 @@
 // Every stroke in the browser's own database, as soon as it is drawn: what reload, crash and a lost
 // network leave. A painting is the drawing it began with (its base) and the strokes since.
 
-import { apply, type Diff } from "./diff.ts";
-import type { Versions } from "./types.ts";
+import { apply, type Diff } from "../painter/diff.ts";
+import type { Versions } from "../painter/types.ts";
 
 const DATABASE = "tomocurate-painter";
 const BASES = "bases";
@@ -48,7 +48,12 @@ export class Journal {
     const strokes = await asked<Stroke[]>(transaction.objectStore(STROKES).getAll(this.all()));
     if (!base || !strokes.length) return null;
     const last = strokes.at(-1)!;
-    return { base, strokes: strokes.map((stroke) => stroke.diff), lastNumber: last.number, at: last.at };
+    return {
+      base,
+      strokes: strokes.map((stroke) => stroke.diff),
+      lastNumber: last.number,
+      at: last.at,
+    };
   }
 
   /** Go on with what was read. */
@@ -85,7 +90,9 @@ export class Journal {
       transaction.objectStore(STROKES).delete(this.all());
     } else {
       transaction.objectStore(BASES).put(base, this.painting);
-      transaction.objectStore(STROKES).delete(IDBKeyRange.bound([this.painting, 0], [this.painting, upTo]));
+      transaction
+        .objectStore(STROKES)
+        .delete(IDBKeyRange.bound([this.painting, 0], [this.painting, upTo]));
     }
     await finished(transaction);
   }
