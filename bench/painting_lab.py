@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from core.demo.synthetic import choose_centers, make_tomogram
-from core.imaging.cache import Cache
+from core.files.cache import Cache
 from core.imaging.geometry import Zyx
 from core.workflow import people
 from core.workflow.acting import acting_person

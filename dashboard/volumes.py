@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from core.errors import VolumeError
-from core.imaging.cache import Cache
+from core.files.cache import Cache
 from core.imaging.preview import preview_key
 from core.imaging.view import ViewedFile, VolumeView
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from core.care.findings import BAD, OK, WARN, Finding, named
-from core.imaging.files import PARTIAL
+from core.files.atomic import PARTIAL
 from core.imaging.geometry import Box, Zyx
 from core.imaging.identity import content_hash, file_hash
 from core.imaging.nifti import NiftiVolume

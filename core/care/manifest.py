@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BackupError
-from core.imaging.files import opened_regular
+from core.files.atomic import opened_regular
 from core.imaging.identity import file_hash
 from core.workflow.store import Store
 

@@ -16,7 +16,7 @@ from core.care.manifest import (
     read_manifest,
 )
 from core.errors import BackupError, OutputError
-from core.imaging.files import sync_folder
+from core.files.atomic import sync_folder
 from core.workflow.folders import Folders, make_shared
 from core.workflow.settings import FILE_NAME, Settings
 from core.workflow.sidecar import refresh_sidecars

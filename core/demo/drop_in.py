@@ -17,6 +17,7 @@ from core.demo.synthetic import (
     make_tomogram,
     write_tomogram,
 )
+from core.files.atomic import make_folder
 from core.imaging import colors
 from core.imaging.correction import write_correction
 from core.imaging.extraction import (
@@ -26,7 +27,6 @@ from core.imaging.extraction import (
     WantedPatch,
     extract_patches,
 )
-from core.imaging.files import make_folder
 from core.imaging.geometry import BORDER, Box, Zyx, whole
 from core.imaging.labels import MEMBRANE, Mask
 from core.imaging.merging import MergedPatch, MergeFolders, merge_folders

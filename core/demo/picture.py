@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.files.atomic import whole_file
 from core.imaging import colors
-from core.imaging.files import whole_file
 from core.imaging.labels import IGNORE, MEMBRANE
 
 PANEL, MARGIN, CAPTION = 320, 16, 30

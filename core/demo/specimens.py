@@ -18,7 +18,7 @@ from core.demo.synthetic import (
     predict_again,
     write_mrc,
 )
-from core.imaging.files import make_folder
+from core.files.atomic import make_folder
 from core.imaging.geometry import box_around
 
 MODEL, OTHER_MODEL = "MemBrain_seg_v10_alpha", "MemBrain_seg_v9_early"

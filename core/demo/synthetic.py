@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.imaging.files import whole_file
+from core.files.atomic import whole_file
 from core.imaging.geometry import Zyx, legal_centers
 from db.vocabulary import CorrectionKind
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.demo.specimens import MODEL, OTHER_MODEL, SPECIMENS, Places, Specimen, make_specimens
 from core.errors import WorkspaceError
-from core.imaging.files import whole_file
+from core.files.atomic import whole_file
 from core.imaging.geometry import Zyx
 from core.jobs.worker import run_worker
 from core.sharing.permit import permit, pin

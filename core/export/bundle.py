@@ -15,7 +15,6 @@ from typing import BinaryIO
 from core.export.card import card_text, licence_text
 from core.export.cases import WrittenCase, shipped_box
 from core.export.facts import BundleFacts, Level
-from core.export.folders import OutFolder
 from core.export.manifest import SUMS, canonical_json, hash_files, sums_text
 from core.export.metadata import bundle_json, croissant_json, mifa_json, zenodo_json
 from core.export.patches import CuratedPatch
@@ -44,7 +43,8 @@ from core.export.training_set import (
     write_lists,
     write_text,
 )
-from core.imaging.files import whole_file
+from core.files.atomic import whole_file
+from core.files.whole_folder import OutFolder
 from core.imaging.identity import file_hash
 
 MARKER, TABLE, CARD, LICENCE = "bundle.json", "patches.csv", "README.md", "LICENSE"

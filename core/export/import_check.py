@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from core.errors import BundleError, ExportError, LabelError, VolumeError
-from core.export.archive import OpenedFolder
 from core.export.cases import FOLDERS
 from core.export.duplicates import Look, look_at, similarities, unpack
 from core.export.facts import BUNDLE_SCHEMA, Level, bundle_id_of
@@ -31,6 +30,7 @@ from core.export.manifest import LABEL_VALUES, SUMS
 from core.export.naming import CASE, image_file, label_file
 from core.export.table import read_table
 from core.export.validate import labelled_faults
+from core.files.archives import OpenedFolder
 from core.imaging.geometry import BORDER, Zyx, whole
 from core.imaging.identity import content_hash, file_hash
 from core.imaging.labels import LabelCounts, check_label, core_of, count_values

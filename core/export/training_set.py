@@ -13,7 +13,6 @@ from pathlib import Path
 
 from core.errors import ExportError, LabelError, VolumeError
 from core.export.cases import FOLDERS, PlannedCase, Recipe, WrittenCase, write_case
-from core.export.folders import OutFolder
 from core.export.manifest import (
     DATASET,
     MANIFEST,
@@ -37,6 +36,7 @@ from core.export.validate import (
     leakage_faults,
     voxel_size_faults,
 )
+from core.files.whole_folder import OutFolder
 from core.imaging.labels import LabelCounts
 from db.vocabulary import Split
 

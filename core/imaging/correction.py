@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CorrectionError, VolumeError
-from core.imaging.files import whole_file
+from core.files.atomic import whole_file
 from core.imaging.geometry import Grid, Zyx, whole
 from core.imaging.labels import MEMBRANE, Label, Mask, painted_voxels
 from core.imaging.placing import Placement, identity, orientations, place

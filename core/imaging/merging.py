@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import CorrectionError, LabelError, OutputError, VolumeError
+from core.files.atomic import make_folder
+from core.files.threads import side_by_side
 from core.imaging.correction import Correction, may_be_correction, read_correction
-from core.imaging.files import make_folder
 from core.imaging.geometry import Grid, whole
 from core.imaging.labels import Label, LabelCounts, MergeCounts, check_label, count_values, merge
 from core.imaging.nifti import same_voxels, write_nifti
-from core.imaging.threads import side_by_side
 from core.imaging.volume import open_volume
 from db.errors import TomocurateError
 

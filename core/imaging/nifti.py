@@ -17,7 +17,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
-from core.imaging.files import whole_file
+from core.files.atomic import whole_file
 from core.imaging.geometry import Box, Grid, Zyx, is_possible, whole
 from core.imaging.segment import Segment
 from core.imaging.source import Source

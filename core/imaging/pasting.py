@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import LabelError
-from core.imaging.files import whole_file
+from core.files.atomic import whole_file
 from core.imaging.geometry import Box, Zyx, whole
 from core.imaging.labels import IGNORE, Label, label_from_prediction
 from core.imaging.volume import Volume

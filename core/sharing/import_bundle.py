@@ -16,7 +16,7 @@ from typing import Any
 
 from core.export.import_check import CheckedBundle, CheckedCase, Progress
 from core.export.validate import read_label
-from core.imaging.files import whole_file
+from core.files.atomic import whole_file
 from core.imaging.geometry import Grid
 from core.imaging.identity import content_hash
 from core.imaging.labels import Label

@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from core.errors import ExportError, VolumeError
-from core.export.archive import OpenedFolder, open_archive
 from core.export.duplicates import Look, similarities
 from core.export.import_check import (
     CheckedBundle,
@@ -22,6 +21,7 @@ from core.export.import_check import (
 from core.export.intensity import z_score
 from core.export.quality import Agreement, agreement
 from core.export.validate import read_label
+from core.files.archives import OpenedFolder, open_archive
 from core.imaging.geometry import whole
 from core.imaging.identity import content_hash
 from core.imaging.labels import Label

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import OutputError
+from core.files.atomic import make_folder
 from core.imaging.extraction import IMAGES, LABELS
-from core.imaging.files import make_folder
 
 SHARED_MODE = 0o2775
 """Group-writable, and what is made inside belongs to the same group (setgid)."""

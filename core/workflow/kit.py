@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from core.errors import OutputError
+from core.files.atomic import whole_file
 from core.imaging.extraction import IMAGES, LABELS
-from core.imaging.files import whole_file
 from core.workflow.inputs import in_folder
 from core.workflow.stages import Move, next_stage
 from core.workflow.store import Store, open_steadily

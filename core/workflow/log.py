@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import OutputError
-from core.imaging.files import whole_file
+from core.files.atomic import whole_file
 from core.workflow.allowed import Step, check_may
 from core.workflow.workspace import Workspace
 from db.errors import NotAllowedError

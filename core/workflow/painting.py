@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DrawingError
+from core.files.atomic import whole_file
 from core.imaging.correction import kind_of, write_correction
-from core.imaging.files import whole_file
 from core.imaging.geometry import Zyx, whole
 from core.imaging.labels import Label
 from core.imaging.merging import read_label

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import VolumeError
+from core.files.atomic import opened_regular
 from core.imaging.extraction import token_of
-from core.imaging.files import opened_regular
 from core.workflow.roots import is_volume_name
 from db.errors import TomocurateError, UnknownNameError
 

@@ -17,8 +17,8 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
 from core.errors import CancelledError, VolumeError
+from core.files.cache import Cache
 from core.imaging import colors
-from core.imaging.cache import Cache
 from core.imaging.geometry import BORDER, Box, Zyx, whole
 from core.imaging.preview import FILES, Gray, Look, Window, bin_values, preview_key, write_preview
 from core.imaging.view import ViewedFile

@@ -12,10 +12,10 @@ from typing import BinaryIO
 from sqlalchemy.orm import Session
 
 from core.errors import CorrectionError
+from core.files.zips import Archive, Member, open_archive, opened_file
 from core.imaging.correction import kind_of
 from core.imaging.extraction import IMAGES, LABELS
 from core.workflow.allowed import Step, check_may
-from core.workflow.archive import Archive, Member, open_archive, opened_file
 from core.workflow.folders import WITHDRAWN
 from core.workflow.intake import check_is_correction, checked_name, step_of, take_in
 from core.workflow.kit import RULES, SCRIPT, TASKS

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import WorkspaceError
-from core.imaging.files import opened_regular
+from core.files.atomic import opened_regular
 from core.workflow.sign_in import SignIn, read_sign_in
 
 FILE_NAME = "tomocurate.toml"

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core.errors import RecordError
-from core.imaging.files import opened_regular, whole_file
+from core.files.atomic import opened_regular, whole_file
 from core.workflow.locks import patch_lock
 from core.workflow.workspace import Workspace
 from db.queries.files import patch_names

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import OutputError, StoreError
-from core.imaging.files import PARTIAL, sync_folder, whole_file
+from core.files.atomic import PARTIAL, sync_folder, whole_file
 from core.imaging.identity import file_hash
 from core.workflow.folders import make_shared
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy.orm import Session
 
+from core.files.threads import side_by_side
 from core.imaging.geometry import Zyx
 from core.imaging.identity import content_hash
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
-from core.imaging.threads import side_by_side
 from core.workflow.merge import made_again
 from core.workflow.outcomes import DONE, FAILED, SKIPPED, Outcome, Progress, silent
 from core.workflow.store import Store, same_bytes

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from core.errors import OutputError
-from core.imaging.files import sync_folder
+from core.files.atomic import sync_folder
 from core.workflow.allowed import Step, check_may
 from core.workflow.folders import make_shared
 from core.workflow.inputs import in_folder, settle

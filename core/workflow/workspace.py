@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from core.errors import WorkspaceError
-from core.imaging.files import whole_file
+from core.files.atomic import whole_file
 from core.workflow.folders import Folders, make_shared
 from core.workflow.settings import FILE_NAME, TEMPLATE, Settings, read_settings
 from db.engine import Catalog, parse_url

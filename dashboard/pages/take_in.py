@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.imaging.files import make_folder
+from core.files.atomic import make_folder
 from core.jobs.queue import submit
 from core.sharing.import_bundle import import_bundle, look_into
 from core.sharing.incoming import Fate, Quarantine, Stated, forget_old_uploads

@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from core.imaging.cache import Cache
+from core.files.cache import Cache
 from core.imaging.preview import FILES, Look, preview_key, write_preview
 from core.imaging.view import ViewedFile
 from core.imaging.volume import open_volume

@@ -10,8 +10,8 @@ import zipfile
 import pytest
 
 from core.errors import ArchiveError
-from core.export import archive as archives
-from core.export.archive import list_archive, open_archive
+from core.files import archives
+from core.files.archives import list_archive, open_archive
 
 FILES = {"bundle.json": b"{}", "labelsTr/a.nii.gz": os.urandom(3000), "README.md": b"x" * 70_000}
 

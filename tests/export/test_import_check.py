@@ -13,13 +13,13 @@ import pytest
 import SimpleITK as sitk
 
 from core.errors import BundleError
-from core.export.archive import open_archive
 from core.export.bundle import plan_bundle, write_bundle
 from core.export.facts import BundleFacts, Level
 from core.export.import_check import check_bundle, check_plain, plain_ids
 from core.export.manifest import hash_files, sums_text
 from core.export.pseudonyms import Pseudonyms
 from core.export.table import read_table, table_text
+from core.files.archives import open_archive
 from db.vocabulary import Licence, Split
 
 FACTS = BundleFacts(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.imaging.cache import ABANDONED_S, Cache
+from core.files.cache import ABANDONED_S, Cache
 
 KEY, OTHER, THIRD = "a" * 12, "b" * 12, "c" * 12
 

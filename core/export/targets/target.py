@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from core.errors import ExportError
-from core.export.folders import OutFolder
 from core.export.layout import Pair, list_pairs
+from core.files.whole_folder import OutFolder
 from db.vocabulary import Split
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from core.cli.patch_corrections import main
 from core.errors import ArchiveError, OutputError
+from core.files import zips as archive
 from core.imaging.correction import read_correction
-from core.workflow import archive
 from core.workflow.kit import write_kit
 from core.workflow.receive import receive, receive_many
 from core.workflow.review import withdraw

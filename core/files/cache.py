@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import OutputError
-from core.imaging.files import make_folder, whole_file
+from core.files.atomic import make_folder, whole_file
 
 DEFAULT_LIMIT = 40 << 30
 """Bytes: some 25 tomograms of 1024 × 1024 × 512 with a segmentation."""
