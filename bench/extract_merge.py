@@ -23,11 +23,11 @@ import core
 from bench.processes import Cost, measure, median, ratio
 from core.demo.synthetic import write_mrc
 from core.imaging.correction import read_correction, write_correction
+from core.imaging.formats.nifti import write_nifti
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, box_around, whole
 from core.imaging.labels import merge
 from core.imaging.merging import read_label
-from core.imaging.nifti import write_nifti
-from core.imaging.volume import open_volume
 from db.vocabulary import CorrectionKind
 
 SHAPE = Zyx(512, 1024, 1024)

@@ -14,10 +14,10 @@ import numpy as np
 from bench.processes import Cost, measure
 from core.export.scan import Scanner
 from core.export.secrets import Secret, SecretKind, needles_of
+from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Box, Zyx
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values, ignore_border
-from core.imaging.nifti import write_nifti
 from core.imaging.patch import patch_grid
 from core.sharing.permit import permit
 from core.workflow.acting import acting_person

@@ -17,10 +17,10 @@ from PIL import Image
 
 from core.errors import VolumeError
 from core.imaging import colors
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import BORDER, Zyx, whole
 from core.imaging.labels import core_of
-from core.imaging.preview import Window
-from core.imaging.volume import open_volume
+from core.imaging.preview.store import Window
 
 Bytes = NDArray[np.uint8]
 

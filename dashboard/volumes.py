@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from core.errors import VolumeError
 from core.files.cache import Cache
-from core.imaging.preview import preview_key
-from core.imaging.view import ViewedFile, VolumeView
+from core.imaging.preview.store import preview_key
+from core.imaging.preview.view import ViewedFile, VolumeView
 
 MOST_OPEN = 48
 FOUND_S = 10.0

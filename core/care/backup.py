@@ -34,7 +34,7 @@ from core.care.manifest import (
 from core.care.trial import try_backup
 from core.errors import BackupError
 from core.files.atomic import whole_file
-from core.imaging.identity import file_hash
+from core.imaging.hashes import file_hash
 from core.workflow.allowed import Step, check_may
 from core.workflow.folders import DRAFT, make_shared
 from core.workflow.locks import patch_lock

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from core.care.findings import BAD, OK, WARN, Finding, named
 from core.files.atomic import PARTIAL
+from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import Box, Zyx
-from core.imaging.identity import content_hash, file_hash
-from core.imaging.nifti import NiftiVolume
+from core.imaging.hashes import content_hash, file_hash
 from core.workflow.originals import check_unchanged
 from core.workflow.sidecar import records_behind
 from core.workflow.store import Store

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.errors import BackupError
 from core.files.atomic import opened_regular
-from core.imaging.identity import file_hash
+from core.imaging.hashes import file_hash
 from core.workflow.store import Store
 
 FORMAT = "tomocurate backup"

@@ -15,8 +15,8 @@ from core.cli.tables import say_json, say_table
 
 if TYPE_CHECKING:
     from core.imaging.extraction import ExtractionReport, WantedPatch
+    from core.imaging.formats.volume import Volume
     from core.imaging.merging import MergedPatch, MergeReport
-    from core.imaging.volume import Volume
 
 FILE = click.Path(path_type=Path)
 
@@ -87,7 +87,7 @@ def commands() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Report for machines.")
 def extract_patches(**options: Any) -> int:
     options = _ask(options, "tomogram_path", "segmentation_path", "out_folder")
-    from core.imaging.volume import open_volume
+    from core.imaging.formats.volume import open_volume
 
     with (
         open_volume(options["tomogram_path"]) as tomogram,

@@ -334,7 +334,7 @@ def _volumes(call: Call, names: tuple[str, ...] | None) -> list[tuple[str, str]]
 
 
 def _hash_one(call: Call, volume: str, name: str) -> "Outcome":
-    from core.imaging.identity import file_hash
+    from core.imaging.hashes import file_hash
     from core.workflow.hashes import file_to_hash, note_hash
     from core.workflow.outcomes import DONE, FAILED, Outcome
     from db.errors import TomocurateError

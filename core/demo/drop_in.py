@@ -27,11 +27,11 @@ from core.imaging.extraction import (
     WantedPatch,
     extract_patches,
 )
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import BORDER, Box, Zyx, whole
 from core.imaging.labels import MEMBRANE, Mask
 from core.imaging.merging import MergedPatch, MergeFolders, merge_folders
 from core.imaging.patch import patch_grid
-from core.imaging.volume import open_volume
 from db.vocabulary import CorrectionKind
 
 INNER = (slice(BORDER, -BORDER),) * 3

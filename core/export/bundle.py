@@ -45,7 +45,7 @@ from core.export.training_set import (
 )
 from core.files.atomic import whole_file
 from core.files.whole_folder import OutFolder
-from core.imaging.identity import file_hash
+from core.imaging.hashes import file_hash
 
 MARKER, TABLE, CARD, LICENCE = "bundle.json", "patches.csv", "README.md", "LICENSE"
 EPOCH = (1980, 1, 1, 0, 0, 0)

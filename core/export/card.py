@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from core.export.cases import WrittenCase
 from core.export.facts import BundleFacts
-from core.export.quality import SURFACE_DICE_METHOD
+from core.imaging.quality import SURFACE_DICE_METHOD
 from db.vocabulary import Licence, Split
 
 ANONYMOUS = "anonymous contributor"

@@ -12,13 +12,13 @@ from core.export.duplicates import fingerprint, pack
 from core.export.intensity import ZScored, take_normalised, z_score
 from core.export.naming import image_file, label_file
 from core.export.patches import CuratedPatch, core_box
-from core.export.quality import Agreement, Quality, agreement, measure
 from core.export.validate import read_label
+from core.imaging.formats.nifti import fill_nifti
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Grid, Zyx, whole
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.imaging.labels import IGNORE, Label
-from core.imaging.nifti import fill_nifti
-from core.imaging.volume import open_volume
+from core.imaging.quality import Agreement, Quality, agreement, measure
 from db.vocabulary import Split
 
 FOLDERS = {

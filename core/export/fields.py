@@ -14,7 +14,7 @@ from typing import Any
 
 from core.export.facts import Level
 from core.export.table import COLUMNS
-from core.imaging.source import Source
+from core.imaging.formats.source import Source
 
 CODES = {
     "K": "kept", "C": "cleaned", "U": "replaced by a pseudonym", "D": "replaced by a dummy",

@@ -31,10 +31,10 @@ from core.export.naming import CASE, image_file, label_file
 from core.export.table import read_table
 from core.export.validate import labelled_faults
 from core.files.archives import OpenedFolder
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import BORDER, Zyx, whole
-from core.imaging.identity import content_hash, file_hash
+from core.imaging.hashes import content_hash, file_hash
 from core.imaging.labels import LabelCounts, check_label, core_of, count_values
-from core.imaging.volume import open_volume
 from db.vocabulary import Licence, Split
 
 MARKER, TABLE = "bundle.json", "patches.csv"

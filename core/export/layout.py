@@ -24,9 +24,9 @@ from core.export.validate import (
     shape_faults,
     size_groups,
 )
+from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.geometry import whole
 from core.imaging.labels import check_label, count_values
-from core.imaging.volume import Volume, open_volume
 from db.vocabulary import Split
 
 NEEDED = (Split.TRAIN, Split.VAL)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.export.cases import WrittenCase
-from core.imaging.identity import file_hash
+from core.imaging.hashes import file_hash
 from db.vocabulary import Split
 
 SET_SCHEMA = "tomocurate-training-set/1"

@@ -16,9 +16,9 @@ from core.export.layout import Pair, check_pair, list_pairs
 from core.export.manifest import Entry
 from core.export.naming import image_file, label_file
 from core.export.validate import SAME_SIZE, Fault, Rule
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.imaging.identity import content_hash
-from core.imaging.volume import open_volume
+from core.imaging.hashes import content_hash
 from db.vocabulary import Split
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from isal import igzip_lib
 
 from core.export.secrets import Needle, Secret, SecretKind, fold
-from core.imaging.source import IsalError
+from core.imaging.formats.source import IsalError
 
 CHUNK = 1 << 22
 HEADER = 352

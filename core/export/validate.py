@@ -14,9 +14,9 @@ import numpy as np
 
 from core.errors import LabelError, VolumeError
 from core.export.patches import ACCEPTED, CuratedPatch
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.imaging.labels import Label, LabelCounts, check_label, count_values
-from core.imaging.volume import open_volume
 from db.vocabulary import Split
 
 LEAST_LABELLED = 0.01

@@ -20,7 +20,7 @@ from typing import IO, Any, BinaryIO, NamedTuple, cast
 from isal import igzip
 
 from core.errors import ArchiveError
-from core.imaging.source import IsalError
+from core.imaging.formats.source import IsalError
 
 MOST_MEMBERS = 100_000
 MOST_DEPTH = 8

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from core.errors import OutputError
-from core.imaging.identity import file_hash
+from core.imaging.hashes import file_hash
 
 
 class OutFolder:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from core.errors import CorrectionError, VolumeError
 from core.files.atomic import whole_file
+from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.geometry import Grid, Zyx, whole
 from core.imaging.labels import MEMBRANE, Label, Mask, painted_voxels
 from core.imaging.placing import Placement, identity, orientations, place
-from core.imaging.volume import Volume, open_volume
 from db.vocabulary import CorrectionKind
 
 VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mrc", ".rec", ".map", ".tif", ".tiff")

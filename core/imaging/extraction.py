@@ -16,11 +16,11 @@ from pathlib import Path
 from core.errors import PatchNameError
 from core.files.atomic import make_folder, whole_file
 from core.files.threads import side_by_side
+from core.imaging.formats.nifti import fill_nifti, same_voxels
+from core.imaging.formats.volume import Volume
 from core.imaging.geometry import Box, Grid, Zyx
 from core.imaging.labels import LabelCounts, count_values
-from core.imaging.nifti import fill_nifti, same_voxels
 from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid, place_patch
-from core.imaging.volume import Volume
 from db.errors import TomocurateError
 from db.vocabulary import NearBorder
 

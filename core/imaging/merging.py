@@ -16,10 +16,10 @@ from core.errors import CorrectionError, LabelError, OutputError, VolumeError
 from core.files.atomic import make_folder
 from core.files.threads import side_by_side
 from core.imaging.correction import Correction, may_be_correction, read_correction
+from core.imaging.formats.nifti import same_voxels, write_nifti
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, whole
 from core.imaging.labels import Label, LabelCounts, MergeCounts, check_label, count_values, merge
-from core.imaging.nifti import same_voxels, write_nifti
-from core.imaging.volume import open_volume
 from db.errors import TomocurateError
 
 LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mrc")

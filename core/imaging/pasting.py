@@ -9,9 +9,9 @@ import numpy as np
 
 from core.errors import LabelError
 from core.files.atomic import whole_file
+from core.imaging.formats.volume import Volume
 from core.imaging.geometry import Box, Zyx, whole
 from core.imaging.labels import IGNORE, Label, label_from_prediction
-from core.imaging.volume import Volume
 
 HEADER_BYTES = 1024
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CenterError, SegmentationError
+from core.imaging.formats.volume import Volume
 from core.imaging.geometry import (
     PATCH_SIDE,
     Box,
@@ -22,7 +23,6 @@ from core.imaging.geometry import (
     whole,
 )
 from core.imaging.labels import IGNORE, Label, ignore_border, label_from_prediction
-from core.imaging.volume import Volume
 from db.vocabulary import NearBorder
 
 

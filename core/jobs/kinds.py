@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CancelledError, JobError
-from core.imaging.identity import file_hash
+from core.imaging.hashes import file_hash
 from core.jobs.executors import Executor
 from core.workflow.acting import acting_person
 from core.workflow.outcomes import FAILED, Outcome

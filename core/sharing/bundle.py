@@ -16,7 +16,7 @@ from core.export.bundle import (
 from core.export.facts import BundleFacts, Level
 from core.export.privacy import PrivacyReport
 from core.export.training_set import Progress
-from core.imaging.identity import file_hash
+from core.imaging.hashes import file_hash
 from core.sharing.curated import Choice, Chosen, choose_curated
 from core.sharing.recording import record_export
 from core.sharing.secrets import catalog_secrets, pseudonyms_of

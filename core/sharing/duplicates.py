@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from core.errors import VolumeError
 from core.export.duplicates import Likeness, Look, likeness, look_at
 from core.files.threads import side_by_side
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.imaging.volume import open_volume
 from core.workflow.allowed import Step, check_may
 from core.workflow.workspace import Workspace
 from db.queries.page import MAX_LIMIT

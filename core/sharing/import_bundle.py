@@ -17,11 +17,11 @@ from typing import Any
 from core.export.import_check import CheckedBundle, CheckedCase, Progress
 from core.export.validate import read_label
 from core.files.atomic import whole_file
+from core.imaging.formats.nifti import write_nifti
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
-from core.imaging.nifti import write_nifti
-from core.imaging.volume import open_volume
 from core.sharing.duplicates import Alike, note_likenesses
 from core.sharing.incoming import Fate, Incoming, Quarantine, Stated, compare, opened_bundle
 from core.workflow.allowed import Step, check_may

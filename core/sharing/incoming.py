@@ -19,13 +19,13 @@ from core.export.import_check import (
     is_bundle,
 )
 from core.export.intensity import z_score
-from core.export.quality import Agreement, agreement
 from core.export.validate import read_label
 from core.files.archives import OpenedFolder, open_archive
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
-from core.imaging.volume import open_volume
+from core.imaging.quality import Agreement, agreement
 from core.sharing.duplicates import Alike, Seen, alike_with, alike_within, looks, said
 from core.workflow.folders import make_shared
 from core.workflow.store import Store

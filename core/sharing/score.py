@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.errors import VolumeError
-from core.export.quality import SURFACE_DICE_METHOD, agreement
 from core.export.validate import read_label
 from core.files.threads import side_by_side
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import IGNORE, Label, label_from_prediction
+from core.imaging.quality import SURFACE_DICE_METHOD, agreement
 from core.workflow.allowed import Step, check_may
 from core.workflow.originals import open_original
 from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent

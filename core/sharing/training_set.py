@@ -14,7 +14,7 @@ from core.export.training_set import (
     plan_training_set,
     write_training_set,
 )
-from core.imaging.identity import file_hash
+from core.imaging.hashes import file_hash
 from core.sharing.curated import Choice, Chosen, choose_curated
 from core.sharing.recording import record_export
 from core.workflow.outcomes import DONE, KEPT, Outcome

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import AdoptionError
+from core.imaging.formats.nifti import fill_nifti, write_nifti
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, whole
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.imaging.labels import Label, count_values
 from core.imaging.merging import read_label
-from core.imaging.nifti import fill_nifti, write_nifti
-from core.imaging.volume import open_volume
 from core.workflow.allowed import Step, check_may
 from core.workflow.collect import collect
 from core.workflow.guide_folders import AdoptionPlan, FoundPatch, read_folders

@@ -18,12 +18,12 @@ from core.errors import OutputError
 from core.files.atomic import whole_file
 from core.files.threads import side_by_side
 from core.imaging.extraction import voxel_size_findings
+from core.imaging.formats.nifti import fill_nifti, same_voxels
+from core.imaging.formats.volume import Volume
 from core.imaging.geometry import Box, Grid, Zyx
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values
-from core.imaging.nifti import fill_nifti, same_voxels
 from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid
-from core.imaging.volume import Volume
 from core.workflow.allowed import Step, check_may
 from core.workflow.folders import make_shared
 from core.workflow.locks import patch_lock

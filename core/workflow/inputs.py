@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import LabelError
 from core.imaging.geometry import Grid
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
 from core.workflow.stages import Move, next_stage

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.imaging.finding import find_patches
+from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.geometry import Box, Zyx, whole
+from core.imaging.locate import find_patches
 from core.imaging.patch import Placed, cut_patch, storable_image
-from core.imaging.volume import Volume, open_volume
 from core.workflow.guide_folders import FoundPatch
 from core.workflow.originals import open_original
 from core.workflow.workspace import Workspace

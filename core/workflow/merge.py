@@ -11,8 +11,9 @@ from typing import Any
 
 from core.errors import CorrectionError
 from core.files.threads import side_by_side
+from core.imaging.formats.nifti import fill_nifti
 from core.imaging.geometry import Grid
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.imaging.labels import (
     MERGE_RULE,
     Label,
@@ -22,7 +23,6 @@ from core.imaging.labels import (
     count_values,
 )
 from core.imaging.labels import merge as merge_label
-from core.imaging.nifti import fill_nifti
 from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import Input, extracted_label, inputs_of, same_inputs
 from core.workflow.intake import read_stored

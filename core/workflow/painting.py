@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from core.errors import DrawingError
 from core.files.atomic import whole_file
 from core.imaging.correction import kind_of, write_correction
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
-from core.imaging.preview import Window, choose_window
-from core.imaging.volume import open_volume
+from core.imaging.preview.store import Window, choose_window
 from core.workflow.allowed import Step, check_may, may
 from core.workflow.drawing import (
     VALUES,

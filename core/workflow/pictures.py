@@ -19,10 +19,18 @@ from sqlalchemy.orm import Session
 from core.errors import CancelledError, VolumeError
 from core.files.cache import Cache
 from core.imaging import colors
+from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.geometry import BORDER, Box, Zyx, whole
-from core.imaging.preview import FILES, Gray, Look, Window, bin_values, preview_key, write_preview
-from core.imaging.view import ViewedFile
-from core.imaging.volume import Volume, open_volume
+from core.imaging.preview.store import (
+    FILES,
+    Gray,
+    Look,
+    Window,
+    bin_values,
+    preview_key,
+    write_preview,
+)
+from core.imaging.preview.view import ViewedFile
 from core.workflow.tasks import enqueue
 from core.workflow.workspace import Workspace
 from db.errors import TomocurateError, UnknownNameError

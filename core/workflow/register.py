@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from core.errors import RootError, SegmentationError, VolumeError
 from core.imaging.extraction import voxel_size_findings
-from core.imaging.identity import file_hash
+from core.imaging.formats.volume import Volume, open_volume
+from core.imaging.hashes import file_hash
 from core.imaging.patch import check_pair
-from core.imaging.volume import Volume, open_volume
 from core.workflow.allowed import Step, check_may
 from core.workflow.hashes import ask_for_hash
 from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome, Progress, silent

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from core.files.threads import side_by_side
 from core.imaging.geometry import Zyx
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
 from core.workflow.merge import made_again

@@ -22,8 +22,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core.errors import VolumeError
-from core.imaging.preview import Gray, Look, PlaneAxis
-from core.imaging.view import VolumeView
+from core.imaging.preview.store import Gray, Look, PlaneAxis
+from core.imaging.preview.view import VolumeView
 from dashboard.tokens import Signer, TokenError
 from dashboard.volumes import OpenVolumes
 from db.errors import TomocurateError, UnknownNameError

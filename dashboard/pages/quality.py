@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.export.quality import SURFACE_DICE_METHOD
+from core.imaging.quality import SURFACE_DICE_METHOD
 from core.jobs.queue import submit
 from core.sharing.quality import LabelFigures, Measured, label_figures, measure_labels
 from core.sharing.score import score_segmentations, state_training

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid
-from core.imaging.identity import content_hash, file_hash
-from core.imaging.nifti import write_nifti
+from core.imaging.hashes import content_hash, file_hash
 from core.workflow.acting import acting_person
 from core.workflow.folders import Folders
 from core.workflow.sidecar import write_sidecar

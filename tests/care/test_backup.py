@@ -20,7 +20,7 @@ from core.care.manifest import STAMP, manifests, read_manifest
 from core.care.restore import restore
 from core.care.trial import try_backup, verify_backup
 from core.errors import BackupError, OutputError
-from core.imaging.identity import file_hash
+from core.imaging.hashes import file_hash
 from core.workflow.painting import keep_draft, read_draft
 from core.workflow.store import Store
 from core.workflow.workspace import Workspace, open_workspace

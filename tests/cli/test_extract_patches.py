@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from core.cli.patch_corrections import main
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.imaging.volume import open_volume
 
 SHAPE = (170, 180, 190)
 
@@ -291,7 +291,7 @@ def test_ctrl_c_leaves_whole_files_only(inputs, tmp_path):
 def test_a_bare_start_loads_no_catalog_and_nothing_heavy():
     program = (
         "import sys; from core.cli.patch_corrections import main; main(['extract_patches', '-h'])\n"
-        "import core.imaging.extraction, core.imaging.merging, core.imaging.mrc\n"
+        "import core.imaging.extraction, core.imaging.merging, core.imaging.formats.mrc\n"
         "heavy = {'sqlalchemy', 'streamlit', 'alembic', 'pandas', 'starfile', 'tifffile', 'PIL',"
         " 'nrrd', 'plotly', 'scipy'}\n"
         "sys.exit(','.join(heavy & set(sys.modules)) or 0)"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from core.cli.patch_corrections import main
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.imaging.volume import open_volume
 
 GOLD = Path(__file__).parents[1] / "data" / "gold"
 EXTRACT = json.loads((GOLD / "extract.json").read_text())

@@ -9,9 +9,9 @@ import pytest
 
 from core.cli.patch_corrections import main
 from core.imaging.correction import write_correction
+from core.imaging.formats.nifti import write_nifti
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, whole
-from core.imaging.nifti import write_nifti
-from core.imaging.volume import open_volume
 from db.vocabulary import CorrectionKind
 
 SHAPE = (40, 44, 48)

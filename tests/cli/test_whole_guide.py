@@ -11,8 +11,8 @@ import pytest
 
 from core.cli import patch_corrections
 from core.cli.main import main
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.imaging.volume import open_volume
 
 GOLD = Path(__file__).parents[1] / "data" / "gold"
 CASE = next(c for c in json.loads((GOLD / "extract.json").read_text()) if "coords_file" in c)

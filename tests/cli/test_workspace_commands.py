@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.imaging.volume import open_volume
+from core.imaging.formats.volume import open_volume
 
 PATCH = "other_TS_001_patch0"
 

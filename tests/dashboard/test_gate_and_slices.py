@@ -25,9 +25,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from core.files.cache import Cache
-from core.imaging.preview import FILES, Look, preview_key, write_preview
-from core.imaging.view import ViewedFile
-from core.imaging.volume import open_volume
+from core.imaging.formats.volume import open_volume
+from core.imaging.preview.store import FILES, Look, preview_key, write_preview
+from core.imaging.preview.view import ViewedFile
 from dashboard.server import gate, routes
 from dashboard.session import Site
 from dashboard.tokens import SESSION_S, TOKEN_S, Grant, Signer, TokenError, secret_in
@@ -371,7 +371,7 @@ def test_volumes_close_when_others_are_opened_but_not_under_a_reader(
 def test_many_readers_at_once_see_each_their_own_planes(
     files: dict[str, ViewedFile], tmp_path: Path
 ) -> None:
-    from core.imaging.preview import PlaneAxis
+    from core.imaging.preview.store import PlaneAxis
 
     opened = OpenVolumes(files.__getitem__, Cache(tmp_path / "cache"), most=1)
     with opened.use("tomogram-1") as view:

@@ -20,8 +20,8 @@ import pytest
 from starlette.applications import Starlette
 
 from bench.painting_lab import SECRET, Lab, application, make_lab
+from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import whole
-from core.imaging.nifti import NiftiVolume
 from core.workflow import people
 from core.workflow.acting import acting_person
 from core.workflow.workspace import Workspace

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from core.export.patches import CuratedPatch, Method, Permission
+from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Box, Grid, Zyx
 from core.imaging.labels import ignore_border
-from core.imaging.nifti import write_nifti
 from core.imaging.patch import patch_grid
 from db.vocabulary import CorrectionKind, Licence, Scope
 

@@ -15,8 +15,8 @@ from core.export.pseudonyms import Pseudonyms
 from core.export.targets.target import convert, targets
 from core.export.training_set import plan_training_set, write_training_set
 from core.export.validate import read_label
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.imaging.volume import open_volume
 from db.vocabulary import Licence, Split
 
 FACTS = BundleFacts(

@@ -11,8 +11,8 @@ import SimpleITK as sitk
 
 from core.errors import CorrectionError, VolumeError
 from core.imaging.correction import kind_of, may_be_correction, read_correction, write_correction
+from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid, Zyx
-from core.imaging.nifti import write_nifti
 from db.vocabulary import CorrectionKind
 
 ADD, REMOVE, IGNORE = CorrectionKind.ADD, CorrectionKind.REMOVE, CorrectionKind.IGNORE

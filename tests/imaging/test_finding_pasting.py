@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from core.errors import OutputError
-from core.imaging.finding import find_patches
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Zyx, whole
+from core.imaging.locate import find_patches
 from core.imaging.pasting import PlacedLabel, paste_labels
-from core.imaging.volume import open_volume
 
 SHAPE = (30, 40, 50)
 BOX = Box(Zyx(3, 5, 7), Zyx(15, 17, 19))

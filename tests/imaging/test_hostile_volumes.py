@@ -25,7 +25,7 @@ import json, sys, time
 from pathlib import Path
 from core.errors import VolumeError
 from core.imaging.geometry import Box, Zyx
-from core.imaging.volume import open_volume
+from core.imaging.formats.volume import open_volume
 began, said = time.monotonic(), None
 try:
     with open_volume(Path(sys.argv[1])) as volume:

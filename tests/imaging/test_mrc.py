@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.errors import VolumeError
+from core.imaging.formats.mrc import MrcVolume
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Zyx, whole
-from core.imaging.mrc import MrcVolume
-from core.imaging.volume import open_volume
 
 Z, Y, X = np.mgrid[:20, :24, :32]
 RAMP = (X + 2 * Y + 3 * Z).astype(np.int32)  # 0 ... 134

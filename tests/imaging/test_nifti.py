@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import OutputError, VolumeError
+from core.imaging.formats.nifti import NiftiVolume, write_nifti
 from core.imaging.geometry import Box, Grid, Zyx, whole
-from core.imaging.nifti import NiftiVolume, write_nifti
 
 GRID = Grid.aligned(13.48, (100.5, 200.0, -300.0))
 DTYPES = ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.errors import VolumeError
-from core.imaging import nrrd as nrrd_reader
+from core.imaging.formats import nrrd as nrrd_reader
+from core.imaging.formats.segment import Segment
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Zyx, whole
-from core.imaging.segment import Segment
-from core.imaging.volume import open_volume
 
 DATA = Path(__file__).parents[1] / "data" / "nrrd"
 SHAPE = Zyx(3, 4, 5)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import CenterError, SegmentationError
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Zyx, box_around, legal_centers, shifted_to_fit
 from core.imaging.patch import cut_patch, patch_grid, place_patch
-from core.imaging.volume import open_volume
 from db.vocabulary import NearBorder
 
 sides = st.integers(1, 400)

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from core.errors import SegmentationError, VolumeError
-from core.imaging import preview as module
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx
-from core.imaging.preview import (
+from core.imaging.preview.store import (
     FILES,
     Look,
     PlaneAxis,
@@ -24,8 +24,8 @@ from core.imaging.preview import (
     preview_key,
     write_preview,
 )
-from core.imaging.view import ViewedFile, VolumeView
-from core.imaging.volume import open_volume
+from core.imaging.preview.store import store as module
+from core.imaging.preview.view import ViewedFile, VolumeView
 
 SHAPE = (37, 50, 61)
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.errors import VolumeError
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Zyx, whole
-from core.imaging.volume import open_volume
 
 RAMP = (np.arange(7 * 90 * 110) % 999).astype(np.int16).reshape(7, 90, 110)
 

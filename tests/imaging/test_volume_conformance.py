@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import VolumeError
+from core.imaging.formats.nifti import write_nifti
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Grid, Zyx, whole
-from core.imaging.nifti import write_nifti
-from core.imaging.volume import open_volume
 
 DATA = Path(__file__).parents[1] / "data"
 SHAPE = Zyx(7, 9, 11)
@@ -347,7 +347,7 @@ def test_reading_a_patch_of_a_huge_volume_stays_small(tmp_path):
     program = f"""
 from pathlib import Path
 from core.imaging.geometry import Zyx, box_around
-from core.imaging.volume import open_volume
+from core.imaging.formats.volume import open_volume
 with open_volume(Path({str(path)!r})) as volume:
     assert volume.read(box_around(Zyx(500, 2000, 2000))).shape == (160, 160, 160)
 status = Path("/proc/self/status").read_text()

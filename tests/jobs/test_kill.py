@@ -19,9 +19,9 @@ import pytest
 from core.care.doctor import BAD, examine
 from core.care.manifest import manifests, read_manifest
 from core.imaging.correction import write_correction
+from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import Box, Zyx, whole
-from core.imaging.identity import file_hash
-from core.imaging.nifti import NiftiVolume
+from core.imaging.hashes import file_hash
 from core.imaging.patch import patch_grid
 from core.jobs import queue
 from core.workflow.choose import choose

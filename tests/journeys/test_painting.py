@@ -20,8 +20,8 @@ import SimpleITK as sitk
 
 from bench.painting_lab import SECRET, Lab, Server, cookie_of, make_lab
 from core.cli.patch_corrections import main as patch_corrections
+from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import whole
-from core.imaging.nifti import NiftiVolume
 from core.workflow.acting import acting_person
 from core.workflow.merge import merge
 from core.workflow.painting import open_painting, own_drawing, save_painting

@@ -52,7 +52,7 @@ def nrrd(*fields: str, data: bytes = bytes(27)) -> Make:
 
 def nifti(kind: str, squeezed: bool) -> Make:
     def make(path: Path) -> None:
-        from core.imaging.nifti import write_nifti
+        from core.imaging.formats.nifti import write_nifti
 
         good = path.with_name("good.nii")
         write_nifti(good, np.zeros((4, 5, 6), np.uint8), GRID)

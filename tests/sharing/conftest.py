@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from core.imaging.correction import write_correction
+from core.imaging.formats.nifti import write_nifti
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Zyx
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.imaging.labels import MERGE_RULE, count_values, ignore_border
-from core.imaging.nifti import write_nifti
 from core.imaging.patch import patch_grid
-from core.imaging.volume import open_volume
 from core.sharing.permit import permit
 from core.workflow.acting import acting_person
 from core.workflow.merge import merge

@@ -16,8 +16,8 @@ from core.export.facts import BundleFacts, Creator, Level
 from core.export.layout import check_layout
 from core.export.manifest import hash_files, sums_text
 from core.export.table import read_table
+from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid
-from core.imaging.nifti import write_nifti
 from core.sharing.bundle import export_bundle
 from core.sharing.curated import Choice, choose_curated
 from core.sharing.import_bundle import import_bundle, look_into

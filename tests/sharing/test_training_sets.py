@@ -10,9 +10,9 @@ from core.export.cases import Recipe
 from core.export.layout import check_layout
 from core.export.split import SplitRule
 from core.export.training_set import SetOptions
+from core.imaging.formats.nifti import write_nifti
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.imaging.nifti import write_nifti
-from core.imaging.volume import open_volume
 from core.sharing.curated import Choice, choose_curated
 from core.sharing.permit import permit, pin
 from core.sharing.quality import measure_labels

@@ -28,9 +28,9 @@ import numpy as np
 import tifffile
 
 from core.imaging.correction import may_be_correction, read_correction
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Zyx
 from core.imaging.points.read import Frame, read_points
-from core.imaging.volume import open_volume
 from core.workflow.settings import FILE_NAME, read_settings
 from core.workflow.sidecar import read_sidecar
 from db.errors import TomocurateError

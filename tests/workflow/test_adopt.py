@@ -9,10 +9,10 @@ import pytest
 
 from core.errors import AdoptionError
 from core.imaging.extraction import ExtractionPlan, WantedPatch, extract_patches
+from core.imaging.formats.nifti import write_nifti
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, whole
 from core.imaging.merging import MergeFolders, merge_folders, read_label
-from core.imaging.nifti import write_nifti
-from core.imaging.volume import open_volume
 from core.workflow.adopt import ADOPTED_RULE, adopt, plan_adoption
 from core.workflow.guide_folders import PatchName, parse_name
 from core.workflow.life import show

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from core.errors import VolumeError
-from core.imaging.source import Source
-from core.imaging.volume import open_volume
+from core.imaging.formats.source import Source
+from core.imaging.formats.volume import open_volume
 
 
 def volume(path: Path, value: int) -> Path:

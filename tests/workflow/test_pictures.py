@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from core.errors import CancelledError, VolumeError
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
-from core.imaging.preview import Look, PlaneAxis
-from core.imaging.view import ViewedFile, VolumeView
-from core.imaging.volume import open_volume
+from core.imaging.preview.store import Look, PlaneAxis
+from core.imaging.preview.view import ViewedFile, VolumeView
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.pictures import (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.errors import PatchNameError, RootError, VolumeError
-from core.imaging.identity import file_hash
+from core.imaging.hashes import file_hash
 from core.workflow import hashes, roots
 from core.workflow.originals import open_original
 from core.workflow.outcomes import DONE, FAILED, KEPT

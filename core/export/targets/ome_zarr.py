@@ -16,8 +16,8 @@ from core.export.layout import Pair
 from core.export.manifest import LABEL_VALUES, canonical_json
 from core.export.targets.nifti_folder import SPLITS
 from core.imaging.colors import IGNORE, PREDICTION
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.imaging.volume import open_volume
 
 CHUNK = 80
 """Voxels along each side of a chunk: a patch of 160 has eight."""

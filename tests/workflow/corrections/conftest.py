@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from core.imaging.correction import write_correction
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, whole
-from core.imaging.volume import open_volume
 from core.workflow import people
 from core.workflow.acting import acting_person
 from core.workflow.choose import choose

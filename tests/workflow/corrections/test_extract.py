@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from core.cli.patch_corrections import main
-from core.imaging import source
+from core.imaging.formats import source
 from core.imaging.geometry import Zyx
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.workflow.choose import choose
 from core.workflow.collect import collect
 from core.workflow.extract import extract

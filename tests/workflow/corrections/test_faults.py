@@ -13,9 +13,9 @@ import pytest
 
 from core.errors import OutputError
 from core.imaging.correction import write_correction
+from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid, Zyx
-from core.imaging.identity import content_hash, file_hash
-from core.imaging.nifti import write_nifti
+from core.imaging.hashes import content_hash, file_hash
 from core.workflow.choose import choose
 from core.workflow.collect import collect
 from core.workflow.extract import extract

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
-from core.imaging.identity import content_hash
-from core.imaging.volume import open_volume
+from core.imaging.hashes import content_hash
 from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.collect import collect

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from core.cli.patch_corrections import main
+from core.imaging.formats.nifti import write_nifti
+from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid
-from core.imaging.identity import content_hash
+from core.imaging.hashes import content_hash
 from core.imaging.merging import read_label
-from core.imaging.nifti import write_nifti
-from core.imaging.volume import open_volume
 from core.workflow.collect import collect
 from core.workflow.merge import merge, preview_merge
 from core.workflow.receive import receive

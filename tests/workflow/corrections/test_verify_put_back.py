@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from core.errors import OutputError
-from core.imaging.identity import content_hash
-from core.imaging.nifti import fill_nifti, write_nifti
+from core.imaging.formats.nifti import fill_nifti, write_nifti
+from core.imaging.hashes import content_hash
 from core.workflow.collect import collect
 from core.workflow.merge import merge
 from core.workflow.put_back import put_back

@@ -14,9 +14,9 @@ from mrcfile.dtypes import HEADER_DTYPE
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
+from core.imaging.formats.segment import Segment
+from core.imaging.formats.source import Source
 from core.imaging.geometry import Box, Grid, Zyx
-from core.imaging.segment import Segment
-from core.imaging.source import Source
 
 HEADER_BYTES = 1024
 MAX_SIDE = 65_535

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
+from core.imaging.formats.volume import Volume
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import label_from_prediction
-from core.imaging.volume import Volume
 
 MAX_SIDE = 1024
 SLAB = 32

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
+from core.imaging.formats.segment import Segment
+from core.imaging.formats.source import Bytes, More, Source, check_length
 from core.imaging.geometry import Box, Grid, Zyx, is_possible, whole
-from core.imaging.segment import Segment
-from core.imaging.source import Bytes, More, Source, check_length
 
 MAX_HEADER_BYTES, MAX_HEADER_LINES = 64 << 10, 1000
 MAX_SIDE = 65_535

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from core.errors import VolumeError
 from core.files.atomic import whole_file
+from core.imaging.formats.segment import Segment
+from core.imaging.formats.source import Source
 from core.imaging.geometry import Box, Grid, Zyx, is_possible, whole
-from core.imaging.segment import Segment
-from core.imaging.source import Source
 
 HEADER_BYTES = 348
 DATA_OFFSET = 352

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
+from core.imaging.formats.segment import Segment
+from core.imaging.formats.source import Source
 from core.imaging.geometry import Box, Grid, Zyx
-from core.imaging.segment import Segment
-from core.imaging.source import Source
 
 
 class Volume(Protocol):
@@ -66,18 +66,18 @@ def open_volume(path: Path, within: Sequence[Path] | None = None) -> Volume:
 def _reader(first: bytes, path: Path) -> Callable[[Path, Source], Volume]:
     """The reader of a format; imported where it is met, so that a command starts fast."""
     if first.startswith(b"NRRD"):
-        from core.imaging.nrrd import NrrdVolume
+        from core.imaging.formats.nrrd import NrrdVolume
 
         return NrrdVolume
     if first[344:347] in (b"n+1", b"ni1"):
-        from core.imaging.nifti import NiftiVolume
+        from core.imaging.formats.nifti import NiftiVolume
 
         return NiftiVolume
     if first.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        from core.imaging.tiff import TiffVolume
+        from core.imaging.formats.tiff import TiffVolume
 
         return TiffVolume
-    from core.imaging.mrc import MrcVolume, may_be_mrc
+    from core.imaging.formats.mrc import MrcVolume, may_be_mrc
 
     if not may_be_mrc(first):
         held = "is empty" if not first else f"begins with {first[:8]!r}"

@@ -13,8 +13,9 @@ from typing import Self
 import numpy as np
 
 from core.errors import VolumeError
+from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.geometry import Box, Zyx
-from core.imaging.preview import (
+from core.imaging.preview.store import (
     Gray,
     Look,
     PlaneAxis,
@@ -26,7 +27,6 @@ from core.imaging.preview import (
     binning_for,
     look_over,
 )
-from core.imaging.volume import Volume, open_volume
 
 MAX_FULL_SIDE = 8192
 """A full plane is binned to at most this side (JPEG ends at 65,500; browsers earlier)."""

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
+from core.imaging.formats.segment import Segment
+from core.imaging.formats.source import MAX_RATIO, Source, inflate_exactly
 from core.imaging.geometry import Box, Grid, Zyx
-from core.imaging.segment import Segment
-from core.imaging.source import MAX_RATIO, Source, inflate_exactly
 
 MAX_PAGES = 10_000
 MAX_SIDE = 65_535

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.imaging.formats.volume import Volume
 from core.imaging.geometry import Box, Zyx
 from core.imaging.patch import storable_image
-from core.imaging.volume import Volume
 
 
 def find_patches(tomogram: Volume, images: Mapping[str, NDArray[Any]]) -> dict[str, Box]:
