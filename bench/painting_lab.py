@@ -30,10 +30,10 @@ from core.workflow import people
 from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.extract import extract
-from core.workflow.outcomes import failed
 from core.workflow.register import plan_registration, register
 from core.workflow.review import assign
-from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from core.workspace.results import failed
+from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from dashboard.api.painting import painting_routes
 from dashboard.components.painter import painter_data
 from dashboard.components.viewer import built_script

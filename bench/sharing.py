@@ -22,7 +22,7 @@ from core.imaging.patch import patch_grid
 from core.sharing.permit import permit
 from core.workflow.acting import acting_person
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace, init_workspace
+from core.workspace.workspace import Workspace, init_workspace
 from db.queries.people import PersonRecord
 from db.queries.volumes import segmentations_of
 from db.vocabulary import ChosenBecause, Licence, Scope, Stage, Verdict

@@ -32,7 +32,7 @@ from core.imaging.geometry import Zyx
 from core.workflow.acting import acting_person
 from core.workflow.pictures import make_pictures, segmentation_name, tomogram_name
 from core.workflow.register import plan_registration, register
-from core.workflow.workspace import Workspace, init_workspace
+from core.workspace.workspace import Workspace, init_workspace
 
 TOMOGRAMS = tuple(f"TS_00{number}" for number in range(1, 6))
 ROUNDS = 21

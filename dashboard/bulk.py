@@ -14,9 +14,9 @@ from core.workflow import review
 from core.workflow.allowed import may
 from core.workflow.extract import extract
 from core.workflow.merge import merge
-from core.workflow.outcomes import DONE, FAILED, Outcome
 from core.workflow.stages import Move, is_legal, step_of
-from core.workflow.workspace import Workspace
+from core.workspace.results import DONE, FAILED, Outcome
+from core.workspace.workspace import Workspace
 from dashboard.finished import KIND_NAMES
 from dashboard.look import count
 from dashboard.plain import plain

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.jobs.queue import list_jobs
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.keys import Key
 from dashboard.plain import plain
 from db.queries.jobs import JobFilter, JobRecord

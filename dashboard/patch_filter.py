@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.look import BECAUSE_NAMES, STAGE_NAMES
 from db.queries.patches import PatchFilter, PatchSort
 from db.queries.people import list_people

@@ -10,7 +10,7 @@ from core.workflow import life, review
 from core.workflow.allowed import may
 from core.workflow.life import PatchLife
 from core.workflow.stages import Move, is_legal, step_of
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.empty import PATCHES, show_empty
 from dashboard.keys import Query
 from dashboard.look import (

@@ -17,7 +17,7 @@ from core.errors import RootError
 from core.workflow.pairing import COLUMNS, Pairing
 from core.workflow.register import plan_registration, register
 from core.workflow.roots import browse, contained_in, list_roots
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.empty import show_empty
 from dashboard.keys import Key
 from dashboard.look import count, size

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from core.workflow.log import note_refusal
-from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome
-from core.workflow.workspace import Workspace
+from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome
+from core.workspace.workspace import Workspace
 from dashboard.keys import Key
 from dashboard.moments import moment
 from dashboard.plain import plain

@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from core.workflow.entering import present
 from core.workflow.sign_in import SignIn
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.tokens import SESSION_S, Held, Signer, TokenError, secret_in
 from db.queries.people import PersonRecord
 

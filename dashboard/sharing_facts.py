@@ -7,7 +7,7 @@ from typing import Any
 from core.errors import ExportError
 from core.export.facts import Creator
 from core.workflow.roots import contained, list_roots
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 
 SOURCE = "import_source"
 """Key of the session state: the file or folder that is in quarantine."""

@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Route
 from core.errors import ServeError
 from core.workflow.entering import enter
 from core.workflow.sign_in import PROXY_ISSUER, Oidc, Proxy
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.session import PAGE, Site, no_entry
 from db.errors import NotAllowedError, TomocurateError
 from db.queries.people import PersonRecord

@@ -14,7 +14,7 @@ import streamlit as st
 
 from core.workflow.acting import acting_person
 from core.workflow.entering import leave, present
-from core.workflow.workspace import Workspace, find_workspace, open_workspace
+from core.workspace.workspace import Workspace, find_workspace, open_workspace
 from dashboard.session import KEY_FILE, Site, site_from
 from dashboard.tokens import KEY_BYTES, Held, Signer
 from db.errors import TomocurateError

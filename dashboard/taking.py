@@ -14,10 +14,10 @@ from core.imaging import colors
 from core.workflow.inputs import extracted_label
 from core.workflow.intake import checked_name, read_stored
 from core.workflow.kit import write_kit
-from core.workflow.outcomes import DONE, FAILED, Outcome
 from core.workflow.receive import receive, receive_many
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.results import DONE, FAILED, Outcome
+from core.workspace.workspace import Workspace
 from dashboard.look import KIND_COLORS
 from dashboard.plain import plain
 from dashboard.slices import OPACITY, PatchPicture, patch_picture, png

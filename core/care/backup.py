@@ -36,12 +36,12 @@ from core.errors import BackupError
 from core.files.atomic import whole_file
 from core.imaging.hashes import file_hash
 from core.workflow.allowed import Step, check_may
-from core.workflow.folders import DRAFT, make_shared
-from core.workflow.locks import patch_lock
-from core.workflow.settings import FILE_NAME
 from core.workflow.sidecar import refresh_sidecars
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.folders import DRAFT, make_shared
+from core.workspace.locks import patch_lock
+from core.workspace.settings import FILE_NAME
+from core.workspace.workspace import Workspace
 from db import backup as copies
 from db.engine import shown
 from db.errors import CatalogError, TomocurateError

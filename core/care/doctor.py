@@ -10,7 +10,7 @@ from core.care.findings import BAD, OK, WARN, Finding, named
 from core.care.holdings import holdings_of
 from core.care.installation import installation_of
 from core.care.openness import openness_of
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.workspace import Workspace, open_workspace
 from db.engine import HOST_QUIET
 from db.errors import TomocurateError
 from db.queries.backups import last_backup, last_verified_backup, list_backups

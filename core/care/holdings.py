@@ -15,7 +15,7 @@ from core.imaging.hashes import content_hash, file_hash
 from core.workflow.originals import check_unchanged
 from core.workflow.sidecar import records_behind
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.files import (
     current_labels,

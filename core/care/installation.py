@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from core.care.findings import BAD, OK, WARN, Finding, named
-from core.workflow.folders import Folders
-from core.workflow.workspace import Workspace
+from core.workspace.folders import Folders
+from core.workspace.workspace import Workspace
 from db.engine import wal_is_safe
 from db.filesystems import mount_of
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import OutputError
-from core.workflow.folders import make_shared
 from core.workflow.store import Store
+from core.workspace.folders import make_shared
 
 
 def has(store: Store, sha256: str, size: int) -> bool:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.care.backup import Made, record_backup, write_backup
-from core.workflow.settings import read_settings
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.settings import read_settings
+from core.workspace.workspace import Workspace, open_workspace
 from db.engine import Catalog, parse_url
 from db.schema import migrate
 from db.vocabulary import BackupKind

@@ -17,12 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.care.findings import named
 from core.errors import RecordError
-from core.workflow.folders import Folders
-from core.workflow.outcomes import DONE, FAILED, Outcome, Progress, silent
-from core.workflow.settings import Settings, read_settings
 from core.workflow.sidecar import read_sidecar, refresh_sidecars
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.folders import Folders
+from core.workspace.results import DONE, FAILED, Outcome, Progress, silent
+from core.workspace.settings import Settings, read_settings
+from core.workspace.workspace import Workspace
 from db.engine import Catalog, parse_url
 from db.errors import TomocurateError
 from db.queries.sharing import IMPORTED

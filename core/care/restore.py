@@ -17,11 +17,11 @@ from core.care.manifest import (
 )
 from core.errors import BackupError, OutputError
 from core.files.atomic import sync_folder
-from core.workflow.folders import Folders, make_shared
-from core.workflow.settings import FILE_NAME, Settings
 from core.workflow.sidecar import refresh_sidecars
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.folders import Folders, make_shared
+from core.workspace.settings import FILE_NAME, Settings
+from core.workspace.workspace import Workspace
 from db import backup as copies
 from db.engine import parse_url
 from db.queries.files import FileOfPatch, current_labels, latest_corrections

@@ -8,7 +8,7 @@ from pathlib import Path
 from core.care.manifest import Manifest, check_archive, check_files, find_backup, read_manifest
 from core.errors import BackupError
 from core.workflow.allowed import Step, check_may
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db import backup as copies
 from db.queries.people import PersonRecord
 from db.writes.backups import note_verified

@@ -16,8 +16,8 @@ from core.cli.tables import plain, say_json, say_table
 
 if TYPE_CHECKING:
     from core.imaging.geometry import Zyx
-    from core.workflow.outcomes import Outcome
-    from core.workflow.workspace import Workspace
+    from core.workspace.results import Outcome
+    from core.workspace.workspace import Workspace
     from db.queries.people import PersonRecord
 
 PATH = click.Path(path_type=Path)
@@ -57,7 +57,7 @@ def on_workspace(command: Command) -> Command:
     @functools.wraps(command)
     def with_workspace(workspace: Path | None, as_json: bool, **options: Any) -> Any:
         from core.workflow.acting import acting_person
-        from core.workflow.workspace import find_workspace, open_workspace
+        from core.workspace.workspace import find_workspace, open_workspace
 
         with open_workspace(find_workspace(workspace)) as opened:
             call = Call(opened, acting_person(opened), as_json)
@@ -209,7 +209,7 @@ def say_queued(call: Call, job: int, what: str) -> int:
 
 def queued(name: str) -> "Outcome":
     """The line of something that was left to the worker."""
-    from core.workflow.outcomes import Outcome
+    from core.workspace.results import Outcome
 
     return Outcome(name, "done", "the worker does it")
 

@@ -211,7 +211,7 @@ def rebuild(workspace: Path | None, catalog: str | None, as_json: bool) -> int:
     tomocurate rebuild --workspace lab
     """
     from core.care.rebuild import rebuild as rebuild_catalog
-    from core.workflow.workspace import find_workspace
+    from core.workspace.workspace import find_workspace
 
     folder = find_workspace(workspace)
     with steps("rebuilding") as told:
@@ -232,7 +232,7 @@ def doctor(workspace: Path | None, thorough: bool, as_json: bool) -> int:
     tomocurate doctor --workspace lab
     """
     from core.care.doctor import examine_folder
-    from core.workflow.workspace import find_workspace
+    from core.workspace.workspace import find_workspace
 
     findings = examine_folder(find_workspace(workspace), thorough=thorough)
     if as_json:
@@ -255,7 +255,7 @@ def migrate(workspace: Path | None, as_json: bool) -> int:
     tomocurate migrate --workspace lab
     """
     from core.care.migrate import migrate_workspace
-    from core.workflow.workspace import find_workspace
+    from core.workspace.workspace import find_workspace
 
     folder = find_workspace(workspace)
     before, after = migrate_workspace(folder)

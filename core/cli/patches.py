@@ -25,7 +25,7 @@ from db.vocabulary import ChosenBecause, JobKind, NearBorder, Stage
 
 if TYPE_CHECKING:
     from core.imaging.geometry import Zyx
-    from core.workflow.workspace import Workspace
+    from core.workspace.workspace import Workspace
     from db.queries.patches import PatchFilter, PatchRecord
 
 WHY = word_of(ChosenBecause)

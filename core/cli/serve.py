@@ -56,7 +56,7 @@ def serve_workspace(folder: Path, port: int, address: str, open_browser: bool) -
     signs in, or a port in use; WorkspaceError; NotAllowedError for an account that is nobody.
     """
     from core.workflow.acting import acting_person
-    from core.workflow.workspace import open_workspace
+    from core.workspace.workspace import open_workspace
 
     with open_workspace(folder) as workspace:
         sign_in = workspace.settings.sign_in

@@ -37,7 +37,7 @@ def init(
     tomocurate init /shared/lab --catalog /var/lib/tomocurate/lab.sqlite
     """
     from core.workflow.acting import acting_person
-    from core.workflow.workspace import init_workspace
+    from core.workspace.workspace import init_workspace
 
     with init_workspace(
         folder, catalog_url=catalog, admin=name, network_file_ok=network_file_ok
@@ -111,7 +111,7 @@ def serve(port: int, address: str, browser: bool | None, workspace: Path | None)
     tomocurate serve --workspace lab
     """
     from core.cli.serve import serve_workspace
-    from core.workflow.workspace import find_workspace
+    from core.workspace.workspace import find_workspace
 
     wanted = sys.stdout.isatty() if browser is None else browser
     return serve_workspace(find_workspace(workspace), port, address, wanted)

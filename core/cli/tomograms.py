@@ -24,8 +24,8 @@ from core.cli.tables import plain, say_json
 from db.vocabulary import JobKind, Licence, Scope, Split, Stage
 
 if TYPE_CHECKING:
-    from core.workflow.outcomes import Outcome
     from core.workflow.pairing import Pairing
+    from core.workspace.results import Outcome
     from db.queries.volumes import TomogramLine
 
 ENDS = click.DateTime(formats=["%Y-%m-%d"])
@@ -336,7 +336,7 @@ def _volumes(call: Call, names: tuple[str, ...] | None) -> list[tuple[str, str]]
 def _hash_one(call: Call, volume: str, name: str) -> "Outcome":
     from core.imaging.hashes import file_hash
     from core.workflow.hashes import file_to_hash, note_hash
-    from core.workflow.outcomes import DONE, FAILED, Outcome
+    from core.workspace.results import DONE, FAILED, Outcome
     from db.errors import TomocurateError
 
     try:

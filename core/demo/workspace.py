@@ -19,12 +19,12 @@ from core.workflow import people, review
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.merge import merge
-from core.workflow.outcomes import FAILED, Outcome
 from core.workflow.pairing import Pairing, Predicted
 from core.workflow.receive import receive
 from core.workflow.register import register
-from core.workflow.settings import FILE_NAME
-from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from core.workspace.results import FAILED, Outcome
+from core.workspace.settings import FILE_NAME
+from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.people import PersonRecord, list_people
 from db.queries.progress import progress
 from db.vocabulary import ChosenBecause, Licence, Role, Scope, Split, Stage

@@ -13,8 +13,8 @@ from core.errors import CancelledError, JobError
 from core.imaging.hashes import file_hash
 from core.jobs.executors import Executor
 from core.workflow.acting import acting_person
-from core.workflow.outcomes import FAILED, Outcome
-from core.workflow.workspace import Workspace
+from core.workspace.results import FAILED, Outcome
+from core.workspace.workspace import Workspace
 from db.queries.jobs import JobRecord, parts_of
 from db.queries.people import PersonRecord, person_by_id
 from db.vocabulary import BackupKind, JobKind, JobState

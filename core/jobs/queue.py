@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core.workflow.allowed import Step, check_may
-from core.workflow.tasks import enqueue
-from core.workflow.workspace import Workspace
+from core.workspace.enqueue import enqueue
+from core.workspace.workspace import Workspace
 from db.queries import jobs as queries
 from db.queries.jobs import JobEventRecord, JobFilter, JobRecord, WorkerRecord
 from db.queries.page import LIMIT, Page

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from core.workflow.tasks import enqueue
-from core.workflow.workspace import Workspace
+from core.workspace.enqueue import enqueue
+from core.workspace.workspace import Workspace
 from db.queries.backups import last_backup
 from db.queries.jobs import database_time, last_job
 from db.vocabulary import BackupKind, JobKind

@@ -28,7 +28,7 @@ from core.jobs import kinds
 from core.jobs.executors import Executor, LocalPool, ProcessDiedError, never
 from core.jobs.lifeline import end_with_parent
 from core.jobs.schedule import plan_daily_backup
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.workspace import Workspace, open_workspace
 from db.errors import CatalogBusyError, CatalogError, ConflictError, TomocurateError
 from db.queries.jobs import something_is_due
 from db.vocabulary import JobState

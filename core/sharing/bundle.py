@@ -20,8 +20,8 @@ from core.imaging.hashes import file_hash
 from core.sharing.curated import Choice, Chosen, choose_curated
 from core.sharing.recording import record_export
 from core.sharing.secrets import catalog_secrets, pseudonyms_of
-from core.workflow.outcomes import DONE, KEPT, Outcome
-from core.workflow.workspace import Workspace
+from core.workspace.results import DONE, KEPT, Outcome
+from core.workspace.workspace import Workspace
 from db.queries.people import PersonRecord
 from db.vocabulary import ExportKind, Scope
 from db.writes.sharing import MadeExport

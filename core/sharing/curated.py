@@ -9,7 +9,7 @@ from core.export.patches import ACCEPTED, CuratedPatch, Imported, Method, Permis
 from core.imaging.geometry import Box, Zyx
 from core.workflow.allowed import Step, check_may
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord
 from db.queries.sharing import (

@@ -12,7 +12,7 @@ from core.files.threads import side_by_side
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
 from core.workflow.allowed import Step, check_may
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.queries.page import MAX_LIMIT
 from db.queries.patches import PatchRecord, list_patches
 from db.queries.people import PersonRecord

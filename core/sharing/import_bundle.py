@@ -25,12 +25,12 @@ from core.imaging.labels import Label
 from core.sharing.duplicates import Alike, note_likenesses
 from core.sharing.incoming import Fate, Incoming, Quarantine, Stated, compare, opened_bundle
 from core.workflow.allowed import Step, check_may
-from core.workflow.outcomes import DONE, SKIPPED, Outcome, silent
-from core.workflow.outcomes import Progress as Told
 from core.workflow.sidecar import write_sidecar
 from core.workflow.store import Store, Stored
-from core.workflow.tasks import enqueue
-from core.workflow.workspace import Workspace
+from core.workspace.enqueue import enqueue
+from core.workspace.results import DONE, SKIPPED, Outcome, silent
+from core.workspace.results import Progress as Told
+from core.workspace.workspace import Workspace
 from db.queries.people import PersonRecord
 from db.queries.sharing import taken_names
 from db.vocabulary import JobKind

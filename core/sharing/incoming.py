@@ -27,9 +27,9 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.quality import Agreement, agreement
 from core.sharing.duplicates import Alike, Seen, alike_with, alike_within, looks, said
-from core.workflow.folders import make_shared
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.folders import make_shared
+from core.workspace.workspace import Workspace
 from db.queries.patches import PatchRecord, patch_by_id
 from db.queries.sharing import (
     known_hashes,

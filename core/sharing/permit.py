@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime
 
 from core.errors import ExportError
 from core.workflow.allowed import Step, check_may
-from core.workflow.outcomes import DONE, KEPT, Outcome
 from core.workflow.sidecar import write_sidecar
-from core.workflow.workspace import Workspace
+from core.workspace.results import DONE, KEPT, Outcome
+from core.workspace.workspace import Workspace
 from db.queries.patches import patches_in
 from db.queries.people import PersonRecord
 from db.queries.sharing import permission_with_day

@@ -11,7 +11,7 @@ from core.imaging.quality import Agreement, Quality, agreement, measure
 from core.sharing.curated import Choice, curated_patch
 from core.workflow.allowed import Step, check_may
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 from db.queries.sharing import CuratedRecord, curated_records

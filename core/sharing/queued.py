@@ -15,8 +15,8 @@ from core.export.training_set import SetOptions
 from core.sharing.bundle import export_bundle
 from core.sharing.curated import Choice
 from core.sharing.training_set import export_training_set
-from core.workflow.outcomes import Outcome
-from core.workflow.workspace import Workspace
+from core.workspace.results import Outcome
+from core.workspace.workspace import Workspace
 from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord
 from db.vocabulary import ExportKind, Licence

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from core.workflow.allowed import Step, check_may
 from core.workflow.sidecar import write_sidecar
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.queries.people import PersonRecord
 from db.queries.sharing import export_is_known
 from db.writes.events import Change

@@ -15,9 +15,9 @@ from core.imaging.labels import IGNORE, Label, label_from_prediction
 from core.imaging.quality import SURFACE_DICE_METHOD, agreement
 from core.workflow.allowed import Step, check_may
 from core.workflow.originals import open_original
-from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
+from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord

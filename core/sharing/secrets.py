@@ -8,7 +8,7 @@ from core.export.facts import BundleFacts
 from core.export.pseudonyms import Pseudonyms, read_or_make_key
 from core.export.secrets import Secret, SecretKind, dates_in
 from core.sharing.curated import Chosen
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.queries.sharing import SharedSource, names_to_keep, sources_of
 
 KEY_FILE = "pseudonym.key"

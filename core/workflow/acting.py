@@ -2,7 +2,7 @@
 
 import getpass
 
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.errors import NotAllowedError
 from db.queries.people import PersonRecord, person_by_account
 

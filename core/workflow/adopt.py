@@ -27,13 +27,13 @@ from core.workflow.guide_folders import AdoptionPlan, FoundPatch, read_folders
 from core.workflow.inputs import inputs_of
 from core.workflow.intake import take_in
 from core.workflow.locating import Location, locate
-from core.workflow.locks import patch_lock
 from core.workflow.merge import merge, preview_merge
-from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workflow.sidecar import write_sidecar
 from core.workflow.standing import owner_of
 from core.workflow.store import Store, copy_whole, in_place, same_bytes
-from core.workflow.workspace import Workspace
+from core.workspace.locks import patch_lock
+from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
+from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.life import slots_of
 from db.queries.patches import PatchRecord, find_patch

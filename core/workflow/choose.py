@@ -13,10 +13,10 @@ from core.imaging.patch import Placed, place_patch
 from core.imaging.points.read import Frame, Points, read_points
 from core.workflow.allowed import Step, check_may
 from core.workflow.originals import check_unchanged
-from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome
 from core.workflow.sidecar import write_sidecar
-from core.workflow.wording import check_threshold, checked_text
-from core.workflow.workspace import Workspace
+from core.workspace.results import DONE, FAILED, KEPT, Outcome
+from core.workspace.text import check_threshold, checked_text
+from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, patches_in
 from db.queries.people import PersonRecord

@@ -16,12 +16,12 @@ from core.errors import CorrectionError, StoreError
 from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import in_folder, settle
 from core.workflow.intake import checked_name, take_in
-from core.workflow.locks import patch_lock
-from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workflow.sidecar import write_sidecar
 from core.workflow.standing import Look, list_folder, look, owner_of
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.locks import patch_lock
+from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
+from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.life import SlotRecord, slots_of
 from db.queries.page import MAX_LIMIT

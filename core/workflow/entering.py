@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.errors import NotAllowedError, TakenNameError
 from db.queries.people import PersonRecord, person_by_id, person_by_identity
 from db.queries.sessions import session_ended

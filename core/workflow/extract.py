@@ -25,13 +25,13 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values
 from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid
 from core.workflow.allowed import Step, check_may
-from core.workflow.folders import make_shared
-from core.workflow.locks import patch_lock
 from core.workflow.originals import open_original
-from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workflow.sidecar import write_sidecar
 from core.workflow.stages import Move, next_stage
-from core.workflow.workspace import Workspace
+from core.workspace.folders import make_shared
+from core.workspace.locks import patch_lock
+from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
+from core.workspace.workspace import Workspace
 from db.errors import ConflictError, StepError, TomocurateError
 from db.queries.page import MAX_LIMIT
 from db.queries.patches import PatchFilter, PatchRecord, get_patch, list_patches

@@ -16,7 +16,7 @@ from core.errors import AdoptionError
 from core.imaging.correction import may_be_correction
 from core.imaging.extraction import IMAGES, LABELS
 from core.imaging.merging import LABEL_SUFFIXES
-from core.workflow.wording import LONGEST_NAME_BYTES
+from core.workspace.text import LONGEST_NAME_BYTES
 
 _NAME = re.compile(r"(?P<dataset>[^\W_](?:[^\W_]|-)*)_(?P<token>.+)_patch(?P<number>\d{1,9})")
 _DATASET = re.compile(r"(?P<dataset>[^\W_](?:[^\W_]|-)*)_(?P<token>.+)")

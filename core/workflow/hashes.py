@@ -10,8 +10,8 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
 from core.workflow.originals import check_unchanged
-from core.workflow.tasks import enqueue
-from core.workflow.workspace import Workspace
+from core.workspace.enqueue import enqueue
+from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
 from db.queries.people import PersonRecord
 from db.queries.volumes import (

@@ -28,11 +28,11 @@ from core.imaging.geometry import Grid
 from core.imaging.labels import Label
 from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import familiar_label, in_folder, settle
-from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome
 from core.workflow.stages import Move, next_stage
 from core.workflow.standing import Author, look, owner_of
 from core.workflow.store import Arrived, Store, in_place, refuse, same_bytes
-from core.workflow.workspace import Workspace
+from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome
+from core.workspace.workspace import Workspace
 from db.errors import ConflictError, TomocurateError
 from db.queries.life import SlotRecord, slots_of
 from db.queries.patches import PatchRecord, get_patch

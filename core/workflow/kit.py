@@ -18,7 +18,7 @@ from core.imaging.extraction import IMAGES, LABELS
 from core.workflow.inputs import in_folder
 from core.workflow.stages import Move, next_stage
 from core.workflow.store import Store, open_steadily
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.errors import StepError
 from db.queries.life import SlotRecord, slots_of
 from db.queries.patches import PatchRecord, get_patch

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.queries import life as queries
 from db.queries.life import (
     CommentRecord,

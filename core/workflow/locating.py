@@ -14,7 +14,7 @@ from core.imaging.locate import find_patches
 from core.imaging.patch import Placed, cut_patch, storable_image
 from core.workflow.guide_folders import FoundPatch
 from core.workflow.originals import open_original
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.volumes import TomogramRecord, all_tomograms, segmentations_of
 

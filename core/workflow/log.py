@@ -9,7 +9,7 @@ from typing import Any
 from core.errors import OutputError
 from core.files.atomic import whole_file
 from core.workflow.allowed import Step, check_may
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.errors import NotAllowedError
 from db.queries.life import EventFilter, EventRecord, list_events
 from db.queries.people import PersonRecord

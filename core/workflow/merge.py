@@ -26,12 +26,12 @@ from core.imaging.labels import merge as merge_label
 from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import Input, extracted_label, inputs_of, same_inputs
 from core.workflow.intake import read_stored
-from core.workflow.locks import patch_lock
-from core.workflow.outcomes import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workflow.sidecar import write_sidecar
 from core.workflow.stages import Move, next_stage
 from core.workflow.store import Store, Stored, copy_whole, in_place, same_bytes
-from core.workflow.workspace import Workspace
+from core.workspace.locks import patch_lock
+from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
+from core.workspace.workspace import Workspace
 from db.errors import ConflictError, StepError, TomocurateError
 from db.queries.life import MergeRecord, SlotRecord, merge_by_id, slots_of
 from db.queries.page import MAX_LIMIT

@@ -37,15 +37,15 @@ from core.workflow.drawing import (
     encode_drawing,
     mask_of,
 )
-from core.workflow.folders import DRAFT, make_shared
 from core.workflow.inputs import extracted_label
 from core.workflow.intake import read_stored
-from core.workflow.outcomes import FAILED, Outcome
 from core.workflow.receive import receive
 from core.workflow.stages import Move, is_legal, next_stage
 from core.workflow.store import Store
 from core.workflow.withdraw_correction import withdraw_correction
-from core.workflow.workspace import Workspace
+from core.workspace.folders import DRAFT, make_shared
+from core.workspace.results import FAILED, Outcome
+from core.workspace.workspace import Workspace
 from db.errors import ConflictError, StepError, UnknownNameError
 from db.queries.drafts import DraftRecord, draft_of
 from db.queries.life import (

@@ -1,7 +1,7 @@
 """People of a workspace: who works here, by which account, and what they may do."""
 
 from core.workflow.allowed import Step, check_may
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.queries import people as queries
 from db.queries.people import PersonRecord
 from db.vocabulary import Role

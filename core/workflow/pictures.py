@@ -31,8 +31,8 @@ from core.imaging.preview.store import (
     write_preview,
 )
 from core.imaging.preview.view import ViewedFile
-from core.workflow.tasks import enqueue
-from core.workflow.workspace import Workspace
+from core.workspace.enqueue import enqueue
+from core.workspace.workspace import Workspace
 from db.errors import TomocurateError, UnknownNameError
 from db.queries.patches import get_patch
 from db.queries.volumes import FileRecord, segmentation_by_id, tomogram_by_id

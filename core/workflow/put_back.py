@@ -13,7 +13,7 @@ from core.imaging.pasting import PlacedLabel, paste_labels
 from core.workflow.allowed import Step, check_may
 from core.workflow.originals import open_original
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.errors import StepError
 from db.queries.life import MergeRecord, merge_by_id, reviews_of
 from db.queries.page import MAX_LIMIT

@@ -16,15 +16,15 @@ from core.files.zips import Archive, Member, open_archive, opened_file
 from core.imaging.correction import kind_of
 from core.imaging.extraction import IMAGES, LABELS
 from core.workflow.allowed import Step, check_may
-from core.workflow.folders import WITHDRAWN
 from core.workflow.intake import check_is_correction, checked_name, step_of, take_in
 from core.workflow.kit import RULES, SCRIPT, TASKS
-from core.workflow.locks import patch_lock
-from core.workflow.outcomes import FAILED, SKIPPED, Outcome, Progress, silent
 from core.workflow.sidecar import write_sidecar
 from core.workflow.standing import Author
 from core.workflow.store import Store, check_size
-from core.workflow.workspace import Workspace
+from core.workspace.folders import WITHDRAWN
+from core.workspace.locks import patch_lock
+from core.workspace.results import FAILED, SKIPPED, Outcome, Progress, silent
+from core.workspace.workspace import Workspace
 from db.errors import ConflictError, TomocurateError
 from db.queries.files import patch_names
 from db.queries.people import PersonRecord

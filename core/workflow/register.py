@@ -18,12 +18,12 @@ from core.imaging.hashes import file_hash
 from core.imaging.patch import check_pair
 from core.workflow.allowed import Step, check_may
 from core.workflow.hashes import ask_for_hash
-from core.workflow.outcomes import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workflow.pairing import Pairing, Predicted, pair, read_manifest, real, sources_of
 from core.workflow.pictures import ask_for_preview, segmentation_name, tomogram_name
 from core.workflow.roots import checked_root, contained_in, list_roots
-from core.workflow.wording import check_threshold, checked_names
-from core.workflow.workspace import Workspace
+from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
+from core.workspace.text import check_threshold, checked_names
+from core.workspace.workspace import Workspace
 from db.errors import TakenNameError, TomocurateError
 from db.queries.people import PersonRecord
 from db.queries.volumes import (

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 from core.workflow.allowed import Step, check_may, may
 from core.workflow.merge import merge
-from core.workflow.outcomes import FAILED
 from core.workflow.sidecar import write_sidecar
 from core.workflow.stages import Move, next_stage, step_of
-from core.workflow.wording import LONGEST_TEXT, checked_text
-from core.workflow.workspace import Workspace
+from core.workspace.results import FAILED
+from core.workspace.text import LONGEST_TEXT, checked_text
+from core.workspace.workspace import Workspace
 from db.errors import ConflictError, NotAllowedError, StepError
 from db.queries.life import (
     CommentRecord,

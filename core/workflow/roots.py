@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.errors import RootError
 from core.workflow.allowed import Step, check_may
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
 from db.queries import volumes as queries
 from db.queries.people import PersonRecord

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from core.errors import RecordError
 from core.files.atomic import opened_regular, whole_file
-from core.workflow.locks import patch_lock
-from core.workflow.workspace import Workspace
+from core.workspace.locks import patch_lock
+from core.workspace.workspace import Workspace
 from db.queries.files import patch_names
 from db.queries.life import comments_of, exports_of, merges_of, reviews_of, slots_of
 from db.queries.patches import PatchRecord, get_patch

@@ -9,7 +9,7 @@ from pathlib import Path
 from core.errors import StoreError
 from core.imaging.correction import may_be_correction
 from core.workflow.store import open_steadily, same_moment
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.writes.corrections import accounts
 
 _PIECE = 1 << 20

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from core.errors import OutputError, StoreError
 from core.files.atomic import PARTIAL, sync_folder, whole_file
 from core.imaging.hashes import file_hash
-from core.workflow.folders import make_shared
+from core.workspace.folders import make_shared
 
 READ_ONLY = 0o444
 MAX_REFUSED = 1000

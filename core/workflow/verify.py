@@ -11,9 +11,9 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
 from core.workflow.merge import made_again
-from core.workflow.outcomes import DONE, FAILED, SKIPPED, Outcome, Progress, silent
 from core.workflow.store import Store, same_bytes
-from core.workflow.workspace import Workspace
+from core.workspace.results import DONE, FAILED, SKIPPED, Outcome, Progress, silent
+from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.life import MergeRecord, merge_by_id
 from db.queries.page import MAX_LIMIT

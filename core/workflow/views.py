@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from core.workflow.allowed import Step, check_may
-from core.workflow.wording import checked_text
-from core.workflow.workspace import Workspace
+from core.workspace.text import checked_text
+from core.workspace.workspace import Workspace
 from db.queries.overview import ViewRecord, saved_views
 from db.queries.people import PersonRecord
 from db.writes import people as writes

@@ -11,15 +11,15 @@ from pathlib import Path
 from core.errors import OutputError
 from core.files.atomic import sync_folder
 from core.workflow.allowed import Step, check_may
-from core.workflow.folders import make_shared
 from core.workflow.inputs import in_folder, settle
-from core.workflow.locks import patch_lock
-from core.workflow.outcomes import DONE, KEPT, Outcome
 from core.workflow.sidecar import write_sidecar
 from core.workflow.stages import Move, next_stage
 from core.workflow.standing import look
 from core.workflow.store import Store, in_place, same_bytes
-from core.workflow.workspace import Workspace
+from core.workspace.folders import make_shared
+from core.workspace.locks import patch_lock
+from core.workspace.results import DONE, KEPT, Outcome
+from core.workspace.workspace import Workspace
 from db.errors import StepError, UnknownNameError
 from db.queries.life import SlotRecord, slots_of
 from db.queries.patches import get_patch

@@ -38,7 +38,7 @@ from core.workflow.drawing import GZIP_SLACK, Drawing
 from core.workflow.log import note_refusal
 from core.workflow.painting import Painting
 from core.workflow.review import comment
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.api.slices import TOKEN_HEADER, VIEW, refusal
 from dashboard.tokens import Signer, TokenError
 from db.errors import ConflictError, NotAllowedError, StepError, TomocurateError, UnknownNameError

@@ -12,7 +12,7 @@ import streamlit as st
 from core.imaging import colors
 from core.imaging.geometry import BORDER, Zyx
 from core.workflow.allowed import Step, may
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.api.painting import PAINT, patch_object
 from dashboard.components.viewer import RULES, VIEW, built_script
 from dashboard.state import person_key, signer

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.jobs import queue
 from core.workflow.allowed import Step, may
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.empty import PROGRESS, show_empty
 from dashboard.finished import KIND_NAMES
 from dashboard.keys import Key

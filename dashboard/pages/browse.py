@@ -14,9 +14,9 @@ from core.imaging.geometry import Zyx
 from core.jobs.queue import submit_batch
 from core.workflow.allowed import Step, may
 from core.workflow.choose import box_of, choose
-from core.workflow.outcomes import DONE, FAILED, Outcome
 from core.workflow.pictures import segmentation_name, tomogram_name, want_previews
-from core.workflow.workspace import Workspace
+from core.workspace.results import DONE, FAILED, Outcome
+from core.workspace.workspace import Workspace
 from dashboard.components.viewer import (
     PatchMark,
     Said,

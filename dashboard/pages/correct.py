@@ -11,10 +11,10 @@ from core.workflow.collect import collect
 from core.workflow.life import PatchLife
 from core.workflow.log import note_download
 from core.workflow.merge import MergePreview, merge, preview_merge
-from core.workflow.outcomes import Outcome
 from core.workflow.stages import Move
 from core.workflow.withdraw_correction import reinstate_correction, withdraw_correction
-from core.workflow.workspace import Workspace
+from core.workspace.results import Outcome
+from core.workspace.workspace import Workspace
 from dashboard.components.painter import painter
 from dashboard.empty import CHOOSE, PATCHES, show_empty
 from dashboard.keys import Key, Query

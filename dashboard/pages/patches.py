@@ -9,7 +9,7 @@ from core.workflow.allowed import Step, may
 from core.workflow.pictures import thumbnail_of_patch
 from core.workflow.stages import Move
 from core.workflow.views import list_views, save_view
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard import bulk, patch_filter
 from dashboard.empty import CHOOSE, show_empty
 from dashboard.keys import Key, Query

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.workflow.allowed import Step, may
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard import plots
 from dashboard.empty import CHOOSE, REGISTER, show_empty
 from dashboard.keys import Query

@@ -11,8 +11,8 @@ from core.jobs.queue import submit
 from core.sharing.quality import LabelFigures, Measured, label_figures, measure_labels
 from core.sharing.score import score_segmentations, state_training
 from core.workflow.allowed import Step, may
-from core.workflow.outcomes import Outcome
-from core.workflow.workspace import Workspace
+from core.workspace.results import Outcome
+from core.workspace.workspace import Workspace
 from dashboard import sharing_plots
 from dashboard.empty import PATCHES, show_empty
 from dashboard.look import begin, count

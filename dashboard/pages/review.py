@@ -10,7 +10,7 @@ from core.imaging.geometry import Zyx
 from core.workflow import review
 from core.workflow.life import PatchLife
 from core.workflow.stages import Move
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.components.painter import painter
 from dashboard.empty import PATCHES, PROGRESS, show_empty
 from dashboard.keys import Key, Query

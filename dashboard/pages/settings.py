@@ -14,7 +14,7 @@ from core.care.trial import verify_backup
 from core.workflow import people
 from core.workflow.allowed import LEAST_ROLE, Step, may
 from core.workflow.roots import list_roots
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.empty import show_empty
 from dashboard.look import ROLE_NAMES, begin, facts, size
 from dashboard.moments import age, moment

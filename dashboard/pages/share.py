@@ -19,8 +19,8 @@ from core.sharing.curated import Choice
 from core.sharing.queued import bundle_arguments, set_arguments
 from core.sharing.training_set import export_training_set, plan_export_set
 from core.workflow.allowed import Step, may
-from core.workflow.outcomes import Outcome
-from core.workflow.workspace import Workspace
+from core.workspace.results import Outcome
+from core.workspace.workspace import Workspace
 from dashboard import sharing_plots
 from dashboard.empty import CHOOSE, PATCHES, show_empty
 from dashboard.look import begin, count, size

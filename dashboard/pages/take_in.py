@@ -12,9 +12,9 @@ from core.jobs.queue import submit
 from core.sharing.import_bundle import import_bundle, look_into
 from core.sharing.incoming import Fate, Quarantine, Stated, forget_old_uploads
 from core.workflow.allowed import Step, may
-from core.workflow.outcomes import Outcome
 from core.workflow.roots import list_roots
-from core.workflow.workspace import Workspace
+from core.workspace.results import Outcome
+from core.workspace.workspace import Workspace
 from dashboard.empty import show_empty
 from dashboard.look import begin, count, facts
 from dashboard.plain import plain

@@ -14,7 +14,7 @@ from core.workflow.choose import box_of
 from core.workflow.hashes import duplicates_of
 from core.workflow.pictures import thumbnail_of_tomogram
 from core.workflow.register import plan_registration, register
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard import plots
 from dashboard.empty import show_empty
 from dashboard.keys import Query

@@ -13,10 +13,10 @@ from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash, file_hash
 from core.workflow.acting import acting_person
-from core.workflow.folders import Folders
 from core.workflow.sidecar import write_sidecar
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.folders import Folders
+from core.workspace.workspace import Workspace, open_workspace
 from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord
 from db.schema import open_catalog

@@ -23,7 +23,7 @@ from core.errors import BackupError, OutputError
 from core.imaging.hashes import file_hash
 from core.workflow.painting import keep_draft, read_draft
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.workspace import Workspace, open_workspace
 from db import backup as copies
 from db.errors import CatalogError, NotAllowedError
 from db.queries.files import stored_hashes

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.care.copy import copy_catalog
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.copy import digest
 from db.engine import Catalog
 from db.errors import CatalogError, NotAllowedError

@@ -16,7 +16,7 @@ from core.care.holdings import store_of
 from core.care.installation import FLOORS, disk_space, file_systems, versions
 from core.care.trial import verify_backup
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.models.work import Host, Job
 from db.queries.files import current_labels, stored_hashes
 from db.queries.people import PersonRecord

@@ -11,7 +11,7 @@ from core.care.manifest import manifests, read_manifest
 from core.care.migrate import migrate_workspace
 from core.care.restore import restore
 from core.errors import OutputError
-from core.workflow.workspace import open_workspace
+from core.workspace.workspace import open_workspace
 from db import schema
 from db.errors import CatalogError
 from db.queries.people import list_people

@@ -10,10 +10,10 @@ import pytest
 from core.care.doctor import BAD, OK, WARN, examine
 from core.care.openness import openness_of
 from core.workflow.acting import acting_person
-from core.workflow.folders import Folders
 from core.workflow.roots import add_root
-from core.workflow.settings import FILE_NAME
-from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from core.workspace.folders import Folders
+from core.workspace.settings import FILE_NAME
+from core.workspace.workspace import Workspace, init_workspace, open_workspace
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from core.care.doctor import BAD, examine
 from core.care.rebuild import rebuild, roles_of
 from core.errors import RecordError
-from core.workflow.outcomes import DONE, FAILED
 from core.workflow.sidecar import read_sidecar, write_sidecar
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.results import DONE, FAILED
+from core.workspace.workspace import Workspace, open_workspace
 from db.errors import CatalogError
 from db.queries.life import comments_of, merges_of, reviews_of, slots_of
 from db.queries.patches import PatchRecord, list_patches

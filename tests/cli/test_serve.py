@@ -18,7 +18,7 @@ import pytest
 from core.cli import serve
 from core.cli.serve import Children, check_address, serve_workspace, supervise
 from core.errors import ServeError, WorkspaceError
-from core.workflow.workspace import init_workspace
+from core.workspace.workspace import init_workspace
 
 SERVE = "import sys; from core.cli.main import main; sys.exit(main())"
 HEALTHY = """

@@ -23,7 +23,7 @@ from core.sharing.bundle import export_bundle
 from core.sharing.permit import permit
 from core.sharing.training_set import export_training_set
 from core.workflow.acting import acting_person
-from core.workflow.workspace import open_workspace
+from core.workspace.workspace import open_workspace
 from db.queries.volumes import tomogram_names
 from db.vocabulary import Licence, Scope
 

@@ -20,10 +20,10 @@ from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.merge import merge
-from core.workflow.outcomes import failed
 from core.workflow.receive import receive
 from core.workflow.register import plan_registration, register
-from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from core.workspace.results import failed
+from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from dashboard import state
 from db.queries.people import PersonRecord
 from db.vocabulary import ChosenBecause, CorrectionKind, Role

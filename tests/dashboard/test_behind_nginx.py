@@ -16,7 +16,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from core.workflow.workspace import init_workspace
+from core.workspace.workspace import init_workspace
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "nginx.conf"
 SERVE = "import sys; from core.cli.main import main; sys.exit(main(sys.argv[1:]))"

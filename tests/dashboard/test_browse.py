@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.imaging.geometry import Zyx
 from core.workflow.acting import acting_person
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.components.viewer import Said, viewer_data
 from dashboard.pages.browse import open_tomogram, save_choice, scene_of
 from dashboard.tokens import Grant, Signer

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.workflow.outcomes import DONE, FAILED
+from core.workspace.results import DONE, FAILED
 from dashboard.pages.correct import my_work, neighbours
 from dashboard.taking import Dropped, Taken, kit, painted_png, take_files, versions_of
 from db.queries.life import slots_of

@@ -25,8 +25,8 @@ import core.workflow
 from core.imaging.geometry import Zyx
 from core.workflow import people
 from core.workflow.allowed import Step, may
-from core.workflow.outcomes import FAILED, Outcome
-from core.workflow.workspace import Workspace
+from core.workspace.results import FAILED, Outcome
+from core.workspace.workspace import Workspace
 from dashboard.api.painting import PAINT, painting_routes, patch_object
 from dashboard.server import gate, routes
 from dashboard.session import Site

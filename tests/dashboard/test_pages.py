@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.vocabulary import Role
 from tests.dashboard.conftest import Lab, act_as, said
 

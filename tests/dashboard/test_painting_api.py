@@ -24,7 +24,7 @@ from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import whole
 from core.workflow import people
 from core.workflow.acting import acting_person
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.tokens import TOKEN_S, Grant, Signer
 from db.queries.life import EventFilter, list_events, slots_of
 from db.queries.patches import get_patch

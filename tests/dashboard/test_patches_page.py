@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from streamlit.testing.v1 import AppTest
 
 from core.workflow.views import list_views, save_view
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard import bulk, patch_filter
 from dashboard.pages.patches import table_of
 from db.errors import CatalogError

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from core.errors import WorkspaceError
 from core.workflow.entering import enter, leave, present
 from core.workflow.sign_in import Oidc, Proxy, SignIn, read_sign_in
-from core.workflow.workspace import Workspace, init_workspace
+from core.workspace.workspace import Workspace, init_workspace
 from dashboard.server import gate
 from dashboard.session import Site
 from dashboard.sign_in import sign_in_routes

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import RootError
 from core.workflow.roots import add_root
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.registering import Asked, below, plan, plan_table, rows_of
 from db.queries.volumes import get_tomogram, list_tomograms, permission_of
 from db.vocabulary import Role, Scope, Split

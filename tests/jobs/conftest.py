@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from core.workflow.acting import acting_person
-from core.workflow.folders import Folders
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.folders import Folders
+from core.workspace.workspace import Workspace, open_workspace
 from db.engine import Catalog
 from db.queries.people import PersonRecord, get_person
 from db.schema import open_catalog

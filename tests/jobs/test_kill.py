@@ -27,7 +27,7 @@ from core.jobs import queue
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.register import plan_registration, register
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.queries.jobs import JobFilter, JobRecord
 from db.queries.life import merges_of, slots_of
 from db.queries.patches import list_patches

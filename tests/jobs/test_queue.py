@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from core.jobs import queue
-from core.workflow.tasks import MAX_ARGUMENTS, enqueue
-from core.workflow.workspace import Workspace
+from core.workspace.enqueue import MAX_ARGUMENTS, enqueue
+from core.workspace.workspace import Workspace
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
 from db.models.work import Job
 from db.queries.jobs import JobFilter, something_is_due

@@ -22,7 +22,7 @@ from core.jobs.kinds import KINDS
 from core.jobs.schedule import DAILY, plan_daily_backup
 from core.jobs.worker import Timing, run_worker
 from core.workflow.register import plan_registration, register
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.queries.backups import last_backup
 from db.queries.jobs import JobFilter, JobRecord, last_job
 from db.queries.people import PersonRecord
@@ -235,7 +235,7 @@ def test_a_job_that_tells_nothing_for_too_long_is_given_up_and_its_worker_ends(
         "import sys\n"
         "from pathlib import Path\n"
         "from core.jobs.worker import Timing, run_worker\n"
-        "from core.workflow.workspace import open_workspace\n"
+        "from core.workspace.workspace import open_workspace\n"
         "if __name__ == '__main__':\n"
         "    timing = Timing(heartbeat=0.1, quiet=0.5)\n"
         "    run_worker(open_workspace(Path(sys.argv[1])), timing=timing)\n"

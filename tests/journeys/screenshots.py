@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from core.demo.workspace import make_demo
-from core.workflow.workspace import init_workspace, open_workspace
+from core.workspace.workspace import init_workspace, open_workspace
 from db.queries.patches import PatchFilter, list_patches
 from db.vocabulary import Stage
 from tests.journeys.driving import SIZE, go, opened_browser, served, settle

@@ -21,7 +21,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.session import Site
 from dashboard.tokens import Signer, secret_in
 from db.queries.people import PersonRecord

@@ -20,7 +20,7 @@ from core.demo.drop_in import paint
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.demo.workspace import make_demo
 from core.imaging.geometry import Box, Zyx, box_around
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.workspace import Workspace, open_workspace
 from db.queries.life import merges_of, reviews_of, slots_of
 from db.queries.patches import PatchRecord, find_patch
 from db.vocabulary import Stage, Verdict

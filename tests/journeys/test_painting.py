@@ -25,7 +25,7 @@ from core.imaging.geometry import whole
 from core.workflow.acting import acting_person
 from core.workflow.merge import merge
 from core.workflow.painting import open_painting, own_drawing, save_painting
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from dashboard.tokens import Grant, Signer
 from db.queries.life import merges_of, slots_of
 from db.queries.patches import get_patch

@@ -19,11 +19,11 @@ from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.merge import merge
-from core.workflow.outcomes import failed
 from core.workflow.receive import receive
 from core.workflow.register import plan_registration, register
 from core.workflow.views import save_view
-from core.workflow.workspace import init_workspace
+from core.workspace.results import failed
+from core.workspace.workspace import init_workspace
 from dashboard.places import PLACES
 from db.vocabulary import ChosenBecause, CorrectionKind, Licence, Role, Scope
 from tests.journeys.driving import chromium, opened_browser, served, settle

@@ -11,7 +11,7 @@ from core.imaging.geometry import Zyx
 from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.register import plan_registration, register
-from core.workflow.workspace import init_workspace
+from core.workspace.workspace import init_workspace
 from db.vocabulary import ChosenBecause
 from tests.journeys.driving import SIZE, chromium, go, opened_browser, served, settle
 

@@ -17,8 +17,8 @@ from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.register import plan_registration, register
-from core.workflow.settings import FILE_NAME
-from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from core.workspace.settings import FILE_NAME
+from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.patches import get_patch
 from db.queries.people import PersonRecord
 from db.vocabulary import ChosenBecause, Role

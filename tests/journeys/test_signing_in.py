@@ -20,9 +20,9 @@ from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.register import plan_registration, register
-from core.workflow.settings import FILE_NAME
 from core.workflow.sign_in import SECRET_VARIABLE
-from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from core.workspace.settings import FILE_NAME
+from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from dashboard.tokens import Grant
 from db.queries.life import list_events
 from db.queries.patches import get_patch

@@ -11,7 +11,7 @@ from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
 from core.workflow.acting import acting_person
 from core.workflow.register import plan_registration, register
-from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.patches import PatchRecord, list_patches
 from db.vocabulary import ChosenBecause
 from tests.journeys.driving import SIZE, chromium, opened_browser, served

@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 
 from core.export.manifest import hash_files, sums_text
-from core.workflow.settings import FILE_NAME
+from core.workspace.settings import FILE_NAME
 from tests.export.test_archive import FILES, make_tar, make_zip
 from tests.imaging.test_hostile_volumes import GZIP_NRRD, HOSTILE, gibibyte
 from tests.imaging.test_mrc import REFUSED as REFUSED_MRC

@@ -26,10 +26,10 @@ from core.sharing.import_bundle import look_into
 from core.workflow.acting import acting_person
 from core.workflow.adopt import adopt
 from core.workflow.choose import read_centers
-from core.workflow.outcomes import FAILED, Outcome
 from core.workflow.receive import receive, receive_many
 from core.workflow.register import plan_registration, register
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.results import FAILED, Outcome
+from core.workspace.workspace import Workspace, open_workspace
 from db.errors import TomocurateError
 
 KILLED_S = 30.0

@@ -17,9 +17,9 @@ from core.imaging.geometry import Zyx
 from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.extract import extract
-from core.workflow.outcomes import failed
 from core.workflow.register import plan_registration, register
-from core.workflow.workspace import init_workspace
+from core.workspace.results import failed
+from core.workspace.workspace import init_workspace
 from db.vocabulary import ChosenBecause
 from tests.security.battery import ROWS, SECRET
 from tests.security.doors import PATCH

@@ -21,7 +21,7 @@ from core.workflow.acting import acting_person
 from core.workflow.merge import merge
 from core.workflow.receive import receive
 from core.workflow.store import Store
-from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.patches import PatchRecord, get_patch
 from db.queries.people import PersonRecord, get_person
 from db.queries.volumes import TomogramRecord, find_tomogram, segmentations_of

@@ -26,7 +26,7 @@ from core.sharing.training_set import export_training_set
 from core.workflow.acting import acting_person
 from core.workflow.review import accept
 from core.workflow.verify import verify
-from core.workflow.workspace import open_workspace
+from core.workspace.workspace import open_workspace
 from db.errors import NotAllowedError
 from db.queries.jobs import list_jobs
 from db.queries.life import EventFilter, list_events, merges_of

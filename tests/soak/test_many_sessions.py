@@ -19,9 +19,9 @@ from core.imaging.geometry import Zyx
 from core.workflow import people
 from core.workflow.acting import acting_person
 from core.workflow.choose import choose
-from core.workflow.outcomes import failed
 from core.workflow.register import plan_registration, register
-from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from core.workspace.results import failed
+from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.life import comments_of
 from db.queries.patches import get_patch
 from db.queries.people import PersonRecord

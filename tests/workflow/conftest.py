@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 from core.imaging.geometry import Zyx
 from core.workflow import people
 from core.workflow.acting import acting_person
-from core.workflow.folders import Folders
-from core.workflow.outcomes import DONE
 from core.workflow.register import plan_registration, register
-from core.workflow.settings import FILE_NAME
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.folders import Folders
+from core.workspace.results import DONE
+from core.workspace.settings import FILE_NAME
+from core.workspace.workspace import Workspace, open_workspace
 from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord
 from db.vocabulary import ChosenBecause, CorrectionKind, Origin, Role, Stage, Verdict

@@ -17,11 +17,11 @@ from core.workflow.adopt import ADOPTED_RULE, adopt, plan_adoption
 from core.workflow.guide_folders import PatchName, parse_name
 from core.workflow.life import show
 from core.workflow.merge import merge
-from core.workflow.outcomes import DONE, FAILED, KEPT
 from core.workflow.receive import receive
 from core.workflow.register import plan_registration, register
 from core.workflow.verify import verify
 from core.workflow.withdraw_correction import withdraw_correction
+from core.workspace.results import DONE, FAILED, KEPT
 from db.errors import NotAllowedError
 from db.queries.patches import list_patches
 from db.vocabulary import Stage

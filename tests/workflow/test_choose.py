@@ -8,9 +8,9 @@ from core.imaging.merging import read_label
 from core.workflow.choose import choose, propose, read_centers
 from core.workflow.extract import extract
 from core.workflow.life import show
-from core.workflow.outcomes import DONE, FAILED, KEPT
 from core.workflow.register import plan_registration, register
 from core.workflow.review import accept, reject, submit, withdraw
+from core.workspace.results import DONE, FAILED, KEPT
 from db.errors import NotAllowedError, StepError, UnknownNameError
 from db.queries.patches import PatchFilter, list_patches
 from db.vocabulary import ChosenBecause, NearBorder, Stage

@@ -15,7 +15,7 @@ import pytest
 
 from core.workflow.life import show
 from core.workflow.review import accept, claim, reject
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.workspace import Workspace, open_workspace
 from db.errors import ConflictError
 from db.queries.people import PersonRecord
 from db.vocabulary import Stage
@@ -29,7 +29,7 @@ COUNTED = 5
 COUNT = """
 import json, random, sys, time
 from pathlib import Path
-from core.workflow.workspace import open_workspace
+from core.workspace.workspace import open_workspace
 from db.errors import ConflictError, TomocurateError
 from db.queries.patches import get_patch
 from db.writes.events import Change

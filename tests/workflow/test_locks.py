@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import OutputError
-from core.workflow.folders import make_shared
-from core.workflow.locks import patch_lock
-from core.workflow.workspace import Workspace
+from core.workspace.folders import make_shared
+from core.workspace.locks import patch_lock
+from core.workspace.workspace import Workspace
 
 
 def test_locks_lie_in_the_workspace_for_its_group(any_workspace: Workspace) -> None:

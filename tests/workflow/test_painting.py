@@ -31,7 +31,7 @@ from core.workflow.receive import receive
 from core.workflow.register import Pairing, plan_registration, register
 from core.workflow.review import withdraw
 from core.workflow.withdraw_correction import withdraw_correction
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.errors import ConflictError, NotAllowedError, StepError
 from db.queries.life import SlotRecord, slots_of
 from db.queries.patches import get_patch
@@ -47,7 +47,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from core.workflow.painting import save_painting
-from core.workflow.workspace import open_workspace
+from core.workspace.workspace import open_workspace
 from db.errors import ConflictError
 from db.queries.people import get_person
 

@@ -27,7 +27,7 @@ from core.workflow.pictures import (
     viewed_file,
     want_previews,
 )
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
 from db.queries.jobs import JobFilter, list_jobs
 from db.queries.volumes import TomogramRecord, get_tomogram, segmentations_of

@@ -11,9 +11,9 @@ from core.errors import PatchNameError, RootError, VolumeError
 from core.imaging.hashes import file_hash
 from core.workflow import hashes, roots
 from core.workflow.originals import open_original
-from core.workflow.outcomes import DONE, FAILED, KEPT
 from core.workflow.pairing import Pairing, pair
 from core.workflow.register import plan_registration, register
+from core.workspace.results import DONE, FAILED, KEPT
 from db.errors import NotAllowedError, UnknownNameError
 from db.queries.jobs import JobFilter, list_jobs
 from db.queries.volumes import get_tomogram, list_tomograms, segmentations_of

@@ -20,7 +20,7 @@ from core.workflow.receive import receive
 from core.workflow.review import accept, submit
 from core.workflow.sidecar import read_sidecar
 from core.workflow.verify import verify
-from core.workflow.workspace import Workspace
+from core.workspace.workspace import Workspace
 from db.queries.patches import get_patch
 from db.vocabulary import ChosenBecause, CorrectionKind, Stage
 

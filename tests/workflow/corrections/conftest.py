@@ -17,7 +17,7 @@ from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.register import plan_registration, register
-from core.workflow.workspace import Workspace, init_workspace, open_workspace
+from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.life import SlotRecord, slots_of
 from db.queries.patches import PatchRecord, get_patch
 from db.queries.people import PersonRecord, list_people

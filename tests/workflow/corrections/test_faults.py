@@ -24,7 +24,7 @@ from core.workflow.put_back import put_back
 from core.workflow.receive import receive
 from core.workflow.review import accept
 from core.workflow.verify import verify
-from core.workflow.workspace import open_workspace
+from core.workspace.workspace import open_workspace
 from db.errors import CatalogError
 from db.queries.life import merges_of
 from db.queries.patches import get_patch

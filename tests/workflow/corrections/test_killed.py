@@ -22,12 +22,12 @@ from core.workflow.choose import choose
 from core.workflow.collect import collect
 from core.workflow.extract import extract
 from core.workflow.merge import merge
-from core.workflow.outcomes import Outcome, silent
 from core.workflow.receive import receive
 from core.workflow.sidecar import read_sidecar, refresh_sidecars
 from core.workflow.store import Store
 from core.workflow.verify import verify
-from core.workflow.workspace import Workspace, open_workspace
+from core.workspace.results import Outcome, silent
+from core.workspace.workspace import Workspace, open_workspace
 from db.queries.life import merges_of, slots_of
 from db.queries.patches import PatchRecord, list_patches
 from db.vocabulary import ChosenBecause, Stage

@@ -13,7 +13,7 @@ from core.workflow.receive import receive
 from core.workflow.review import accept, withdraw
 from core.workflow.store import MAX_REFUSED, Store, refuse
 from core.workflow.withdraw_correction import withdraw_correction
-from core.workflow.workspace import open_workspace
+from core.workspace.workspace import open_workspace
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
 from db.queries.life import EventFilter, list_events
 from db.vocabulary import CorrectionKind, Origin, Stage

@@ -8,8 +8,8 @@ from typing import Self
 
 from core.errors import WorkspaceError
 from core.files.atomic import whole_file
-from core.workflow.folders import Folders, make_shared
-from core.workflow.settings import FILE_NAME, TEMPLATE, Settings, read_settings
+from core.workspace.folders import Folders, make_shared
+from core.workspace.settings import FILE_NAME, TEMPLATE, Settings, read_settings
 from db.engine import Catalog, parse_url
 from db.schema import create_catalog, open_catalog
 from db.vocabulary import Role

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import OutputError
-from core.workflow.folders import make_shared
-from core.workflow.workspace import Workspace
+from core.workspace.folders import make_shared
+from core.workspace.workspace import Workspace
 from db.errors import ConflictError
 
 STRIPES = 64
