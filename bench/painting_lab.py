@@ -23,11 +23,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
+from core.access import people
+from core.access.os_user import acting_person
 from core.demo.synthetic import choose_centers, make_tomogram
 from core.files.cache import Cache
 from core.imaging.geometry import Zyx
-from core.workflow import people
-from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.register import plan_registration, register

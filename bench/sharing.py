@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.processes import Cost, measure
+from core.access.os_user import acting_person
 from core.export.scan import Scanner
 from core.export.secrets import Secret, SecretKind, needles_of
 from core.imaging.formats.nifti import write_nifti
@@ -20,7 +21,6 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values, ignore_border
 from core.imaging.patch import patch_grid
 from core.sharing.permit import permit
-from core.workflow.acting import acting_person
 from core.workflow.store import Store
 from core.workspace.workspace import Workspace, init_workspace
 from db.queries.people import PersonRecord

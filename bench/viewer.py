@@ -19,6 +19,7 @@ import numpy as np
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from bench.extract_merge import SHAPE
+from core.access.os_user import acting_person
 from core.cli.serve import (
     child_environment,
     dashboard_command,
@@ -29,7 +30,6 @@ from core.cli.serve import (
 )
 from core.demo.synthetic import make_tomogram, write_mrc
 from core.imaging.geometry import Zyx
-from core.workflow.acting import acting_person
 from core.workflow.pictures import make_pictures, segmentation_name, tomogram_name
 from core.workflow.register import plan_registration, register
 from core.workspace.workspace import Workspace, init_workspace

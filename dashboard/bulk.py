@@ -9,9 +9,9 @@ from functools import partial
 
 import streamlit as st
 
+from core.access.permissions import may
 from core.jobs import queue
 from core.workflow import review
-from core.workflow.allowed import may
 from core.workflow.extract import extract
 from core.workflow.merge import merge
 from core.workflow.stages import Move, is_legal, step_of

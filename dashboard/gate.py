@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 
-from core.workflow.sign_in import Proxy
+from core.access.sign_in import Proxy
 from dashboard.session import Site, no_entry
 from dashboard.tokens import Held
 

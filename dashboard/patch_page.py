@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
+from core.access.permissions import may
 from core.workflow import life, review
-from core.workflow.allowed import may
 from core.workflow.life import PatchLife
 from core.workflow.stages import Move, is_legal, step_of
 from core.workspace.workspace import Workspace

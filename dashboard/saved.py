@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from core.workflow.log import note_refusal
+from core.access.audit_log import note_refusal
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome
 from core.workspace.workspace import Workspace
 from dashboard.keys import Key

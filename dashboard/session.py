@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from core.workflow.entering import present
-from core.workflow.sign_in import SignIn
+from core.access.sessions import present
+from core.access.sign_in import SignIn
 from core.workspace.workspace import Workspace
 from dashboard.tokens import SESSION_S, Held, Signer, TokenError, secret_in
 from db.queries.people import PersonRecord

@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from core.access.sessions import enter
+from core.access.sign_in import PROXY_ISSUER, Oidc, Proxy
 from core.errors import ServeError
-from core.workflow.entering import enter
-from core.workflow.sign_in import PROXY_ISSUER, Oidc, Proxy
 from core.workspace.workspace import Workspace
 from dashboard.session import PAGE, Site, no_entry
 from db.errors import NotAllowedError, TomocurateError

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.workflow.acting import acting_person
-from core.workflow.entering import leave, present
+from core.access.os_user import acting_person
+from core.access.sessions import leave, present
 from core.workspace.workspace import Workspace, find_workspace, open_workspace
 from dashboard.session import KEY_FILE, Site, site_from
 from dashboard.tokens import KEY_BYTES, Held, Signer

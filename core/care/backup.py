@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
+from core.access.permissions import Step, check_may
 from core.care.keeping import kept
 from core.care.kept_files import has, link_or_copy
 from core.care.manifest import (
@@ -35,7 +36,6 @@ from core.care.trial import try_backup
 from core.errors import BackupError
 from core.files.atomic import whole_file
 from core.imaging.hashes import file_hash
-from core.workflow.allowed import Step, check_may
 from core.workflow.sidecar import refresh_sidecars
 from core.workflow.store import Store
 from core.workspace.folders import DRAFT, make_shared

@@ -1,6 +1,6 @@
 """Move a workspace's catalog to another database: SQLite to PostgreSQL, or back."""
 
-from core.workflow.allowed import Step, check_may
+from core.access.permissions import Step, check_may
 from core.workspace.workspace import Workspace
 from db.copy import Tell, copy_rows
 from db.engine import parse_url

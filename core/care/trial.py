@@ -5,9 +5,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.access.permissions import Step, check_may
 from core.care.manifest import Manifest, check_archive, check_files, find_backup, read_manifest
 from core.errors import BackupError
-from core.workflow.allowed import Step, check_may
 from core.workspace.workspace import Workspace
 from db import backup as copies
 from db.queries.people import PersonRecord

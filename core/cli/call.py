@@ -56,7 +56,7 @@ def on_workspace(command: Command) -> Command:
     @json_option
     @functools.wraps(command)
     def with_workspace(workspace: Path | None, as_json: bool, **options: Any) -> Any:
-        from core.workflow.acting import acting_person
+        from core.access.os_user import acting_person
         from core.workspace.workspace import find_workspace, open_workspace
 
         with open_workspace(find_workspace(workspace)) as opened:
@@ -227,7 +227,7 @@ def _refusals_noted(call: Call) -> Iterator[None]:
     try:
         yield
     except NotAllowedError as error:
-        from core.workflow.log import note_refusal
+        from core.access.audit_log import note_refusal
 
         with suppress(TomocurateError):
             note_refusal(call.workspace, call.by, error)

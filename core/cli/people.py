@@ -63,7 +63,7 @@ def add_person(
     \b
     tomocurate people add "Ada Byron" --role reviewer --account abyron
     """
-    from core.workflow.people import add
+    from core.access.people import add
 
     identity = _identity(issuer, subject)
     added = add(call.workspace, call.by, name, Role(role), os_user=account, identity=identity)
@@ -80,7 +80,7 @@ def change_role(call: Call, name: str, role: str) -> int:
     \b
     tomocurate people role Ben reviewer
     """
-    from core.workflow.people import change_role as change
+    from core.access.people import change_role as change
 
     return _tell(call, change(call.workspace, call.by, name, Role(role)))
 
@@ -99,7 +99,7 @@ def set_account(
     \b
     tomocurate people account Ben --account ben
     """
-    from core.workflow.people import set_account as change
+    from core.access.people import set_account as change
 
     identity = _identity(issuer, subject)
     if account is None and identity is None:
@@ -116,7 +116,7 @@ def disable(call: Call, name: str) -> int:
     \b
     tomocurate people disable Ben
     """
-    from core.workflow.people import disable as change
+    from core.access.people import disable as change
 
     return _tell(call, change(call.workspace, call.by, name))
 
@@ -130,7 +130,7 @@ def enable(call: Call, name: str) -> int:
     \b
     tomocurate people enable Ben
     """
-    from core.workflow.people import enable as change
+    from core.access.people import enable as change
 
     return _tell(call, change(call.workspace, call.by, name))
 
@@ -168,7 +168,7 @@ def list_events(call: Call, limit: int, **filters: Any) -> int:
     """
     import itertools
 
-    from core.workflow.log import all_events
+    from core.access.audit_log import all_events
 
     wanted = _wanted(call, **filters)
     found = list(itertools.islice(all_events(call.workspace, wanted), limit))
@@ -187,7 +187,7 @@ def export_events(call: Call, out: Path, **filters: Any) -> int:
     \b
     tomocurate events export events.jsonl --since 2026-01-01
     """
-    from core.workflow.log import export_events as write
+    from core.access.audit_log import export_events as write
 
     with steps("exporting") as told:
         count = write(call.workspace, call.by, out, _wanted(call, **filters), told.count)

@@ -55,7 +55,7 @@ def serve_workspace(folder: Path, port: int, address: str, open_browser: bool) -
     Errors: ServeError, before anything is bound, for an address that others reach while nobody
     signs in, or a port in use; WorkspaceError; NotAllowedError for an account that is nobody.
     """
-    from core.workflow.acting import acting_person
+    from core.access.os_user import acting_person
     from core.workspace.workspace import open_workspace
 
     with open_workspace(folder) as workspace:

@@ -36,7 +36,7 @@ def init(
     tomocurate init lab
     tomocurate init /shared/lab --catalog /var/lib/tomocurate/lab.sqlite
     """
-    from core.workflow.acting import acting_person
+    from core.access.os_user import acting_person
     from core.workspace.workspace import init_workspace
 
     with init_workspace(

@@ -56,7 +56,7 @@ def register(
     tomocurate register '/data/chlamy/*.mrc' --dataset chlamy
     tomocurate register tomograms.csv --yes
     """
-    from core.workflow.allowed import Step, may
+    from core.access.permissions import Step, may
     from core.workflow.register import plan_registration
     from core.workflow.register import register as register_pairs
 

@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.access import people
 from core.demo.specimens import MODEL, OTHER_MODEL, SPECIMENS, Places, Specimen, make_specimens
 from core.errors import WorkspaceError
 from core.files.atomic import whole_file
 from core.imaging.geometry import Zyx
 from core.jobs.worker import run_worker
 from core.sharing.permit import permit, pin
-from core.workflow import people, review
+from core.workflow import review
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.merge import merge

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.access.os_user import acting_person
 from core.errors import CancelledError, JobError
 from core.imaging.hashes import file_hash
 from core.jobs.executors import Executor
-from core.workflow.acting import acting_person
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace
 from db.queries.jobs import JobRecord, parts_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.workflow.allowed import Step, check_may
+from core.access.permissions import Step, check_may
 from core.workspace.enqueue import enqueue
 from core.workspace.workspace import Workspace
 from db.queries import jobs as queries

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from core.access.permissions import Step, check_may
 from core.export.patches import ACCEPTED, CuratedPatch, Imported, Method, Permission
 from core.imaging.geometry import Box, Zyx
-from core.workflow.allowed import Step, check_may
 from core.workflow.store import Store
 from core.workspace.workspace import Workspace
 from db.queries.patches import PatchFilter

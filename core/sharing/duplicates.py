@@ -6,12 +6,12 @@ from itertools import islice
 
 from sqlalchemy.orm import Session
 
+from core.access.permissions import Step, check_may
 from core.errors import VolumeError
 from core.export.duplicates import Likeness, Look, likeness, look_at
 from core.files.threads import side_by_side
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.workflow.allowed import Step, check_may
 from core.workspace.workspace import Workspace
 from db.queries.page import MAX_LIMIT
 from db.queries.patches import PatchRecord, list_patches

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from core.access.permissions import Step, check_may
 from core.export.import_check import CheckedBundle, CheckedCase, Progress
 from core.export.validate import read_label
 from core.files.atomic import whole_file
@@ -24,7 +25,6 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.sharing.duplicates import Alike, note_likenesses
 from core.sharing.incoming import Fate, Incoming, Quarantine, Stated, compare, opened_bundle
-from core.workflow.allowed import Step, check_may
 from core.workflow.sidecar import write_sidecar
 from core.workflow.store import Store, Stored
 from core.workspace.enqueue import enqueue

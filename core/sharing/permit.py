@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
+from core.access.permissions import Step, check_may
 from core.errors import ExportError
-from core.workflow.allowed import Step, check_may
 from core.workflow.sidecar import write_sidecar
 from core.workspace.results import DONE, KEPT, Outcome
 from core.workspace.workspace import Workspace

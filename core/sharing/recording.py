@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from core.workflow.allowed import Step, check_may
+from core.access.permissions import Step, check_may
 from core.workflow.sidecar import write_sidecar
 from core.workspace.workspace import Workspace
 from db.queries.people import PersonRecord

@@ -7,13 +7,13 @@ model was trained on is marked, since there a good score proves nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from core.access.permissions import Step, check_may
 from core.errors import VolumeError
 from core.export.validate import read_label
 from core.files.threads import side_by_side
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import IGNORE, Label, label_from_prediction
 from core.imaging.quality import SURFACE_DICE_METHOD, agreement
-from core.workflow.allowed import Step, check_may
 from core.workflow.originals import open_original
 from core.workflow.store import Store
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent

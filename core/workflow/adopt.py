@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.access.permissions import Step, check_may
 from core.errors import AdoptionError
 from core.imaging.formats.nifti import fill_nifti, write_nifti
 from core.imaging.formats.volume import open_volume
@@ -21,7 +22,6 @@ from core.imaging.geometry import Grid, whole
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label, count_values
 from core.imaging.merging import read_label
-from core.workflow.allowed import Step, check_may
 from core.workflow.collect import collect
 from core.workflow.guide_folders import AdoptionPlan, FoundPatch, read_folders
 from core.workflow.inputs import inputs_of

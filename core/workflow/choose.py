@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from core.access.permissions import Step, check_may
 from core.errors import CenterError, SegmentationError
 from core.imaging.geometry import Box, Zyx, shifted_to_fit
 from core.imaging.patch import Placed, place_patch
 from core.imaging.points.read import Frame, Points, read_points
-from core.workflow.allowed import Step, check_may
 from core.workflow.originals import check_unchanged
 from core.workflow.sidecar import write_sidecar
 from core.workspace.results import DONE, FAILED, KEPT, Outcome

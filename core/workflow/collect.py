@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.access.permissions import Step, check_may
 from core.errors import CorrectionError, StoreError
-from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import in_folder, settle
 from core.workflow.intake import checked_name, take_in
 from core.workflow.sidecar import write_sidecar

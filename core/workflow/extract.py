@@ -14,6 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from core.access.permissions import Step, check_may
 from core.errors import OutputError
 from core.files.atomic import whole_file
 from core.files.threads import side_by_side
@@ -24,7 +25,6 @@ from core.imaging.geometry import Box, Grid, Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values
 from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid
-from core.workflow.allowed import Step, check_may
 from core.workflow.originals import open_original
 from core.workflow.sidecar import write_sidecar
 from core.workflow.stages import Move, next_stage

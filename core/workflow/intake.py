@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from core.access.permissions import Step, check_may
 from core.errors import CorrectionError
 from core.imaging.correction import (
     AMIRA_SUFFIX,
@@ -26,7 +27,6 @@ from core.imaging.correction import (
 )
 from core.imaging.geometry import Grid
 from core.imaging.labels import Label
-from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import familiar_label, in_folder, settle
 from core.workflow.stages import Move, next_stage
 from core.workflow.standing import Author, look, owner_of

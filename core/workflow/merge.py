@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from core.access.permissions import Step, check_may
 from core.errors import CorrectionError
 from core.files.threads import side_by_side
 from core.imaging.formats.nifti import fill_nifti
@@ -23,7 +24,6 @@ from core.imaging.labels import (
     count_values,
 )
 from core.imaging.labels import merge as merge_label
-from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import Input, extracted_label, inputs_of, same_inputs
 from core.workflow.intake import read_stored
 from core.workflow.sidecar import write_sidecar

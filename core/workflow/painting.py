@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.access.permissions import Step, check_may, may
 from core.errors import DrawingError
 from core.files.atomic import whole_file
 from core.imaging.correction import kind_of, write_correction
@@ -27,7 +28,6 @@ from core.imaging.geometry import Zyx, whole
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
 from core.imaging.preview.store import Window, choose_window
-from core.workflow.allowed import Step, check_may, may
 from core.workflow.drawing import (
     VALUES,
     Drawing,

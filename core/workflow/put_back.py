@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from core.access.permissions import Step, check_may
 from core.errors import OutputError
 from core.imaging.geometry import Box, Zyx
 from core.imaging.merging import read_label
 from core.imaging.pasting import PlacedLabel, paste_labels
-from core.workflow.allowed import Step, check_may
 from core.workflow.originals import open_original
 from core.workflow.store import Store
 from core.workspace.workspace import Workspace

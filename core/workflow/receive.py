@@ -11,11 +11,11 @@ from typing import BinaryIO
 
 from sqlalchemy.orm import Session
 
+from core.access.permissions import Step, check_may
 from core.errors import CorrectionError
 from core.files.zips import Archive, Member, open_archive, opened_file
 from core.imaging.correction import kind_of
 from core.imaging.extraction import IMAGES, LABELS
-from core.workflow.allowed import Step, check_may
 from core.workflow.intake import check_is_correction, checked_name, step_of, take_in
 from core.workflow.kit import RULES, SCRIPT, TASKS
 from core.workflow.sidecar import write_sidecar

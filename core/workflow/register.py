@@ -11,12 +11,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from core.access.permissions import Step, check_may
 from core.errors import RootError, SegmentationError, VolumeError
 from core.imaging.extraction import voxel_size_findings
 from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.hashes import file_hash
 from core.imaging.patch import check_pair
-from core.workflow.allowed import Step, check_may
 from core.workflow.hashes import ask_for_hash
 from core.workflow.pairing import Pairing, Predicted, pair, read_manifest, real, sources_of
 from core.workflow.pictures import ask_for_preview, segmentation_name, tomogram_name

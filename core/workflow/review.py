@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.workflow.allowed import Step, check_may, may
+from core.access.permissions import Step, check_may, may
 from core.workflow.merge import merge
 from core.workflow.sidecar import write_sidecar
 from core.workflow.stages import Move, next_stage, step_of

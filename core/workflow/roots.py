@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.access.permissions import Step, check_may
 from core.errors import RootError
-from core.workflow.allowed import Step, check_may
 from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
 from db.queries import volumes as queries

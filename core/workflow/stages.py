@@ -10,7 +10,7 @@ withdrawn can only be reinstated and commented on.
 from collections.abc import Mapping
 from enum import StrEnum
 
-from core.workflow.allowed import LEAST_ROLE, Step
+from core.access.permissions import LEAST_ROLE, Step
 from db.errors import StepError
 from db.queries.patches import PatchRecord
 from db.vocabulary import Role, Stage

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from core.workflow.allowed import Step, check_may
+from core.access.permissions import Step, check_may
 from core.workspace.text import checked_text
 from core.workspace.workspace import Workspace
 from db.queries.overview import ViewRecord, saved_views

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from core.access.permissions import Step, check_may
 from core.errors import OutputError
 from core.files.atomic import sync_folder
-from core.workflow.allowed import Step, check_may
 from core.workflow.inputs import in_folder, settle
 from core.workflow.sidecar import write_sidecar
 from core.workflow.stages import Move, next_stage

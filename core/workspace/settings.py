@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from core.access.sign_in import SignIn, read_sign_in
 from core.errors import WorkspaceError
 from core.files.atomic import opened_regular
-from core.workflow.sign_in import SignIn, read_sign_in
 
 FILE_NAME = "tomocurate.toml"
 CATALOG_VARIABLE = "TOMOCURATE_CATALOG"

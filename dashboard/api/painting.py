@@ -32,10 +32,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from core.access.audit_log import note_refusal
 from core.errors import DrawingError, DrawingSizeError
 from core.workflow import painting as step
 from core.workflow.drawing import GZIP_SLACK, Drawing
-from core.workflow.log import note_refusal
 from core.workflow.painting import Painting
 from core.workflow.review import comment
 from core.workspace.workspace import Workspace

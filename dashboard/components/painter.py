@@ -9,9 +9,9 @@ from typing import Any
 
 import streamlit as st
 
+from core.access.permissions import Step, may
 from core.imaging import colors
 from core.imaging.geometry import BORDER, Zyx
-from core.workflow.allowed import Step, may
 from core.workspace.workspace import Workspace
 from dashboard.api.painting import PAINT, patch_object
 from dashboard.components.viewer import RULES, VIEW, built_script

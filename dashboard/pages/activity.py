@@ -7,8 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from core.access.permissions import Step, may
 from core.jobs import queue
-from core.workflow.allowed import Step, may
 from core.workspace.workspace import Workspace
 from dashboard.empty import PROGRESS, show_empty
 from dashboard.finished import KIND_NAMES

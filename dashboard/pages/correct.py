@@ -5,11 +5,11 @@ from functools import partial
 
 import streamlit as st
 
+from core.access.audit_log import note_download
 from core.imaging import colors
 from core.workflow import review
 from core.workflow.collect import collect
 from core.workflow.life import PatchLife
-from core.workflow.log import note_download
 from core.workflow.merge import MergePreview, merge, preview_merge
 from core.workflow.stages import Move
 from core.workflow.withdraw_correction import reinstate_correction, withdraw_correction

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.workflow.allowed import Step, may
+from core.access.permissions import Step, may
 from core.workspace.workspace import Workspace
 from dashboard import plots
 from dashboard.empty import CHOOSE, REGISTER, show_empty

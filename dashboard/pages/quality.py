@@ -6,11 +6,11 @@ from typing import Any
 
 import streamlit as st
 
+from core.access.permissions import Step, may
 from core.imaging.quality import SURFACE_DICE_METHOD
 from core.jobs.queue import submit
 from core.sharing.quality import LabelFigures, Measured, label_figures, measure_labels
 from core.sharing.score import score_segmentations, state_training
-from core.workflow.allowed import Step, may
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from dashboard import sharing_plots

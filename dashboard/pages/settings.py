@@ -7,12 +7,12 @@ from typing import Any
 
 import streamlit as st
 
+from core.access import people
+from core.access.permissions import LEAST_ROLE, Step, may
 from core.care.backup import list_backups, make_backup
 from core.care.doctor import examine
 from core.care.findings import Finding
 from core.care.trial import verify_backup
-from core.workflow import people
-from core.workflow.allowed import LEAST_ROLE, Step, may
 from core.workflow.roots import list_roots
 from core.workspace.workspace import Workspace
 from dashboard.empty import show_empty

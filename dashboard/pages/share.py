@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.access.permissions import Step, may
 from core.errors import ExportError
 from core.export.bundle import ArchiveKind
 from core.export.cases import Recipe
@@ -18,7 +19,6 @@ from core.sharing.bundle import export_bundle, rehearse_share
 from core.sharing.curated import Choice
 from core.sharing.queued import bundle_arguments, set_arguments
 from core.sharing.training_set import export_training_set, plan_export_set
-from core.workflow.allowed import Step, may
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from dashboard import sharing_plots

@@ -8,8 +8,8 @@ from typing import Any
 
 import streamlit as st
 
+from core.access.permissions import Step, may
 from core.sharing.permit import permit, pin
-from core.workflow.allowed import Step, may
 from core.workflow.choose import box_of
 from core.workflow.hashes import duplicates_of
 from core.workflow.pictures import thumbnail_of_tomogram

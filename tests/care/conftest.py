@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from core.access.os_user import acting_person
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash, file_hash
-from core.workflow.acting import acting_person
 from core.workflow.sidecar import write_sidecar
 from core.workflow.store import Store
 from core.workspace.folders import Folders

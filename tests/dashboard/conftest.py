@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.access import people
+from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
-from core.workflow import people, review
-from core.workflow.acting import acting_person
+from core.workflow import review
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.merge import merge

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.access.os_user import acting_person
 from core.imaging.geometry import Zyx
-from core.workflow.acting import acting_person
 from core.workspace.workspace import Workspace
 from dashboard.components.viewer import Said, viewer_data
 from dashboard.pages.browse import open_tomogram, save_choice, scene_of

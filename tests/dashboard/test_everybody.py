@@ -22,9 +22,9 @@ import core.care
 import core.jobs
 import core.sharing
 import core.workflow
+from core.access import people
+from core.access.permissions import Step, may
 from core.imaging.geometry import Zyx
-from core.workflow import people
-from core.workflow.allowed import Step, may
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace
 from dashboard.api.painting import PAINT, painting_routes, patch_object

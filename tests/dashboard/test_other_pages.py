@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.access import people
 from core.jobs import queue
-from core.workflow import people
 from dashboard.finished import active_now, newly_finished
 from dashboard.pages.progress import read_board, target_of
 from dashboard.plots import stages_by

@@ -20,10 +20,10 @@ import pytest
 from starlette.applications import Starlette
 
 from bench.painting_lab import SECRET, Lab, application, make_lab
+from core.access import people
+from core.access.os_user import acting_person
 from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import whole
-from core.workflow import people
-from core.workflow.acting import acting_person
 from core.workspace.workspace import Workspace
 from dashboard.tokens import TOKEN_S, Grant, Signer
 from db.queries.life import EventFilter, list_events, slots_of

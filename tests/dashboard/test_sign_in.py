@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from core.access.sessions import enter, leave, present
+from core.access.sign_in import Oidc, Proxy, SignIn, read_sign_in
 from core.errors import WorkspaceError
-from core.workflow.entering import enter, leave, present
-from core.workflow.sign_in import Oidc, Proxy, SignIn, read_sign_in
 from core.workspace.workspace import Workspace, init_workspace
 from dashboard.server import gate
 from dashboard.session import Site

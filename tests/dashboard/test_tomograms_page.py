@@ -20,7 +20,7 @@ Open = Callable[..., AppTest]
 @pytest.fixture
 def rooted(bare: Workspace, lab_template: Path) -> Workspace:
     """An empty workspace that knows where tomograms lie."""
-    from core.workflow.acting import acting_person
+    from core.access.os_user import acting_person
 
     add_root(bare, acting_person(bare), lab_template / "data")
     return bare

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from core.workflow.acting import acting_person
+from core.access.os_user import acting_person
 from core.workspace.folders import Folders
 from core.workspace.workspace import Workspace, open_workspace
 from db.engine import Catalog

@@ -19,10 +19,10 @@ import pytest
 import SimpleITK as sitk
 
 from bench.painting_lab import SECRET, Lab, Server, cookie_of, make_lab
+from core.access.os_user import acting_person
 from core.cli.patch_corrections import main as patch_corrections
 from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import whole
-from core.workflow.acting import acting_person
 from core.workflow.merge import merge
 from core.workflow.painting import open_painting, own_drawing, save_painting
 from core.workspace.workspace import Workspace

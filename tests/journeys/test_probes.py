@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, Request
 
+from core.access import people
+from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
 from core.sharing.permit import permit
-from core.workflow import people, review
-from core.workflow.acting import acting_person
+from core.workflow import review
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.merge import merge

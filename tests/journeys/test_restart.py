@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
-from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.register import plan_registration, register
 from core.workspace.workspace import init_workspace

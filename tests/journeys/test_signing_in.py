@@ -13,14 +13,15 @@ import oidc_provider_mock
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from core.access import people
+from core.access.os_user import acting_person
+from core.access.sign_in import SECRET_VARIABLE
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
-from core.workflow import people, review
-from core.workflow.acting import acting_person
+from core.workflow import review
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.register import plan_registration, register
-from core.workflow.sign_in import SECRET_VARIABLE
 from core.workspace.settings import FILE_NAME
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from dashboard.tokens import Grant

@@ -20,10 +20,10 @@ from typing import Any
 import starfile  # noqa: F401 - what a door imports late must not count for its file
 import tifffile  # noqa: F401
 
+from core.access.os_user import acting_person
 from core.care.rebuild import rebuild
 from core.care.restore import restore
 from core.sharing.import_bundle import look_into
-from core.workflow.acting import acting_person
 from core.workflow.adopt import adopt
 from core.workflow.choose import read_centers
 from core.workflow.receive import receive, receive_many

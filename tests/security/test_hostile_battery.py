@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
-from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.register import plan_registration, register

@@ -9,6 +9,7 @@ import mrcfile
 import numpy as np
 import pytest
 
+from core.access.os_user import acting_person
 from core.imaging.correction import write_correction
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.formats.volume import open_volume
@@ -17,7 +18,6 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import MERGE_RULE, count_values, ignore_border
 from core.imaging.patch import patch_grid
 from core.sharing.permit import permit
-from core.workflow.acting import acting_person
 from core.workflow.merge import merge
 from core.workflow.receive import receive
 from core.workflow.store import Store

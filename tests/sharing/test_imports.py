@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from core.access.os_user import acting_person
 from core.care.rebuild import rebuild
 from core.errors import ArchiveError, BundleError, ExportError, OutputError
 from core.export.bundle import ArchiveKind
@@ -23,7 +24,6 @@ from core.sharing.curated import Choice, choose_curated
 from core.sharing.import_bundle import import_bundle, look_into
 from core.sharing.incoming import Fate, Stated
 from core.sharing.training_set import export_training_set
-from core.workflow.acting import acting_person
 from core.workflow.review import accept
 from core.workflow.verify import verify
 from core.workspace.workspace import open_workspace

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import pytest
 
+from core.access import people
+from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
-from core.workflow import people
-from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.register import plan_registration, register
 from core.workspace.results import failed

@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core.access import people
+from core.access.os_user import acting_person
 from core.imaging.geometry import Zyx
-from core.workflow import people
-from core.workflow.acting import acting_person
 from core.workflow.register import plan_registration, register
 from core.workspace.folders import Folders
 from core.workspace.results import DONE

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.workflow.allowed import LEAST_ROLE, Step, check_may, may
+from core.access.permissions import LEAST_ROLE, Step, check_may, may
 from core.workspace.workspace import Workspace, init_workspace
 from db.errors import NotAllowedError
 from db.vocabulary import Role

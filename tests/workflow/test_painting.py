@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.access import people
+from core.access.os_user import acting_person
 from core.errors import DrawingError
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
-from core.workflow import people
-from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.drawing import claims, drawing_of
 from core.workflow.extract import extract

@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.workflow import people
-from core.workflow.acting import acting_person
+from core.access import people
+from core.access.os_user import acting_person
 from db.errors import (
     CatalogError,
     ConflictError,

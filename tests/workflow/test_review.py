@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from core.workflow import people, review
+from core.access import people
+from core.workflow import review
 from core.workflow.life import plain, show
 from core.workflow.review import (
     accept,

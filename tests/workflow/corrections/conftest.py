@@ -9,11 +9,11 @@ import mrcfile
 import numpy as np
 import pytest
 
+from core.access import people
+from core.access.os_user import acting_person
 from core.imaging.correction import write_correction
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, whole
-from core.workflow import people
-from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.extract import extract
 from core.workflow.register import plan_registration, register

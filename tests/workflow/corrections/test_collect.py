@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.access import people
 from core.errors import StoreError
-from core.workflow import people, standing
+from core.workflow import standing
 from core.workflow.collect import collect, watch
 from core.workflow.merge import merge
 from core.workflow.review import withdraw

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.access.os_user import acting_person
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.imaging.hashes import content_hash
-from core.workflow.acting import acting_person
 from core.workflow.choose import choose
 from core.workflow.collect import collect
 from core.workflow.extract import extract

@@ -1,6 +1,6 @@
 """People of a workspace: who works here, by which account, and what they may do."""
 
-from core.workflow.allowed import Step, check_may
+from core.access.permissions import Step, check_may
 from core.workspace.workspace import Workspace
 from db.queries import people as queries
 from db.queries.people import PersonRecord

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from core.access.permissions import Step, check_may
 from core.errors import OutputError
 from core.files.atomic import whole_file
-from core.workflow.allowed import Step, check_may
 from core.workspace.workspace import Workspace
 from db.errors import NotAllowedError
 from db.queries.life import EventFilter, EventRecord, list_events
