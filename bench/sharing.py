@@ -20,7 +20,7 @@ from core.imaging.geometry import Box, Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values, ignore_border
 from core.imaging.patch import patch_grid
-from core.sharing.permit import permit
+from core.tomograms.data_permissions import permit
 from core.workflow.store import Store
 from core.workspace.workspace import Workspace, init_workspace
 from db.queries.people import PersonRecord

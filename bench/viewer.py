@@ -30,8 +30,8 @@ from core.cli.serve import (
 )
 from core.demo.synthetic import make_tomogram, write_mrc
 from core.imaging.geometry import Zyx
-from core.workflow.pictures import make_pictures, segmentation_name, tomogram_name
-from core.workflow.register import plan_registration, register
+from core.tomograms.pictures import make_pictures, segmentation_name, tomogram_name
+from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace, init_workspace
 
 TOMOGRAMS = tuple(f"TS_00{number}" for number in range(1, 6))

@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from core.jobs.lifeline import end_with_parent
-from core.workflow.pictures import previews, viewed_file
+from core.tomograms.pictures import previews, viewed_file
 from dashboard import state
 from dashboard.api.painting import painting_routes
 from dashboard.server import gate, routes

@@ -14,9 +14,9 @@ from typing import Any
 import streamlit as st
 
 from core.errors import RootError
-from core.workflow.pairing import COLUMNS, Pairing
-from core.workflow.register import plan_registration, register
-from core.workflow.roots import browse, contained_in, list_roots
+from core.tomograms.data_roots import browse, contained_in, list_roots
+from core.tomograms.pairing import COLUMNS, Pairing
+from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
 from dashboard.empty import show_empty
 from dashboard.keys import Key

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.errors import ExportError
 from core.export.facts import Creator
-from core.workflow.roots import contained, list_roots
+from core.tomograms.data_roots import contained, list_roots
 from core.workspace.workspace import Workspace
 
 SOURCE = "import_source"

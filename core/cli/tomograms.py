@@ -24,7 +24,7 @@ from core.cli.tables import plain, say_json
 from db.vocabulary import JobKind, Licence, Scope, Split, Stage
 
 if TYPE_CHECKING:
-    from core.workflow.pairing import Pairing
+    from core.tomograms.pairing import Pairing
     from core.workspace.results import Outcome
     from db.queries.volumes import TomogramLine
 
@@ -57,8 +57,8 @@ def register(
     tomocurate register tomograms.csv --yes
     """
     from core.access.permissions import Step, may
-    from core.workflow.register import plan_registration
-    from core.workflow.register import register as register_pairs
+    from core.tomograms.register import plan_registration
+    from core.tomograms.register import register as register_pairs
 
     pairs = plan_registration(call.workspace, source, segmentation=segmentation, **options)
     stated = len(source) == 1 and len(pairs) == 1 and segmentation is not None
@@ -172,7 +172,7 @@ def pin(call: Call, tomogram: str, split: str) -> int:
     \b
     tomocurate pin TS_004 test
     """
-    from core.sharing.permit import pin as pin_tomogram
+    from core.tomograms.data_permissions import pin as pin_tomogram
 
     pinned = pin_tomogram(
         call.workspace, call.by, tomogram, None if split == "none" else Split(split)
@@ -195,7 +195,7 @@ def permit(call: Call, tomogram: str, scope: str, licence: str | None, **options
     \b
     tomocurate permit TS_001 --scope public --licence CC-BY-4.0 --by "Ada Byron"
     """
-    from core.sharing.permit import permit as permit_tomogram
+    from core.tomograms.data_permissions import permit as permit_tomogram
 
     days = {name: options[name] and options[name].date() for name in ("until", "embargo")}
     stated = permit_tomogram(
@@ -226,7 +226,7 @@ def list_roots(call: Call) -> int:
     \b
     tomocurate roots list
     """
-    from core.workflow.roots import list_roots as roots_of
+    from core.tomograms.data_roots import list_roots as roots_of
 
     found = roots_of(call.workspace)
     call.tell(("folder",), [(str(root),) for root in found], [{"name": str(r)} for r in found])
@@ -242,7 +242,7 @@ def add_root(call: Call, folder: Path) -> int:
     \b
     tomocurate roots add /data/tomograms
     """
-    from core.workflow.roots import add_root as add
+    from core.tomograms.data_roots import add_root as add
 
     added = add(call.workspace, call.by, folder)
     if call.as_json:
@@ -261,7 +261,7 @@ def move_root(call: Call, old: Path, new: Path) -> int:
     \b
     tomocurate roots move /data/tomograms /archive/tomograms
     """
-    from core.workflow.roots import move_root as move
+    from core.tomograms.data_roots import move_root as move
 
     count = move(call.workspace, call.by, old, new)
     if call.as_json:
@@ -318,7 +318,7 @@ def _value(line: "TomogramLine") -> dict[str, Any]:
 
 def _volumes(call: Call, names: tuple[str, ...] | None) -> list[tuple[str, str]]:
     """The files to hash: their names as jobs have them, and as people read them."""
-    from core.workflow.pictures import segmentation_name, tomogram_name
+    from core.tomograms.pictures import segmentation_name, tomogram_name
     from db.queries.volumes import get_tomogram, segmentations_of, tomogram_names
 
     found = []
@@ -335,7 +335,7 @@ def _volumes(call: Call, names: tuple[str, ...] | None) -> list[tuple[str, str]]
 
 def _hash_one(call: Call, volume: str, name: str) -> "Outcome":
     from core.imaging.hashes import file_hash
-    from core.workflow.hashes import file_to_hash, note_hash
+    from core.tomograms.hashes import file_to_hash, note_hash
     from core.workspace.results import DONE, FAILED, Outcome
     from db.errors import TomocurateError
 

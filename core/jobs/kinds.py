@@ -90,7 +90,7 @@ def _collect(task: Task) -> dict[str, Any]:
 
 
 def _hash(task: Task) -> dict[str, Any]:
-    from core.workflow.hashes import file_to_hash, note_hash
+    from core.tomograms.hashes import file_to_hash, note_hash
 
     name = str(task.arguments["object"])
     path = file_to_hash(task.workspace, name)
@@ -101,7 +101,7 @@ def _hash(task: Task) -> dict[str, Any]:
 
 
 def _preview(task: Task) -> dict[str, Any]:
-    from core.workflow.pictures import make_pictures
+    from core.tomograms.pictures import make_pictures
 
     name = str(task.arguments["object"])
     make_pictures(

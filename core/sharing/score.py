@@ -14,7 +14,7 @@ from core.files.threads import side_by_side
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import IGNORE, Label, label_from_prediction
 from core.imaging.quality import SURFACE_DICE_METHOD, agreement
-from core.workflow.originals import open_original
+from core.tomograms.source_files import open_original
 from core.workflow.store import Store
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace

@@ -11,7 +11,7 @@ from core.errors import OutputError
 from core.imaging.geometry import Box, Zyx
 from core.imaging.merging import read_label
 from core.imaging.pasting import PlacedLabel, paste_labels
-from core.workflow.originals import open_original
+from core.tomograms.source_files import open_original
 from core.workflow.store import Store
 from core.workspace.workspace import Workspace
 from db.errors import StepError

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.access.permissions import Step, may
-from core.workflow.pictures import thumbnail_of_patch
+from core.tomograms.pictures import thumbnail_of_patch
 from core.workflow.stages import Move
 from core.workflow.views import list_views, save_view
 from core.workspace.workspace import Workspace

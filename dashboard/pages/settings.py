@@ -13,7 +13,7 @@ from core.care.backup import list_backups, make_backup
 from core.care.doctor import examine
 from core.care.findings import Finding
 from core.care.trial import verify_backup
-from core.workflow.roots import list_roots
+from core.tomograms.data_roots import list_roots
 from core.workspace.workspace import Workspace
 from dashboard.empty import show_empty
 from dashboard.look import ROLE_NAMES, begin, facts, size

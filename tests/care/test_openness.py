@@ -10,7 +10,7 @@ import pytest
 from core.access.os_user import acting_person
 from core.care.doctor import BAD, OK, WARN, examine
 from core.care.openness import openness_of
-from core.workflow.roots import add_root
+from core.tomograms.data_roots import add_root
 from core.workspace.folders import Folders
 from core.workspace.settings import FILE_NAME
 from core.workspace.workspace import Workspace, init_workspace, open_workspace

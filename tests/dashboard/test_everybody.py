@@ -69,7 +69,7 @@ def choice(_: Any) -> Any:
 
 
 def pairings(lab: Any) -> Any:
-    from core.workflow.register import plan_registration
+    from core.tomograms.register import plan_registration
 
     return plan_registration(lab.workspace, [lab.tomograms / "TS_001.mrc"], token="again")
 

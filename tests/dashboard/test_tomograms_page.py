@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import RootError
-from core.workflow.roots import add_root
+from core.tomograms.data_roots import add_root
 from core.workspace.workspace import Workspace
 from dashboard.registering import Asked, below, plan, plan_table, rows_of
 from db.queries.volumes import get_tomogram, list_tomograms, permission_of

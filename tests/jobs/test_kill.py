@@ -24,9 +24,9 @@ from core.imaging.geometry import Box, Zyx, whole
 from core.imaging.hashes import file_hash
 from core.imaging.patch import patch_grid
 from core.jobs import queue
+from core.tomograms.register import plan_registration, register
 from core.workflow.choose import choose
 from core.workflow.extract import extract
-from core.workflow.register import plan_registration, register
 from core.workspace.workspace import Workspace
 from db.queries.jobs import JobFilter, JobRecord
 from db.queries.life import merges_of, slots_of

@@ -21,7 +21,7 @@ from core.jobs.executors import Inline, LocalPool
 from core.jobs.kinds import KINDS
 from core.jobs.schedule import DAILY, plan_daily_backup
 from core.jobs.worker import Timing, run_worker
-from core.workflow.register import plan_registration, register
+from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
 from db.queries.backups import last_backup
 from db.queries.jobs import JobFilter, JobRecord, last_job

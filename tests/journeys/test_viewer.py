@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
-from core.workflow.register import plan_registration, register
+from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.patches import PatchRecord, list_patches
 from db.vocabulary import ChosenBecause

@@ -17,7 +17,7 @@ from core.imaging.geometry import Box, Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import MERGE_RULE, count_values, ignore_border
 from core.imaging.patch import patch_grid
-from core.sharing.permit import permit
+from core.tomograms.data_permissions import permit
 from core.workflow.merge import merge
 from core.workflow.receive import receive
 from core.workflow.store import Store

@@ -14,8 +14,8 @@ from core.export.facts import BundleFacts, Level
 from core.export.layout import check_layout
 from core.sharing.bundle import export_bundle, plan_share, rehearse_share
 from core.sharing.curated import Choice
-from core.sharing.permit import permit
 from core.sharing.secrets import KEY_FILE
+from core.tomograms.data_permissions import permit
 from db.errors import NotAllowedError
 from db.queries.patches import PatchFilter
 from db.queries.sharing import list_exports

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from core.access import people
 from core.access.os_user import acting_person
 from core.imaging.geometry import Zyx
-from core.workflow.register import plan_registration, register
+from core.tomograms.register import plan_registration, register
 from core.workspace.folders import Folders
 from core.workspace.results import DONE
 from core.workspace.settings import FILE_NAME

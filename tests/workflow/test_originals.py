@@ -77,7 +77,7 @@ def assert_nothing_open(path: Path) -> None:
 
 def test_outside_the_roots_nothing_tells_whether_a_file_is_there(places: tuple[Path, Path]) -> None:
     from core.errors import RootError
-    from core.workflow.roots import contained_in
+    from core.tomograms.data_roots import contained_in
 
     root, outside = places
     there, gone = volume(outside / "there.mrc", 1), outside / "gone.mrc"

@@ -15,6 +15,7 @@ from core.errors import DrawingError
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
+from core.tomograms.register import Pairing, plan_registration, register
 from core.workflow.choose import choose
 from core.workflow.drawing import claims, drawing_of
 from core.workflow.extract import extract
@@ -28,7 +29,6 @@ from core.workflow.painting import (
     save_painting,
 )
 from core.workflow.receive import receive
-from core.workflow.register import Pairing, plan_registration, register
 from core.workflow.review import withdraw
 from core.workflow.withdraw_correction import withdraw_correction
 from core.workspace.workspace import Workspace

@@ -13,9 +13,7 @@ from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.imaging.preview.store import Look, PlaneAxis
 from core.imaging.preview.view import ViewedFile, VolumeView
-from core.workflow.choose import choose
-from core.workflow.extract import extract
-from core.workflow.pictures import (
+from core.tomograms.pictures import (
     has_preview,
     make_pictures,
     previews,
@@ -27,6 +25,8 @@ from core.workflow.pictures import (
     viewed_file,
     want_previews,
 )
+from core.workflow.choose import choose
+from core.workflow.extract import extract
 from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
 from db.queries.jobs import JobFilter, list_jobs

@@ -9,10 +9,11 @@ import pytest
 
 from core.errors import PatchNameError, RootError, VolumeError
 from core.imaging.hashes import file_hash
-from core.workflow import hashes, roots
-from core.workflow.originals import open_original
-from core.workflow.pairing import Pairing, pair
-from core.workflow.register import plan_registration, register
+from core.tomograms import data_roots as roots
+from core.tomograms import hashes
+from core.tomograms.pairing import Pairing, pair
+from core.tomograms.register import plan_registration, register
+from core.tomograms.source_files import open_original
 from core.workspace.results import DONE, FAILED, KEPT
 from db.errors import NotAllowedError, UnknownNameError
 from db.queries.jobs import JobFilter, list_jobs

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
-from core.workflow.originals import check_unchanged
+from core.tomograms.source_files import check_unchanged
 from core.workspace.enqueue import enqueue
 from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError

@@ -5,7 +5,7 @@ from pathlib import Path
 from core.errors import VolumeError
 from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.hashes import file_hash
-from core.workflow.roots import contained_in
+from core.tomograms.data_roots import contained_in
 from db.queries.volumes import FileRecord
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from core.errors import VolumeError
 from core.files.atomic import opened_regular
 from core.imaging.extraction import token_of
-from core.workflow.roots import is_volume_name
+from core.tomograms.data_roots import is_volume_name
 from db.errors import TomocurateError, UnknownNameError
 
 MAX_FILES = 20_000

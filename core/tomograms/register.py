@@ -17,10 +17,10 @@ from core.imaging.extraction import voxel_size_findings
 from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.hashes import file_hash
 from core.imaging.patch import check_pair
-from core.workflow.hashes import ask_for_hash
-from core.workflow.pairing import Pairing, Predicted, pair, read_manifest, real, sources_of
-from core.workflow.pictures import ask_for_preview, segmentation_name, tomogram_name
-from core.workflow.roots import checked_root, contained_in, list_roots
+from core.tomograms.data_roots import checked_root, contained_in, list_roots
+from core.tomograms.hashes import ask_for_hash
+from core.tomograms.pairing import Pairing, Predicted, pair, read_manifest, real, sources_of
+from core.tomograms.pictures import ask_for_preview, segmentation_name, tomogram_name
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workspace.text import check_threshold, checked_names
 from core.workspace.workspace import Workspace
