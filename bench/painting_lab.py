@@ -28,9 +28,9 @@ from core.access.os_user import acting_person
 from core.demo.synthetic import choose_centers, make_tomogram
 from core.files.cache import Cache
 from core.imaging.geometry import Zyx
+from core.patches.choose import choose
+from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workflow.choose import choose
-from core.workflow.extract import extract
 from core.workflow.review import assign
 from core.workspace.results import failed
 from core.workspace.workspace import Workspace, init_workspace, open_workspace

@@ -36,7 +36,7 @@ from core.care.trial import try_backup
 from core.errors import BackupError
 from core.files.atomic import whole_file
 from core.imaging.hashes import file_hash
-from core.workflow.sidecar import refresh_sidecars
+from core.patches.record import refresh_sidecars
 from core.workflow.store import Store
 from core.workspace.folders import DRAFT, make_shared
 from core.workspace.locks import patch_lock

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.care.findings import named
 from core.errors import RecordError
-from core.workflow.sidecar import read_sidecar, refresh_sidecars
+from core.patches.record import read_sidecar, refresh_sidecars
 from core.workflow.store import Store
 from core.workspace.folders import Folders
 from core.workspace.results import DONE, FAILED, Outcome, Progress, silent

@@ -17,7 +17,7 @@ from core.care.manifest import (
 )
 from core.errors import BackupError, OutputError
 from core.files.atomic import sync_folder
-from core.workflow.sidecar import refresh_sidecars
+from core.patches.record import refresh_sidecars
 from core.workflow.store import Store
 from core.workspace.folders import Folders, make_shared
 from core.workspace.settings import FILE_NAME, Settings

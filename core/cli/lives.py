@@ -7,7 +7,7 @@ import click
 
 from core.cli.border import printable
 from core.cli.tables import say_table
-from core.workflow.life import PatchLife
+from core.patches.history import PatchLife
 from db.queries.life import SlotRecord
 from db.queries.patches import PatchRecord
 

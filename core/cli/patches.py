@@ -58,7 +58,7 @@ def choose(
     tomocurate choose TS_001 --at 512,480,120 --why missed_membrane
     tomocurate choose TS_001 --from centers.csv --near-border shift
     """
-    from core.workflow.choose import choose as choose_centers
+    from core.patches.choose import choose as choose_centers
 
     centers, notes, unread = _centers(call.workspace, tomogram, at, source)
     for sentence in unread:
@@ -130,7 +130,7 @@ def show(call: Call, patch: str) -> int:
     tomocurate show other_TS_001_patch0
     """
     from core.cli.lives import tell_life
-    from core.workflow.life import show as life_of
+    from core.patches.history import show as life_of
 
     life = life_of(call.workspace, patch)
     if call.as_json:
@@ -152,7 +152,7 @@ def extract(call: Call, names: tuple[str, ...] | None, dry_run: bool, queue: boo
     tomocurate extract --all
     tomocurate extract other_TS_001_patch0 --dry-run
     """
-    from core.workflow.extract import extract as cut
+    from core.patches.extract import extract as cut
 
     if queue:
         return _queue(call, JobKind.EXTRACT, {"names": names})
@@ -290,7 +290,7 @@ def put_back(call: Call, tomogram: str, out: Path, segmentation: int | None, dry
     \b
     tomocurate put-back TS_001 TS_001_curated.mrc
     """
-    from core.workflow.put_back import put_back as paste
+    from core.patches.put_back import put_back as paste
 
     done = paste(
         call.workspace, call.by, tomogram, out, segmentation_id=segmentation, dry_run=dry_run
@@ -332,7 +332,7 @@ def _centers(
         raise click.UsageError("state centers with --at X,Y,Z, or --from FILE.")
     if source is None:
         return list(at), (), []
-    from core.workflow.choose import read_centers
+    from core.patches.choose import read_centers
 
     points = read_centers(workspace, tomogram, source)
     taken = f"centers read as {points.axis_order}, unit {points.unit}, origin {points.origin}"

@@ -15,12 +15,12 @@ from core.errors import WorkspaceError
 from core.files.atomic import whole_file
 from core.imaging.geometry import Zyx
 from core.jobs.worker import run_worker
+from core.patches.choose import choose
+from core.patches.extract import extract
 from core.tomograms.data_permissions import permit, pin
 from core.tomograms.pairing import Pairing, Predicted
 from core.tomograms.register import register
 from core.workflow import review
-from core.workflow.choose import choose
-from core.workflow.extract import extract
 from core.workflow.merge import merge
 from core.workflow.receive import receive
 from core.workspace.results import FAILED, Outcome

@@ -65,7 +65,7 @@ def do(task: Task) -> dict[str, Any]:
 
 
 def _extract(task: Task) -> dict[str, Any]:
-    from core.workflow.extract import extract
+    from core.patches.extract import extract
 
     names = _names(task)
     return _outcomes(extract(task.workspace, task.by, names, progress=_teller(task, names)))

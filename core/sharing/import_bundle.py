@@ -23,9 +23,9 @@ from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
+from core.patches.record import write_sidecar
 from core.sharing.duplicates import Alike, note_likenesses
 from core.sharing.incoming import Fate, Incoming, Quarantine, Stated, compare, opened_bundle
-from core.workflow.sidecar import write_sidecar
 from core.workflow.store import Store, Stored
 from core.workspace.enqueue import enqueue
 from core.workspace.results import DONE, SKIPPED, Outcome, silent

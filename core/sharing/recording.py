@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from core.access.permissions import Step, check_may
-from core.workflow.sidecar import write_sidecar
+from core.patches.record import write_sidecar
 from core.workspace.workspace import Workspace
 from db.queries.people import PersonRecord
 from db.queries.sharing import export_is_known

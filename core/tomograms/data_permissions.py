@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 from core.access.permissions import Step, check_may
 from core.errors import ExportError
-from core.workflow.sidecar import write_sidecar
+from core.patches.record import write_sidecar
 from core.workspace.results import DONE, KEPT, Outcome
 from core.workspace.workspace import Workspace
 from db.queries.patches import patches_in

@@ -22,13 +22,13 @@ from core.imaging.geometry import Grid, whole
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label, count_values
 from core.imaging.merging import read_label
+from core.patches.record import write_sidecar
 from core.workflow.collect import collect
 from core.workflow.guide_folders import AdoptionPlan, FoundPatch, read_folders
 from core.workflow.inputs import inputs_of
 from core.workflow.intake import take_in
 from core.workflow.locating import Location, locate
 from core.workflow.merge import merge, preview_merge
-from core.workflow.sidecar import write_sidecar
 from core.workflow.standing import owner_of
 from core.workflow.store import Store, copy_whole, in_place, same_bytes
 from core.workspace.locks import patch_lock

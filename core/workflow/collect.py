@@ -14,9 +14,9 @@ from typing import Any
 
 from core.access.permissions import Step, check_may
 from core.errors import CorrectionError, StoreError
+from core.patches.record import write_sidecar
 from core.workflow.inputs import in_folder, settle
 from core.workflow.intake import checked_name, take_in
-from core.workflow.sidecar import write_sidecar
 from core.workflow.standing import Look, list_folder, look, owner_of
 from core.workflow.store import Store
 from core.workspace.locks import patch_lock

@@ -16,7 +16,7 @@ from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
-from core.workflow.stages import Move, next_stage
+from core.patches.lifecycle import Move, next_stage
 from core.workspace.workspace import Workspace
 from db.queries.life import SlotRecord, merge_by_id, slots_of
 from db.queries.patches import PatchRecord

@@ -27,8 +27,8 @@ from core.imaging.correction import (
 )
 from core.imaging.geometry import Grid
 from core.imaging.labels import Label
+from core.patches.lifecycle import Move, next_stage
 from core.workflow.inputs import familiar_label, in_folder, settle
-from core.workflow.stages import Move, next_stage
 from core.workflow.standing import Author, look, owner_of
 from core.workflow.store import Arrived, Store, in_place, refuse, same_bytes
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome

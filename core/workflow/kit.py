@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 from core.errors import OutputError
 from core.files.atomic import whole_file
 from core.imaging.extraction import IMAGES, LABELS
+from core.patches.lifecycle import Move, next_stage
 from core.workflow.inputs import in_folder
-from core.workflow.stages import Move, next_stage
 from core.workflow.store import Store, open_steadily
 from core.workspace.workspace import Workspace
 from db.errors import StepError

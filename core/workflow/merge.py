@@ -24,10 +24,10 @@ from core.imaging.labels import (
     count_values,
 )
 from core.imaging.labels import merge as merge_label
+from core.patches.lifecycle import Move, next_stage
+from core.patches.record import write_sidecar
 from core.workflow.inputs import Input, extracted_label, inputs_of, same_inputs
 from core.workflow.intake import read_stored
-from core.workflow.sidecar import write_sidecar
-from core.workflow.stages import Move, next_stage
 from core.workflow.store import Store, Stored, copy_whole, in_place, same_bytes
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent

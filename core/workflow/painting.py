@@ -28,6 +28,7 @@ from core.imaging.geometry import Zyx, whole
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
 from core.imaging.preview.store import Window, choose_window
+from core.patches.lifecycle import Move, is_legal, next_stage
 from core.workflow.drawing import (
     VALUES,
     Drawing,
@@ -40,7 +41,6 @@ from core.workflow.drawing import (
 from core.workflow.inputs import extracted_label
 from core.workflow.intake import read_stored
 from core.workflow.receive import receive
-from core.workflow.stages import Move, is_legal, next_stage
 from core.workflow.store import Store
 from core.workflow.withdraw_correction import withdraw_correction
 from core.workspace.folders import DRAFT, make_shared

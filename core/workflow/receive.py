@@ -16,9 +16,9 @@ from core.errors import CorrectionError
 from core.files.zips import Archive, Member, open_archive, opened_file
 from core.imaging.correction import kind_of
 from core.imaging.extraction import IMAGES, LABELS
+from core.patches.record import write_sidecar
 from core.workflow.intake import check_is_correction, checked_name, step_of, take_in
 from core.workflow.kit import RULES, SCRIPT, TASKS
-from core.workflow.sidecar import write_sidecar
 from core.workflow.standing import Author
 from core.workflow.store import Store, check_size
 from core.workspace.folders import WITHDRAWN

@@ -11,9 +11,9 @@ from pathlib import Path
 from core.access.permissions import Step, check_may
 from core.errors import OutputError
 from core.files.atomic import sync_folder
+from core.patches.lifecycle import Move, next_stage
+from core.patches.record import write_sidecar
 from core.workflow.inputs import in_folder, settle
-from core.workflow.sidecar import write_sidecar
-from core.workflow.stages import Move, next_stage
 from core.workflow.standing import look
 from core.workflow.store import Store, in_place, same_bytes
 from core.workspace.folders import make_shared

@@ -13,8 +13,8 @@ import streamlit as st
 from core.access.permissions import Step, may
 from core.imaging.geometry import Zyx
 from core.jobs.queue import submit_batch
+from core.patches.choose import box_of, choose
 from core.tomograms.pictures import segmentation_name, tomogram_name, want_previews
-from core.workflow.choose import box_of, choose
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
 from dashboard.components.viewer import (

@@ -6,9 +6,9 @@ from typing import Any
 import streamlit as st
 
 from core.access.permissions import Step, may
+from core.patches.lifecycle import Move
+from core.patches.saved_filters import list_views, save_view
 from core.tomograms.pictures import thumbnail_of_patch
-from core.workflow.stages import Move
-from core.workflow.views import list_views, save_view
 from core.workspace.workspace import Workspace
 from dashboard import bulk, patch_filter
 from dashboard.empty import CHOOSE, show_empty

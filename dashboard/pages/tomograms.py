@@ -9,11 +9,11 @@ from typing import Any
 import streamlit as st
 
 from core.access.permissions import Step, may
+from core.patches.choose import box_of
 from core.tomograms.data_permissions import permit, pin
 from core.tomograms.hashes import duplicates_of
 from core.tomograms.pictures import thumbnail_of_tomogram
 from core.tomograms.register import plan_registration, register
-from core.workflow.choose import box_of
 from core.workspace.workspace import Workspace
 from dashboard import plots
 from dashboard.empty import show_empty

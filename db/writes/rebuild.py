@@ -1,6 +1,6 @@
 """Write the lives of patches back into a new catalog, from the records that lie beside them.
 
-A record is what core.workflow.sidecar writes: people by name, merges by number, times as ISO
+A record is what core.patches.record writes: people by name, merges by number, times as ISO
 text in UTC. Rows get new ids; everything that people see is as it was.
 """
 

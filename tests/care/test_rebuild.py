@@ -10,7 +10,7 @@ import pytest
 from core.care.doctor import BAD, examine
 from core.care.rebuild import rebuild, roles_of
 from core.errors import RecordError
-from core.workflow.sidecar import read_sidecar, write_sidecar
+from core.patches.record import read_sidecar, write_sidecar
 from core.workspace.results import DONE, FAILED
 from core.workspace.workspace import Workspace, open_workspace
 from db.errors import CatalogError

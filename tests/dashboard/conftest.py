@@ -17,10 +17,10 @@ from core.demo.synthetic import make_tomogram
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
+from core.patches.choose import choose
+from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
 from core.workflow import review
-from core.workflow.choose import choose
-from core.workflow.extract import extract
 from core.workflow.merge import merge
 from core.workflow.receive import receive
 from core.workspace.results import failed

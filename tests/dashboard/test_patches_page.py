@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert
 from streamlit.testing.v1 import AppTest
 
-from core.workflow.views import list_views, save_view
+from core.patches.saved_filters import list_views, save_view
 from core.workspace.workspace import Workspace
 from dashboard import bulk, patch_filter
 from dashboard.pages.patches import table_of

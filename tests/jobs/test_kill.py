@@ -24,9 +24,9 @@ from core.imaging.geometry import Box, Zyx, whole
 from core.imaging.hashes import file_hash
 from core.imaging.patch import patch_grid
 from core.jobs import queue
+from core.patches.choose import choose
+from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workflow.choose import choose
-from core.workflow.extract import extract
 from core.workspace.workspace import Workspace
 from db.queries.jobs import JobFilter, JobRecord
 from db.queries.life import merges_of, slots_of
@@ -43,7 +43,7 @@ CENTERS = (Zyx(81, 82, 85), Zyx(83, 88, 98))
 
 HARNESS = """
 import os, signal, sys, time
-import core.care.backup, core.workflow.collect, core.workflow.extract, core.workflow.merge
+import core.care.backup, core.workflow.collect, core.patches.extract, core.workflow.merge
 import core.cli.patches, core.cli.care
 from core.cli.main import main as command
 from core.jobs.worker import main as worker

@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.patches.choose import choose
 from core.tomograms.register import plan_registration, register
-from core.workflow.choose import choose
 from core.workspace.workspace import init_workspace
 from db.vocabulary import ChosenBecause
 from tests.journeys.driving import SIZE, chromium, go, opened_browser, served, settle

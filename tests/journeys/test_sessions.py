@@ -14,9 +14,9 @@ from core.access import people
 from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.patches.choose import choose
+from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workflow.choose import choose
-from core.workflow.extract import extract
 from core.workspace.settings import FILE_NAME
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.patches import get_patch

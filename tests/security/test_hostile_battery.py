@@ -15,9 +15,9 @@ import pytest
 from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.patches.choose import choose
+from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workflow.choose import choose
-from core.workflow.extract import extract
 from core.workspace.results import failed
 from core.workspace.workspace import init_workspace
 from db.vocabulary import ChosenBecause

@@ -31,7 +31,7 @@ from core.imaging.correction import may_be_correction, read_correction
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Zyx
 from core.imaging.points.read import Frame, read_points
-from core.workflow.sidecar import read_sidecar
+from core.patches.record import read_sidecar
 from core.workspace.settings import FILE_NAME, read_settings
 from db.errors import TomocurateError
 

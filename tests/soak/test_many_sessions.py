@@ -18,8 +18,8 @@ from core.access import people
 from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.patches.choose import choose
 from core.tomograms.register import plan_registration, register
-from core.workflow.choose import choose
 from core.workspace.results import failed
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.life import comments_of

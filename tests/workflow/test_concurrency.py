@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pytest
 
-from core.workflow.life import show
+from core.patches.history import show
 from core.workflow.review import accept, claim, reject
 from core.workspace.workspace import Workspace, open_workspace
 from db.errors import ConflictError

@@ -15,10 +15,10 @@ from core.errors import DrawingError
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
+from core.patches.choose import choose
+from core.patches.extract import extract
 from core.tomograms.register import Pairing, plan_registration, register
-from core.workflow.choose import choose
 from core.workflow.drawing import claims, drawing_of
-from core.workflow.extract import extract
 from core.workflow.merge import merge, preview_merge
 from core.workflow.painting import (
     hold,

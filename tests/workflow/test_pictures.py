@@ -13,6 +13,8 @@ from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.imaging.preview.store import Look, PlaneAxis
 from core.imaging.preview.view import ViewedFile, VolumeView
+from core.patches.choose import choose
+from core.patches.extract import extract
 from core.tomograms.pictures import (
     has_preview,
     make_pictures,
@@ -25,8 +27,6 @@ from core.tomograms.pictures import (
     viewed_file,
     want_previews,
 )
-from core.workflow.choose import choose
-from core.workflow.extract import extract
 from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
 from db.queries.jobs import JobFilter, list_jobs

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from core.access import people
+from core.patches.history import plain, show
+from core.patches.record import read_sidecar
 from core.workflow import review
-from core.workflow.life import plain, show
 from core.workflow.review import (
     accept,
     assign,
@@ -20,7 +21,6 @@ from core.workflow.review import (
     transfer,
     withdraw,
 )
-from core.workflow.sidecar import read_sidecar
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
 from db.vocabulary import CorrectionKind, Origin, Role, Stage
 from db.writes.corrections import MadeMerge, Received, add_correction, add_merge

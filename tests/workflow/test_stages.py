@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.workflow.stages import LEGAL, Move, is_legal, least_role, next_stage, step_of
+from core.patches.lifecycle import LEGAL, Move, is_legal, least_role, next_stage, step_of
 from db.errors import StepError
 from db.queries.patches import PatchRecord
 from db.vocabulary import ChosenBecause, Role, Stage

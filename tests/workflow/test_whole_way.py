@@ -11,14 +11,14 @@ import pytest
 from core.imaging.correction import write_correction
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, whole
-from core.workflow.choose import choose
+from core.patches.choose import choose
+from core.patches.extract import extract
+from core.patches.put_back import put_back
+from core.patches.record import read_sidecar
 from core.workflow.collect import collect
-from core.workflow.extract import extract
 from core.workflow.merge import merge, preview_merge
-from core.workflow.put_back import put_back
 from core.workflow.receive import receive
 from core.workflow.review import accept, submit
-from core.workflow.sidecar import read_sidecar
 from core.workflow.verify import verify
 from core.workspace.workspace import Workspace
 from db.queries.patches import get_patch

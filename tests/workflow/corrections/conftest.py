@@ -14,9 +14,9 @@ from core.access.os_user import acting_person
 from core.imaging.correction import write_correction
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, whole
+from core.patches.choose import choose
+from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workflow.choose import choose
-from core.workflow.extract import extract
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.life import SlotRecord, slots_of
 from db.queries.patches import PatchRecord, get_patch

@@ -16,11 +16,11 @@ from core.imaging.correction import write_correction
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid, Zyx
 from core.imaging.hashes import content_hash, file_hash
-from core.workflow.choose import choose
+from core.patches.choose import choose
+from core.patches.extract import extract
+from core.patches.put_back import put_back
 from core.workflow.collect import collect
-from core.workflow.extract import extract
 from core.workflow.merge import merge
-from core.workflow.put_back import put_back
 from core.workflow.receive import receive
 from core.workflow.review import accept
 from core.workflow.verify import verify

@@ -18,12 +18,12 @@ from core.access.os_user import acting_person
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.imaging.hashes import content_hash
-from core.workflow.choose import choose
+from core.patches.choose import choose
+from core.patches.extract import extract
+from core.patches.record import read_sidecar, refresh_sidecars
 from core.workflow.collect import collect
-from core.workflow.extract import extract
 from core.workflow.merge import merge
 from core.workflow.receive import receive
-from core.workflow.sidecar import read_sidecar, refresh_sidecars
 from core.workflow.store import Store
 from core.workflow.verify import verify
 from core.workspace.results import Outcome, silent

@@ -11,9 +11,9 @@ import pytest
 from core.errors import OutputError
 from core.imaging.formats.nifti import fill_nifti, write_nifti
 from core.imaging.hashes import content_hash
+from core.patches.put_back import put_back
 from core.workflow.collect import collect
 from core.workflow.merge import merge
-from core.workflow.put_back import put_back
 from core.workflow.review import accept
 from core.workflow.store import Store
 from core.workflow.verify import verify

@@ -25,9 +25,9 @@ from core.imaging.geometry import Box, Grid, Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values
 from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid
+from core.patches.lifecycle import Move, next_stage
+from core.patches.record import write_sidecar
 from core.tomograms.source_files import open_original
-from core.workflow.sidecar import write_sidecar
-from core.workflow.stages import Move, next_stage
 from core.workspace.folders import make_shared
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent

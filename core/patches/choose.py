@@ -12,8 +12,8 @@ from core.errors import CenterError, SegmentationError
 from core.imaging.geometry import Box, Zyx, shifted_to_fit
 from core.imaging.patch import Placed, place_patch
 from core.imaging.points.read import Frame, Points, read_points
+from core.patches.record import write_sidecar
 from core.tomograms.source_files import check_unchanged
-from core.workflow.sidecar import write_sidecar
 from core.workspace.results import DONE, FAILED, KEPT, Outcome
 from core.workspace.text import check_threshold, checked_text
 from core.workspace.workspace import Workspace
