@@ -13,6 +13,7 @@ import numpy as np
 
 from bench.processes import Cost, measure
 from core.access.os_user import acting_person
+from core.corrections.store import Store
 from core.export.scan import Scanner
 from core.export.secrets import Secret, SecretKind, needles_of
 from core.imaging.formats.nifti import write_nifti
@@ -21,7 +22,6 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values, ignore_border
 from core.imaging.patch import patch_grid
 from core.tomograms.data_permissions import permit
-from core.workflow.store import Store
 from core.workspace.workspace import Workspace, init_workspace
 from db.queries.people import PersonRecord
 from db.queries.volumes import segmentations_of

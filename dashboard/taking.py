@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from core.corrections.add_version import checked_name, read_stored
+from core.corrections.kit import write_kit
+from core.corrections.receive import receive, receive_many
+from core.corrections.store import Store
 from core.imaging import colors
 from core.workflow.inputs import extracted_label
-from core.workflow.intake import checked_name, read_stored
-from core.workflow.kit import write_kit
-from core.workflow.receive import receive, receive_many
-from core.workflow.store import Store
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
 from dashboard.look import KIND_COLORS

@@ -33,11 +33,11 @@ from core.care.manifest import (
     write_manifest,
 )
 from core.care.trial import try_backup
+from core.corrections.store import Store
 from core.errors import BackupError
 from core.files.atomic import whole_file
 from core.imaging.hashes import file_hash
 from core.patches.record import refresh_sidecars
-from core.workflow.store import Store
 from core.workspace.folders import DRAFT, make_shared
 from core.workspace.locks import patch_lock
 from core.workspace.settings import FILE_NAME

@@ -5,8 +5,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from core.corrections.store import Store
 from core.errors import OutputError
-from core.workflow.store import Store
 from core.workspace.folders import make_shared
 
 

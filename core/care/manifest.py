@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from core.corrections.store import Store
 from core.errors import BackupError
 from core.files.atomic import opened_regular
 from core.imaging.hashes import file_hash
-from core.workflow.store import Store
 
 FORMAT = "tomocurate backup"
 FORMAT_VERSION = 1

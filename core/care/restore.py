@@ -15,10 +15,10 @@ from core.care.manifest import (
     find_backup,
     read_manifest,
 )
+from core.corrections.store import Store
 from core.errors import BackupError, OutputError
 from core.files.atomic import sync_folder
 from core.patches.record import refresh_sidecars
-from core.workflow.store import Store
 from core.workspace.folders import Folders, make_shared
 from core.workspace.settings import FILE_NAME, Settings
 from core.workspace.workspace import Workspace

@@ -177,8 +177,8 @@ def kit(call: Call, patch: tuple[str, ...], out: Path, overwrite: bool) -> int:
     \b
     tomocurate kit other_TS_001_patch0 other_TS_001_patch1 --out ben.zip
     """
+    from core.corrections.kit import write_kit
     from core.errors import OutputError
-    from core.workflow.kit import write_kit
 
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: is there already; use another name, or --overwrite.")
@@ -206,7 +206,7 @@ def collect(call: Call, patch: tuple[str, ...], watch: bool, dry_run: bool, queu
     tomocurate collect
     tomocurate collect --watch
     """
-    from core.workflow.collect import collect as take
+    from core.corrections.collect import collect as take
 
     names = unique(patch) or None
     if queue:
@@ -264,7 +264,7 @@ def receive(call: Call, archive: Path, author: str | None) -> int:
     \b
     tomocurate receive ben.zip --author Ben
     """
-    from core.workflow.receive import receive_many
+    from core.corrections.receive import receive_many
     from db.queries.people import get_person
 
     painter = call.by
@@ -363,7 +363,7 @@ def _queue(call: Call, kind: JobKind, arguments: dict[str, Any]) -> int:
 
 
 def _watch(call: Call) -> int:
-    from core.workflow.collect import watch
+    from core.corrections.collect import watch
 
     call.say("watching the correction folders; Ctrl-C stops.")
     with steps("watching") as told:

@@ -181,7 +181,7 @@ def withdraw(call: Call, patch: str, reason: str | None, correction: str | None)
     tomocurate withdraw other_TS_001_patch0 --correction Add2.nrrd
     """
     if correction is not None:
-        from core.workflow.withdraw_correction import withdraw_correction
+        from core.corrections.withdraw import withdraw_correction
 
         done = withdraw_correction(call.workspace, call.by, patch, correction, reason=reason)
         return tell_outcomes(call, [done], "withdrawn; merge again")
@@ -203,7 +203,7 @@ def reinstate(call: Call, patch: str, correction: str | None) -> int:
     tomocurate reinstate other_TS_001_patch3
     """
     if correction is not None:
-        from core.workflow.withdraw_correction import reinstate_correction
+        from core.corrections.withdraw import reinstate_correction
 
         done = reinstate_correction(call.workspace, call.by, patch, correction)
         return tell_outcomes(call, [done], "counts again; merge again")

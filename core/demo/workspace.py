@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.access import people
+from core.corrections.receive import receive
 from core.demo.specimens import MODEL, OTHER_MODEL, SPECIMENS, Places, Specimen, make_specimens
 from core.errors import WorkspaceError
 from core.files.atomic import whole_file
@@ -22,7 +23,6 @@ from core.tomograms.pairing import Pairing, Predicted
 from core.tomograms.register import register
 from core.workflow import review
 from core.workflow.merge import merge
-from core.workflow.receive import receive
 from core.workspace.results import FAILED, Outcome
 from core.workspace.settings import FILE_NAME
 from core.workspace.workspace import Workspace, init_workspace, open_workspace

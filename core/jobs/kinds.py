@@ -83,7 +83,7 @@ def _merge(task: Task) -> dict[str, Any]:
 
 
 def _collect(task: Task) -> dict[str, Any]:
-    from core.workflow.collect import collect
+    from core.corrections.collect import collect
 
     names = _names(task)
     return _outcomes(collect(task.workspace, task.by, names, progress=_teller(task, names)))

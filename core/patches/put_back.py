@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from core.access.permissions import Step, check_may
+from core.corrections.store import Store
 from core.errors import OutputError
 from core.imaging.geometry import Box, Zyx
 from core.imaging.merging import read_label
 from core.imaging.pasting import PlacedLabel, paste_labels
 from core.tomograms.source_files import open_original
-from core.workflow.store import Store
 from core.workspace.workspace import Workspace
 from db.errors import StepError
 from db.queries.life import MergeRecord, merge_by_id, reviews_of

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from core.access.permissions import Step, check_may
+from core.corrections.store import Store
 from core.export.patches import ACCEPTED, CuratedPatch, Imported, Method, Permission
 from core.imaging.geometry import Box, Zyx
-from core.workflow.store import Store
 from core.workspace.workspace import Workspace
 from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from core.access.permissions import Step, check_may
+from core.corrections.store import Store, Stored
 from core.export.import_check import CheckedBundle, CheckedCase, Progress
 from core.export.validate import read_label
 from core.files.atomic import whole_file
@@ -26,7 +27,6 @@ from core.imaging.labels import Label
 from core.patches.record import write_sidecar
 from core.sharing.duplicates import Alike, note_likenesses
 from core.sharing.incoming import Fate, Incoming, Quarantine, Stated, compare, opened_bundle
-from core.workflow.store import Store, Stored
 from core.workspace.enqueue import enqueue
 from core.workspace.results import DONE, SKIPPED, Outcome, silent
 from core.workspace.results import Progress as Told

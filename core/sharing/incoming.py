@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from core.corrections.store import Store
 from core.errors import ExportError, VolumeError
 from core.export.duplicates import Look, similarities
 from core.export.import_check import (
@@ -27,7 +28,6 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.quality import Agreement, agreement
 from core.sharing.duplicates import Alike, Seen, alike_with, alike_within, looks, said
-from core.workflow.store import Store
 from core.workspace.folders import make_shared
 from core.workspace.workspace import Workspace
 from db.queries.patches import PatchRecord, patch_by_id

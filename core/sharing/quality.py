@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.access.permissions import Step, check_may
+from core.corrections.store import Store
 from core.export.validate import read_label
 from core.files.threads import side_by_side
 from core.imaging.geometry import BORDER, Zyx
 from core.imaging.labels import core_of
 from core.imaging.quality import Agreement, Quality, agreement, measure
 from core.sharing.curated import Choice, curated_patch
-from core.workflow.store import Store
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord

@@ -15,6 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.access.permissions import Step, check_may
+from core.corrections.add_version import take_in
+from core.corrections.collect import collect
+from core.corrections.folder import owner_of
+from core.corrections.store import Store, copy_whole, in_place, same_bytes
 from core.errors import AdoptionError
 from core.imaging.formats.nifti import fill_nifti, write_nifti
 from core.imaging.formats.volume import open_volume
@@ -23,14 +27,10 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import Label, count_values
 from core.imaging.merging import read_label
 from core.patches.record import write_sidecar
-from core.workflow.collect import collect
 from core.workflow.guide_folders import AdoptionPlan, FoundPatch, read_folders
 from core.workflow.inputs import inputs_of
-from core.workflow.intake import take_in
 from core.workflow.locating import Location, locate
 from core.workflow.merge import merge, preview_merge
-from core.workflow.standing import owner_of
-from core.workflow.store import Store, copy_whole, in_place, same_bytes
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workspace.workspace import Workspace

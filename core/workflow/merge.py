@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from core.access.permissions import Step, check_may
+from core.corrections.add_version import read_stored
+from core.corrections.store import Store, Stored, copy_whole, in_place, same_bytes
 from core.errors import CorrectionError
 from core.files.threads import side_by_side
 from core.imaging.formats.nifti import fill_nifti
@@ -27,8 +29,6 @@ from core.imaging.labels import merge as merge_label
 from core.patches.lifecycle import Move, next_stage
 from core.patches.record import write_sidecar
 from core.workflow.inputs import Input, extracted_label, inputs_of, same_inputs
-from core.workflow.intake import read_stored
-from core.workflow.store import Store, Stored, copy_whole, in_place, same_bytes
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace

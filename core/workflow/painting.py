@@ -20,6 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.access.permissions import Step, check_may, may
+from core.corrections.add_version import read_stored
+from core.corrections.receive import receive
+from core.corrections.store import Store
+from core.corrections.withdraw import withdraw_correction
 from core.errors import DrawingError
 from core.files.atomic import whole_file
 from core.imaging.correction import kind_of, write_correction
@@ -39,10 +43,6 @@ from core.workflow.drawing import (
     mask_of,
 )
 from core.workflow.inputs import extracted_label
-from core.workflow.intake import read_stored
-from core.workflow.receive import receive
-from core.workflow.store import Store
-from core.workflow.withdraw_correction import withdraw_correction
 from core.workspace.folders import DRAFT, make_shared
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy.orm import Session
 
+from core.corrections.store import Store, same_bytes
 from core.files.threads import side_by_side
 from core.imaging.geometry import Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
 from core.workflow.merge import made_again
-from core.workflow.store import Store, same_bytes
 from core.workspace.results import DONE, FAILED, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError

@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from core.access.os_user import acting_person
+from core.corrections.store import Store
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash, file_hash
 from core.patches.record import write_sidecar
-from core.workflow.store import Store
 from core.workspace.folders import Folders
 from core.workspace.workspace import Workspace, open_workspace
 from db.queries.patches import PatchRecord

@@ -15,7 +15,7 @@ from core.care.doctor import BAD, OK, WARN, Finding, examine, examine_folder
 from core.care.holdings import store_of
 from core.care.installation import FLOORS, disk_space, file_systems, versions
 from core.care.trial import verify_backup
-from core.workflow.store import Store
+from core.corrections.store import Store
 from core.workspace.workspace import Workspace
 from db.models.work import Host, Job
 from db.queries.files import current_labels, stored_hashes

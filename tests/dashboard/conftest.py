@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.access import people
 from core.access.os_user import acting_person
+from core.corrections.receive import receive
 from core.demo.synthetic import make_tomogram
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
@@ -22,7 +23,6 @@ from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
 from core.workflow import review
 from core.workflow.merge import merge
-from core.workflow.receive import receive
 from core.workspace.results import failed
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from dashboard import state

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, Request
 
 from core.access import people
 from core.access.os_user import acting_person
+from core.corrections.receive import receive
 from core.demo.synthetic import make_tomogram
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
@@ -22,7 +23,6 @@ from core.tomograms.data_permissions import permit
 from core.tomograms.register import plan_registration, register
 from core.workflow import review
 from core.workflow.merge import merge
-from core.workflow.receive import receive
 from core.workspace.results import failed
 from core.workspace.workspace import init_workspace
 from dashboard.places import PLACES
@@ -73,7 +73,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             review.comment(workspace, ada, name, ALL)
         assert failed(merge(workspace, ada, names)) == len(names)
         for name in names:
-            from core.workflow.withdraw_correction import withdraw_correction
+            from core.corrections.withdraw import withdraw_correction
 
             withdraw_correction(workspace, ada, name, f"Add {IMG[:20]}.nrrd", reason=ALL)
         assert not failed(merge(workspace, ada, names))

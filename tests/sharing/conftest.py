@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from core.access.os_user import acting_person
+from core.corrections.receive import receive
+from core.corrections.store import Store
 from core.imaging.correction import write_correction
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.formats.volume import open_volume
@@ -19,8 +21,6 @@ from core.imaging.labels import MERGE_RULE, count_values, ignore_border
 from core.imaging.patch import patch_grid
 from core.tomograms.data_permissions import permit
 from core.workflow.merge import merge
-from core.workflow.receive import receive
-from core.workflow.store import Store
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.patches import PatchRecord, get_patch
 from db.queries.people import PersonRecord, get_person

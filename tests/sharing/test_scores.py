@@ -8,6 +8,7 @@ import mrcfile
 import numpy as np
 import pytest
 
+from core.corrections.store import Store
 from core.errors import CancelledError, ExportError
 from core.export.bundle import ArchiveKind
 from core.export.facts import BundleFacts, Creator
@@ -18,7 +19,6 @@ from core.sharing.curated import Choice, choose_curated
 from core.sharing.queued import bundle_arguments, run_export, set_arguments
 from core.sharing.score import score_segmentations, state_training
 from core.sharing.training_set import export_training_set
-from core.workflow.store import Store
 from db.errors import NotAllowedError, UnknownNameError
 from db.queries.life import merge_by_id
 from db.queries.patches import PatchFilter

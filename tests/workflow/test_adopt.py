@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.corrections.receive import receive
+from core.corrections.withdraw import withdraw_correction
 from core.errors import AdoptionError
 from core.imaging.extraction import ExtractionPlan, WantedPatch, extract_patches
 from core.imaging.formats.nifti import write_nifti
@@ -18,9 +20,7 @@ from core.tomograms.register import plan_registration, register
 from core.workflow.adopt import ADOPTED_RULE, adopt, plan_adoption
 from core.workflow.guide_folders import PatchName, parse_name
 from core.workflow.merge import merge
-from core.workflow.receive import receive
 from core.workflow.verify import verify
-from core.workflow.withdraw_correction import withdraw_correction
 from core.workspace.results import DONE, FAILED, KEPT
 from db.errors import NotAllowedError
 from db.queries.patches import list_patches

@@ -11,6 +11,8 @@ import pytest
 
 from core.access import people
 from core.access.os_user import acting_person
+from core.corrections.receive import receive
+from core.corrections.withdraw import withdraw_correction
 from core.errors import DrawingError
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
@@ -28,9 +30,7 @@ from core.workflow.painting import (
     read_draft,
     save_painting,
 )
-from core.workflow.receive import receive
 from core.workflow.review import withdraw
-from core.workflow.withdraw_correction import withdraw_correction
 from core.workspace.workspace import Workspace
 from db.errors import ConflictError, NotAllowedError, StepError
 from db.queries.life import SlotRecord, slots_of

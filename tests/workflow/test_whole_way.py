@@ -8,6 +8,8 @@ import mrcfile
 import numpy as np
 import pytest
 
+from core.corrections.collect import collect
+from core.corrections.receive import receive
 from core.imaging.correction import write_correction
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, whole
@@ -15,9 +17,7 @@ from core.patches.choose import choose
 from core.patches.extract import extract
 from core.patches.put_back import put_back
 from core.patches.record import read_sidecar
-from core.workflow.collect import collect
 from core.workflow.merge import merge, preview_merge
-from core.workflow.receive import receive
 from core.workflow.review import accept, submit
 from core.workflow.verify import verify
 from core.workspace.workspace import Workspace

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from core.access import people
+from core.corrections import folder as standing
+from core.corrections.collect import collect, watch
 from core.errors import StoreError
-from core.workflow import standing
-from core.workflow.collect import collect, watch
 from core.workflow.merge import merge
 from core.workflow.review import withdraw
 from db.errors import NotAllowedError, UnknownNameError
@@ -77,7 +77,7 @@ def test_the_author_is_the_owner_of_the_file_never_who_collects(
         seen = look(path)
         return standing.Look(seen.sha256, seen.size, owners[path.name])
 
-    monkeypatch.setattr("core.workflow.collect.look", owned)
+    monkeypatch.setattr("core.corrections.collect.look", owned)
     for number, slot in enumerate(owners):
         lab.save(slot, np.s_[80, 80, 60 + number : 90])
     collect(lab.workspace, lab.cora)

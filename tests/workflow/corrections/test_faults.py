@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.corrections.collect import collect
+from core.corrections.receive import receive
 from core.errors import OutputError
 from core.imaging.correction import write_correction
 from core.imaging.formats.nifti import write_nifti
@@ -19,9 +21,7 @@ from core.imaging.hashes import content_hash, file_hash
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.patches.put_back import put_back
-from core.workflow.collect import collect
 from core.workflow.merge import merge
-from core.workflow.receive import receive
 from core.workflow.review import accept
 from core.workflow.verify import verify
 from core.workspace.workspace import open_workspace

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from core.access.os_user import acting_person
+from core.corrections.collect import collect
+from core.corrections.receive import receive
+from core.corrections.store import Store
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.imaging.hashes import content_hash
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.patches.record import read_sidecar, refresh_sidecars
-from core.workflow.collect import collect
 from core.workflow.merge import merge
-from core.workflow.receive import receive
-from core.workflow.store import Store
 from core.workflow.verify import verify
 from core.workspace.results import Outcome, silent
 from core.workspace.workspace import Workspace, open_workspace

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from core.cli.patch_corrections import main
+from core.corrections.kit import write_kit
+from core.corrections.receive import receive, receive_many
 from core.errors import ArchiveError, OutputError
 from core.files import zips as archive
 from core.imaging.correction import read_correction
-from core.workflow.kit import write_kit
-from core.workflow.receive import receive, receive_many
 from core.workflow.review import withdraw
 from db.errors import NotAllowedError, StepError, UnknownNameError
 from db.vocabulary import CorrectionKind

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from core.cli.patch_corrections import main
+from core.corrections.collect import collect
+from core.corrections.receive import receive
+from core.corrections.withdraw import withdraw_correction
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash
 from core.imaging.merging import read_label
-from core.workflow.collect import collect
 from core.workflow.merge import merge, preview_merge
-from core.workflow.receive import receive
 from core.workflow.review import accept, reject, submit
-from core.workflow.withdraw_correction import withdraw_correction
 from db.errors import NotAllowedError, StepError
 from db.queries.life import merges_of
 from db.queries.patches import PatchRecord

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.corrections import add_version as intake
+from core.corrections.collect import collect
+from core.corrections.receive import receive
+from core.corrections.store import MAX_REFUSED, Store, refuse
+from core.corrections.withdraw import withdraw_correction
 from core.errors import CorrectionError, StoreError
-from core.workflow import intake
-from core.workflow.collect import collect
 from core.workflow.merge import merge
-from core.workflow.receive import receive
 from core.workflow.review import accept, withdraw
-from core.workflow.store import MAX_REFUSED, Store, refuse
-from core.workflow.withdraw_correction import withdraw_correction
 from core.workspace.workspace import open_workspace
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
 from db.queries.life import EventFilter, list_events
@@ -118,7 +118,7 @@ def test_a_refused_file_is_noted_kept_apart_and_stops_the_merge(lab):
 
 
 def test_refused_files_are_bounded(lab, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("core.workflow.store.MAX_REFUSED", 3)
+    monkeypatch.setattr("core.corrections.store.MAX_REFUSED", 3)
     store = Store(lab.folders.store)
     for number in range(6):
         with store.arrive(b"bad file %d" % number) as arrived:

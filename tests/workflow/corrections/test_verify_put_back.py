@@ -8,14 +8,14 @@ import mrcfile
 import numpy as np
 import pytest
 
+from core.corrections.collect import collect
+from core.corrections.store import Store
 from core.errors import OutputError
 from core.imaging.formats.nifti import fill_nifti, write_nifti
 from core.imaging.hashes import content_hash
 from core.patches.put_back import put_back
-from core.workflow.collect import collect
 from core.workflow.merge import merge
 from core.workflow.review import accept
-from core.workflow.store import Store
 from core.workflow.verify import verify
 from db.errors import NotAllowedError, StepError
 from db.queries.life import EventFilter, list_events, merges_of

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from core.cli.patch_corrections import main
-from core.workflow import withdraw_correction as step
-from core.workflow.collect import collect
+from core.corrections import withdraw as step
+from core.corrections.collect import collect
+from core.corrections.withdraw import reinstate_correction, withdraw_correction
 from core.workflow.merge import merge
-from core.workflow.withdraw_correction import reinstate_correction, withdraw_correction
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
 from db.queries.life import EventFilter, list_events
 

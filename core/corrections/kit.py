@@ -12,12 +12,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from core.corrections.store import Store, open_steadily
 from core.errors import OutputError
 from core.files.atomic import whole_file
 from core.imaging.extraction import IMAGES, LABELS
 from core.patches.lifecycle import Move, next_stage
 from core.workflow.inputs import in_folder
-from core.workflow.store import Store, open_steadily
 from core.workspace.workspace import Workspace
 from db.errors import StepError
 from db.queries.life import SlotRecord, slots_of
@@ -101,7 +101,7 @@ def _fill(
     slots: dict[str, tuple[SlotRecord, ...]],
 ) -> None:
     for name in (RULES, SCRIPT):
-        kit.writestr(_entry(name), (files("core.workflow") / "kit_files" / name).read_bytes())
+        kit.writestr(_entry(name), (files("core.corrections") / "kit_files" / name).read_bytes())
     taken = {
         patch.name: {slot.name for slot in slots[patch.name]} for patch in patches
     }  # withdrawn ones too: their names are not free

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from core.access.permissions import Step, check_may
+from core.corrections.add_version import checked_name, take_in
+from core.corrections.folder import Look, list_folder, look, owner_of
+from core.corrections.store import Store
 from core.errors import CorrectionError, StoreError
 from core.patches.record import write_sidecar
 from core.workflow.inputs import in_folder, settle
-from core.workflow.intake import checked_name, take_in
-from core.workflow.standing import Look, list_folder, look, owner_of
-from core.workflow.store import Store
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace

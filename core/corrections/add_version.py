@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from core.access.permissions import Step, check_may
+from core.corrections.folder import Author, look, owner_of
+from core.corrections.store import Arrived, Store, in_place, refuse, same_bytes
 from core.errors import CorrectionError
 from core.imaging.correction import (
     AMIRA_SUFFIX,
@@ -29,8 +31,6 @@ from core.imaging.geometry import Grid
 from core.imaging.labels import Label
 from core.patches.lifecycle import Move, next_stage
 from core.workflow.inputs import familiar_label, in_folder, settle
-from core.workflow.standing import Author, look, owner_of
-from core.workflow.store import Arrived, Store, in_place, refuse, same_bytes
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome
 from core.workspace.workspace import Workspace
 from db.errors import ConflictError, TomocurateError

@@ -12,15 +12,15 @@ from typing import BinaryIO
 from sqlalchemy.orm import Session
 
 from core.access.permissions import Step, check_may
+from core.corrections.add_version import check_is_correction, checked_name, step_of, take_in
+from core.corrections.folder import Author
+from core.corrections.kit import RULES, SCRIPT, TASKS
+from core.corrections.store import Store, check_size
 from core.errors import CorrectionError
 from core.files.zips import Archive, Member, open_archive, opened_file
 from core.imaging.correction import kind_of
 from core.imaging.extraction import IMAGES, LABELS
 from core.patches.record import write_sidecar
-from core.workflow.intake import check_is_correction, checked_name, step_of, take_in
-from core.workflow.kit import RULES, SCRIPT, TASKS
-from core.workflow.standing import Author
-from core.workflow.store import Store, check_size
 from core.workspace.folders import WITHDRAWN
 from core.workspace.locks import patch_lock
 from core.workspace.results import FAILED, SKIPPED, Outcome, Progress, silent

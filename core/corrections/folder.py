@@ -6,9 +6,9 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.corrections.store import open_steadily, same_moment
 from core.errors import StoreError
 from core.imaging.correction import may_be_correction
-from core.workflow.store import open_steadily, same_moment
 from core.workspace.workspace import Workspace
 from db.writes.corrections import accounts
 
