@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.painting_lab import Lab, Server, cookie_of, make_lab
 from bench.viewer import CHROMIUM, WINDOW, served
-from core.workflow.painting import keep_draft, open_painting, save_painting
+from core.painting.save import keep_draft, open_painting, save_painting
 from db.queries.people import get_person
 
 ROUNDS = 20

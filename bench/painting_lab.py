@@ -28,10 +28,10 @@ from core.access.os_user import acting_person
 from core.demo.synthetic import choose_centers, make_tomogram
 from core.files.cache import Cache
 from core.imaging.geometry import Zyx
+from core.labels.review import assign
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workflow.review import assign
 from core.workspace.results import failed
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from dashboard.api.painting import painting_routes

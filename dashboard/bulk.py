@@ -11,10 +11,10 @@ import streamlit as st
 
 from core.access.permissions import may
 from core.jobs import queue
+from core.labels import review
+from core.labels.merge import merge
 from core.patches.extract import extract
 from core.patches.lifecycle import Move, is_legal, step_of
-from core.workflow import review
-from core.workflow.merge import merge
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
 from dashboard.finished import KIND_NAMES

@@ -7,10 +7,10 @@ from typing import Any
 import streamlit as st
 
 from core.access.permissions import may
+from core.labels import review
 from core.patches import history as life
 from core.patches.history import PatchLife
 from core.patches.lifecycle import Move, is_legal, step_of
-from core.workflow import review
 from core.workspace.workspace import Workspace
 from dashboard.empty import PATCHES, show_empty
 from dashboard.keys import Query

@@ -15,7 +15,7 @@ from core.corrections.kit import write_kit
 from core.corrections.receive import receive, receive_many
 from core.corrections.store import Store
 from core.imaging import colors
-from core.workflow.inputs import extracted_label
+from core.labels.inputs import extracted_label
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
 from dashboard.look import KIND_COLORS

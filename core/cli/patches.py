@@ -245,7 +245,7 @@ def merge(
     if queue:
         wanted = {"names": names, "nothing_to_change": options["nothing_to_change"]}
         return _queue(call, JobKind.MERGE, wanted)
-    from core.workflow.merge import merge as merge_patches
+    from core.labels.merge import merge as merge_patches
 
     with steps("merging", names) as told:
         done = merge_patches(call.workspace, call.by, names, progress=told, **options)
@@ -372,7 +372,7 @@ def _watch(call: Call) -> int:
 
 
 def _verify(call: Call, names: tuple[str, ...] | None) -> int:
-    from core.workflow.verify import verify
+    from core.labels.verify import verify
 
     with steps("verifying", names) as told:
         done = verify(call.workspace, names, progress=told)

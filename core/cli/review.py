@@ -23,7 +23,7 @@ def assign(call: Call, patch: str, person: str) -> int:
     \b
     tomocurate assign other_TS_001_patch0 Ben
     """
-    from core.workflow.review import assign as step
+    from core.labels.review import assign as step
 
     return _tell(call, step(call.workspace, call.by, patch, person), f"is {person}'s")
 
@@ -37,7 +37,7 @@ def claim(call: Call, patch: str) -> int:
     \b
     tomocurate claim other_TS_001_patch0
     """
-    from core.workflow.review import claim as step
+    from core.labels.review import claim as step
 
     return _tell(call, step(call.workspace, call.by, patch), "is yours")
 
@@ -51,7 +51,7 @@ def release(call: Call, patch: str) -> int:
     \b
     tomocurate release other_TS_001_patch0
     """
-    from core.workflow.review import release as step
+    from core.labels.review import release as step
 
     return _tell(call, step(call.workspace, call.by, patch), "is nobody's")
 
@@ -66,7 +66,7 @@ def transfer(call: Call, patch: str, person: str) -> int:
     \b
     tomocurate transfer other_TS_001_patch0 Chloe
     """
-    from core.workflow.review import transfer as step
+    from core.labels.review import transfer as step
 
     return _tell(call, step(call.workspace, call.by, patch, person), f"is {person}'s")
 
@@ -83,7 +83,7 @@ def submit(call: Call, patch: str, nothing_to_change: bool) -> int:
     tomocurate submit other_TS_001_patch0
     tomocurate submit other_TS_001_patch1 --nothing-to-change
     """
-    from core.workflow.review import submit as step
+    from core.labels.review import submit as step
 
     done = step(call.workspace, call.by, patch, nothing_to_change=nothing_to_change)
     return _tell(call, done, "waits for a reviewer")
@@ -100,7 +100,7 @@ def accept(call: Call, patch: str, merge_number: int | None) -> int:
     \b
     tomocurate accept other_TS_001_patch0
     """
-    from core.workflow.review import accept as step
+    from core.labels.review import accept as step
 
     return _tell(
         call, step(call.workspace, call.by, patch, merge_number=merge_number), "is accepted"
@@ -119,7 +119,7 @@ def reject(call: Call, patch: str, reason: str, merge_number: int | None, take_b
     \b
     tomocurate reject other_TS_001_patch0 --reason "the lower vesicle is not closed"
     """
-    from core.workflow.review import reject as step
+    from core.labels.review import reject as step
 
     done = step(
         call.workspace, call.by, patch, reason, merge_number=merge_number, take_back=take_back
@@ -138,7 +138,7 @@ def comment(call: Call, patch: str, text: str, at: "Zyx | None") -> int:
     \b
     tomocurate comment other_TS_001_patch0 "is this a membrane?" --at 80,75,92
     """
-    from core.workflow.review import comment as step
+    from core.labels.review import comment as step
 
     said = step(call.workspace, call.by, patch, text, at)
     if call.as_json:
@@ -159,7 +159,7 @@ def settle(call: Call, patch: str, number: int) -> int:
     \b
     tomocurate settle other_TS_001_patch0 12
     """
-    from core.workflow.review import resolve_comment
+    from core.labels.review import resolve_comment
 
     resolve_comment(call.workspace, call.by, patch, number)
     if call.as_json:
@@ -187,7 +187,7 @@ def withdraw(call: Call, patch: str, reason: str | None, correction: str | None)
         return tell_outcomes(call, [done], "withdrawn; merge again")
     if not reason:
         raise click.UsageError("say why with --reason, or name one --correction.")
-    from core.workflow.review import withdraw as step
+    from core.labels.review import withdraw as step
 
     return _tell(call, step(call.workspace, call.by, patch, reason), "is withdrawn")
 
@@ -207,7 +207,7 @@ def reinstate(call: Call, patch: str, correction: str | None) -> int:
 
         done = reinstate_correction(call.workspace, call.by, patch, correction)
         return tell_outcomes(call, [done], "counts again; merge again")
-    from core.workflow.review import reinstate as step
+    from core.labels.review import reinstate as step
 
     return _tell(call, step(call.workspace, call.by, patch), "is back")
 

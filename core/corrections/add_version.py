@@ -29,8 +29,8 @@ from core.imaging.correction import (
 )
 from core.imaging.geometry import Grid
 from core.imaging.labels import Label
+from core.labels.inputs import familiar_label, in_folder, settle
 from core.patches.lifecycle import Move, next_stage
-from core.workflow.inputs import familiar_label, in_folder, settle
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome
 from core.workspace.workspace import Workspace
 from db.errors import ConflictError, TomocurateError

@@ -17,8 +17,8 @@ from core.corrections.add_version import checked_name, take_in
 from core.corrections.folder import Look, list_folder, look, owner_of
 from core.corrections.store import Store
 from core.errors import CorrectionError, StoreError
+from core.labels.inputs import in_folder, settle
 from core.patches.record import write_sidecar
-from core.workflow.inputs import in_folder, settle
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace

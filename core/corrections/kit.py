@@ -16,8 +16,8 @@ from core.corrections.store import Store, open_steadily
 from core.errors import OutputError
 from core.files.atomic import whole_file
 from core.imaging.extraction import IMAGES, LABELS
+from core.labels.inputs import in_folder
 from core.patches.lifecycle import Move, next_stage
-from core.workflow.inputs import in_folder
 from core.workspace.workspace import Workspace
 from db.errors import StepError
 from db.queries.life import SlotRecord, slots_of

@@ -13,9 +13,9 @@ from core.corrections.folder import look
 from core.corrections.store import Store, in_place, same_bytes
 from core.errors import OutputError
 from core.files.atomic import sync_folder
+from core.labels.inputs import in_folder, settle
 from core.patches.lifecycle import Move, next_stage
 from core.patches.record import write_sidecar
-from core.workflow.inputs import in_folder, settle
 from core.workspace.folders import make_shared
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, KEPT, Outcome

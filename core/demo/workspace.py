@@ -16,13 +16,13 @@ from core.errors import WorkspaceError
 from core.files.atomic import whole_file
 from core.imaging.geometry import Zyx
 from core.jobs.worker import run_worker
+from core.labels import review
+from core.labels.merge import merge
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.data_permissions import permit, pin
 from core.tomograms.pairing import Pairing, Predicted
 from core.tomograms.register import register
-from core.workflow import review
-from core.workflow.merge import merge
 from core.workspace.results import FAILED, Outcome
 from core.workspace.settings import FILE_NAME
 from core.workspace.workspace import Workspace, init_workspace, open_workspace

@@ -72,7 +72,7 @@ def _extract(task: Task) -> dict[str, Any]:
 
 
 def _merge(task: Task) -> dict[str, Any]:
-    from core.workflow.merge import merge
+    from core.labels.merge import merge
 
     names = _names(task)
     nothing = bool(task.arguments.get("nothing_to_change"))

@@ -26,11 +26,11 @@ from core.imaging.geometry import Grid, whole
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label, count_values
 from core.imaging.merging import read_label
+from core.labels.inputs import inputs_of
+from core.labels.merge import merge, preview_merge
 from core.patches.record import write_sidecar
 from core.workflow.guide_folders import AdoptionPlan, FoundPatch, read_folders
-from core.workflow.inputs import inputs_of
 from core.workflow.locating import Location, locate
-from core.workflow.merge import merge, preview_merge
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workspace.workspace import Workspace

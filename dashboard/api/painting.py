@@ -34,10 +34,10 @@ from starlette.routing import Route
 
 from core.access.audit_log import note_refusal
 from core.errors import DrawingError, DrawingSizeError
-from core.workflow import painting as step
-from core.workflow.drawing import GZIP_SLACK, Drawing
-from core.workflow.painting import Painting
-from core.workflow.review import comment
+from core.labels.review import comment
+from core.painting import save as step
+from core.painting.codec import GZIP_SLACK, Drawing
+from core.painting.save import Painting
 from core.workspace.workspace import Workspace
 from dashboard.api.slices import TOKEN_HEADER, VIEW, refusal
 from dashboard.tokens import Signer, TokenError

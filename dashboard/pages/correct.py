@@ -9,10 +9,10 @@ from core.access.audit_log import note_download
 from core.corrections.collect import collect
 from core.corrections.withdraw import reinstate_correction, withdraw_correction
 from core.imaging import colors
+from core.labels import review
+from core.labels.merge import MergePreview, merge, preview_merge
 from core.patches.history import PatchLife
 from core.patches.lifecycle import Move
-from core.workflow import review
-from core.workflow.merge import MergePreview, merge, preview_merge
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from dashboard.components.painter import painter

@@ -7,9 +7,9 @@ import streamlit as st
 
 from core.imaging import colors
 from core.imaging.geometry import Zyx
+from core.labels import review
 from core.patches.history import PatchLife
 from core.patches.lifecycle import Move
-from core.workflow import review
 from core.workspace.workspace import Workspace
 from dashboard.components.painter import painter
 from dashboard.empty import PATCHES, PROGRESS, show_empty

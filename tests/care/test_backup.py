@@ -22,7 +22,7 @@ from core.care.trial import try_backup, verify_backup
 from core.corrections.store import Store
 from core.errors import BackupError, OutputError
 from core.imaging.hashes import file_hash
-from core.workflow.painting import keep_draft, read_draft
+from core.painting.save import keep_draft, read_draft
 from core.workspace.workspace import Workspace, open_workspace
 from db import backup as copies
 from db.errors import CatalogError, NotAllowedError

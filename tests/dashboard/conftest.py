@@ -18,11 +18,11 @@ from core.demo.synthetic import make_tomogram
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
+from core.labels import review
+from core.labels.merge import merge
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workflow import review
-from core.workflow.merge import merge
 from core.workspace.results import failed
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from dashboard import state

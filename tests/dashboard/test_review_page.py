@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.imaging.geometry import Zyx
-from core.workflow import review
+from core.labels import review
 from dashboard.pages.review import next_of, previous_of
 from dashboard.slices import (
     ADDED,

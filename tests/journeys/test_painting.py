@@ -23,8 +23,8 @@ from core.access.os_user import acting_person
 from core.cli.patch_corrections import main as patch_corrections
 from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import whole
-from core.workflow.merge import merge
-from core.workflow.painting import open_painting, own_drawing, save_painting
+from core.labels.merge import merge
+from core.painting.save import open_painting, own_drawing, save_painting
 from core.workspace.workspace import Workspace
 from dashboard.tokens import Grant, Signer
 from db.queries.life import merges_of, slots_of

@@ -16,13 +16,13 @@ from core.demo.synthetic import make_tomogram
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
+from core.labels import review
+from core.labels.merge import merge
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.patches.saved_filters import save_view
 from core.tomograms.data_permissions import permit
 from core.tomograms.register import plan_registration, register
-from core.workflow import review
-from core.workflow.merge import merge
 from core.workspace.results import failed
 from core.workspace.workspace import init_workspace
 from dashboard.places import PLACES

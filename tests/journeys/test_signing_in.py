@@ -18,10 +18,10 @@ from core.access.os_user import acting_person
 from core.access.sign_in import SECRET_VARIABLE
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.labels import review
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workflow import review
 from core.workspace.settings import FILE_NAME
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from dashboard.tokens import Grant

@@ -19,8 +19,8 @@ from core.imaging.geometry import Box, Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import MERGE_RULE, count_values, ignore_border
 from core.imaging.patch import patch_grid
+from core.labels.merge import merge
 from core.tomograms.data_permissions import permit
-from core.workflow.merge import merge
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.patches import PatchRecord, get_patch
 from db.queries.people import PersonRecord, get_person

@@ -19,13 +19,13 @@ from core.export.manifest import hash_files, sums_text
 from core.export.table import read_table
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid
+from core.labels.review import accept
+from core.labels.verify import verify
 from core.sharing.bundle import export_bundle
 from core.sharing.curated import Choice, choose_curated
 from core.sharing.import_bundle import import_bundle, look_into
 from core.sharing.incoming import Fate, Stated
 from core.sharing.training_set import export_training_set
-from core.workflow.review import accept
-from core.workflow.verify import verify
 from core.workspace.workspace import open_workspace
 from db.errors import NotAllowedError
 from db.queries.jobs import list_jobs

@@ -13,12 +13,12 @@ from core.export.training_set import SetOptions
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
+from core.labels.review import reject
 from core.patches.record import read_sidecar
 from core.sharing.curated import Choice, choose_curated
 from core.sharing.quality import measure_labels
 from core.sharing.training_set import export_training_set, plan_export_set
 from core.tomograms.data_permissions import permit, pin
-from core.workflow.review import reject
 from db.errors import ConflictError, NotAllowedError
 from db.queries.life import exports_of
 from db.queries.patches import PatchFilter

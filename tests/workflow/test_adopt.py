@@ -15,12 +15,12 @@ from core.imaging.formats.nifti import write_nifti
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, whole
 from core.imaging.merging import MergeFolders, merge_folders, read_label
+from core.labels.merge import merge
+from core.labels.verify import verify
 from core.patches.history import show
 from core.tomograms.register import plan_registration, register
 from core.workflow.adopt import ADOPTED_RULE, adopt, plan_adoption
 from core.workflow.guide_folders import PatchName, parse_name
-from core.workflow.merge import merge
-from core.workflow.verify import verify
 from core.workspace.results import DONE, FAILED, KEPT
 from db.errors import NotAllowedError
 from db.queries.patches import list_patches

@@ -5,11 +5,11 @@ import pytest
 from core.errors import PointsError, RootError, SegmentationError, VolumeError
 from core.imaging.geometry import Zyx, box_around
 from core.imaging.merging import read_label
+from core.labels.review import accept, reject, submit, withdraw
 from core.patches.choose import choose, propose, read_centers
 from core.patches.extract import extract
 from core.patches.history import show
 from core.tomograms.register import plan_registration, register
-from core.workflow.review import accept, reject, submit, withdraw
 from core.workspace.results import DONE, FAILED, KEPT
 from db.errors import NotAllowedError, StepError, UnknownNameError
 from db.queries.patches import PatchFilter, list_patches

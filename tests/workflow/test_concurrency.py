@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import pytest
 
+from core.labels.review import accept, claim, reject
 from core.patches.history import show
-from core.workflow.review import accept, claim, reject
 from core.workspace.workspace import Workspace, open_workspace
 from db.errors import ConflictError
 from db.queries.people import PersonRecord

@@ -17,12 +17,10 @@ from core.errors import DrawingError
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
-from core.patches.choose import choose
-from core.patches.extract import extract
-from core.tomograms.register import Pairing, plan_registration, register
-from core.workflow.drawing import claims, drawing_of
-from core.workflow.merge import merge, preview_merge
-from core.workflow.painting import (
+from core.labels.merge import merge, preview_merge
+from core.labels.review import withdraw
+from core.painting.codec import claims, drawing_of
+from core.painting.save import (
     hold,
     keep_draft,
     open_painting,
@@ -30,7 +28,9 @@ from core.workflow.painting import (
     read_draft,
     save_painting,
 )
-from core.workflow.review import withdraw
+from core.patches.choose import choose
+from core.patches.extract import extract
+from core.tomograms.register import Pairing, plan_registration, register
 from core.workspace.workspace import Workspace
 from db.errors import ConflictError, NotAllowedError, StepError
 from db.queries.life import SlotRecord, slots_of
@@ -46,7 +46,7 @@ SAVE = """
 import sys
 from pathlib import Path
 import numpy as np
-from core.workflow.painting import save_painting
+from core.painting.save import save_painting
 from core.workspace.workspace import open_workspace
 from db.errors import ConflictError
 from db.queries.people import get_person

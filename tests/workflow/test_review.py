@@ -5,10 +5,8 @@ import dataclasses
 import pytest
 
 from core.access import people
-from core.patches.history import plain, show
-from core.patches.record import read_sidecar
-from core.workflow import review
-from core.workflow.review import (
+from core.labels import review
+from core.labels.review import (
     accept,
     assign,
     claim,
@@ -21,6 +19,8 @@ from core.workflow.review import (
     transfer,
     withdraw,
 )
+from core.patches.history import plain, show
+from core.patches.record import read_sidecar
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
 from db.vocabulary import CorrectionKind, Origin, Role, Stage
 from db.writes.corrections import MadeMerge, Received, add_correction, add_merge

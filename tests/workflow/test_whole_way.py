@@ -13,13 +13,13 @@ from core.corrections.receive import receive
 from core.imaging.correction import write_correction
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, whole
+from core.labels.merge import merge, preview_merge
+from core.labels.review import accept, submit
+from core.labels.verify import verify
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.patches.put_back import put_back
 from core.patches.record import read_sidecar
-from core.workflow.merge import merge, preview_merge
-from core.workflow.review import accept, submit
-from core.workflow.verify import verify
 from core.workspace.workspace import Workspace
 from db.queries.patches import get_patch
 from db.vocabulary import ChosenBecause, CorrectionKind, Stage

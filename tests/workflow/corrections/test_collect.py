@@ -14,8 +14,8 @@ from core.access import people
 from core.corrections import folder as standing
 from core.corrections.collect import collect, watch
 from core.errors import StoreError
-from core.workflow.merge import merge
-from core.workflow.review import withdraw
+from core.labels.merge import merge
+from core.labels.review import withdraw
 from db.errors import NotAllowedError, UnknownNameError
 from db.vocabulary import Origin, Stage
 

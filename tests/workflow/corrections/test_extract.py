@@ -15,11 +15,11 @@ from core.corrections.collect import collect
 from core.imaging.formats import source
 from core.imaging.geometry import Zyx
 from core.imaging.hashes import content_hash
+from core.labels.review import withdraw
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.hashes import file_to_hash, note_hash
 from core.tomograms.register import plan_registration, register
-from core.workflow.review import withdraw
 from db.errors import NotAllowedError, UnknownNameError
 from db.queries.life import EventFilter, list_events
 from db.queries.volumes import get_tomogram

@@ -18,12 +18,12 @@ from core.imaging.correction import write_correction
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid, Zyx
 from core.imaging.hashes import content_hash, file_hash
+from core.labels.merge import merge
+from core.labels.review import accept
+from core.labels.verify import verify
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.patches.put_back import put_back
-from core.workflow.merge import merge
-from core.workflow.review import accept
-from core.workflow.verify import verify
 from core.workspace.workspace import open_workspace
 from db.errors import CatalogError
 from db.queries.life import merges_of

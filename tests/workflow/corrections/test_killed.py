@@ -21,11 +21,11 @@ from core.corrections.store import Store
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.imaging.hashes import content_hash
+from core.labels.merge import merge
+from core.labels.verify import verify
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.patches.record import read_sidecar, refresh_sidecars
-from core.workflow.merge import merge
-from core.workflow.verify import verify
 from core.workspace.results import Outcome, silent
 from core.workspace.workspace import Workspace, open_workspace
 from db.queries.life import merges_of, slots_of

@@ -19,7 +19,7 @@ from core.corrections.receive import receive, receive_many
 from core.errors import ArchiveError, OutputError
 from core.files import zips as archive
 from core.imaging.correction import read_correction
-from core.workflow.review import withdraw
+from core.labels.review import withdraw
 from db.errors import NotAllowedError, StepError, UnknownNameError
 from db.vocabulary import CorrectionKind
 

@@ -18,8 +18,8 @@ from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash
 from core.imaging.merging import read_label
-from core.workflow.merge import merge, preview_merge
-from core.workflow.review import accept, reject, submit
+from core.labels.merge import merge, preview_merge
+from core.labels.review import accept, reject, submit
 from db.errors import NotAllowedError, StepError
 from db.queries.life import merges_of
 from db.queries.patches import PatchRecord

@@ -11,8 +11,8 @@ from core.corrections.receive import receive
 from core.corrections.store import MAX_REFUSED, Store, refuse
 from core.corrections.withdraw import withdraw_correction
 from core.errors import CorrectionError, StoreError
-from core.workflow.merge import merge
-from core.workflow.review import accept, withdraw
+from core.labels.merge import merge
+from core.labels.review import accept, withdraw
 from core.workspace.workspace import open_workspace
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
 from db.queries.life import EventFilter, list_events

@@ -11,9 +11,9 @@ from core.care.holdings import records_of
 from core.corrections.collect import collect
 from core.corrections.receive import receive
 from core.errors import RecordError
+from core.labels.merge import merge
+from core.labels.review import accept, assign, comment, reject
 from core.patches.record import read_sidecar, refresh_sidecars, write_sidecar
-from core.workflow.merge import merge
-from core.workflow.review import accept, assign, comment, reject
 from db.queries.life import slots_of
 from db.vocabulary import Stage
 

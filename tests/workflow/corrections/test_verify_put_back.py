@@ -13,10 +13,10 @@ from core.corrections.store import Store
 from core.errors import OutputError
 from core.imaging.formats.nifti import fill_nifti, write_nifti
 from core.imaging.hashes import content_hash
+from core.labels.merge import merge
+from core.labels.review import accept
+from core.labels.verify import verify
 from core.patches.put_back import put_back
-from core.workflow.merge import merge
-from core.workflow.review import accept
-from core.workflow.verify import verify
 from db.errors import NotAllowedError, StepError
 from db.queries.life import EventFilter, list_events, merges_of
 from db.vocabulary import Stage
@@ -87,7 +87,7 @@ def test_a_label_that_differs_names_its_first_voxel(accepted, monkeypatch: pytes
     write_nifti(stored(lab, made.file_sha256).with_suffix(".nii.gz"), other, lab.grid())
     changed = stored(lab, made.file_sha256).with_suffix(".nii.gz")
     monkeypatch.setattr(Store, "checked", lambda self, sha256, what: changed)
-    monkeypatch.setattr("core.workflow.verify.made_again", remade(lab))
+    monkeypatch.setattr("core.labels.verify.made_again", remade(lab))
     said = message(lab)
     assert "1 voxels of the kept label differ, the first at 70,80,90 (x, y, z)" in said
     assert "is not the one that was recorded" in said

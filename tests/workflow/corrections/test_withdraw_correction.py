@@ -9,7 +9,7 @@ from core.cli.patch_corrections import main
 from core.corrections import withdraw as step
 from core.corrections.collect import collect
 from core.corrections.withdraw import reinstate_correction, withdraw_correction
-from core.workflow.merge import merge
+from core.labels.merge import merge
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
 from db.queries.life import EventFilter, list_events
 

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core.access.permissions import Step, check_may, may
+from core.labels.merge import merge
 from core.patches.lifecycle import Move, next_stage, step_of
 from core.patches.record import write_sidecar
-from core.workflow.merge import merge
 from core.workspace.results import FAILED
 from core.workspace.text import LONGEST_TEXT, checked_text
 from core.workspace.workspace import Workspace

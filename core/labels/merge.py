@@ -26,9 +26,9 @@ from core.imaging.labels import (
     count_values,
 )
 from core.imaging.labels import merge as merge_label
+from core.labels.inputs import Input, extracted_label, inputs_of, same_inputs
 from core.patches.lifecycle import Move, next_stage
 from core.patches.record import write_sidecar
-from core.workflow.inputs import Input, extracted_label, inputs_of, same_inputs
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace

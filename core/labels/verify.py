@@ -11,7 +11,7 @@ from core.imaging.geometry import Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
-from core.workflow.merge import made_again
+from core.labels.merge import made_again
 from core.workspace.results import DONE, FAILED, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError

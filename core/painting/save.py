@@ -32,8 +32,8 @@ from core.imaging.geometry import Zyx, whole
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
 from core.imaging.preview.store import Window, choose_window
-from core.patches.lifecycle import Move, is_legal, next_stage
-from core.workflow.drawing import (
+from core.labels.inputs import extracted_label
+from core.painting.codec import (
     VALUES,
     Drawing,
     claims,
@@ -42,7 +42,7 @@ from core.workflow.drawing import (
     encode_drawing,
     mask_of,
 )
-from core.workflow.inputs import extracted_label
+from core.patches.lifecycle import Move, is_legal, next_stage
 from core.workspace.folders import DRAFT, make_shared
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace
