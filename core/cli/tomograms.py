@@ -94,7 +94,7 @@ def adopt(call: Call, folder: Path, dry_run: bool, **folders: Path | None) -> in
     tomocurate adopt /data/old-patches --dry-run
     tomocurate adopt /data/old-patches
     """
-    from core.workflow.adopt import adopt as adopt_folder
+    from core.adopt.adopt import adopt as adopt_folder
 
     with steps("adopting") as told:
         done = adopt_folder(

@@ -21,13 +21,13 @@ import starfile  # noqa: F401 - what a door imports late must not count for its 
 import tifffile  # noqa: F401
 
 from core.access.os_user import acting_person
+from core.adopt.adopt import adopt
 from core.care.rebuild import rebuild
 from core.care.restore import restore
 from core.corrections.receive import receive, receive_many
 from core.patches.choose import read_centers
 from core.sharing.import_bundle import look_into
 from core.tomograms.register import plan_registration, register
-from core.workflow.adopt import adopt
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace, open_workspace
 from db.errors import TomocurateError

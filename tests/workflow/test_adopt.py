@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.adopt.adopt import ADOPTED_RULE, adopt, plan_adoption
+from core.adopt.guide_folders import PatchName, parse_name
 from core.corrections.receive import receive
 from core.corrections.withdraw import withdraw_correction
 from core.errors import AdoptionError
@@ -19,8 +21,6 @@ from core.labels.merge import merge
 from core.labels.verify import verify
 from core.patches.history import show
 from core.tomograms.register import plan_registration, register
-from core.workflow.adopt import ADOPTED_RULE, adopt, plan_adoption
-from core.workflow.guide_folders import PatchName, parse_name
 from core.workspace.results import DONE, FAILED, KEPT
 from db.errors import NotAllowedError
 from db.queries.patches import list_patches

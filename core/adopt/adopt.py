@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.access.permissions import Step, check_may
+from core.adopt.guide_folders import AdoptionPlan, FoundPatch, read_folders
+from core.adopt.locate_patch import Location, locate
 from core.corrections.add_version import take_in
 from core.corrections.collect import collect
 from core.corrections.folder import owner_of
@@ -29,8 +31,6 @@ from core.imaging.merging import read_label
 from core.labels.inputs import inputs_of
 from core.labels.merge import merge, preview_merge
 from core.patches.record import write_sidecar
-from core.workflow.guide_folders import AdoptionPlan, FoundPatch, read_folders
-from core.workflow.locating import Location, locate
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workspace.workspace import Workspace

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.adopt.guide_folders import FoundPatch
 from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.geometry import Box, Zyx, whole
 from core.imaging.locate import find_patches
 from core.imaging.patch import Placed, cut_patch, storable_image
 from core.tomograms.source_files import open_original
-from core.workflow.guide_folders import FoundPatch
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.volumes import TomogramRecord, all_tomograms, segmentations_of
