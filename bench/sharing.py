@@ -13,9 +13,9 @@ import numpy as np
 
 from bench.processes import Cost, measure
 from core.access.os_user import acting_person
+from core.bundles.scan import Scanner
+from core.bundles.secrets import Secret, SecretKind, needles_of
 from core.corrections.store import Store
-from core.export.scan import Scanner
-from core.export.secrets import Secret, SecretKind, needles_of
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Box, Zyx
 from core.imaging.hashes import content_hash

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from core.bundles.facts import Creator
 from core.errors import ExportError
-from core.export.facts import Creator
 from core.tomograms.data_roots import contained, list_roots
 from core.workspace.workspace import Workspace
 

@@ -24,11 +24,11 @@ from core.cli.tables import plain, say_json
 from db.vocabulary import JobKind, Licence
 
 if TYPE_CHECKING:
-    from core.export.facts import BundleFacts
-    from core.export.privacy import PrivacyReport
-    from core.export.training_set import SetOptions, TrainingSetPlan
-    from core.sharing.curated import Choice
-    from core.sharing.incoming import Quarantine, Stated
+    from core.bundles.facts import BundleFacts
+    from core.bundles.privacy import PrivacyReport
+    from core.sharing.import_preview import Quarantine, Stated
+    from core.sharing.selection import Choice
+    from core.training_sets.write import SetOptions, TrainingSetPlan
 
 LEVELS = ("internal", "collaborator", "public", "minimal")
 
@@ -75,7 +75,7 @@ def training_set(call: Call, out: Path, overwrite: bool, dry_run: bool, **option
     tomocurate export training-set nnunet
     tomocurate export training-set nnunet --dataset chlamy --dry-run
     """
-    from core.sharing.training_set import export_training_set, plan_export_set
+    from core.sharing.export_training_set import export_training_set, plan_export_set
 
     choice, chosen = _choice(options), _set_options(options)
     if dry_run:
@@ -123,8 +123,8 @@ def bundle(
     \b
     tomocurate export bundle shared --title Cells --description "60 patches" --licence CC-BY-4.0
     """
-    from core.export.bundle import ArchiveKind
-    from core.sharing.bundle import export_bundle, rehearse_share
+    from core.bundles.write import ArchiveKind
+    from core.sharing.export_bundle import export_bundle, rehearse_share
 
     choice, facts = _choice(options), _facts(call, signed_by, options)
     with steps("bundling") as told:
@@ -152,8 +152,8 @@ def convert(source: Path, out: Path, form: str, overwrite: bool, as_json: bool) 
     \b
     tomocurate export convert nnunet zarr --to ome-zarr
     """
-    from core.export.targets.target import convert as write
-    from core.export.targets.target import targets
+    from core.training_sets.targets.target import convert as write
+    from core.training_sets.targets.target import targets
     from db.errors import UnknownNameError
 
     known = targets()
@@ -192,7 +192,7 @@ def list_exports(call: Call) -> int:
 def _facts(call: Call, signed_by: str | None, options: dict[str, Any]) -> "BundleFacts":
     from datetime import UTC, datetime
 
-    from core.export.facts import BundleFacts, Creator, Level
+    from core.bundles.facts import BundleFacts, Creator, Level
 
     split = [creator.partition(";") for creator in options["creators"]]
     return BundleFacts(
@@ -209,7 +209,7 @@ def _facts(call: Call, signed_by: str | None, options: dict[str, Any]) -> "Bundl
 
 
 def _tell_report(call: Call, report: "PrivacyReport") -> int:
-    from core.export.privacy import report_text
+    from core.bundles.privacy import report_text
 
     for fault in report.faults:
         say_error(fault.said)
@@ -222,7 +222,7 @@ def _tell_report(call: Call, report: "PrivacyReport") -> int:
 
 
 def _choice(options: dict[str, Any]) -> "Choice":
-    from core.sharing.curated import Choice
+    from core.sharing.selection import Choice
     from db.queries.patches import PatchFilter
 
     wanted = PatchFilter(dataset=options["dataset"], tomogram=options["tomogram"])
@@ -230,9 +230,9 @@ def _choice(options: dict[str, Any]) -> "Choice":
 
 
 def _set_options(options: dict[str, Any]) -> "SetOptions":
-    from core.export.cases import Recipe
-    from core.export.split import SplitRule
-    from core.export.training_set import SetOptions
+    from core.training_sets.cases import Recipe
+    from core.training_sets.split import SplitRule
+    from core.training_sets.write import SetOptions
 
     return SetOptions(
         rule=SplitRule(options["val_fraction"], allow_leaky_val=options["allow_leaky_val"]),
@@ -365,7 +365,7 @@ def _three(share: float | None) -> str:
 def _stated(
     title: str | None, licence: str | None, attribution: str | None, voxel_size: float | None
 ) -> "Stated | None":
-    from core.sharing.incoming import Stated
+    from core.sharing.import_preview import Stated
 
     if not (title or licence or attribution):
         return None

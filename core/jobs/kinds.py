@@ -111,7 +111,7 @@ def _preview(task: Task) -> dict[str, Any]:
 
 
 def _duplicates(task: Task) -> dict[str, Any]:
-    from core.sharing.duplicates import find_duplicates
+    from core.sharing.same_place import find_duplicates
 
     found = find_duplicates(
         task.workspace, task.by, task.arguments.get("patch_ids"), tell=task.tell
@@ -120,7 +120,7 @@ def _duplicates(task: Task) -> dict[str, Any]:
 
 
 def _export(task: Task) -> dict[str, Any]:
-    from core.sharing.queued import run_export
+    from core.sharing.export_job import run_export
 
     return _outcomes(run_export(task.workspace, task.by, task.arguments, task.tell, task.cancelled))
 

@@ -15,9 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from core.access.permissions import Step, check_may
+from core.bundles.import_check import CheckedBundle, CheckedCase, Progress
 from core.corrections.store import Store, Stored
-from core.export.import_check import CheckedBundle, CheckedCase, Progress
-from core.export.validate import read_label
 from core.files.atomic import whole_file
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.formats.volume import open_volume
@@ -25,8 +24,9 @@ from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.patches.record import write_sidecar
-from core.sharing.duplicates import Alike, note_likenesses
-from core.sharing.incoming import Fate, Incoming, Quarantine, Stated, compare, opened_bundle
+from core.sharing.import_preview import Fate, Incoming, Quarantine, Stated, compare, opened_bundle
+from core.sharing.same_place import Alike, note_likenesses
+from core.training_sets.validate import read_label
 from core.workspace.enqueue import enqueue
 from core.workspace.results import DONE, SKIPPED, Outcome, silent
 from core.workspace.results import Progress as Told

@@ -9,7 +9,7 @@ import streamlit as st
 from core.access.permissions import Step, may
 from core.imaging.quality import SURFACE_DICE_METHOD
 from core.jobs.queue import submit
-from core.sharing.quality import LabelFigures, Measured, label_figures, measure_labels
+from core.sharing.label_figures import LabelFigures, Measured, label_figures, measure_labels
 from core.sharing.score import score_segmentations, state_training
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace

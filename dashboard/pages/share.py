@@ -7,18 +7,18 @@ from typing import Any
 import streamlit as st
 
 from core.access.permissions import Step, may
+from core.bundles.facts import BundleFacts, Level
+from core.bundles.privacy import PrivacyReport
+from core.bundles.write import ArchiveKind
 from core.errors import ExportError
-from core.export.bundle import ArchiveKind
-from core.export.cases import Recipe
-from core.export.facts import BundleFacts, Level
-from core.export.privacy import PrivacyReport
-from core.export.split import SplitRule
-from core.export.training_set import SetOptions, TrainingSetPlan
 from core.jobs.queue import submit
-from core.sharing.bundle import export_bundle, rehearse_share
-from core.sharing.curated import Choice
-from core.sharing.queued import bundle_arguments, set_arguments
-from core.sharing.training_set import export_training_set, plan_export_set
+from core.sharing.export_bundle import export_bundle, rehearse_share
+from core.sharing.export_job import bundle_arguments, set_arguments
+from core.sharing.export_training_set import export_training_set, plan_export_set
+from core.sharing.selection import Choice
+from core.training_sets.cases import Recipe
+from core.training_sets.split import SplitRule
+from core.training_sets.write import SetOptions, TrainingSetPlan
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from dashboard import sharing_plots

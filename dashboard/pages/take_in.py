@@ -11,7 +11,7 @@ from core.access.permissions import Step, may
 from core.files.atomic import make_folder
 from core.jobs.queue import submit
 from core.sharing.import_bundle import import_bundle, look_into
-from core.sharing.incoming import Fate, Quarantine, Stated, forget_old_uploads
+from core.sharing.import_preview import Fate, Quarantine, Stated, forget_old_uploads
 from core.tomograms.data_roots import list_roots
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace

@@ -54,7 +54,7 @@ TOMOGRAM = "TS_001"
 
 
 def facts(_: Any) -> Any:
-    from core.export.facts import BundleFacts, Creator
+    from core.bundles.facts import BundleFacts, Creator
 
     return BundleFacts(
         "Membranes", "Curated by hand.", Licence.CC0, "Mia", date(2026, 11, 25),
@@ -63,7 +63,7 @@ def facts(_: Any) -> Any:
 
 
 def choice(_: Any) -> Any:
-    from core.sharing.curated import Choice
+    from core.sharing.selection import Choice
 
     return Choice()
 
@@ -81,8 +81,8 @@ def drawing(_: Any) -> Any:
 
 
 def exporting(lab: Any) -> Any:
-    from core.export.training_set import SetOptions
-    from core.sharing.queued import set_arguments
+    from core.sharing.export_job import set_arguments
+    from core.training_sets.write import SetOptions
 
     return set_arguments(lab.workspace.folder / "queued", choice(lab), SetOptions())
 

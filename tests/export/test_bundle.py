@@ -15,17 +15,17 @@ import nibabel
 import numpy as np
 import pytest
 
+from core.bundles.disclosure import union_voxels
+from core.bundles.facts import BundleFacts, Creator, Level
+from core.bundles.field_policy import header_faults
+from core.bundles.privacy import examine
+from core.bundles.pseudonyms import Pseudonyms
+from core.bundles.secrets import Secret, SecretKind
+from core.bundles.write import ArchiveKind, plan_bundle, rehearse_bundle, write_bundle
 from core.errors import ExportError, OutputError
-from core.export.bundle import ArchiveKind, plan_bundle, rehearse_bundle, write_bundle
-from core.export.exposure import union_voxels
-from core.export.facts import BundleFacts, Creator, Level
-from core.export.fields import header_faults
-from core.export.layout import check_layout
-from core.export.patches import Imported
-from core.export.privacy import examine
-from core.export.pseudonyms import Pseudonyms
-from core.export.secrets import Secret, SecretKind
 from core.imaging.geometry import Box, Zyx
+from core.training_sets.layout import check_layout
+from core.training_sets.patches import Imported
 from db.vocabulary import Licence, Scope
 
 KEY = Pseudonyms(bytes(range(32)))

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from core.bundles.facts import BundleFacts, Level
+from core.bundles.import_check import check_bundle, check_plain, plain_ids
+from core.bundles.patches_csv import read_table, table_text
+from core.bundles.pseudonyms import Pseudonyms
+from core.bundles.write import plan_bundle, write_bundle
 from core.errors import BundleError
-from core.export.bundle import plan_bundle, write_bundle
-from core.export.facts import BundleFacts, Level
-from core.export.import_check import check_bundle, check_plain, plain_ids
-from core.export.manifest import hash_files, sums_text
-from core.export.pseudonyms import Pseudonyms
-from core.export.table import read_table, table_text
 from core.files.archives import open_archive
+from core.training_sets.manifest import hash_files, sums_text
 from db.vocabulary import Licence, Split
 
 FACTS = BundleFacts(

@@ -10,12 +10,12 @@ import pytest
 import SimpleITK as sitk
 
 from core.errors import ExportError, OutputError
-from core.export.cases import Recipe
-from core.export.layout import check_layout
-from core.export.split import SplitRule
-from core.export.training_set import SetOptions, plan_training_set, write_training_set
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import count_values
+from core.training_sets.cases import Recipe
+from core.training_sets.layout import check_layout
+from core.training_sets.split import SplitRule
+from core.training_sets.write import SetOptions, plan_training_set, write_training_set
 from db.vocabulary import Split
 
 

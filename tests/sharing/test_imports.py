@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 
 from core.access.os_user import acting_person
+from core.bundles.facts import BundleFacts, Creator, Level
+from core.bundles.patches_csv import read_table
+from core.bundles.write import ArchiveKind
 from core.care.rebuild import rebuild
 from core.errors import ArchiveError, BundleError, ExportError, OutputError
-from core.export.bundle import ArchiveKind
-from core.export.facts import BundleFacts, Creator, Level
-from core.export.layout import check_layout
-from core.export.manifest import hash_files, sums_text
-from core.export.table import read_table
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid
 from core.labels.review import accept
 from core.labels.verify import verify
-from core.sharing.bundle import export_bundle
-from core.sharing.curated import Choice, choose_curated
+from core.sharing.export_bundle import export_bundle
+from core.sharing.export_training_set import export_training_set
 from core.sharing.import_bundle import import_bundle, look_into
-from core.sharing.incoming import Fate, Stated
-from core.sharing.training_set import export_training_set
+from core.sharing.import_preview import Fate, Stated
+from core.sharing.selection import Choice, choose_curated
+from core.training_sets.layout import check_layout
+from core.training_sets.manifest import hash_files, sums_text
 from core.workspace.workspace import open_workspace
 from db.errors import NotAllowedError
 from db.queries.jobs import list_jobs
@@ -276,7 +276,7 @@ def test_near_duplicates_and_overlaps_are_flagged_and_kept_together(lab, tmp_pat
 
 
 def test_a_job_finds_what_was_not_compared_at_once(lab):
-    from core.sharing.duplicates import find_duplicates
+    from core.sharing.same_place import find_duplicates
 
     lab.fill(2, 1)
     assert find_duplicates(lab.workspace, lab.by) == []
@@ -291,7 +291,7 @@ def test_a_job_finds_what_was_not_compared_at_once(lab):
 
 
 def test_patches_beyond_the_first_page_are_compared_too(lab, monkeypatch):
-    from core.sharing import duplicates
+    from core.sharing import same_place as duplicates
 
     first, last = lab.accepted("TS_001"), lab.accepted("TS_002")
     images = lab.workspace.folders

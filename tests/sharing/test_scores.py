@@ -8,17 +8,17 @@ import mrcfile
 import numpy as np
 import pytest
 
+from core.bundles.facts import BundleFacts, Creator
+from core.bundles.write import ArchiveKind
 from core.corrections.store import Store
 from core.errors import CancelledError, ExportError
-from core.export.bundle import ArchiveKind
-from core.export.facts import BundleFacts, Creator
-from core.export.layout import check_layout
-from core.export.training_set import SetOptions
-from core.export.validate import read_label
-from core.sharing.curated import Choice, choose_curated
-from core.sharing.queued import bundle_arguments, run_export, set_arguments
+from core.sharing.export_job import bundle_arguments, run_export, set_arguments
+from core.sharing.export_training_set import export_training_set
 from core.sharing.score import score_segmentations, state_training
-from core.sharing.training_set import export_training_set
+from core.sharing.selection import Choice, choose_curated
+from core.training_sets.layout import check_layout
+from core.training_sets.validate import read_label
+from core.training_sets.write import SetOptions
 from db.errors import NotAllowedError, UnknownNameError
 from db.queries.life import merge_by_id
 from db.queries.patches import PatchFilter

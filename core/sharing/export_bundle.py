@@ -1,0 +1,130 @@
+"""Share accepted patches as a bundle: what the catalog adds to ``core.bundles.write``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.bundles.facts import BundleFacts, Level
+from core.bundles.privacy import PrivacyReport
+from core.bundles.write import (
+    MARKER,
+    ArchiveKind,
+    BundlePlan,
+    WrittenBundle,
+    plan_bundle,
+    rehearse_bundle,
+    write_bundle,
+)
+from core.imaging.hashes import file_hash
+from core.sharing.known_names import catalog_secrets, pseudonyms_of
+from core.sharing.recording import record_export
+from core.sharing.selection import Choice, Chosen, choose_curated
+from core.training_sets.write import Progress
+from core.workspace.results import DONE, KEPT, Outcome
+from core.workspace.workspace import Workspace
+from db.queries.people import PersonRecord
+from db.vocabulary import ExportKind, Scope
+from db.writes.sharing import MadeExport
+
+_SCOPES = {
+    Level.INTERNAL: Scope.INTERNAL, Level.COLLABORATOR: Scope.COLLABORATOR,
+    Level.PUBLIC: Scope.PUBLIC, Level.MINIMAL: Scope.PUBLIC,
+}  # fmt: skip
+
+
+def plan_share(
+    workspace: Workspace, by: PersonRecord, facts: BundleFacts, choice: Choice | None = None
+) -> BundlePlan:
+    """Say what a bundle would hold, who did not permit it, and what is wrong; nothing is written.
+
+    Errors: ExportError for facts that a metadata format refuses; NotAllowedError.
+    """
+    return _plan(workspace, choose_curated(workspace, by, choice or Choice()), facts)
+
+
+def rehearse_share(
+    workspace: Workspace,
+    by: PersonRecord,
+    out: Path,
+    facts: BundleFacts,
+    choice: Choice | None = None,
+    *,
+    progress: Progress | None = None,
+) -> PrivacyReport:
+    """Make the privacy report for the signer to read; nothing is kept.
+
+    Errors: ExportError; OutputError; NotAllowedError.
+    """
+    chosen = choose_curated(workspace, by, choice or Choice())
+    plan = _plan(workspace, chosen, facts)
+    secrets = catalog_secrets(workspace, chosen, facts)
+    return rehearse_bundle(plan, Path(out).absolute(), secrets, progress)
+
+
+def export_bundle(
+    workspace: Workspace,
+    by: PersonRecord,
+    out: Path,
+    facts: BundleFacts,
+    choice: Choice | None = None,
+    *,
+    overwrite: bool = False,
+    archive: ArchiveKind | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Write the bundle ``out``; nothing is written where a permission lacks or a secret is found.
+
+    Errors: ExportError with every fault; OutputError; NotAllowedError.
+    """
+    out = Path(out).absolute()
+    chosen = choose_curated(workspace, by, choice or Choice())
+    written = write_bundle(
+        _plan(workspace, chosen, facts), out, catalog_secrets(workspace, chosen, facts),
+        overwrite=overwrite, archive=archive, progress=progress,
+    )  # fmt: skip
+    _record(workspace, by, chosen, written)
+    said = f"{len(written.cases)} patches, {facts.level}" + (
+        ", as it was" if written.unchanged else ""
+    )
+    notes = written.plan.training_set.notes
+    return Outcome(str(out), KEPT if written.unchanged else DONE, said, notes, _details(written))
+
+
+def _plan(workspace: Workspace, chosen: Chosen, facts: BundleFacts) -> BundlePlan:
+    return plan_bundle(chosen.patches, facts, pseudonyms_of(workspace), chosen.linked)
+
+
+def _record(workspace: Workspace, by: PersonRecord, chosen: Chosen, written: WrittenBundle) -> None:
+    facts = written.plan.facts
+    made = MadeExport(
+        kind=ExportKind.BUNDLE,
+        path=str(written.folder),
+        manifest_sha256=file_hash(written.folder / MARKER),
+        options={
+            "bundle_id": written.bundle_id, "level": facts.level.value, "title": facts.title,
+            "version": facts.version, "signed_by": facts.signed_by,
+            "tokens": dict(facts.tokens), "archive": written.archive and str(written.archive),
+        },
+        cases=tuple(
+            (*chosen.ids[c.planned.patch.name], c.planned.case, c.planned.split)
+            for c in written.cases
+        ),
+        scope=_SCOPES[facts.level],
+        licence=facts.licence,
+    )  # fmt: skip
+    record_export(workspace, by, made, [case.planned.patch.name for case in written.cases])
+
+
+def _details(written: WrittenBundle) -> Mapping[str, Any]:
+    held = written.plan.training_set.patches_by_split
+    return {
+        "folder": str(written.folder),
+        "archive": written.archive and str(written.archive),
+        "bundle_id": written.bundle_id,
+        "patches": len(written.cases),
+        "by_split": {split.value: count for split, count in held.items()},
+        "level": written.plan.facts.level.value,
+        "commands": list(written.commands),
+        "residual_risk": list(written.report.residual),
+        "unchanged": written.unchanged,
+    }

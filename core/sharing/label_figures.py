@@ -1,0 +1,119 @@
+"""Figures of the accepted labels: those that the catalog has, and those that take a look."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from core.access.permissions import Step, check_may
+from core.corrections.store import Store
+from core.files.threads import side_by_side
+from core.imaging.geometry import BORDER, Zyx
+from core.imaging.labels import core_of
+from core.imaging.quality import Agreement, Quality, agreement, measure
+from core.sharing.selection import Choice, curated_patch
+from core.training_sets.validate import read_label
+from core.workspace.workspace import Workspace
+from db.errors import TomocurateError
+from db.queries.people import PersonRecord
+from db.queries.sharing import CuratedRecord, curated_records
+from db.vocabulary import Split
+
+
+@dataclass(frozen=True)
+class LabelFigures:
+    """What the catalog knows of an accepted label, unread. Shares leave the border out."""
+
+    patch: str
+    tomogram: str
+    model: str | None
+    split: Split | None
+    ignore_share: float
+    membrane_share: float
+    """Of the labelled voxels."""
+    added: int
+    removed: int
+    ignored: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a look at a label tells; ``fault`` where it could not be read."""
+
+    patch: str
+    quality: Quality | None = None
+    agreement: Agreement | None = None
+    """With a second annotator."""
+    fault: str | None = None
+
+
+def label_figures(
+    workspace: Workspace, by: PersonRecord, choice: Choice | None = None
+) -> tuple[LabelFigures, ...]:
+    """Figures of all accepted labels, from the catalog alone.
+
+    Errors: NotAllowedError.
+    """
+    choice = choice or Choice()
+    with workspace.catalog.read() as session:
+        check_may(session, by, Step.VIEW)
+        records = curated_records(session, choice.wanted, choice.names)
+    return tuple(map(_figures, records))
+
+
+def measure_labels(
+    workspace: Workspace,
+    by: PersonRecord,
+    names: Sequence[str],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Measured, ...]:
+    """Read labels and measure them: components, Dice before and after, second annotators.
+
+    Errors: NotAllowedError.
+    """
+    with workspace.catalog.read() as session:
+        check_may(session, by, Step.VIEW)
+        records = curated_records(session, Choice().wanted, names)
+    found: list[Measured] = []
+    for measured in side_by_side(lambda record: _measured(workspace, record), records):
+        found.append(measured)
+        progress(len(found), len(records))
+    return tuple(found)
+
+
+def _figures(record: CuratedRecord) -> LabelFigures:
+    values, counts = record.label.values, record.label.counts
+    patch = record.patch
+    z, y, x = patch.shape
+    core = core_of(Zyx(*patch.shape), BORDER)
+    inside = 1
+    for side in core:
+        inside *= max(0, side.stop - side.start)
+    membrane = int(values.get("membrane", 0))
+    labelled = membrane + int(values.get("background", 0))
+    ignored = max(0, int(values.get("ignore", 0)) - (z * y * x - inside))
+    return LabelFigures(
+        patch=patch.name,
+        tomogram=f"{patch.dataset}/{patch.token}",
+        model=patch.model,
+        split=record.recorded,
+        ignore_share=ignored / max(1, inside),
+        membrane_share=membrane / max(1, labelled),
+        added=int(counts.get("added", 0)),
+        removed=int(counts.get("removed", 0)),
+        ignored=int(counts.get("ignored", 0)),
+    )
+
+
+def _measured(workspace: Workspace, record: CuratedRecord) -> Measured:
+    patch = curated_patch(workspace, record)
+    store = Store(workspace.folders.store)
+    try:
+        label = read_label(store.checked(record.label.file_sha256, f"{patch.name}: its label"))
+        before = None if patch.prediction_path is None else read_label(patch.prediction_path)
+        second = None if patch.second_label_path is None else read_label(patch.second_label_path)
+    except TomocurateError as error:
+        return Measured(patch.name, fault=str(error))
+    return Measured(
+        patch.name,
+        measure(label, before, core_only=patch.core_only),
+        None if second is None else agreement(label, second),
+    )

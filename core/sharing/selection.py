@@ -1,0 +1,148 @@
+"""The catalog's accepted patches as the values that an export takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from core.access.permissions import Step, check_may
+from core.corrections.store import Store
+from core.imaging.geometry import Box, Zyx
+from core.training_sets.patches import ACCEPTED, CuratedPatch, Imported, Method, Permission
+from core.workspace.workspace import Workspace
+from db.queries.patches import PatchFilter
+from db.queries.people import PersonRecord
+from db.queries.sharing import (
+    CuratedRecord,
+    OwnerPermission,
+    curated_records,
+    list_likenesses,
+)
+from db.vocabulary import Licence, LikenessKind, Split
+
+TOGETHER = frozenset({LikenessKind.NEAR_DUPLICATE, LikenessKind.OVERLAP})
+"""Likenesses that a split must not tear apart."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which patches go into an export."""
+
+    wanted: PatchFilter = field(default_factory=PatchFilter)
+    names: tuple[str, ...] | None = None
+    """Only these; None takes all that the filter hits."""
+    merged_too: bool = False
+    """Also patches that nobody has accepted yet; the export says so."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The chosen patches, and what the catalog knows besides."""
+
+    patches: tuple[CuratedPatch, ...]
+    linked: tuple[tuple[str, str], ...]
+    """Names of patches that show the same place, or part of it."""
+    ids: Mapping[str, tuple[int, int]]
+    """Patch id and merge id, by the patch's name."""
+
+
+def choose_curated(workspace: Workspace, by: PersonRecord, choice: Choice) -> Chosen:
+    """Read the chosen patches.
+
+    Errors: NotAllowedError.
+    """
+    with workspace.catalog.read() as session:
+        check_may(session, by, Step.EXPORT)
+        records = curated_records(
+            session, choice.wanted, choice.names, merged_too=choice.merged_too
+        )
+        likenesses = list_likenesses(session)
+    return Chosen(
+        patches=tuple(curated_patch(workspace, record) for record in records),
+        linked=tuple((like.patch, like.other) for like in likenesses if like.kind in TOGETHER),
+        ids={record.patch.name: (record.patch.id, record.label.id) for record in records},
+    )
+
+
+def curated_patch(workspace: Workspace, record: CuratedRecord) -> CuratedPatch:
+    """One patch as a value, with the paths of its files."""
+    patch, folders, store = record.patch, workspace.folders, Store(workspace.folders.store)
+    imported = record.bundle is not None
+    group = patch.token if record.tomogram is None else record.tomogram.token
+    curated = CuratedPatch(
+        name=patch.name,
+        dataset=patch.dataset,
+        tomogram=group,
+        source_group=group,
+        image_path=folders.image_of(patch.name),
+        label_path=store.path_of(record.label.file_sha256),
+        box=_box(record),
+        tomogram_shape=_tomogram_shape(record),
+        voxel_size=patch.voxel_size,
+        prediction_path=None if imported else folders.label_of(patch.name),
+        second_label_path=_second(record, store),
+        padded=patch.padded,
+        model=patch.model,
+        method=Method(record.kinds, record.annotators, record.reviewer),
+        permission=_permission(record.permission),
+        pinned=None if record.tomogram is None else record.tomogram.split_pin,
+        recorded=record.recorded,
+        image_hash=patch.image_hash,
+        label_hash=record.label.label_hash,
+        second_label_hash=None if record.second is None else record.second.label_hash,
+        status=ACCEPTED if patch.accepted_merge_id == record.label.id else str(patch.stage),
+    )
+    return _as_it_came(curated, record.origin) if imported else curated
+
+
+def _as_it_came(patch: CuratedPatch, origin: Mapping[str, Any]) -> CuratedPatch:
+    """An imported patch: what was frozen when it came in, whoever corrected it since."""
+    imported = Imported(
+        bundle_id=str(origin["bundle"]),
+        patch_id=str(origin["patch_id"]),
+        source_group=str(origin["source_group"]),
+        licence=Licence(origin["licence"]),
+        attribution=str(origin["attribution"]),
+        doi=origin.get("doi"),
+        level=str(origin.get("level", "public")),
+    )
+    split = origin.get("split")
+    return replace(
+        patch,
+        source_group=f"{imported.bundle_id}/{imported.source_group}",
+        imported=imported,
+        normalised=bool(origin.get("normalised", True)),
+        core_only=bool(origin.get("core_only")),
+        model=origin.get("model"),
+        recorded=patch.recorded or (Split(split) if split else None),
+    )
+
+
+def _second(record: CuratedRecord, store: Store) -> Path | None:
+    return None if record.second is None else store.path_of(record.second.file_sha256)
+
+
+def _permission(stated: OwnerPermission | None) -> Permission | None:
+    if stated is None:
+        return None
+    return Permission(
+        owner=stated.owner or stated.approved_by,
+        scope=stated.scope,
+        licence=stated.licence,
+        approved_by=stated.approved_by,
+        approved_on=stated.approved_on,
+        embargo_until=stated.embargo,
+        until=stated.until,
+    )
+
+
+def _box(record: CuratedRecord) -> Box:
+    """Where the patch lies; from 0 where nobody knows."""
+    start = Zyx(*(record.patch.start or (0, 0, 0)))
+    return Box(start, Zyx(*(a + n for a, n in zip(start, record.patch.shape, strict=True))))
+
+
+def _tomogram_shape(record: CuratedRecord) -> Zyx:
+    if record.tomogram is None:
+        return Zyx(*record.patch.shape)
+    return Zyx(*record.tomogram.on_disk.shape)

@@ -1,0 +1,190 @@
+"""One case of an export: a patch's image and label, as a consumer gets them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ExportError
+from core.imaging.formats.nifti import fill_nifti
+from core.imaging.formats.volume import open_volume
+from core.imaging.geometry import Box, Grid, Zyx, whole
+from core.imaging.hashes import content_hash
+from core.imaging.labels import IGNORE, Label
+from core.imaging.quality import Agreement, Quality, agreement, measure
+from core.training_sets.duplicates import fingerprint, pack
+from core.training_sets.intensity import ZScored, take_normalised, z_score
+from core.training_sets.naming import image_file, label_file
+from core.training_sets.patches import CuratedPatch, core_box
+from core.training_sets.validate import read_label
+from db.vocabulary import Split
+
+FOLDERS = {
+    Split.TRAIN: ("imagesTr", "labelsTr"),
+    Split.VAL: ("imagesVal", "labelsVal"),
+    Split.TEST: ("imagesTs", "labelsTs"),
+}
+"""Where images and labels lie; MemBrain-seg wants the first two pairs, nnU-Net calls test Ts."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How voxels are shipped."""
+
+    core_only: bool = False
+    """Without the border, which is ignore anyway: MemBrain-seg's loader pads it back."""
+    quantise: bool = False
+    """Round the image to 1/256 standard deviation: half the size."""
+    keep_origin: bool = True
+    """Write the patch's place in its tomogram into the header."""
+    unit_spacing: bool = False
+    """Spacing 1, as MemBrain-seg writes, instead of the number of angstrom."""
+    measured: bool = False
+    """Also measure the label's quality and the image's fingerprint."""
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """A patch, what it will be called, and where it goes."""
+
+    patch: CuratedPatch
+    case: str
+    group: str
+    """The group as the reader of the export sees it."""
+    unit: str
+    """The joined group that the split keeps together (real name)."""
+    split: Split
+
+    @property
+    def image(self) -> str:
+        """The image's path in the export."""
+        return f"{FOLDERS[self.split][0]}/{image_file(self.case)}"
+
+    @property
+    def label(self) -> str:
+        """The label's path in the export."""
+        return f"{FOLDERS[self.split][1]}/{label_file(self.case)}"
+
+
+@dataclass(frozen=True)
+class WrittenCase:
+    """A case as it was written."""
+
+    planned: PlannedCase
+    shape: Zyx
+    mean: float
+    std: float
+    """What was taken off the tomogram's intensities, and divided by."""
+    image_hash: str
+    label_hash: str
+    fingerprint: str = ""
+    quality: Quality | None = None
+    agreement: Agreement | None = None
+    """With a second annotator's label, where there is one."""
+
+
+def write_case(case: PlannedCase, voxel_size: float, recipe: Recipe, folder: Path) -> WrittenCase:
+    """Write a case's two files into an export's folder, which has its subfolders.
+
+    Errors: ExportError, one sentence that names the patch.
+    """
+    patch = case.patch
+    cut = core_box(patch.box.shape) if recipe.core_only and not patch.core_only else None
+    try:
+        scored = _image(patch, cut, quantise=recipe.quantise)
+    except ExportError as error:
+        raise ExportError(f"{patch.name}: its image {error}") from error
+    label = read_label(patch.label_path)
+    _check_same(f"{patch.name}: its label ", label, patch.label_hash)
+    label = _cut(label, cut)
+    _ignore_padding(label, _real(patch, cut))
+    grid = _grid(patch, voxel_size, recipe, cut)
+    fill_nifti(folder / case.image, scored.voxels, grid)
+    fill_nifti(folder / case.label, label, grid)
+    return WrittenCase(
+        planned=case,
+        shape=Zyx(*label.shape),
+        mean=scored.mean,
+        std=scored.std,
+        image_hash=content_hash(scored.voxels),
+        label_hash=content_hash(label),
+        fingerprint=pack(fingerprint(scored.voxels)) if recipe.measured else "",
+        quality=_quality(patch, label, cut) if recipe.measured else None,
+        agreement=_agreement(patch, label, cut) if recipe.measured else None,
+    )
+
+
+def shipped_box(patch: CuratedPatch, recipe: Recipe) -> Box:
+    """The box in the tomogram that a case gives away (may leave it where it is padded)."""
+    if not recipe.core_only or patch.core_only:
+        return patch.box
+    return core_box(patch.box.shape).moved(patch.box.start)
+
+
+def _image(patch: CuratedPatch, cut: Box | None, *, quantise: bool) -> ZScored:
+    with open_volume(patch.image_path) as volume:
+        image = volume.read(whole(volume.shape))
+    _check_same("", image, patch.image_hash)
+    image = _cut(image, cut)
+    if patch.normalised and cut is None:
+        return take_normalised(image, quantise=quantise)
+    return z_score(image, _real(patch, cut), quantise=quantise)
+
+
+def _real(patch: CuratedPatch, cut: Box | None) -> Box:
+    """The voxels of the shipped array that lie in the tomogram."""
+    real = patch.real_box if patch.padded else whole(patch.box.shape)
+    if cut is None:
+        return real
+    inside = real.overlap(cut)
+    if inside is None:
+        raise ExportError("lies in the padding altogether; leave it out.")
+    return inside.moved(Zyx(*(-start for start in cut.start)))
+
+
+def _check_same(what: str, voxels: NDArray[Any], expected: str | None) -> None:
+    if expected is not None and content_hash(voxels) != expected:
+        raise ExportError(f"{what}has other voxels than were recorded; restore it from a backup.")
+
+
+def _cut(voxels: NDArray[Any], cut: Box | None) -> NDArray[Any]:
+    return voxels if cut is None else np.ascontiguousarray(voxels[cut.slices])
+
+
+def _ignore_padding(label: Label, real: Box) -> None:
+    """Where there is no tomogram, a label may say nothing."""
+    if real == whole(Zyx(*label.shape)):
+        return
+    kept = label[real.slices].copy()
+    label[...] = IGNORE
+    label[real.slices] = kept
+
+
+def _quality(patch: CuratedPatch, label: Label, cut: Box | None) -> Quality:
+    core_only = patch.core_only or cut is not None
+    before = None
+    if patch.prediction_path is not None:
+        before = _cut(read_label(patch.prediction_path), cut)
+    return measure(label, before, core_only=core_only)
+
+
+def _agreement(patch: CuratedPatch, label: Label, cut: Box | None) -> Agreement | None:
+    if patch.second_label_path is None:
+        return None
+    second = read_label(patch.second_label_path)
+    _check_same(f"{patch.name}: its second label ", second, patch.second_label_hash)
+    second = _cut(second, cut)
+    if second.shape != label.shape:
+        raise ExportError(f"{patch.name}: its second label has another shape than its first.")
+    return agreement(label, second)
+
+
+def _grid(patch: CuratedPatch, voxel_size: float, recipe: Recipe, cut: Box | None) -> Grid:
+    spacing = 1.0 if recipe.unit_spacing else voxel_size
+    if not recipe.keep_origin:
+        return Grid.aligned(spacing)
+    start = patch.box.start if cut is None else cut.moved(patch.box.start).start
+    x, y, z = start.to_xyz()
+    return Grid.aligned(spacing, (x * spacing, y * spacing, z * spacing))

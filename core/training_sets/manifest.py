@@ -1,0 +1,104 @@
+"""The lists that make a folder of volumes a data set: for nnU-Net, for MONAI, and for us.
+
+``dataset.json`` serves nnU-Net v2 and MONAI at once, since nnU-Net leaves unknown keys alone.
+JSON is written in one canonical form, so that the same facts give the same bytes.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.imaging.hashes import file_hash
+from core.training_sets.cases import WrittenCase
+from db.vocabulary import Split
+
+SET_SCHEMA = "tomocurate-training-set/1"
+DATASET, SPLITS, MANIFEST, SUMS = "dataset.json", "splits_final.json", "manifest.json", "SHA256SUMS"
+
+LABEL_VALUES = {"background": 0, "membrane": 1, "ignore": 2}
+"""nnU-Net wants the ignore label named so, and the highest."""
+
+GENERATOR = {"name": "tomocurate", "format": 1}
+_MONAI = {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}
+
+Entry = tuple[str, str, str, Split]
+"""Case, image and label (paths in the export), split."""
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, indented by one, ended by a newline."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def entries_of(cases: Iterable[WrittenCase]) -> list[Entry]:
+    """What the lists need of our own cases."""
+    return [
+        (c.planned.case, c.planned.image, c.planned.label, c.planned.split) for c in cases
+    ]  # fmt: skip
+
+
+def dataset_json(entries: Sequence[Entry], name: str) -> dict[str, Any]:
+    """nnU-Net's and MONAI's list. Test cases are for MONAI's ``test`` alone."""
+    trained = [entry for entry in entries if entry[3] is not Split.TEST]
+    lists = {
+        word: [{"image": i, "label": lab} for _, i, lab, s in entries if s is split]
+        for split, word in _MONAI.items()
+    }
+    return {
+        "name": name,
+        "channel_names": {"0": "cryoET"},
+        "labels": LABEL_VALUES,
+        "numTraining": len(trained),
+        "file_ending": ".nii.gz",
+        "overwrite_image_reader_writer": "SimpleITKIO",
+        "dataset": {case: {"images": [image], "label": label} for case, image, label, _ in trained},
+        **lists,
+    }
+
+
+def manifest_json(
+    cases: Sequence[WrittenCase], files: Mapping[str, str], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Where every case comes from and what was done to it, for the own lab (real names)."""
+    return {
+        "schema_version": SET_SCHEMA,
+        "generator": GENERATOR,
+        **facts,
+        "cases": [_case(case) for case in cases],
+        "files": dict(sorted(files.items())),
+    }
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """sha256 of every file below a folder, by its relative POSIX path."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_hash(path) for path in paths}
+
+
+def sums_text(files: Mapping[str, str]) -> str:
+    """SHA256SUMS, as ``sha256sum -c`` reads it."""
+    return "".join(f"{digest}  {path}\n" for path, digest in sorted(files.items()))
+
+
+def _case(case: WrittenCase) -> dict[str, Any]:
+    planned, patch = case.planned, case.planned.patch
+    return {
+        "case": planned.case,
+        "split": planned.split.value,
+        "patch": patch.name,
+        "dataset": patch.dataset,
+        "tomogram": patch.tomogram,
+        "unit": planned.unit,
+        "image": planned.image,
+        "label": planned.label,
+        "shape_zyx": list(case.shape),
+        "box_start_zyx": list(patch.box.start),
+        "voxel_size_angstrom": patch.voxel_size,
+        "intensity_mean": case.mean,
+        "intensity_std": case.std,
+        "image_content_sha256": case.image_hash,
+        "label_content_sha256": case.label_hash,
+        "review_status": str(patch.status),
+        "model": patch.model,
+    }

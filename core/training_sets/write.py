@@ -1,0 +1,314 @@
+"""A folder that MemBrain-seg, nnU-Net v2 and MONAI train on as it is: plan, look, write.
+
+``plan_training_set`` decides everything that can be decided without the images' voxels, and says
+what is wrong; a page shows the plan. ``write_training_set`` checks every voxel while it writes
+beside the target, and the folder appears whole or not at all.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.errors import ExportError, LabelError, VolumeError
+from core.files.whole_folder import OutFolder
+from core.imaging.labels import LabelCounts
+from core.training_sets.cases import FOLDERS, PlannedCase, Recipe, WrittenCase, write_case
+from core.training_sets.manifest import (
+    DATASET,
+    MANIFEST,
+    SPLITS,
+    canonical_json,
+    dataset_json,
+    entries_of,
+    hash_files,
+    manifest_json,
+)
+from core.training_sets.naming import Naming, RealNames, name_cases
+from core.training_sets.patches import CuratedPatch
+from core.training_sets.reference import Reference, copy_reference, read_reference
+from core.training_sets.split import SplitItem, SplitRule, deal, folds
+from core.training_sets.validate import (
+    Fault,
+    Inspected,
+    Rule,
+    balance_faults,
+    inspect_patch,
+    leakage_faults,
+    voxel_size_faults,
+)
+from db.vocabulary import Split
+
+THREADS = 2
+"""Cases at once: both cores of a small server, and 150 MB of memory."""
+
+BYTES_A_VOXEL = {False: 3.75, True: 1.85}
+"""Compressed, by whether the image is rounded; measured on noise (0.03 for the label)."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SetOptions:
+    """What a person chooses for an export."""
+
+    rule: SplitRule = field(default_factory=SplitRule)
+    recipe: Recipe = field(default_factory=Recipe)
+    val_from: Path | None = None
+    """A training set or unpacked bundle whose validation patches are taken over."""
+    accepted_only: bool = True
+    naming: Naming = field(default_factory=RealNames)
+
+
+@dataclass(frozen=True)
+class TrainingSetPlan:
+    """What an export will hold, before anything is written."""
+
+    options: SetOptions
+    cases: tuple[PlannedCase, ...]
+    voxel_size: float | None
+    """Angstrom, of all cases."""
+    counts: Mapping[str, LabelCounts]
+    """Of each patch's label, by its real name."""
+    folds: tuple[Mapping[str, Sequence[str]], ...]
+    reference: Reference | None
+    leaky: bool
+    notes: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+    @property
+    def patches_by_split(self) -> dict[Split, int]:
+        """How many cases go where, those taken over included."""
+        held = Counter(case.split for case in self.cases)
+        held[Split.VAL] += len(self.reference.pairs) if self.reference else 0
+        return dict(held)
+
+    @property
+    def bytes_estimate(self) -> int:
+        """Size on disk, about."""
+        rate = BYTES_A_VOXEL[self.options.recipe.quantise] + 0.03
+        return round(sum(rate * _voxels(case, self.options.recipe) for case in self.cases))
+
+    def balance(self, split: Split) -> LabelCounts:
+        """Voxels of each value over a split's own labels."""
+        counts = [self.counts[c.patch.name] for c in self.cases
+                  if c.split is split and c.patch.name in self.counts]  # fmt: skip
+        return LabelCounts(
+            sum(c.background for c in counts), sum(c.membrane for c in counts),
+            sum(c.ignore for c in counts),
+        )  # fmt: skip
+
+    def check(self) -> None:
+        """Errors: ExportError where the plan has faults; it holds them all."""
+        refuse(fault.said for fault in self.faults)
+
+
+@dataclass(frozen=True)
+class WrittenSet:
+    """A training set on disk."""
+
+    folder: Path
+    plan: TrainingSetPlan
+    cases: tuple[WrittenCase, ...]
+    unchanged: bool = False
+    """An equal export lay there already and was left as it is."""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What to run to train on it."""
+        return training_commands(self.folder)
+
+
+def plan_training_set(
+    patches: Sequence[CuratedPatch],
+    options: SetOptions | None = None,
+    linked: Iterable[tuple[str, str]] = (),
+) -> TrainingSetPlan:
+    """Plan an export. ``linked`` are pairs of patch names known to overlap across tomograms.
+
+    Labels are read (for counts), images only as far as their headers. Nothing is raised for bad
+    patches: the plan's ``faults`` tell, and ``write_training_set`` refuses them.
+    """
+    options = options or SetOptions()
+    patches = sorted(patches, key=lambda patch: patch.name)
+    faults, reference = [*_twice(patches), *_nothing(patches)], None
+    if options.val_from is not None:
+        reference = read_reference(options.val_from)
+        faults += reference.faults
+    with ThreadPoolExecutor(THREADS) as pool:
+        looked = list(
+            pool.map(lambda p: inspect_patch(p, accepted_only=options.accepted_only), patches)
+        )
+    faults += [fault for one in looked for fault in one.faults]
+    size, wrong = voxel_size_faults({patch.name: patch.voxel_size for patch in patches})
+    faults += wrong
+    return _dealt(patches, options, linked, _Looked(looked, size, reference, faults))
+
+
+def write_training_set(
+    plan: TrainingSetPlan, out: Path, *, overwrite: bool = False, progress: Progress | None = None
+) -> WrittenSet:
+    """Write the folder ``out``, whole or not at all; the same plan gives the same bytes.
+
+    An equal export that lies there already is left alone; another export of ours is replaced
+    only with ``overwrite``.
+
+    Errors: ExportError with every fault; OutputError where it cannot be written.
+    """
+    plan.check()
+    with OutFolder(out, marker=MANIFEST, overwrite=overwrite) as target:
+        cases = write_cases(plan, target.staging, progress)
+        write_lists(plan, cases, target.staging, out.name)
+        files = hash_files(target.staging)
+        facts = _facts(plan)
+        write_text(target.staging / MANIFEST, canonical_json(manifest_json(cases, files, facts)))
+        unchanged = target.publish()
+    return WrittenSet(out, plan, cases, unchanged)
+
+
+def write_cases(
+    plan: TrainingSetPlan, folder: Path, progress: Progress | None = None
+) -> tuple[WrittenCase, ...]:
+    """Write all cases into a folder; what is wrong with any is raised after the last one."""
+    for split in (Split.TRAIN, Split.VAL, *({case.split for case in plan.cases} & {Split.TEST})):
+        for name in FOLDERS[split]:
+            (folder / name).mkdir()
+    size = plan.voxel_size or 1.0
+
+    def write(case: PlannedCase) -> WrittenCase | str:
+        try:
+            return write_case(case, size, plan.options.recipe, folder)
+        except (ExportError, LabelError, VolumeError) as error:
+            return str(error)
+
+    done: list[WrittenCase | str] = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for written in pool.map(write, plan.cases):
+            done.append(written)
+            if progress is not None:
+                progress(len(done), len(plan.cases))
+    refuse(one for one in done if isinstance(one, str))
+    cases = tuple(one for one in done if isinstance(one, WrittenCase))
+    if plan.reference is not None:
+        copy_reference(plan.reference, cases, size, plan.options.recipe, folder)
+    return cases
+
+
+def write_lists(
+    plan: TrainingSetPlan, cases: Sequence[WrittenCase], folder: Path, name: str
+) -> None:
+    """Write ``dataset.json`` and ``splits_final.json``."""
+    entries = entries_of(cases) + (plan.reference.entries if plan.reference else [])
+    write_text(folder / DATASET, canonical_json(dataset_json(sorted(entries), name)))
+    write_text(folder / SPLITS, canonical_json(list(plan.folds)))
+
+
+def training_commands(folder: Path) -> tuple[str, ...]:
+    """The lines that train on the folder, for MemBrain-seg and nnU-Net v2."""
+    name = folder.name
+    number = name[7:10] if name.startswith("Dataset") and name[7:10].isdigit() else "NNN"
+    link = "" if number != "NNN" else "   # nnU-Net wants it in $nnUNet_raw as DatasetNNN_NAME"
+    return (
+        f"membrain train --data-dir {folder}",
+        f"membrain finetune --pretrained-checkpoint-path CHECKPOINT.ckpt --finetune-data-dir "
+        f"{folder}",
+        f"nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity{link}",
+        f"nnUNetv2_train {number} 3d_fullres 0",
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """UTF-8 with plain newlines, wherever this runs."""
+    path.write_bytes(text.encode())
+
+
+def refuse(faults: Iterable[str]) -> None:
+    """Raise one ExportError for all faults, if there are any."""
+    said = tuple(faults)
+    if said:
+        more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
+        raise ExportError(said[0] + more, said)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What was seen before the split."""
+
+    inspected: Sequence[Inspected]
+    voxel_size: float | None
+    reference: Reference | None
+    faults: list[Fault]
+
+
+def _dealt(
+    patches: Sequence[CuratedPatch],
+    options: SetOptions,
+    linked: Iterable[tuple[str, str]],
+    looked: _Looked,
+) -> TrainingSetPlan:
+    dealt = deal([_item(patch) for patch in patches], options.rule, linked)
+    names, clashes = name_cases(patches, dealt.split, options.naming)
+    cases = tuple(
+        PlannedCase(p, *names[p.name], dealt.unit[p.name], dealt.split[p.name])
+        for p in patches
+        if p.name in names
+    )
+    counts = {one.name: one.counts for one in looked.inspected if one.counts is not None}
+    faults = looked.faults + [Fault(Rule.NAME, said) for said in clashes]
+    faults += [Fault(Rule.SPLIT, said) for said in dealt.faults if patches]
+    if not dealt.leaky:
+        faults += leakage_faults(dealt.unit, dealt.split)
+    faults += balance_faults((dealt.split[name], count) for name, count in counts.items())
+    if looked.reference is not None:
+        faults += looked.reference.clashes(cases)
+    return TrainingSetPlan(
+        options, cases, looked.voxel_size, counts, tuple(_folds(cases, looked.reference)),
+        looked.reference, dealt.leaky, dealt.notes, tuple(faults),
+    )  # fmt: skip
+
+
+def _item(patch: CuratedPatch) -> SplitItem:
+    groups = (f"{patch.dataset}/{patch.source_group}", f"{patch.dataset}/{patch.tomogram}")
+    return SplitItem(patch.name, groups, patch.pinned, patch.recorded)
+
+
+def _folds(cases: Sequence[PlannedCase], reference: Reference | None) -> list[dict[str, list[str]]]:
+    units = {case.case: case.unit for case in cases}
+    split = {case.case: case.split for case in cases}
+    for pair in reference.pairs if reference else ():
+        units[pair.case], split[pair.case] = "reference", Split.VAL
+    if reference is not None:
+        return folds(units, split)[:1]
+    return folds(units, split)
+
+
+def _twice(patches: Sequence[CuratedPatch]) -> list[Fault]:
+    again = sorted(name for name, n in Counter(p.name for p in patches).items() if n > 1)
+    return [Fault(Rule.NAME, f"{name}: is listed twice.") for name in again]
+
+
+def _nothing(patches: Sequence[CuratedPatch]) -> list[Fault]:
+    said = "no patch fits the choice; accept patches first, or choose others."
+    return [] if patches else [Fault(Rule.REVIEW, said)]
+
+
+def _voxels(case: PlannedCase, recipe: Recipe) -> int:
+    shape = case.patch.box.shape
+    border = 32 if recipe.core_only and not case.patch.core_only else 0
+    return (shape.z - border) * (shape.y - border) * (shape.x - border)
+
+
+def _facts(plan: TrainingSetPlan) -> dict[str, object]:
+    rule = plan.options.rule
+    return {
+        "voxel_size_angstrom": plan.voxel_size,
+        "spacing_unit": "none" if plan.options.recipe.unit_spacing else "angstrom",
+        "intensity": "zscore_patch",
+        "quantised": plan.options.recipe.quantise,
+        "accepted_only": plan.options.accepted_only,
+        "leaky_validation": plan.leaky,
+        "validation_from": plan.reference.facts if plan.reference else None,
+        "split_rule": {"val_fraction": rule.val_fraction, "salt": rule.salt},
+        "notes": list(plan.notes),
+    }
