@@ -24,7 +24,7 @@ from db.vocabulary import JobKind, JobState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.care.doctor import Finding
+    from core.maintenance.doctor import Finding
     from db.queries.jobs import JobRecord
 
 FOLDER_HELP = "The workspace's folder.  [default: $TOMOCURATE_WORKSPACE, else this folder]"
@@ -122,7 +122,7 @@ def make_backup(call: Call, queue: bool) -> int:
 
         job = submit(call.workspace, call.by, JobKind.BACKUP, {"kind": BackupKind.ASKED.value})
         return say_queued(call, job, "backup")
-    from core.care.backup import make_backup as make
+    from core.maintenance.backup import make_backup as make
 
     made = make(call.workspace, call.by, BackupKind.ASKED)
     if call.as_json:
@@ -141,7 +141,7 @@ def list_backups(call: Call) -> int:
     \b
     tomocurate backup list
     """
-    from core.care.backup import list_backups as backups_of
+    from core.maintenance.backup import list_backups as backups_of
 
     found = backups_of(call.workspace)
     rows = [
@@ -163,7 +163,7 @@ def verify_backup(call: Call, name: str | None) -> int:
     \b
     tomocurate backup verify
     """
-    from core.care.trial import verify_backup as verify
+    from core.maintenance.verify_backup import verify_backup as verify
 
     verified = verify(call.workspace, call.by, name)
     if call.as_json:
@@ -186,7 +186,7 @@ def restore(archive: Path, to: Path, catalog: str | None, as_json: bool) -> int:
     \b
     tomocurate restore lab/backups --to lab-restored
     """
-    from core.care.restore import restore as restore_backup
+    from core.maintenance.restore import restore as restore_backup
 
     done = restore_backup(archive, to, catalog)
     if as_json:
@@ -210,7 +210,7 @@ def rebuild(workspace: Path | None, catalog: str | None, as_json: bool) -> int:
     \b
     tomocurate rebuild --workspace lab
     """
-    from core.care.rebuild import rebuild as rebuild_catalog
+    from core.maintenance.rebuild import rebuild as rebuild_catalog
     from core.workspace.workspace import find_workspace
 
     folder = find_workspace(workspace)
@@ -231,7 +231,7 @@ def doctor(workspace: Path | None, thorough: bool, as_json: bool) -> int:
     \b
     tomocurate doctor --workspace lab
     """
-    from core.care.doctor import examine_folder
+    from core.maintenance.doctor import examine_folder
     from core.workspace.workspace import find_workspace
 
     findings = examine_folder(find_workspace(workspace), thorough=thorough)
@@ -254,7 +254,7 @@ def migrate(workspace: Path | None, as_json: bool) -> int:
     \b
     tomocurate migrate --workspace lab
     """
-    from core.care.migrate import migrate_workspace
+    from core.maintenance.migrate import migrate_workspace
     from core.workspace.workspace import find_workspace
 
     folder = find_workspace(workspace)
@@ -286,7 +286,7 @@ def copy_catalog(call: Call, to: str) -> int:
     \b
     tomocurate catalog copy --to postgresql+psycopg://lab@db.example.org/lab
     """
-    from core.care.copy import copy_catalog as copy
+    from core.maintenance.copy import copy_catalog as copy
 
     url = to if "://" in to else f"sqlite:///{Path(to).absolute()}"
     with steps("copying") as told:

@@ -24,8 +24,8 @@ from types import FrameType
 from typing import Any
 
 from core.errors import CancelledError
-from core.jobs import kinds
-from core.jobs.executors import Executor, LocalPool, ProcessDiedError, never
+from core.jobs import handlers as kinds
+from core.jobs.engines import Executor, LocalPool, ProcessDiedError, never
 from core.jobs.lifeline import end_with_parent
 from core.jobs.schedule import plan_daily_backup
 from core.workspace.workspace import Workspace, open_workspace

@@ -9,10 +9,10 @@ import streamlit as st
 
 from core.access import people
 from core.access.permissions import LEAST_ROLE, Step, may
-from core.care.backup import list_backups, make_backup
-from core.care.doctor import examine
-from core.care.findings import Finding
-from core.care.trial import verify_backup
+from core.maintenance.backup import list_backups, make_backup
+from core.maintenance.checks.findings import Finding
+from core.maintenance.doctor import examine
+from core.maintenance.verify_backup import verify_backup
 from core.tomograms.data_roots import list_roots
 from core.workspace.workspace import Workspace
 from dashboard.empty import show_empty

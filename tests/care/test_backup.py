@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from core.care.backup import back_up, list_backups, make_backup
-from core.care.keeping import kept
-from core.care.manifest import STAMP, manifests, read_manifest
-from core.care.restore import restore
-from core.care.trial import try_backup, verify_backup
 from core.corrections.store import Store
 from core.errors import BackupError, OutputError
 from core.imaging.hashes import file_hash
+from core.maintenance.backup import back_up, list_backups, make_backup
+from core.maintenance.manifest import STAMP, manifests, read_manifest
+from core.maintenance.restore import restore
+from core.maintenance.retention import kept
+from core.maintenance.verify_backup import try_backup, verify_backup
 from core.painting.save import keep_draft, read_draft
 from core.workspace.workspace import Workspace, open_workspace
 from db import backup as copies

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from core.care.copy import copy_catalog
+from core.maintenance.copy import copy_catalog
 from core.workspace.workspace import Workspace
 from db.copy import digest
 from db.engine import Catalog

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from core.care.backup import back_up, make_backup
-from core.care.doctor import BAD, OK, WARN, Finding, examine, examine_folder
-from core.care.holdings import store_of
-from core.care.installation import FLOORS, disk_space, file_systems, versions
-from core.care.trial import verify_backup
 from core.corrections.store import Store
+from core.maintenance.backup import back_up, make_backup
+from core.maintenance.checks.files import store_of
+from core.maintenance.checks.installation import FLOORS, disk_space, file_systems, versions
+from core.maintenance.doctor import BAD, OK, WARN, Finding, examine, examine_folder
+from core.maintenance.verify_backup import verify_backup
 from core.workspace.workspace import Workspace
 from db.models.work import Host, Job
 from db.queries.files import current_labels, stored_hashes

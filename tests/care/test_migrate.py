@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from core.care.backup import list_backups
-from core.care.manifest import manifests, read_manifest
-from core.care.migrate import migrate_workspace
-from core.care.restore import restore
 from core.errors import OutputError
+from core.maintenance.backup import list_backups
+from core.maintenance.manifest import manifests, read_manifest
+from core.maintenance.migrate import migrate_workspace
+from core.maintenance.restore import restore
 from core.workspace.workspace import open_workspace
 from db import schema
 from db.errors import CatalogError

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.access.os_user import acting_person
-from core.care.doctor import BAD, OK, WARN, examine
-from core.care.openness import openness_of
+from core.maintenance.checks.security import openness_of
+from core.maintenance.doctor import BAD, OK, WARN, examine
 from core.tomograms.data_roots import add_root
 from core.workspace.folders import Folders
 from core.workspace.settings import FILE_NAME

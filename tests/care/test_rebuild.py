@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core.care.doctor import BAD, examine
-from core.care.rebuild import rebuild, roles_of
 from core.errors import RecordError
+from core.maintenance.doctor import BAD, examine
+from core.maintenance.rebuild import rebuild, roles_of
 from core.patches.record import read_sidecar, write_sidecar
 from core.workspace.results import DONE, FAILED
 from core.workspace.workspace import Workspace, open_workspace

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import CancelledError, JobError
-from core.jobs.executors import Inline, LocalPool, ProcessDiedError
+from core.jobs.engines import Inline, LocalPool, ProcessDiedError
 
 MEMORY = 3 << 30
 
@@ -66,7 +66,7 @@ def test_what_eats_memory_gets_an_error_and_harms_nobody(pool: LocalPool):
 def test_the_process_ends_with_a_parent_that_was_killed():
     script = (
         "import os, signal\n"
-        "from core.jobs.executors import LocalPool\n"
+        "from core.jobs.engines import LocalPool\n"
         "if __name__ == '__main__':\n"
         "    print(LocalPool().submit(os.getpid), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -16,14 +16,14 @@ import mrcfile
 import numpy as np
 import pytest
 
-from core.care.doctor import BAD, examine
-from core.care.manifest import manifests, read_manifest
 from core.imaging.correction import write_correction
 from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import Box, Zyx, whole
 from core.imaging.hashes import file_hash
 from core.imaging.patch import patch_grid
 from core.jobs import queue
+from core.maintenance.doctor import BAD, examine
+from core.maintenance.manifest import manifests, read_manifest
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
@@ -43,7 +43,7 @@ CENTERS = (Zyx(81, 82, 85), Zyx(83, 88, 98))
 
 HARNESS = """
 import os, signal, sys, time
-import core.care.backup, core.corrections.collect, core.patches.extract, core.labels.merge
+import core.maintenance.backup, core.corrections.collect, core.patches.extract, core.labels.merge
 import core.cli.patches, core.cli.care
 from core.cli.main import main as command
 from core.jobs.worker import main as worker

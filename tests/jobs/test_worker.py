@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from core.jobs import queue
-from core.jobs.executors import Inline, LocalPool
-from core.jobs.kinds import KINDS
+from core.jobs.engines import Inline, LocalPool
+from core.jobs.handlers import KINDS
 from core.jobs.schedule import DAILY, plan_daily_backup
 from core.jobs.worker import Timing, run_worker
 from core.tomograms.register import plan_registration, register

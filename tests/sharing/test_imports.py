@@ -13,12 +13,12 @@ from core.access.os_user import acting_person
 from core.bundles.facts import BundleFacts, Creator, Level
 from core.bundles.patches_csv import read_table
 from core.bundles.write import ArchiveKind
-from core.care.rebuild import rebuild
 from core.errors import ArchiveError, BundleError, ExportError, OutputError
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid
 from core.labels.review import accept
 from core.labels.verify import verify
+from core.maintenance.rebuild import rebuild
 from core.sharing.export_bundle import export_bundle
 from core.sharing.export_training_set import export_training_set
 from core.sharing.import_bundle import import_bundle, look_into

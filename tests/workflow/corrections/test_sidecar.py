@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.care.findings import WARN
-from core.care.holdings import records_of
 from core.corrections.collect import collect
 from core.corrections.receive import receive
 from core.errors import RecordError
 from core.labels.merge import merge
 from core.labels.review import accept, assign, comment, reject
+from core.maintenance.checks.files import records_of
+from core.maintenance.checks.findings import WARN
 from core.patches.record import read_sidecar, refresh_sidecars, write_sidecar
 from db.queries.life import slots_of
 from db.vocabulary import Stage

@@ -19,9 +19,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from core.access.permissions import Step, check_may
-from core.care.keeping import kept
-from core.care.kept_files import has, link_or_copy
-from core.care.manifest import (
+from core.corrections.store import Store
+from core.errors import BackupError
+from core.files.atomic import whole_file
+from core.imaging.hashes import file_hash
+from core.maintenance.kept_files import has, link_or_copy
+from core.maintenance.manifest import (
     ARCHIVES,
     NAME,
     STAMP,
@@ -32,11 +35,8 @@ from core.care.manifest import (
     time_of,
     write_manifest,
 )
-from core.care.trial import try_backup
-from core.corrections.store import Store
-from core.errors import BackupError
-from core.files.atomic import whole_file
-from core.imaging.hashes import file_hash
+from core.maintenance.retention import kept
+from core.maintenance.verify_backup import try_backup
 from core.patches.record import refresh_sidecars
 from core.workspace.folders import DRAFT, make_shared
 from core.workspace.locks import patch_lock

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.access.permissions import Step, check_may
-from core.care.manifest import Manifest, check_archive, check_files, find_backup, read_manifest
 from core.errors import BackupError
+from core.maintenance.manifest import (
+    Manifest,
+    check_archive,
+    check_files,
+    find_backup,
+    read_manifest,
+)
 from core.workspace.workspace import Workspace
 from db import backup as copies
 from db.queries.people import PersonRecord

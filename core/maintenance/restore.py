@@ -6,8 +6,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from core.care.kept_files import link_or_copy
-from core.care.manifest import (
+from core.corrections.store import Store
+from core.errors import BackupError, OutputError
+from core.files.atomic import sync_folder
+from core.maintenance.kept_files import link_or_copy
+from core.maintenance.manifest import (
     STORE,
     Manifest,
     check_archive,
@@ -15,9 +18,6 @@ from core.care.manifest import (
     find_backup,
     read_manifest,
 )
-from core.corrections.store import Store
-from core.errors import BackupError, OutputError
-from core.files.atomic import sync_folder
 from core.patches.record import refresh_sidecars
 from core.workspace.folders import Folders, make_shared
 from core.workspace.settings import FILE_NAME, Settings

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from core.care.findings import BAD, OK, WARN, Finding, named
+from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
 from core.workspace.folders import Folders
 from core.workspace.workspace import Workspace
 from db.engine import wal_is_safe

@@ -12,7 +12,7 @@ from typing import Any
 from core.access.os_user import acting_person
 from core.errors import CancelledError, JobError
 from core.imaging.hashes import file_hash
-from core.jobs.executors import Executor
+from core.jobs.engines import Executor
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace
 from db.queries.jobs import JobRecord, parts_of
@@ -142,7 +142,7 @@ def _score(task: Task) -> dict[str, Any]:
 
 
 def _backup(task: Task) -> dict[str, Any]:
-    from core.care.backup import back_up
+    from core.maintenance.backup import back_up
 
     kind = BackupKind(task.arguments.get("kind", BackupKind.ASKED))
     made = back_up(task.workspace, task.job.created_by_id, kind, tell=task.tell)

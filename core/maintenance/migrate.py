@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.care.backup import Made, record_backup, write_backup
+from core.maintenance.backup import Made, record_backup, write_backup
 from core.workspace.settings import read_settings
 from core.workspace.workspace import Workspace, open_workspace
 from db.engine import Catalog, parse_url

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from core.access.sign_in import SECRET_VARIABLE, Oidc, SignIn, is_here
-from core.care.findings import BAD, OK, WARN, Finding, named
+from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
 from core.tomograms.data_roots import list_roots
 from core.workspace.settings import CATALOG_VARIABLE, FILE_NAME
 from core.workspace.workspace import Workspace

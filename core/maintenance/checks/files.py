@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from core.care.findings import BAD, OK, WARN, Finding, named
 from core.corrections.store import Store
 from core.files.atomic import PARTIAL
 from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import Box, Zyx
 from core.imaging.hashes import content_hash, file_hash
+from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
 from core.patches.record import records_behind
 from core.tomograms.source_files import check_unchanged
 from core.workspace.workspace import Workspace

@@ -15,9 +15,9 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.care.findings import named
 from core.corrections.store import Store
 from core.errors import RecordError
+from core.maintenance.checks.findings import named
 from core.patches.record import read_sidecar, refresh_sidecars
 from core.workspace.folders import Folders
 from core.workspace.results import DONE, FAILED, Outcome, Progress, silent

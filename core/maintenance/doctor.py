@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from core.care.backup import on_same_disk
-from core.care.findings import BAD, OK, WARN, Finding, named
-from core.care.holdings import holdings_of
-from core.care.installation import installation_of
-from core.care.openness import openness_of
+from core.maintenance.backup import on_same_disk
+from core.maintenance.checks.files import holdings_of
+from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
+from core.maintenance.checks.installation import installation_of
+from core.maintenance.checks.security import openness_of
 from core.workspace.workspace import Workspace, open_workspace
 from db.engine import HOST_QUIET
 from db.errors import TomocurateError
