@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from core.cli.border import run
+from core.cli.run import run
 
 VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Begin": ("setup", ("init", "demo", "serve", "worker")),
@@ -63,7 +63,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         for module, verbs in VERBS.values():
             if cmd_name in verbs:
-                found = importlib.import_module(f"core.cli.{module}")
+                found = importlib.import_module(f"core.cli.commands.{module}")
                 command: click.Command = getattr(found, cmd_name.replace("-", "_"))
                 return command
         return None

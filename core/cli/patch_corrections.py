@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.border import DONE, FAILED, run, say_error
+from core.cli.run import DONE, FAILED, run, say_error
 from core.cli.tables import say_json, say_table
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from core.cli.border import printable
+from core.cli.run import printable
 
 
 def say_json(value: Any) -> None:

@@ -44,7 +44,7 @@ CENTERS = (Zyx(81, 82, 85), Zyx(83, 88, 98))
 HARNESS = """
 import os, signal, sys, time
 import core.maintenance.backup, core.corrections.collect, core.patches.extract, core.labels.merge
-import core.cli.patches, core.cli.care
+import core.cli.commands.patches, core.cli.commands.maintenance
 from core.cli.main import main as command
 from core.jobs.worker import main as worker
 

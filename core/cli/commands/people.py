@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.border import DONE
-from core.cli.call import PATH, Call, Defaulted, on_workspace, steps, word_of
+from core.cli.context import PATH, Call, Defaulted, on_workspace, steps, word_of
+from core.cli.run import DONE
 from core.cli.tables import plain, say_json
 from db.vocabulary import Role
 

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.border import DONE, FAILED
-from core.cli.call import (
+from core.cli.context import (
     PATH,
     Call,
     Defaulted,
@@ -18,6 +17,7 @@ from core.cli.call import (
     tell_lines,
     word_of,
 )
+from core.cli.run import DONE, FAILED
 from core.cli.tables import plain, say_json, say_table
 from db.vocabulary import JobKind, JobState
 

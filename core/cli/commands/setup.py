@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.cli.border import DONE, FAILED
-from core.cli.call import PATH, Call, json_option, on_workspace
+from core.cli.context import PATH, Call, json_option, on_workspace
+from core.cli.run import DONE, FAILED
 from core.cli.tables import say_json, say_table
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.border import DONE, FAILED, printable, say_error
+from core.cli.run import DONE, FAILED, printable, say_error
 from core.cli.tables import plain, say_json, say_table
 
 if TYPE_CHECKING:

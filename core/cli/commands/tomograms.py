@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.border import DONE, FAILED, say_error
-from core.cli.call import (
+from core.cli.context import (
     PATH,
     Call,
     Defaulted,
@@ -20,6 +19,7 @@ from core.cli.call import (
     unique,
     word_of,
 )
+from core.cli.run import DONE, FAILED, say_error
 from core.cli.tables import plain, say_json
 from db.vocabulary import JobKind, Licence, Scope, Split, Stage
 

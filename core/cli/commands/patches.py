@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.border import DONE, FAILED, say_error
-from core.cli.call import (
+from core.cli.context import (
     PATH,
     POSITION,
     Call,
@@ -20,6 +19,7 @@ from core.cli.call import (
     unique,
     word_of,
 )
+from core.cli.run import DONE, FAILED, say_error
 from core.cli.tables import plain, say_json
 from db.vocabulary import ChosenBecause, JobKind, NearBorder, Stage
 
@@ -129,7 +129,7 @@ def show(call: Call, patch: str) -> int:
     \b
     tomocurate show other_TS_001_patch0
     """
-    from core.cli.lives import tell_life
+    from core.cli.show import tell_life
     from core.patches.history import show as life_of
 
     life = life_of(call.workspace, patch)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from core.cli.border import printable
+from core.cli.run import printable
 from core.cli.tables import say_table
 from core.patches.history import PatchLife
 from db.queries.life import SlotRecord

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.cli.border import DONE
-from core.cli.call import POSITION, Call, on_workspace, tell_outcomes
+from core.cli.context import POSITION, Call, on_workspace, tell_outcomes
+from core.cli.run import DONE
 from core.cli.tables import say_json
 
 if TYPE_CHECKING:
