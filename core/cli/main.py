@@ -27,8 +27,8 @@ VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "Share": ("sharing", ("export", "import-bundle", "score", "scores", "trained")),
     "People": ("people", ("people", "events")),
-    "Care": (
-        "care",
+    "Maintenance": (
+        "maintenance",
         ("jobs", "backup", "restore", "rebuild", "doctor", "migrate", "catalog"),
     ),
 }  # fmt: skip

@@ -18,10 +18,16 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-import core.care
+import core.access
+import core.adopt
+import core.corrections
 import core.jobs
+import core.labels
+import core.maintenance
+import core.painting
+import core.patches
 import core.sharing
-import core.workflow
+import core.tomograms
 from core.access import people
 from core.access.permissions import Step, may
 from core.imaging.geometry import Zyx
@@ -104,16 +110,16 @@ STEPS: dict[str, tuple[Step, Arguments]] = {
     "collect.collect": (Step.COLLECT, nothing),
     "collect.watch": (Step.COLLECT, lambda lab: (lambda: True,)),
     "extract.extract": (Step.EXTRACT, lambda lab: ([lab.chosen],)),
-    "log.export_events": (Step.READ_LOG, lambda lab: (lab.workspace.folder / "log.jsonl",)),
-    "log.note_download": (Step.VIEW, lambda lab: ("kits", [lab.chosen])),
+    "audit_log.export_events": (Step.READ_LOG, lambda lab: (lab.workspace.folder / "audit_log.jsonl",)),
+    "audit_log.note_download": (Step.VIEW, lambda lab: ("kits", [lab.chosen])),
     "merge.merge": (Step.MERGE, lambda lab: ([lab.correcting],)),
-    "painting.forget_draft": (Step.PAINT, lambda lab: (lab.extracted,)),
-    "painting.hold": (Step.PAINT, lambda lab: (lab.extracted,)),
-    "painting.let_go": (Step.PAINT, lambda lab: (lab.extracted,)),
-    "painting.open_painting": (Step.VIEW, lambda lab: (lab.extracted,)),
-    "painting.read_draft": (Step.VIEW, lambda lab: (lab.extracted,)),
-    "painting.keep_draft": (Step.PAINT, lambda lab: (lab.extracted, drawing(lab), 0)),
-    "painting.save_painting": (Step.PAINT, lambda lab: (lab.extracted, drawing(lab))),
+    "save.forget_draft": (Step.PAINT, lambda lab: (lab.extracted,)),
+    "save.hold": (Step.PAINT, lambda lab: (lab.extracted,)),
+    "save.let_go": (Step.PAINT, lambda lab: (lab.extracted,)),
+    "save.open_painting": (Step.VIEW, lambda lab: (lab.extracted,)),
+    "save.read_draft": (Step.VIEW, lambda lab: (lab.extracted,)),
+    "save.keep_draft": (Step.PAINT, lambda lab: (lab.extracted, drawing(lab), 0)),
+    "save.save_painting": (Step.PAINT, lambda lab: (lab.extracted, drawing(lab))),
     "people.add": (Step.MANAGE_PEOPLE, lambda lab: ("Zoe", Role.VIEWER)),
     "people.change_role": (Step.MANAGE_PEOPLE, lambda lab: ("Ada", Role.ADMIN)),
     "people.disable": (Step.MANAGE_PEOPLE, lambda lab: ("Ada",)),
@@ -139,41 +145,41 @@ STEPS: dict[str, tuple[Step, Arguments]] = {
     "review.submit": (Step.SUBMIT, lambda lab: (lab.correcting,)),
     "review.transfer": (Step.ASSIGN, lambda lab: (lab.correcting, "Ben")),
     "review.withdraw": (Step.WITHDRAW, lambda lab: (lab.chosen, "twice")),
-    "roots.add_root": (Step.ADD_ROOT, lambda lab: (lab.workspace.folder,)),
-    "roots.browse": (Step.REGISTER, lambda lab: (lab.tomograms,)),
-    "roots.move_root": (Step.ADD_ROOT, lambda lab: (lab.tomograms, lab.workspace.folder)),
-    "views.list_views": (Step.VIEW, lambda lab: ("patches",)),
-    "views.save_view": (Step.SAVE_VIEW, lambda lab: ("mine", "patches", {"stage": ["chosen"]})),
-    "withdraw_correction.withdraw_correction": (
+    "data_roots.add_root": (Step.ADD_ROOT, lambda lab: (lab.workspace.folder,)),
+    "data_roots.browse": (Step.REGISTER, lambda lab: (lab.tomograms,)),
+    "data_roots.move_root": (Step.ADD_ROOT, lambda lab: (lab.tomograms, lab.workspace.folder)),
+    "saved_filters.list_views": (Step.VIEW, lambda lab: ("patches",)),
+    "saved_filters.save_view": (Step.SAVE_VIEW, lambda lab: ("mine", "patches", {"stage": ["chosen"]})),
+    "withdraw.withdraw_correction": (
         Step.WITHDRAW_CORRECTION, lambda lab: (lab.correcting, "Add1.nrrd"),
     ),
-    "withdraw_correction.reinstate_correction": (
+    "withdraw.reinstate_correction": (
         Step.WITHDRAW_CORRECTION, lambda lab: (lab.correcting, "Add1.nrrd"),
     ),
     "queue.cancel": (Step.MANAGE_JOBS, lambda lab: (1,)),
     "queue.repeat": (Step.MANAGE_JOBS, lambda lab: (1,)),
     "queue.submit": (Step.BACK_UP, lambda lab: (JobKind.BACKUP, {})),
     "queue.submit_batch": (Step.EXTRACT, lambda lab: (JobKind.EXTRACT, [lab.chosen])),
-    "permit.permit": (Step.PERMIT, lambda lab: (TOMOGRAM,)),
-    "permit.pin": (Step.PIN, lambda lab: (TOMOGRAM, None)),
+    "data_permissions.permit": (Step.PERMIT, lambda lab: (TOMOGRAM,)),
+    "data_permissions.pin": (Step.PIN, lambda lab: (TOMOGRAM, None)),
     "backup.make_backup": (Step.BACK_UP, lambda lab: (BackupKind.ASKED,)),
-    "trial.verify_backup": (Step.BACK_UP, nothing),
-    "training_set.plan_export_set": (Step.EXPORT, lambda lab: (choice(lab),)),
-    "training_set.export_training_set": (
+    "verify_backup.verify_backup": (Step.BACK_UP, nothing),
+    "export_training_set.plan_export_set": (Step.EXPORT, lambda lab: (choice(lab),)),
+    "export_training_set.export_training_set": (
         Step.EXPORT, lambda lab: (lab.workspace.folder / "set", choice(lab)),
     ),
-    "bundle.plan_share": (Step.EXPORT, lambda lab: (facts(lab),)),
-    "bundle.rehearse_share": (
+    "export_bundle.plan_share": (Step.EXPORT, lambda lab: (facts(lab),)),
+    "export_bundle.rehearse_share": (
         Step.EXPORT, lambda lab: (lab.workspace.folder / "out", facts(lab)),
     ),
-    "bundle.export_bundle": (Step.EXPORT, lambda lab: (lab.workspace.folder / "out", facts(lab))),
-    "curated.choose_curated": (Step.EXPORT, lambda lab: (choice(lab),)),
-    "duplicates.find_duplicates": (Step.REGISTER, nothing),
-    "queued.run_export": (Step.EXPORT, lambda lab: (exporting(lab), tell, lambda: False)),
+    "export_bundle.export_bundle": (Step.EXPORT, lambda lab: (lab.workspace.folder / "out", facts(lab))),
+    "selection.choose_curated": (Step.EXPORT, lambda lab: (choice(lab),)),
+    "same_place.find_duplicates": (Step.REGISTER, nothing),
+    "export_job.run_export": (Step.EXPORT, lambda lab: (exporting(lab), tell, lambda: False)),
     "import_bundle.look_into": (Step.IMPORT, lambda lab: (lab.tomograms,)),
     "import_bundle.import_bundle": (Step.IMPORT, lambda lab: (lab.tomograms,)),
-    "quality.label_figures": (Step.VIEW, nothing),
-    "quality.measure_labels": (Step.VIEW, lambda lab: ([lab.accepted],)),
+    "label_figures.label_figures": (Step.VIEW, nothing),
+    "label_figures.measure_labels": (Step.VIEW, lambda lab: ([lab.accepted],)),
     "score.state_training": (Step.SCORE, lambda lab: (1, "MemBrain")),
     "score.score_segmentations": (Step.SCORE, nothing),
     "copy.copy_catalog": (
@@ -181,25 +187,34 @@ STEPS: dict[str, tuple[Step, Arguments]] = {
     ),
 }  # fmt: skip
 
+PACKAGES = (
+    core.access, core.adopt, core.corrections, core.jobs, core.labels, core.maintenance,
+    core.painting, core.patches, core.sharing, core.tomograms,
+)  # fmt: skip
+
 OPTIONS: dict[str, dict[str, Any]] = {
-    "painting.save_painting": {"base": {}},
+    "save.save_painting": {"base": {}},
     "choose.choose": {"because": ChosenBecause.OTHER},
     "people.set_account": {"os_user": "ada"},
-    "permit.permit": {"scope": Scope.PUBLIC, "licence": Licence.CC0, "approved_by": "Mia"},
+    "data_permissions.permit": {
+        "scope": Scope.PUBLIC,
+        "licence": Licence.CC0,
+        "approved_by": "Mia",
+    },
 }
 
 INNER = {
-    "log.note_refusal": "records what was refused already",
+    "audit_log.note_refusal": "records what was refused already",
     "recording.record_export": "a part of the exports, after their check",
-    "duplicates.note_likenesses": "a part of find_duplicates and import_bundle",
-    "intake.take_in": "a part of receive and collect, after their check",
+    "same_place.note_likenesses": "a part of find_duplicates and import_bundle",
+    "add_version.take_in": "a part of receive and collect, after their check",
 }
 """Take a person for the record only; their callers have checked."""
 
 
 def found_steps() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Every function that takes a workspace and who acts."""
-    for package in (core.workflow, core.sharing, core.jobs, core.care):
+    for package in PACKAGES:
         for module in pkgutil.iter_modules(package.__path__):
             imported = importlib.import_module(f"{package.__name__}.{module.name}")
             for name, function in inspect.getmembers(imported, inspect.isfunction):

@@ -24,7 +24,7 @@ from core.imaging.preview.store import (
     preview_key,
     write_preview,
 )
-from core.imaging.preview.store import store as module
+from core.imaging.preview import store as module
 from core.imaging.preview.view import ViewedFile, VolumeView
 
 SHAPE = (37, 50, 61)

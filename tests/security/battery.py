@@ -17,7 +17,7 @@ import tifffile
 
 from core.training_sets.manifest import hash_files, sums_text
 from core.workspace.settings import FILE_NAME
-from tests.export.test_archive import FILES, make_tar, make_zip
+from tests.files.test_archives import FILES, make_tar, make_zip
 from tests.imaging.test_hostile_volumes import GZIP_NRRD, HOSTILE, gibibyte
 from tests.imaging.test_mrc import REFUSED as REFUSED_MRC
 from tests.imaging.test_nifti import CUTS, DAMAGES, GRID, damaged

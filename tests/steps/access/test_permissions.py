@@ -12,7 +12,7 @@ from db.vocabulary import Role
 from db.writes.events import Change
 from db.writes.people import add_person, change_person
 
-DOC = Path(__file__).parents[2] / "docs" / "security.md"
+DOC = Path(__file__).parents[3] / "docs" / "security.md"
 
 
 @pytest.fixture

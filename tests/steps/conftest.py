@@ -27,6 +27,8 @@ from db.writes.corrections import MadeMerge, Received, add_correction, add_merge
 from db.writes.events import Change
 from db.writes.patches import add_review, adopt_patch, change_patch, lock_patch
 from db.writes.people import add_person
+from tests.steps.lab import _made_lab as _made_lab
+from tests.steps.lab import lab as lab
 
 SHAPE = Zyx(176, 240, 250)
 """Small, with room for a few patches."""
