@@ -55,10 +55,12 @@ def run() -> None:
             if not catalog.file:
                 with catalog.write() as session:
                     session.execute(text("ANALYZE"))
-            print(f"# Catalog\n\n{sizes.tomograms} tomograms, {sizes.patches} patches, "
-                  f"{sizes.corrections} corrections, {sizes.events} events in "
-                  f"{catalog.url.get_backend_name()}, made in "
-                  f"{time.perf_counter() - started:.0f} s.\n")  # fmt: skip
+            print(
+                f"# Catalog\n\n{sizes.tomograms} tomograms, {sizes.patches} patches, "
+                f"{sizes.corrections} corrections, {sizes.events} events in "
+                f"{catalog.url.get_backend_name()}, made in "
+                f"{time.perf_counter() - started:.0f} s.\n"
+            )
             _tell([measure(catalog, name, query) for name, query in queries(sizes).items()])
 
 
@@ -222,9 +224,13 @@ def _tell(costs: Sequence[Cost]) -> None:
         rows = "" if cost.rows is None else cost.rows
         ratio = cost.median_ms / max(cost.bare_ms, 1e-6)
         slow = "" if cost.median_ms <= WANTED_MS else f"  above {WANTED_MS:.0f} ms"
-        print(f"{cost.name:{width}}  {rows:>6}  {cost.statements:>3}  {cost.median_ms:7.2f}  "
-              f"{cost.bare_ms:7.2f}  {ratio:5.1f}{slow}")  # fmt: skip
+        print(
+            f"{cost.name:{width}}  {rows:>6}  {cost.statements:>3}  {cost.median_ms:7.2f}  "
+            f"{cost.bare_ms:7.2f}  {ratio:5.1f}{slow}"
+        )
     slow_ones = sum(cost.median_ms > WANTED_MS for cost in costs)
     most = max(cost.statements for cost in costs)
-    print(f"\n{len(costs)} queries, {slow_ones} above {WANTED_MS:.0f} ms; "
-          f"at most {most} statements each.")  # fmt: skip
+    print(
+        f"\n{len(costs)} queries, {slow_ones} above {WANTED_MS:.0f} ms; "
+        f"at most {most} statements each."
+    )

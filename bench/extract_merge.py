@@ -32,8 +32,14 @@ from db.vocabulary import CorrectionKind
 
 SHAPE = Zyx(512, 1024, 1024)
 COUNTS = (1, 5, 50)
-TARGET = {("extract", 1): 40, ("extract", 5): 30, ("extract", 50): 15,
-          ("merge", 1): 15, ("merge", 5): 12, ("merge", 50): 12}  # fmt: skip
+TARGET = {
+    ("extract", 1): 40,
+    ("extract", 5): 30,
+    ("extract", 50): 15,
+    ("merge", 1): 15,
+    ("merge", 5): 12,
+    ("merge", 50): 12,
+}
 MEMORY_MIB = {1: 80, 5: 150, 50: 150}
 ROUNDS = {1: 5, 5: 5, 50: 3}
 PEER_PACKAGES = ("torch==2.13.0", "membrain-seg==0.0.10", "click")
@@ -217,17 +223,23 @@ def _peer() -> list[str | Path]:
 def _whole(inputs: Inputs, memory: Path, disk: Path, peer: list[str | Path] | None) -> list[str]:
     """Whole processes, ours and the peer's in turn."""
     lines = ["## Whole processes (median; peer ÷ ours pair by pair)\n"]
-    lines += ["| work | ours s | CPU s | peak MiB | to disk s | peer s | CPU s | peak MiB |"
-              " peer ÷ ours | wanted |", "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines += [
+        "| work | ours s | CPU s | peak MiB | to disk s | peer s | CPU s | peak MiB |"
+        " peer ÷ ours | wanted |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
     for work in ("extract", "merge"):
         for count in COUNTS:
             lines.append(_row(work, count, inputs, memory, disk, peer))
     sparse = [_once("extract", 1, inputs, memory, _ours(), sparse=True) for _ in range(3)]
-    lines.append(f"\nExtract of one patch of a sparse volume ten times as large: "
-                 f"{median(sparse).peak_mib:.0f} MiB, {median(sparse).wall_s:.2f} s.")  # fmt: skip
+    lines.append(
+        f"\nExtract of one patch of a sparse volume ten times as large: "
+        f"{median(sparse).peak_mib:.0f} MiB, {median(sparse).wall_s:.2f} s."
+    )
     bare = [measure([sys.executable, "-c", "import numpy"]) for _ in range(5)]
-    lines.append(f"Python with numpy alone: {median(bare).wall_s:.2f} s, "
-                 f"{median(bare).peak_mib:.0f} MiB.")  # fmt: skip
+    lines.append(
+        f"Python with numpy alone: {median(bare).wall_s:.2f} s, {median(bare).peak_mib:.0f} MiB."
+    )
     return lines
 
 
@@ -255,9 +267,13 @@ def _row(
 
 
 def _once(
-    work: str, count: int, inputs: Inputs, folder: Path, program: list[str | Path],
+    work: str,
+    count: int,
+    inputs: Inputs,
+    folder: Path,
+    program: list[str | Path],
     sparse: bool = False,
-) -> Cost:  # fmt: skip
+) -> Cost:
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()

@@ -27,15 +27,27 @@ from db.vocabulary import (
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MODELS = ("MemBrain_seg_v10_alpha", "MemBrain_seg_v10_beta")
 ACTIONS = (
-    "patch chosen", "extracted", "correction received", "merged", "submitted", "accepted",
-    "rejected", "assigned", "commented", "job queued",
-)  # fmt: skip
+    "patch chosen",
+    "extracted",
+    "correction received",
+    "merged",
+    "submitted",
+    "accepted",
+    "rejected",
+    "assigned",
+    "commented",
+    "job queued",
+)
 BLOCK = 20_000
 HASH = "0123456789abcdef" * 4
 SHARE_OF_STAGES = {
-    Stage.CHOSEN: 10, Stage.EXTRACTED: 15, Stage.CORRECTING: 15, Stage.MERGED: 10,
-    Stage.IN_REVIEW: 5, Stage.ACCEPTED: 45,
-}  # fmt: skip
+    Stage.CHOSEN: 10,
+    Stage.EXTRACTED: 15,
+    Stage.CORRECTING: 15,
+    Stage.MERGED: 10,
+    Stage.IN_REVIEW: 5,
+    Stage.ACCEPTED: 45,
+}
 """Per cent."""
 STAGES = tuple(itertools.chain(*([stage] * n for stage, n in SHARE_OF_STAGES.items())))
 MERGED = (Stage.MERGED, Stage.IN_REVIEW, Stage.ACCEPTED)
@@ -60,8 +72,10 @@ class Sizes:
         """A share of everything but people and datasets."""
         return Sizes(
             *(round(n * share) for n in (self.tomograms, self.corrections, self.events)),
-            self.people, self.datasets, round(self.jobs * share),
-        )  # fmt: skip
+            self.people,
+            self.datasets,
+            round(self.jobs * share),
+        )
 
 
 def token_of(tomogram: int) -> str:
@@ -138,10 +152,16 @@ def _changed(number: int, of: int) -> dict[str, Any]:
 
 def _person(number: int) -> dict[str, Any]:
     return {
-        "id": number, "name": f"Person {number}", "os_user": f"person{number}",
-        "role": list(Role)[number % 5], "disabled": False, "created_at": NOW, "version": 1,
-        "updated_at": NOW, "updated_by_id": None,
-    }  # fmt: skip
+        "id": number,
+        "name": f"Person {number}",
+        "os_user": f"person{number}",
+        "role": list(Role)[number % 5],
+        "disabled": False,
+        "created_at": NOW,
+        "version": 1,
+        "updated_at": NOW,
+        "updated_by_id": None,
+    }
 
 
 def _dataset(number: int) -> dict[str, Any]:
@@ -150,36 +170,60 @@ def _dataset(number: int) -> dict[str, Any]:
 
 def _file(number: int, end: str) -> dict[str, Any]:
     return {
-        "root_id": 1, "path": f"{token_of(number)}{end}", "shape_z": 500, "shape_y": 928,
-        "shape_x": 960, "dtype": "float32", "size_bytes": 1_700_000_000 + number,
-        "mtime_ns": 1, "content_hash": f"{number:064x}",
-    }  # fmt: skip
+        "root_id": 1,
+        "path": f"{token_of(number)}{end}",
+        "shape_z": 500,
+        "shape_y": 928,
+        "shape_x": 960,
+        "dtype": "float32",
+        "size_bytes": 1_700_000_000 + number,
+        "mtime_ns": 1,
+        "content_hash": f"{number:064x}",
+    }
 
 
 def _tomogram(number: int, sizes: Sizes) -> dict[str, Any]:
     return {
-        "id": number, "dataset_id": dataset_of(number, sizes), "token": token_of(number),
-        **_file(number, ".mrc"), "voxel_size": 10.0, "voxel_size_is_override": False,
-        "header": {}, "split_pin": Split.TEST if number % 25 == 0 else None,
-        "thumbnail": PictureState.READY, "preview": PictureState.READY,
-        "registered_at": _at(number, sizes.tomograms), "registered_by_id": 1,
+        "id": number,
+        "dataset_id": dataset_of(number, sizes),
+        "token": token_of(number),
+        **_file(number, ".mrc"),
+        "voxel_size": 10.0,
+        "voxel_size_is_override": False,
+        "header": {},
+        "split_pin": Split.TEST if number % 25 == 0 else None,
+        "thumbnail": PictureState.READY,
+        "preview": PictureState.READY,
+        "registered_at": _at(number, sizes.tomograms),
+        "registered_by_id": 1,
         **_changed(number, sizes.tomograms),
-    }  # fmt: skip
+    }
 
 
 def _segmentation(number: int) -> dict[str, Any]:
     return {
-        "id": number, "tomogram_id": number, **_file(number, "_segmented.mrc"),
-        "model": MODELS[number % 2], "checkpoint": "ckpt", "threshold": None,
-        "registered_at": NOW, "registered_by_id": 1,
-    }  # fmt: skip
+        "id": number,
+        "tomogram_id": number,
+        **_file(number, "_segmented.mrc"),
+        "model": MODELS[number % 2],
+        "checkpoint": "ckpt",
+        "threshold": None,
+        "registered_at": NOW,
+        "registered_by_id": 1,
+    }
 
 
 def _permission(number: int) -> dict[str, Any]:
     return {
-        "tomogram_id": number, "owner": "Ada", "scope": Scope.INTERNAL, "licence": None,
-        "approved_by": "Ada", "until": None, "embargo": None, **_changed(number, 100_000),
-    }  # fmt: skip
+        "tomogram_id": number,
+        "owner": "Ada",
+        "scope": Scope.INTERNAL,
+        "licence": None,
+        "approved_by": "Ada",
+        "until": None,
+        "embargo": None,
+        **_changed(number, 100_000),
+    }
 
 
 def _patch(number: int, sizes: Sizes) -> dict[str, Any]:
@@ -187,107 +231,188 @@ def _patch(number: int, sizes: Sizes) -> dict[str, Any]:
     stage = stage_of(number)
     z, y, x = 100 + number % 300, 100 + number % 700, 100 + number % 750
     return {
-        "id": number, "name": name_of(number, sizes), "dataset_id": dataset_of(tomogram, sizes),
-        "token": token_of(tomogram), "tomogram_id": tomogram, "number": of_tomogram,
-        "segmentation_id": tomogram, "bundle_id": None, "center_z": z, "center_y": y,
-        "center_x": x, "start_z": z - 80, "start_y": y - 80, "start_x": x - 80,
-        "shape_z": 160, "shape_y": 160, "shape_x": 160, "padded": False, "shifted": False,
-        "voxel_size": 10.0, "threshold": None, "chosen_at": _at(number, sizes.patches),
-        "chosen_by_id": _who(number, sizes), "chosen_because": list(ChosenBecause)[number % 4],
-        "note": stage.value, "stage": Stage.CORRECTING if stage in MERGED else stage,
+        "id": number,
+        "name": name_of(number, sizes),
+        "dataset_id": dataset_of(tomogram, sizes),
+        "token": token_of(tomogram),
+        "tomogram_id": tomogram,
+        "number": of_tomogram,
+        "segmentation_id": tomogram,
+        "bundle_id": None,
+        "center_z": z,
+        "center_y": y,
+        "center_x": x,
+        "start_z": z - 80,
+        "start_y": y - 80,
+        "start_x": x - 80,
+        "shape_z": 160,
+        "shape_y": 160,
+        "shape_x": 160,
+        "padded": False,
+        "shifted": False,
+        "voxel_size": 10.0,
+        "threshold": None,
+        "chosen_at": _at(number, sizes.patches),
+        "chosen_by_id": _who(number, sizes),
+        "chosen_because": list(ChosenBecause)[number % 4],
+        "note": stage.value,
+        "stage": Stage.CORRECTING if stage in MERGED else stage,
         "assignee_id": None if number % 6 == 0 else _who(number, sizes),
         "rejected_reason": "not closed" if stage is Stage.CORRECTING and number % 3 == 0 else None,
-        "stale": stage in MERGED and number % 40 == 0, "withdrawn": number % 50 == 0,
-        "extracted_at": NOW, "image_hash": f"{number:064x}", "label_hash": HASH,
-        "current_merge_id": None, "accepted_merge_id": None,
+        "stale": stage in MERGED and number % 40 == 0,
+        "withdrawn": number % 50 == 0,
+        "extracted_at": NOW,
+        "image_hash": f"{number:064x}",
+        "label_hash": HASH,
+        "current_merge_id": None,
+        "accepted_merge_id": None,
         "correction_count": 4 if number <= sizes.corrections // 4 else 0,
-        "merge_count": int(stage in MERGED), "comment_count": number % 2,
+        "merge_count": int(stage in MERGED),
+        "comment_count": number % 2,
         **_changed(number, sizes.patches),
-    }  # fmt: skip
+    }
 
 
 def _slot(number: int, sizes: Sizes) -> dict[str, Any]:
     kind = list(CorrectionKind)[number % 3]
     return {
-        "id": number, "patch_id": (number - 1) // 4 % sizes.patches + 1,
-        "name": f"{kind.capitalize()}{number % 4}.nrrd", "kind": kind, "latest": 1,
-        "withdrawn": False, "missing": False,
-    }  # fmt: skip
+        "id": number,
+        "patch_id": (number - 1) // 4 % sizes.patches + 1,
+        "name": f"{kind.capitalize()}{number % 4}.nrrd",
+        "kind": kind,
+        "latest": 1,
+        "withdrawn": False,
+        "missing": False,
+    }
 
 
 def _version(number: int, sizes: Sizes) -> dict[str, Any]:
     return {
-        "id": number, "slot_id": number, "number": 1, "sha256": f"{number:064x}",
-        "size_bytes": 40_000, "author_id": _who(number, sizes), "author_account": None,
-        "software": "MITK", "findings": [], "painted": {"add": 1234}, "error": None,
-        "origin": Origin.COLLECTED, "received_at": _at(number, sizes.corrections),
+        "id": number,
+        "slot_id": number,
+        "number": 1,
+        "sha256": f"{number:064x}",
+        "size_bytes": 40_000,
+        "author_id": _who(number, sizes),
+        "author_account": None,
+        "software": "MITK",
+        "findings": [],
+        "painted": {"add": 1234},
+        "error": None,
+        "origin": Origin.COLLECTED,
+        "received_at": _at(number, sizes.corrections),
         "received_by_id": 1,
-    }  # fmt: skip
+    }
 
 
 def _merge(patch: int, sizes: Sizes) -> dict[str, Any]:
     return {
-        "id": patch, "patch_id": patch, "number": 1, "predicted_hash": HASH,
-        "inputs": [{"slot": "Add1.nrrd", "version": 1, "sha256": HASH}], "rule": "r1",
-        "counts": {"added": 1234}, "values": {"membrane": 1}, "findings": [],
-        "nothing_to_change": False, "label_hash": HASH, "file_sha256": f"{patch:064x}",
-        "size_bytes": 50_000, "made_at": _at(patch, sizes.patches),
+        "id": patch,
+        "patch_id": patch,
+        "number": 1,
+        "predicted_hash": HASH,
+        "inputs": [{"slot": "Add1.nrrd", "version": 1, "sha256": HASH}],
+        "rule": "r1",
+        "counts": {"added": 1234},
+        "values": {"membrane": 1},
+        "findings": [],
+        "nothing_to_change": False,
+        "label_hash": HASH,
+        "file_sha256": f"{patch:064x}",
+        "size_bytes": 50_000,
+        "made_at": _at(patch, sizes.patches),
         "made_by_id": _who(patch, sizes),
-    }  # fmt: skip
+    }
 
 
 def _review(patch: int, sizes: Sizes) -> dict[str, Any]:
     rejected = patch % 5 == 0
     return {
-        "patch_id": patch, "merge_id": patch,
+        "patch_id": patch,
+        "merge_id": patch,
         "verdict": Verdict.REJECT if rejected else Verdict.ACCEPT,
-        "reason": "not closed" if rejected else None, "reviewer_id": _who(patch + 1, sizes),
+        "reason": "not closed" if rejected else None,
+        "reviewer_id": _who(patch + 1, sizes),
         "decided_at": _at(patch, sizes.patches),
-    }  # fmt: skip
+    }
 
 
 def _score(patch: int) -> dict[str, Any]:
     return {
-        "segmentation_id": (patch - 1) // 5 + 1, "patch_id": patch, "merge_id": patch,
-        "dice": 0.9, "surface_dice": 0.92, "method": "m1", "compared_voxels": 2_000_000,
-        "in_training": False, "scored_at": NOW,
-    }  # fmt: skip
+        "segmentation_id": (patch - 1) // 5 + 1,
+        "patch_id": patch,
+        "merge_id": patch,
+        "dice": 0.9,
+        "surface_dice": 0.92,
+        "method": "m1",
+        "compared_voxels": 2_000_000,
+        "in_training": False,
+        "scored_at": NOW,
+    }
 
 
 def _export(number: int) -> dict[str, Any]:
     return {
-        "id": number, "kind": ExportKind.TRAINING_SET, "path": f"/exports/{number}",
-        "manifest_sha256": HASH, "options": {}, "scope": None, "licence": None,
-        "patch_count": 100, "made_at": NOW, "made_by_id": 1,
-    }  # fmt: skip
+        "id": number,
+        "kind": ExportKind.TRAINING_SET,
+        "path": f"/exports/{number}",
+        "manifest_sha256": HASH,
+        "options": {},
+        "scope": None,
+        "licence": None,
+        "patch_count": 100,
+        "made_at": NOW,
+        "made_by_id": 1,
+    }
 
 
 def _comment(patch: int, sizes: Sizes) -> dict[str, Any]:
     return {
-        "patch_id": patch, "author_id": _who(patch, sizes), "text": "is this a membrane?",
-        "at_z": 80, "at_y": 75, "at_x": 92, "made_at": _at(patch, sizes.patches),
-        "resolved_at": None, "resolved_by_id": None,
-    }  # fmt: skip
+        "patch_id": patch,
+        "author_id": _who(patch, sizes),
+        "text": "is this a membrane?",
+        "at_z": 80,
+        "at_y": 75,
+        "at_x": 92,
+        "made_at": _at(patch, sizes.patches),
+        "resolved_at": None,
+        "resolved_by_id": None,
+    }
 
 
 def _job(number: int, sizes: Sizes) -> dict[str, Any]:
     state = JobState.FAILED if number % 200 == 0 else JobState.DONE
     return {
-        "id": number, "kind": list(JobKind)[number % 5], "arguments": {"object": number},
-        "idempotency_key": f"job {number}", "state": state, "priority": 0, "attempts": 1,
-        "max_attempts": 3, "due_at": NOW, "fence": 1, "progress": 1.0, "cancel_requested": False,
-        "created_at": _at(number, sizes.jobs), "created_by_id": _who(number, sizes),
-    }  # fmt: skip
+        "id": number,
+        "kind": list(JobKind)[number % 5],
+        "arguments": {"object": number},
+        "idempotency_key": f"job {number}",
+        "state": state,
+        "priority": 0,
+        "attempts": 1,
+        "max_attempts": 3,
+        "due_at": NOW,
+        "fence": 1,
+        "progress": 1.0,
+        "cancel_requested": False,
+        "created_at": _at(number, sizes.jobs),
+        "created_by_id": _who(number, sizes),
+    }
 
 
 def _event(number: int, sizes: Sizes) -> dict[str, Any]:
     patch = number * 7919 % sizes.patches + 1
     of_patch = number % 10 != 0
     return {
-        "id": number, "at": _at(number, sizes.events), "person_id": _who(number, sizes),
+        "id": number,
+        "at": _at(number, sizes.events),
+        "person_id": _who(number, sizes),
         "action": "exported" if number % 10_000 == 0 else ACTIONS[number % 10],
         "subject": "patch" if of_patch else "tomogram",
         "subject_id": patch if of_patch else patch // 5 + 1,
-        "name": name_of(patch, sizes), "patch_id": patch if of_patch else None,
-        "before": None, "after": {"stage": "merged"}, "reason": None,
-    }  # fmt: skip
+        "name": name_of(patch, sizes),
+        "patch_id": patch if of_patch else None,
+        "before": None,
+        "after": {"stage": "merged"},
+        "reason": None,
+    }

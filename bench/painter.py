@@ -81,8 +81,10 @@ def run() -> None:
     print("# The painter (ms)\n\n| what | median | worst | n | wanted |\n|---|---|---|---|---|")
     for name, times in found.items():
         limit = LIMITS.get(name)
-        print(f"| {name} | {statistics.median(times):.0f} | {max(times):.0f} | {len(times)} | "
-              f"{f'≤ {limit}' if limit else ''} |")  # fmt: skip
+        print(
+            f"| {name} | {statistics.median(times):.0f} | {max(times):.0f} | {len(times)} | "
+            f"{f'≤ {limit}' if limit else ''} |"
+        )
 
 
 def _openings(browser: Browser, lab: Lab) -> list[float]:

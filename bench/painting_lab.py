@@ -99,17 +99,17 @@ def make_lab(folder: Path, *, believable: bool = False, patches: int = 1) -> Lab
     with init_workspace(folder / "work", admin="admin") as workspace:
         admin = acting_person(workspace)
         for name, role in (
-            ("anna", Role.ANNOTATOR), ("ben", Role.ANNOTATOR), ("rita", Role.REVIEWER),
+            ("anna", Role.ANNOTATOR),
+            ("ben", Role.ANNOTATOR),
+            ("rita", Role.REVIEWER),
             ("vera", Role.VIEWER),
-        ):  # fmt: skip
+        ):
             people.add(workspace, admin, name, role)
         pairings = plan_registration(
             workspace, [data / "t1.mrc"], segmentation=data / "t1_segmented.mrc", token="t1"
         )
         register(workspace, admin, pairings, add_roots=True)
-        chosen = choose(
-            workspace, admin, "t1", centers, because=ChosenBecause.MISSED_MEMBRANE
-        )  # fmt: skip
+        chosen = choose(workspace, admin, "t1", centers, because=ChosenBecause.MISSED_MEMBRANE)
         for patch in chosen:
             assign(workspace, admin, patch.name, admin.name)
         cut = extract(workspace, admin, [patch.name for patch in chosen])
@@ -199,9 +199,13 @@ class Server:
 def _serve(folder: str, port: int) -> None:
     with open_workspace(Path(folder)) as workspace:
         config = uvicorn.Config(
-            application(workspace, port), host="127.0.0.1", port=port, log_level="error",
-            lifespan="off", access_log=False,
-        )  # fmt: skip
+            application(workspace, port),
+            host="127.0.0.1",
+            port=port,
+            log_level="error",
+            lifespan="off",
+            access_log=False,
+        )
         uvicorn.Server(config).run()
 
 

@@ -57,8 +57,16 @@ def say(what: str, cost: Cost) -> None:
 def export(workspace: Path, kind: str, out: Path) -> Cost:
     command = [PROGRAM, "export", kind, "--workspace", workspace, out]
     if kind == "bundle":
-        command += ["--title", "Bench", "--description", "Noise.", "--licence", "CC0-1.0",
-                    "--sign", "Ada"]  # fmt: skip
+        command += [
+            "--title",
+            "Bench",
+            "--description",
+            "Noise.",
+            "--licence",
+            "CC0-1.0",
+            "--sign",
+            "Ada",
+        ]
     return measure(command)
 
 
@@ -84,8 +92,7 @@ def fill(folder: Path) -> None:
         for number in range(TOMOGRAMS):
             token = f"TS_{number:03}"
             add_source(workspace, by, folder, token)
-            permit(workspace, by, token, scope=Scope.PUBLIC, licence=Licence.CC0,
-                   approved_by="Ada")  # fmt: skip
+            permit(workspace, by, token, scope=Scope.PUBLIC, licence=Licence.CC0, approved_by="Ada")
         for number in range(PATCHES):
             add_patch(workspace, by, rng, number)
 
@@ -113,8 +120,13 @@ def add_patch(
     store = Store(workspace.folders.store)
     with workspace.catalog.write() as session:
         segmentation = segmentations_of(session, tomogram + 1)[0]
-        values = {"segmentation_id": segmentation.id, "padded": False, "shifted": False,
-                  "voxel_size": 10.0, "chosen_because": ChosenBecause.OTHER}  # fmt: skip
+        values = {
+            "segmentation_id": segmentation.id,
+            "padded": False,
+            "shifted": False,
+            "voxel_size": 10.0,
+            "chosen_because": ChosenBecause.OTHER,
+        }
         for axis, at in zip("zyx", start, strict=True):
             values |= {f"start_{axis}": at, f"center_{axis}": at + SIDE // 2, f"shape_{axis}": SIDE}
         patch = choose_patch(session, Change.now(by.id), tomogram + 1, values)
@@ -126,11 +138,35 @@ def add_patch(
     with workspace.catalog.write() as session:
         change = Change.now(by.id)
         known = content_hash(label)
-        made = MadeMerge(known, (), "bench", {}, asdict(count_values(label)), (), True, known,
-                         stored.sha256, stored.size)  # fmt: skip
-        patch = change_patch(session, change, patch, "extracted", stage=Stage.EXTRACTED,
-                             image_hash=content_hash(image), label_hash=known)  # fmt: skip
+        made = MadeMerge(
+            known,
+            (),
+            "bench",
+            {},
+            asdict(count_values(label)),
+            (),
+            True,
+            known,
+            stored.sha256,
+            stored.size,
+        )
+        patch = change_patch(
+            session,
+            change,
+            patch,
+            "extracted",
+            stage=Stage.EXTRACTED,
+            image_hash=content_hash(image),
+            label_hash=known,
+        )
         merge = add_merge(session, change, patch, made)
         add_review(session, change, patch, merge.id, Verdict.ACCEPT)
-        change_patch(session, change, patch, "accepted", stage=Stage.ACCEPTED,
-                     current_merge_id=merge.id, accepted_merge_id=merge.id)  # fmt: skip
+        change_patch(
+            session,
+            change,
+            patch,
+            "accepted",
+            stage=Stage.ACCEPTED,
+            current_merge_id=merge.id,
+            accepted_merge_id=merge.id,
+        )

@@ -131,10 +131,14 @@ def run() -> None:
     print("# The viewer (ms)\n\n| what | median | worst | n | wanted |\n|---|---|---|---|---|")
     for name, times in found.items():
         limit = LIMITS.get(name)
-        print(f"| {name} | {statistics.median(times):.0f} | {max(times):.0f} | {len(times)} | "
-              f"{f'≤ {limit}' if limit else ''} |")  # fmt: skip
-    print(f"\nServer's peak with five people on five tomograms of 2 GiB: {memory:.0f} MB "
-          f"(wanted ≤ {MEMORY_LIMIT_MB}).")  # fmt: skip
+        print(
+            f"| {name} | {statistics.median(times):.0f} | {max(times):.0f} | {len(times)} | "
+            f"{f'≤ {limit}' if limit else ''} |"
+        )
+    print(
+        f"\nServer's peak with five people on five tomograms of 2 GiB: {memory:.0f} MB "
+        f"(wanted ≤ {MEMORY_LIMIT_MB})."
+    )
 
 
 def _measure(browser: Browser, address: str, folder: Path) -> dict[str, list[float]]:

@@ -25,9 +25,15 @@ POSTGRES_PROGRAMS = Path("/usr/lib/postgresql")
 """Where Debian keeps PostgreSQL's programs, by version."""
 
 _VARIABLES = {
-    "host": "PGHOST", "port": "PGPORT", "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY", "service": "PGSERVICE", "passfile": "PGPASSFILE",
-}  # fmt: skip
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "service": "PGSERVICE",
+    "passfile": "PGPASSFILE",
+}
 _HASHES = (
     "SELECT sha256, max(size_bytes) FROM (SELECT sha256, size_bytes FROM correction_versions "
     "WHERE error IS NULL UNION ALL SELECT file_sha256, size_bytes FROM merges) AS files "
@@ -183,9 +189,12 @@ def _dump_postgres(url: URL, target: Path) -> Contents:
 def _environment(url: URL) -> dict[str, str]:
     """How libpq is told where to connect."""
     said: dict[str, Any] = {
-        "PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.username,
-        "PGPASSWORD": url.password, "PGDATABASE": url.database,
-    }  # fmt: skip
+        "PGHOST": url.host,
+        "PGPORT": url.port,
+        "PGUSER": url.username,
+        "PGPASSWORD": url.password,
+        "PGDATABASE": url.database,
+    }
     said |= {_VARIABLES[key]: value for key, value in url.query.items() if key in _VARIABLES}
     return {name: str(value) for name, value in said.items() if value is not None}
 
@@ -193,10 +202,14 @@ def _environment(url: URL) -> dict[str, str]:
 def _run(program: str, options: list[str], environment: dict[str, str]) -> None:
     try:
         done = subprocess.run(
-            [_program(program), *options], env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            [_program(program), *options],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             check=False,
-        )  # fmt: skip
+        )
     except OSError as error:
         raise CatalogError(f"{program} cannot be started ({error.strerror}).") from error
     if done.returncode:

@@ -221,7 +221,7 @@ _REPORTS = (
     ("unable to open database", "cannot be opened; check that its folder is there and writable."),
     ("connection is bad", "the database server does not answer; check its address."),
     ("connection failed", "the database server does not answer; check its address."),
-)  # fmt: skip
+)
 
 
 def _is_busy(error: Exception) -> bool:
@@ -241,9 +241,12 @@ def _engine(url: URL, wal: bool, *, query_only: bool) -> Engine:
     def connected(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # BEGIN is ours, below
         pragmas = [
-            "foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON",
-            f"busy_timeout={BUSY_SECONDS * 1000:.0f}", "synchronous=FULL",
-        ]  # fmt: skip
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+            "cell_size_check=ON",
+            f"busy_timeout={BUSY_SECONDS * 1000:.0f}",
+            "synchronous=FULL",
+        ]
         if wal:
             pragmas.append("journal_mode=WAL")
         pragmas.append(f"query_only={'ON' if query_only else 'OFF'}")

@@ -27,9 +27,15 @@ hypothesis.settings.load_profile("tomocurate")
 
 _numbers = itertools.count()
 _QUICK = (
-    "listen_addresses=", "fsync=off", "synchronous_commit=off", "full_page_writes=off",
-    "max_connections=60", "shared_buffers=32MB", "autovacuum=off", "max_wal_size=256MB",
-)  # fmt: skip
+    "listen_addresses=",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_connections=60",
+    "shared_buffers=32MB",
+    "autovacuum=off",
+    "max_wal_size=256MB",
+)
 
 
 class Cluster:
@@ -44,15 +50,26 @@ class Cluster:
             self._as |= {"user": "postgres", "group": "postgres", "extra_groups": []}
         data = str(self.folder / "data")
         self._run(
-            programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync",
-            "-E", "UTF8", "--locale=C",
-        )  # fmt: skip
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        )
         settings = [part for setting in _QUICK for part in ("-c", setting)]
         self._log = (self.folder / "log").open("wb")
         self._server = subprocess.Popen(  # type: ignore[call-overload]
             [programs / "postgres", "-D", data, "-k", self.folder, *settings],
-            stdout=self._log, stderr=self._log, **self._as,
-        )  # fmt: skip
+            stdout=self._log,
+            stderr=self._log,
+            **self._as,
+        )
         self._admin = sa.create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
         self._wait()
         self._admin_run("CREATE DATABASE made")
@@ -84,8 +101,11 @@ class Cluster:
 
     def _run(self, *command: object) -> None:
         subprocess.run(
-            list(map(str, command)), check=True, capture_output=True, **self._as  # type: ignore[call-overload]
-        )  # fmt: skip
+            list(map(str, command)),
+            check=True,
+            capture_output=True,
+            **self._as,  # type: ignore[call-overload]
+        )
 
     def _wait(self) -> None:
         for _ in range(300):

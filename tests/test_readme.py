@@ -90,8 +90,12 @@ def test_the_installed_programs_start_and_help(program):
 def test_an_unforeseen_error_is_a_sentence_that_names_its_log(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(Path, "is_dir", lambda path: 1 / 0)
-    assert patch_corrections.main(["merge_corrections", "--labels-dir", "a",
-                                   "--corrections-dir", "b", "--out-dir", "c"]) == 1  # fmt: skip
+    assert (
+        patch_corrections.main(
+            ["merge_corrections", "--labels-dir", "a", "--corrections-dir", "b", "--out-dir", "c"]
+        )
+        == 1
+    )
     monkeypatch.undo()
     err = capsys.readouterr().err
     (log,) = tmp_path.glob("tomocurate-*.log")

@@ -206,21 +206,26 @@ def _bring(source: Path | None, target: Path, voxels: NDArray[Any], grid: Grid) 
 def _columns(patch: FoundPatch, volumes: _Volumes, place: Location | None) -> Mapping[str, Any]:
     written = patch.image.stat().st_mtime if patch.image else 0.0
     values: dict[str, Any] = {
-        "token": patch.named.token, "number": patch.named.number, "stage": Stage.EXTRACTED,
-        "chosen_because": ChosenBecause.OTHER, "voxel_size": volumes.voxel_size,
-        "extracted_at": datetime.fromtimestamp(written, UTC), **volumes.hashes,
+        "token": patch.named.token,
+        "number": patch.named.number,
+        "stage": Stage.EXTRACTED,
+        "chosen_because": ChosenBecause.OTHER,
+        "voxel_size": volumes.voxel_size,
+        "extracted_at": datetime.fromtimestamp(written, UTC),
+        **volumes.hashes,
         **dict(zip(("shape_z", "shape_y", "shape_x"), volumes.image.shape, strict=True)),
-    }  # fmt: skip
+    }
     if place is None:
         return values
     center = [a + n // 2 for a, n in zip(place.box.start, place.box.shape, strict=True)]
     for axis, first, middle in zip("zyx", place.box.start, center, strict=True):
         values |= {f"start_{axis}": first, f"center_{axis}": middle}
     return values | {
-        "tomogram_id": place.tomogram.id, "segmentation_id": place.segmentation_id,
+        "tomogram_id": place.tomogram.id,
+        "segmentation_id": place.segmentation_id,
         "threshold": place.threshold,
         "voxel_size": place.tomogram.voxel_size or volumes.voxel_size,
-    }  # fmt: skip
+    }
 
 
 def _take_corrections(
@@ -300,17 +305,29 @@ def _record_label(
         check_may(session, by, Step.ADOPT)
         locked = lock_patch(session, patch.name)
         made = MadeMerge(
-            predicted_hash=locked.label_hash or "", inputs=inputs_of(slots_of(session, locked.id)),
-            rule=ADOPTED_RULE, counts={}, values=asdict(count_values(label)), findings=tuple(said),
-            nothing_to_change=False, label_hash=content_hash(label), file_sha256=stored.sha256,
+            predicted_hash=locked.label_hash or "",
+            inputs=inputs_of(slots_of(session, locked.id)),
+            rule=ADOPTED_RULE,
+            counts={},
+            values=asdict(count_values(label)),
+            findings=tuple(said),
+            nothing_to_change=False,
+            label_hash=content_hash(label),
+            file_sha256=stored.sha256,
             size_bytes=stored.size,
-        )  # fmt: skip
+        )
         change = Change.now(by.id)
         merge_id = add_merge(session, change, locked, made).id
         change_patch(
-            session, change, locked, "label adopted", stage=Stage.MERGED, stale=False,
-            current_merge_id=merge_id, merge_count=locked.merge_count + 1,
-        )  # fmt: skip
+            session,
+            change,
+            locked,
+            "label adopted",
+            stage=Stage.MERGED,
+            stale=False,
+            current_merge_id=merge_id,
+            merge_count=locked.merge_count + 1,
+        )
 
 
 def _difference(again: Label | None, label: Label, error: str | None) -> list[str]:

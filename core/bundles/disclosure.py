@@ -50,9 +50,11 @@ def union_voxels(boxes: Sequence[Box]) -> int:
 def overlapping(boxes: Sequence[Box]) -> list[tuple[int, int]]:
     """Pairs of boxes that share voxels."""
     return [
-        (a, b) for a in range(len(boxes)) for b in range(a + 1, len(boxes))
+        (a, b)
+        for a in range(len(boxes))
+        for b in range(a + 1, len(boxes))
         if boxes[a].overlap(boxes[b])
-    ]  # fmt: skip
+    ]
 
 
 def _exposure(group: str, cases: Sequence[PlannedCase], recipe: Recipe) -> Exposure:
@@ -63,9 +65,13 @@ def _exposure(group: str, cases: Sequence[PlannedCase], recipe: Recipe) -> Expos
     pairs = overlapping(held)
     voxels = union_voxels(held)
     return Exposure(
-        group, len(cases), voxels, voxels / (shape.z * shape.y * shape.x), len(pairs),
+        group,
+        len(cases),
+        voxels,
+        voxels / (shape.z * shape.y * shape.x),
+        len(pairs),
         _largest(held, pairs),
-    )  # fmt: skip
+    )
 
 
 def _together(group: str, parts: Sequence[Exposure]) -> Exposure:
@@ -85,9 +91,8 @@ def _union_area(boxes: Sequence[Box]) -> int:
     total = 0
     for low, high in pairwise(edges):
         spans = sorted(
-            (box.start.x, box.stop.x) for box in boxes
-            if box.start.y <= low and box.stop.y >= high
-        )  # fmt: skip
+            (box.start.x, box.stop.x) for box in boxes if box.start.y <= low and box.stop.y >= high
+        )
         total += (high - low) * _union_length(spans)
     return total
 

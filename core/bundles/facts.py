@@ -102,8 +102,11 @@ class BundleFacts:
             raise ExportError(faults[0], tuple(faults))
 
     def _faults(self) -> Iterable[str]:
-        for word, text in (("title", self.title), ("description", self.description),
-                           ("signer", self.signed_by)):  # fmt: skip
+        for word, text in (
+            ("title", self.title),
+            ("description", self.description),
+            ("signer", self.signed_by),
+        ):
             if not text.strip():
                 yield f"a bundle needs a {word}; state it."
         if not _VERSION.fullmatch(self.version):

@@ -17,9 +17,13 @@ from core.bundles.patches_csv import COLUMNS
 from core.imaging.formats.source import Source
 
 CODES = {
-    "K": "kept", "C": "cleaned", "U": "replaced by a pseudonym", "D": "replaced by a dummy",
-    "Z": "emptied", "X": "removed",
-}  # fmt: skip
+    "K": "kept",
+    "C": "cleaned",
+    "U": "replaced by a pseudonym",
+    "D": "replaced by a dummy",
+    "Z": "emptied",
+    "X": "removed",
+}
 LEVELS = (Level.INTERNAL, Level.COLLABORATOR, Level.PUBLIC, Level.MINIMAL)
 
 
@@ -41,10 +45,15 @@ class FieldAction:
 
 
 _OWN_CODES = {
-    "patch_id": "KUUU", "image": "KUUU", "label": "KUUU", "source_group": "KUUD",
-    "contributor_id": "KUUU", "permission_id": "UUUZ", "intensity_mean": "KKZZ",
+    "patch_id": "KUUU",
+    "image": "KUUU",
+    "label": "KUUU",
+    "source_group": "KUUD",
+    "contributor_id": "KUUU",
+    "permission_id": "UUUZ",
+    "intensity_mean": "KKZZ",
     "intensity_std": "KKZZ",
-}  # fmt: skip
+}
 _PLACED = ("box_z", "box_y", "box_x")
 
 ACTIONS: tuple[FieldAction, ...] = (
@@ -65,87 +74,247 @@ ACTIONS: tuple[FieldAction, ...] = (
     FieldAction("MRC", "labels, extended header, origin, density statistics", "XXXX"),
     FieldAction("NRRD", "corrections, their property lists and segment names", "XXXX"),
     FieldAction("catalog", "people, reviews, comments, events, paths, times", "XXXX"),
-    *(FieldAction("patches.csv", name, _OWN_CODES.get(name, "KKKK"), places=name in _PLACED)
-      for name in COLUMNS),
+    *(
+        FieldAction("patches.csv", name, _OWN_CODES.get(name, "KKKK"), places=name in _PLACED)
+        for name in COLUMNS
+    ),
     FieldAction("bundle.json", "creators, contact (who agreed to be named)", "CCCC"),
     FieldAction("bundle.json", "created (the year alone where published)", "KKCC"),
     FieldAction("privacy_report.json", "signed_by", "KUUU"),
-)  # fmt: skip
+)
 
 CASE = "*"
 _CREATORS = ("creators", "creators[].name", "creators[].orcid", "creators[].affiliation")
 
 KEYS: Mapping[str, frozenset[str]] = {
-    "bundle.json": frozenset({
-        "schema_version", "bundle_id", "title", "description", "version", "previous",
-        "previous.version", "previous.sha256sums_digest", "created", "licence", *_CREATORS,
-        "contact", "doi", "funding_statement", "structure", "structure.name",
-        "structure.ontology", "label_map", "label_map.background", "label_map.membrane",
-        "label_map.ignore", "voxel_size_angstrom", "spacing_unit", "patch_shapes_zyx",
-        "ignore_border_voxels", "core_only", "intensity", "intensity.scheme", "intensity.dtype",
-        "intensity.quantisation", "prediction_models", "method_type", "annotation_criteria",
-        "privacy_level", "coordinates_kept", "split_policy", "split_policy.unit",
-        "split_policy.method", "split_policy.leaky", "counts", "counts.train", "counts.val",
-        "counts.test", "attribution", "attribution[].bundle_id", "attribution[].licence",
-        "attribution[].attribution", "attribution[].doi", "generator", "generator.name",
-        "generator.format",
-    }),
-    "dataset.json": frozenset({
-        "name", "channel_names", "channel_names.0", "labels", "labels.background",
-        "labels.membrane", "labels.ignore", "numTraining", "file_ending",
-        "overwrite_image_reader_writer", "dataset", f"dataset.{CASE}", f"dataset.{CASE}.images",
-        f"dataset.{CASE}.label",
-        *(f"{word}{part}" for word in ("training", "validation", "test")
-          for part in ("", "[].image", "[].label")),
-    }),
+    "bundle.json": frozenset(
+        {
+            "schema_version",
+            "bundle_id",
+            "title",
+            "description",
+            "version",
+            "previous",
+            "previous.version",
+            "previous.sha256sums_digest",
+            "created",
+            "licence",
+            *_CREATORS,
+            "contact",
+            "doi",
+            "funding_statement",
+            "structure",
+            "structure.name",
+            "structure.ontology",
+            "label_map",
+            "label_map.background",
+            "label_map.membrane",
+            "label_map.ignore",
+            "voxel_size_angstrom",
+            "spacing_unit",
+            "patch_shapes_zyx",
+            "ignore_border_voxels",
+            "core_only",
+            "intensity",
+            "intensity.scheme",
+            "intensity.dtype",
+            "intensity.quantisation",
+            "prediction_models",
+            "method_type",
+            "annotation_criteria",
+            "privacy_level",
+            "coordinates_kept",
+            "split_policy",
+            "split_policy.unit",
+            "split_policy.method",
+            "split_policy.leaky",
+            "counts",
+            "counts.train",
+            "counts.val",
+            "counts.test",
+            "attribution",
+            "attribution[].bundle_id",
+            "attribution[].licence",
+            "attribution[].attribution",
+            "attribution[].doi",
+            "generator",
+            "generator.name",
+            "generator.format",
+        }
+    ),
+    "dataset.json": frozenset(
+        {
+            "name",
+            "channel_names",
+            "channel_names.0",
+            "labels",
+            "labels.background",
+            "labels.membrane",
+            "labels.ignore",
+            "numTraining",
+            "file_ending",
+            "overwrite_image_reader_writer",
+            "dataset",
+            f"dataset.{CASE}",
+            f"dataset.{CASE}.images",
+            f"dataset.{CASE}.label",
+            *(
+                f"{word}{part}"
+                for word in ("training", "validation", "test")
+                for part in ("", "[].image", "[].label")
+            ),
+        }
+    ),
     "splits_final.json": frozenset({"[].train", "[].val"}),
-    ".zenodo.json": frozenset({
-        "title", "description", "upload_type", "access_right", "license", "version", "creators",
-        "creators[].name", "creators[].orcid", "creators[].affiliation", "keywords",
-        "related_identifiers", "related_identifiers[].identifier",
-        "related_identifiers[].relation", "related_identifiers[].scheme",
-    }),
-    "mifa.json": frozenset({
-        "title", "description", "keywords", "license", "funding_statement", "authors",
-        "authors[].author_last_name", "authors[].author_first_name", "authors[].orcid_id",
-        "authors[].organisation", "authors[].organisation[].organisation_name", "annotations",
-        *(f"annotations[].annotation_{part}" for part in
-          ("overview", "type", "method", "criteria", "coverage")),
-        "annotations[].file_metadata", "annotations[].file_metadata[].annotation_id",
-        "annotations[].file_metadata[].source_image_id",
-    }),
-    "privacy_report.json": frozenset({
-        "schema_version", "level", "passed", "signed_by", "created", "searched",
-        *(f"searched.{kind}" for kind in ("files", "secrets", "hits", "unsearchable")),
-        "fields", "fields[].format", "fields[].field", "fields[].action", "exposure",
-        *(f"exposure[].{part}" for part in
-          ("group", "patches", "voxels", "share_of_tomogram", "overlapping_pairs",
-           "largest_box_zyx")),
-        "permissions", "permissions[].group", "permissions[].scope", "permissions[].licence",
-        "permissions[].patches", "residual_risk",
-    }),
-}  # fmt: skip
+    ".zenodo.json": frozenset(
+        {
+            "title",
+            "description",
+            "upload_type",
+            "access_right",
+            "license",
+            "version",
+            "creators",
+            "creators[].name",
+            "creators[].orcid",
+            "creators[].affiliation",
+            "keywords",
+            "related_identifiers",
+            "related_identifiers[].identifier",
+            "related_identifiers[].relation",
+            "related_identifiers[].scheme",
+        }
+    ),
+    "mifa.json": frozenset(
+        {
+            "title",
+            "description",
+            "keywords",
+            "license",
+            "funding_statement",
+            "authors",
+            "authors[].author_last_name",
+            "authors[].author_first_name",
+            "authors[].orcid_id",
+            "authors[].organisation",
+            "authors[].organisation[].organisation_name",
+            "annotations",
+            *(
+                f"annotations[].annotation_{part}"
+                for part in ("overview", "type", "method", "criteria", "coverage")
+            ),
+            "annotations[].file_metadata",
+            "annotations[].file_metadata[].annotation_id",
+            "annotations[].file_metadata[].source_image_id",
+        }
+    ),
+    "privacy_report.json": frozenset(
+        {
+            "schema_version",
+            "level",
+            "passed",
+            "signed_by",
+            "created",
+            "searched",
+            *(f"searched.{kind}" for kind in ("files", "secrets", "hits", "unsearchable")),
+            "fields",
+            "fields[].format",
+            "fields[].field",
+            "fields[].action",
+            "exposure",
+            *(
+                f"exposure[].{part}"
+                for part in (
+                    "group",
+                    "patches",
+                    "voxels",
+                    "share_of_tomogram",
+                    "overlapping_pairs",
+                    "largest_box_zyx",
+                )
+            ),
+            "permissions",
+            "permissions[].group",
+            "permissions[].scope",
+            "permissions[].licence",
+            "permissions[].patches",
+            "residual_risk",
+        }
+    ),
+}
 """The keys of our own JSON files. Croissant's are fixed by its format and made from COLUMNS."""
 
-FILES = frozenset({
-    *KEYS, "patches.csv", "README.md", "LICENSE", "croissant.json", "privacy_report.md",
-    "SHA256SUMS",
-})  # fmt: skip
+FILES = frozenset(
+    {
+        *KEYS,
+        "patches.csv",
+        "README.md",
+        "LICENSE",
+        "croissant.json",
+        "privacy_report.md",
+        "SHA256SUMS",
+    }
+)
 """The files of a bundle beside its volumes."""
 
 _HEADER = struct.Struct("<i10s18sihcB8h3f4h8f3fhBB4f2i80s24s2h6f12f16s4s")
 _NAMES = (
-    "sizeof_hdr", "data_type", "db_name", "extents", "session_error", "regular", "dim_info",
-    *["dim"] * 8, *["intent_p"] * 3, "intent_code", "datatype", "bitpix", "slice_start",
-    *["pixdim"] * 8, "vox_offset", "scl_slope", "scl_inter", "slice_end", "slice_code",
-    "xyzt_units", "cal_max", "cal_min", "slice_duration", "toffset", "glmax", "glmin", "descrip",
-    "aux_file", "qform_code", "sform_code", *["quatern"] * 3, *["qoffset"] * 3, *["srow"] * 12,
-    "intent_name", "magic",
-)  # fmt: skip
-_KEPT = frozenset({
-    "sizeof_hdr", "dim", "datatype", "bitpix", "pixdim", "vox_offset", "scl_slope", "scl_inter",
-    "xyzt_units", "qform_code", "sform_code", "quatern", "qoffset", "srow", "magic", "regular",
-})  # fmt: skip
+    "sizeof_hdr",
+    "data_type",
+    "db_name",
+    "extents",
+    "session_error",
+    "regular",
+    "dim_info",
+    *["dim"] * 8,
+    *["intent_p"] * 3,
+    "intent_code",
+    "datatype",
+    "bitpix",
+    "slice_start",
+    *["pixdim"] * 8,
+    "vox_offset",
+    "scl_slope",
+    "scl_inter",
+    "slice_end",
+    "slice_code",
+    "xyzt_units",
+    "cal_max",
+    "cal_min",
+    "slice_duration",
+    "toffset",
+    "glmax",
+    "glmin",
+    "descrip",
+    "aux_file",
+    "qform_code",
+    "sform_code",
+    *["quatern"] * 3,
+    *["qoffset"] * 3,
+    *["srow"] * 12,
+    "intent_name",
+    "magic",
+)
+_KEPT = frozenset(
+    {
+        "sizeof_hdr",
+        "dim",
+        "datatype",
+        "bitpix",
+        "pixdim",
+        "vox_offset",
+        "scl_slope",
+        "scl_inter",
+        "xyzt_units",
+        "qform_code",
+        "sform_code",
+        "quatern",
+        "qoffset",
+        "srow",
+        "magic",
+        "regular",
+    }
+)
 _EMPTY: Collection[object] = (0, 0.0, b"\0", b"r")
 
 

@@ -226,12 +226,16 @@ def _check_sums(opened: OpenedFolder) -> None:
     held = opened.names - {SUMS}
     _refuse(
         [
-            *(f"{_shown(name)}: is missing; copy the bundle again." for name in
-              sorted(set(listed) - held)),
-            *(f"{_shown(name)}: is not in SHA256SUMS; it does not belong to the bundle." for name in
-              sorted(held - set(listed))),
+            *(
+                f"{_shown(name)}: is missing; copy the bundle again."
+                for name in sorted(set(listed) - held)
+            ),
+            *(
+                f"{_shown(name)}: is not in SHA256SUMS; it does not belong to the bundle."
+                for name in sorted(held - set(listed))
+            ),
         ]
-    )  # fmt: skip
+    )
     names = sorted(listed)
     with ThreadPoolExecutor(THREADS) as pool:
         sums = list(pool.map(lambda name: file_hash(opened.path(name)), names))
@@ -302,8 +306,10 @@ def _cell_faults(row: Mapping[str, str], said: Statement) -> Iterable[str]:
     wanted = f"{images}/{image_file(case)}", f"{labels}/{label_file(case)}"
     if (row["image"], row["label"]) != wanted:
         yield f"{case}: its files should be {wanted[0]} and {wanted[1]}."
-    if not all(row[side].isascii() and row[side].isdecimal() and 1 < int(row[side]) <= LARGEST_SIDE
-               for side in ("nz", "ny", "nx")):  # fmt: skip
+    if not all(
+        row[side].isascii() and row[side].isdecimal() and 1 < int(row[side]) <= LARGEST_SIDE
+        for side in ("nz", "ny", "nx")
+    ):
         yield f"{case}: nz, ny, nx are no sizes of a patch."
     if not all(_HASH.fullmatch(row[f"{kind}_content_sha256"]) for kind in ("image", "label")):
         yield f"{case}: its content hashes are no sha256."

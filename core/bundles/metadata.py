@@ -24,9 +24,14 @@ _LICENCE_URL = {
 }
 _INTEGERS = frozenset({"nz", "ny", "nx", "n_labelled_voxels", "n_components"})
 _FLOATS = frozenset(
-    {"voxel_size_angstrom", "ignore_fraction_total", "ignore_fraction_core",
-     "membrane_fraction_of_labelled", "largest_component_fraction"}
-)  # fmt: skip
+    {
+        "voxel_size_angstrom",
+        "ignore_fraction_total",
+        "ignore_fraction_core",
+        "membrane_fraction_of_labelled",
+        "largest_component_fraction",
+    }
+)
 """Columns that are never empty; others are text, since they may be."""
 
 
@@ -192,8 +197,9 @@ def _zenodo_person(creator: Creator) -> dict[str, str]:
 def _mifa_person(creator: Creator) -> dict[str, Any]:
     family, _, given = creator.name.partition(",")
     person: dict[str, Any] = {
-        "author_last_name": family.strip(), "author_first_name": given.strip()
-    }  # fmt: skip
+        "author_last_name": family.strip(),
+        "author_first_name": given.strip(),
+    }
     if creator.orcid:
         person["orcid_id"] = creator.orcid
     if creator.affiliation:

@@ -14,15 +14,45 @@ from core.errors import BundleError
 from core.training_sets.cases import WrittenCase
 
 COLUMNS = (
-    "patch_id", "image", "label", "split", "source_group", "contributor_id", "licence",
-    "permission_id", "attribution", "voxel_size_angstrom", "nz", "ny", "nx",
-    "box_z", "box_y", "box_x", "intensity_mean", "intensity_std",
-    "image_content_sha256", "label_content_sha256", "fingerprint", "method_type", "model",
-    "n_annotators", "review_status", "ignore_fraction_total", "ignore_fraction_core",
-    "membrane_fraction_of_labelled", "n_labelled_voxels", "n_components",
-    "largest_component_fraction", "vox_added", "vox_removed", "vox_ignored",
-    "dice_before_after", "surface_dice_before_after", "agreement_dice", "warnings",
-)  # fmt: skip
+    "patch_id",
+    "image",
+    "label",
+    "split",
+    "source_group",
+    "contributor_id",
+    "licence",
+    "permission_id",
+    "attribution",
+    "voxel_size_angstrom",
+    "nz",
+    "ny",
+    "nx",
+    "box_z",
+    "box_y",
+    "box_x",
+    "intensity_mean",
+    "intensity_std",
+    "image_content_sha256",
+    "label_content_sha256",
+    "fingerprint",
+    "method_type",
+    "model",
+    "n_annotators",
+    "review_status",
+    "ignore_fraction_total",
+    "ignore_fraction_core",
+    "membrane_fraction_of_labelled",
+    "n_labelled_voxels",
+    "n_components",
+    "largest_component_fraction",
+    "vox_added",
+    "vox_removed",
+    "vox_ignored",
+    "dice_before_after",
+    "surface_dice_before_after",
+    "agreement_dice",
+    "warnings",
+)
 """The allow-list of the table: more columns are a fault, fewer too."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -101,13 +131,20 @@ def _row(case: WrittenCase, facts: BundleFacts, pseudonyms: Pseudonyms) -> dict[
 def _rights(case: WrittenCase, facts: BundleFacts, pseudonyms: Pseudonyms) -> dict[str, Any]:
     patch = case.planned.patch
     if patch.imported is not None:
-        return {"contributor_id": "imported", "licence": patch.imported.licence.value,
-                "permission_id": patch.imported.bundle_id,
-                "attribution": patch.imported.attribution}  # fmt: skip
+        return {
+            "contributor_id": "imported",
+            "licence": patch.imported.licence.value,
+            "permission_id": patch.imported.bundle_id,
+            "attribution": patch.imported.attribution,
+        }
     given = patch.permission
     if given is None:
-        return {"contributor_id": None, "licence": facts.licence.value, "permission_id": None,
-                "attribution": None}  # fmt: skip
+        return {
+            "contributor_id": None,
+            "licence": facts.licence.value,
+            "permission_id": None,
+            "attribution": None,
+        }
     named = facts.level is Level.INTERNAL
     said = f"{given.owner}\0{patch.tomogram}\0{given.approved_on.isoformat()}"
     # At the minimal level a permission of its own would tell which patches lie together.

@@ -82,12 +82,14 @@ class PrivacyReport:
         return [
             *self.refused,
             *(
-                Fault(Rule.PRIVACY, f"{where}: tells a {kind} that must not leave; rename or "
-                      "remove it.")
+                Fault(
+                    Rule.PRIVACY,
+                    f"{where}: tells a {kind} that must not leave; rename or remove it.",
+                )
                 for where, kind in sorted(found)
             ),
             *(Fault(Rule.PRIVACY, said) for said in self.unlisted),
-        ]  # fmt: skip
+        ]
 
     @property
     def passed(self) -> bool:
@@ -101,23 +103,34 @@ class PrivacyReport:
             "passed": self.passed,
             "signed_by": self.signed_by,
             "created": self.created,
-            "searched": {"files": self.files, "secrets": self.secrets, "hits": len(self.hits),
-                         "unsearchable": self.unsearchable},
+            "searched": {
+                "files": self.files,
+                "secrets": self.secrets,
+                "hits": len(self.hits),
+                "unsearchable": self.unsearchable,
+            },
             "fields": [
-                {"format": each.format, "field": each.field,
-                 "action": each.at(self.level, keeps_places=self.keeps_places)}
+                {
+                    "format": each.format,
+                    "field": each.field,
+                    "action": each.at(self.level, keeps_places=self.keeps_places),
+                }
                 for each in ACTIONS
             ],
             "exposure": [
-                {"group": each.group, "patches": each.patches, "voxels": each.voxels,
-                 "share_of_tomogram": round(each.share, 4),
-                 "overlapping_pairs": each.overlapping_pairs,
-                 "largest_box_zyx": list(each.largest_box)}
+                {
+                    "group": each.group,
+                    "patches": each.patches,
+                    "voxels": each.voxels,
+                    "share_of_tomogram": round(each.share, 4),
+                    "overlapping_pairs": each.overlapping_pairs,
+                    "largest_box_zyx": list(each.largest_box),
+                }
                 for each in self.exposure
             ],
             "permissions": list(self.permissions),
             "residual_risk": list(self.residual),
-        }  # fmt: skip
+        }
 
 
 def permission_faults(patches: Iterable[CuratedPatch], facts: BundleFacts) -> list[Fault]:
@@ -225,9 +238,14 @@ def own_text() -> str:
         facts.level, "", "", 0, 0, 0, (), (), (), (), tuple(residual_risk(facts, FINEST)), False
     )
     made = [
-        bundle_json((), facts, FINEST, False), croissant_json(facts, ""), mifa_json((), facts),
-        zenodo_json(facts), dataset_json([], DATASET_NAME), empty.as_json(), list(Split),
-    ]  # fmt: skip
+        bundle_json((), facts, FINEST, False),
+        croissant_json(facts, ""),
+        mifa_json((), facts),
+        zenodo_json(facts),
+        dataset_json([], DATASET_NAME),
+        empty.as_json(),
+        list(Split),
+    ]
     pages = [card_text((), facts, FINEST), report_text(empty), *map(licence_text, Licence)]
     tables = [table_text(table_rows((), facts, nobody)), " ".join(map(" ".join, FOLDERS.values()))]
     return "\n".join([*map(canonical_json, made), *pages, *tables])
@@ -238,10 +256,13 @@ def who_is_named(facts: BundleFacts) -> Allowed:
     fields = {
         "bundle.json": ("creators[].name", "creators[].affiliation", "contact"),
         ".zenodo.json": ("creators[].name", "creators[].affiliation"),
-        "mifa.json": ("authors[].author_last_name", "authors[].author_first_name",
-                      "authors[].organisation[].organisation_name"),
+        "mifa.json": (
+            "authors[].author_last_name",
+            "authors[].author_first_name",
+            "authors[].organisation[].organisation_name",
+        ),
         "croissant.json": ("creator[].name",),
-    }  # fmt: skip
+    }
     return Allowed(
         frozenset(f"{name}: {each}" for name, known in fields.items() for each in known),
         frozenset({creators_line(facts), contact_line(facts)}),
@@ -267,33 +288,40 @@ def residual_risk(facts: BundleFacts, voxel_size: float) -> list[str]:
 
 def report_text(report: PrivacyReport) -> str:
     """The report as a page."""
-    return "\n".join([
-        f"# Privacy report: {report.level} bundle, {report.created}",
-        "",
-        f"{'Passed' if report.passed else 'NOT PASSED'}. Signed by {report.signed_by}, who read "
-        "this and answers for it.",
-        "",
-        "## What was searched",
-        f"{report.files} files, their names, headers and inflated bytes, for {report.secrets} "
-        f"names, paths, tokens, hosts and dates of the lab; {len(report.hits)} found. "
-        f"{report.unsearchable} are too short or too common to be searched for.",
-        *(f"* {fault.said}" for fault in report.faults),
-        "",
-        "## What was done to each field",
-        "| format | field | action |",
-        "|---|---|---|",
-        *_field_lines(report),
-        "",
-        "## What is given away",
-        "| group | patches | share of the tomogram | overlapping pairs | largest box (z, y, x) |",
-        "|---|---|---|---|---|",
-        *(f"| {e.group} | {e.patches} | {e.share:.1%} | {e.overlapping_pairs} | "
-          f"{'×'.join(map(str, e.largest_box))} |" for e in report.exposure),
-        "",
-        "## What anybody can still find out",
-        *(f"* {said}" for said in report.residual),
-        "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"# Privacy report: {report.level} bundle, {report.created}",
+            "",
+            f"{'Passed' if report.passed else 'NOT PASSED'}. "
+            f"Signed by {report.signed_by}, who read "
+            "this and answers for it.",
+            "",
+            "## What was searched",
+            f"{report.files} files, their names, headers and inflated bytes, for {report.secrets} "
+            f"names, paths, tokens, hosts and dates of the lab; {len(report.hits)} found. "
+            f"{report.unsearchable} are too short or too common to be searched for.",
+            *(f"* {fault.said}" for fault in report.faults),
+            "",
+            "## What was done to each field",
+            "| format | field | action |",
+            "|---|---|---|",
+            *_field_lines(report),
+            "",
+            "## What is given away",
+            "| group | patches | share of the tomogram | overlapping pairs "
+            "| largest box (z, y, x) |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {e.group} | {e.patches} | {e.share:.1%} | {e.overlapping_pairs} | "
+                f"{'×'.join(map(str, e.largest_box))} |"
+                for e in report.exposure
+            ),
+            "",
+            "## What anybody can still find out",
+            *(f"* {said}" for said in report.residual),
+            "",
+        ]
+    )
 
 
 def write_report(report: PrivacyReport, folder: Path) -> list[Path]:

@@ -137,8 +137,12 @@ def _of_person(text: str) -> list[str]:
     if not 2 <= len(parts) <= 4:
         return [text]
     turned = [parts[-1], *parts[:-1]]
-    return [text, *(joint.join(order) for order in (parts, turned) for joint in " ._-"),
-            "".join(parts), ", ".join([parts[-1], " ".join(parts[:-1])])]  # fmt: skip
+    return [
+        text,
+        *(joint.join(order) for order in (parts, turned) for joint in " ._-"),
+        "".join(parts),
+        ", ".join([parts[-1], " ".join(parts[:-1])]),
+    ]
 
 
 def _of_date(text: str) -> list[str]:

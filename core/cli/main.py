@@ -21,8 +21,17 @@ VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Review": (
         "review",
         (
-            "assign", "claim", "release", "transfer", "submit", "accept", "reject", "comment",
-            "settle", "withdraw", "reinstate",
+            "assign",
+            "claim",
+            "release",
+            "transfer",
+            "submit",
+            "accept",
+            "reject",
+            "comment",
+            "settle",
+            "withdraw",
+            "reinstate",
         ),
     ),
     "Share": ("sharing", ("export", "import-bundle", "score", "scores", "trained")),
@@ -31,7 +40,7 @@ VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "maintenance",
         ("jobs", "backup", "restore", "rebuild", "doctor", "migrate", "catalog"),
     ),
-}  # fmt: skip
+}
 """Heading in the help: the module of core.cli, and its verbs in the order of the work."""
 
 HELP = """Curate membrane training labels from cryo-electron tomograms.

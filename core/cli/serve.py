@@ -209,9 +209,13 @@ def running(
     """A child in its own session, its output in a log, ended when the block ends."""
     with _opened_log(log) as out:
         child = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out,
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=out,
             start_new_session=True,
-        )  # fmt: skip
+        )
     try:
         yield child
     finally:

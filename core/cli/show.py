@@ -39,8 +39,11 @@ def _facts(life: PatchLife) -> Iterator[tuple[str, Any]]:
     yield "assignee", patch.assignee or "nobody"
     if patch.rejected_reason:
         yield "rejected", patch.rejected_reason
-    marks = {"stale": patch.stale, "withdrawn": patch.withdrawn,
-             "newer corrections wait": patch.newer_corrections_wait}  # fmt: skip
+    marks = {
+        "stale": patch.stale,
+        "withdrawn": patch.withdrawn,
+        "newer corrections wait": patch.newer_corrections_wait,
+    }
     if any(marks.values()):
         yield "marks", ", ".join(mark for mark, stands in marks.items() if stands)
     if life.hold:
@@ -59,25 +62,33 @@ def _sections(
         "Merges",
         ("merge", "by", "made (UTC)", "background", "membrane", "ignore", "of", ""),
         [
-            (m.number, m.made_by, f"{m.made_at:%Y-%m-%d %H:%M}",
-             *(m.values.get(word) for word in ("background", "membrane", "ignore")),
-             ", ".join(str(one["slot"]) for one in m.inputs) or "the prediction alone",
-             "; ".join(m.findings))
+            (
+                m.number,
+                m.made_by,
+                f"{m.made_at:%Y-%m-%d %H:%M}",
+                *(m.values.get(word) for word in ("background", "membrane", "ignore")),
+                ", ".join(str(one["slot"]) for one in m.inputs) or "the prediction alone",
+                "; ".join(m.findings),
+            )
             for m in life.merges
         ],
-    )  # fmt: skip
+    )
     yield (
         "Reviews",
         ("merge", "verdict", "by", "when (UTC)", "reason"),
-        [(r.merge, r.verdict, r.reviewer, f"{r.decided_at:%Y-%m-%d %H:%M}", r.reason)
-         for r in life.reviews],
-    )  # fmt: skip
+        [
+            (r.merge, r.verdict, r.reviewer, f"{r.decided_at:%Y-%m-%d %H:%M}", r.reason)
+            for r in life.reviews
+        ],
+    )
     yield (
         "Comments",
         ("comment", "by", "at x,y,z", "", "settled by"),
-        [(c.id, c.author, _xyz(c.at) if c.at else "", c.text, c.resolved_by)
-         for c in life.comments],
-    )  # fmt: skip
+        [
+            (c.id, c.author, _xyz(c.at) if c.at else "", c.text, c.resolved_by)
+            for c in life.comments
+        ],
+    )
     yield (
         "Exports",
         ("export", "as", "merge", "split", "when (UTC)"),
@@ -86,21 +97,30 @@ def _sections(
     yield (
         "Events",
         ("when (UTC)", "who", "what", "because"),
-        [(f"{e.at:%Y-%m-%d %H:%M:%S}", e.person, e.action, e.reason)
-         for e in life.events[-LAST_EVENTS:]],
-    )  # fmt: skip
+        [
+            (f"{e.at:%Y-%m-%d %H:%M:%S}", e.person, e.action, e.reason)
+            for e in life.events[-LAST_EVENTS:]
+        ],
+    )
 
 
 def _slot(slot: SlotRecord) -> Sequence[Any]:
     latest = slot.latest
     painted = ", ".join(f"{kind} {count}" for kind, count in latest.painted.items())
-    marks = [word for word, stands in (("withdrawn", slot.withdrawn), ("missing", slot.missing))
-             if stands]  # fmt: skip
+    marks = [
+        word
+        for word, stands in (("withdrawn", slot.withdrawn), ("missing", slot.missing))
+        if stands
+    ]
     remarks = [*marks, *([latest.error] if latest.error else []), *latest.findings]
     return (
-        slot.name, latest.number, latest.author or latest.author_account, painted,
-        f"{latest.received_at:%Y-%m-%d %H:%M}", "; ".join(remarks),
-    )  # fmt: skip
+        slot.name,
+        latest.number,
+        latest.author or latest.author_account,
+        painted,
+        f"{latest.received_at:%Y-%m-%d %H:%M}",
+        "; ".join(remarks),
+    )
 
 
 def _why(patch: PatchRecord) -> str:

@@ -117,9 +117,14 @@ def read_arrived(
     """
     label, grid = familiar_label(workspace, patch)
     received = Received(
-        arrived.sha256, arrived.size, kind_of(slot), origin, author.id, author.account,
+        arrived.sha256,
+        arrived.size,
+        kind_of(slot),
+        origin,
+        author.id,
+        author.account,
         software_of(arrived.path),
-    )  # fmt: skip
+    )
     try:
         correction = read_stored(arrived.path, slot, label, grid)
     except TomocurateError as error:
@@ -342,6 +347,4 @@ def _write(known: _Patch, origin: Origin, what: Callable[[Any, Change, PatchReco
 
 
 def _details(slot: str, version: int, arrived: Arrived, painted: Any) -> dict[str, Any]:
-    return {
-        "slot": slot, "version": version, "sha256": arrived.sha256, "painted": dict(painted)
-    }  # fmt: skip
+    return {"slot": slot, "version": version, "sha256": arrived.sha256, "painted": dict(painted)}

@@ -262,9 +262,14 @@ def _take(folder: _Folder, file: Path, slot: SlotRecord | None, seen: Look) -> C
     author = owner_of(folder.workspace, seen.uid)
     with Store(folder.workspace.folders.store).arrive(file, limit) as arrived:
         taken = take_in(
-            folder.workspace, folder.by, folder.patch.name, file.name, arrived,
-            Origin.COLLECTED, author,
-        )  # fmt: skip
+            folder.workspace,
+            folder.by,
+            folder.patch.name,
+            file.name,
+            arrived,
+            Origin.COLLECTED,
+            author,
+        )
     version = taken.details["version"]
     if taken.outcome == FAILED:
         return CollectedFile(file.name, BAD, version, taken.message)
@@ -276,9 +281,11 @@ def _gone(folder: _Folder, there: set[str]) -> list[CollectedFile]:
     gone = [
         slot.name
         for slot in folder.slots.values()
-        if slot.counts and slot.name not in there and in_folder(slot) is not None
+        if slot.counts
+        and slot.name not in there
+        and in_folder(slot) is not None
         and folder.rests(folder.path / slot.name)
-    ]  # fmt: skip
+    ]
     if gone and not folder.dry_run:
         with folder.workspace.catalog.write() as session:
             check_may(session, folder.by, Step.COLLECT)

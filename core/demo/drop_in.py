@@ -77,9 +77,15 @@ def run_demo(folder: Path, patches: int, say: Callable[[str], None]) -> DemoResu
     picture = folder / "overview.png"
     write_sheet(picture, [_slice(name, box, folder, synthetic) for name, box in extracted[:2]])
     return DemoResult(
-        tomogram, segmentation, centers_file, folder, corrections, folders.out_dir, picture,
+        tomogram,
+        segmentation,
+        centers_file,
+        folder,
+        corrections,
+        folders.out_dir,
+        picture,
         report.patches,
-    )  # fmt: skip
+    )
 
 
 def write_centers(path: Path, centers: list[Zyx]) -> Path:

@@ -75,10 +75,14 @@ def choose_centers(tomogram: SyntheticTomogram, count: int, apart: int = 40) -> 
     step = 8
     coarse = [range(a, b, step) for a, b in zip(legal.start, legal.stop, strict=True)]
     scored = sorted(
-        ((int(_near(wrong, Zyx(z, y, x)).sum()), Zyx(z, y, x))
-         for z in coarse[0] for y in coarse[1] for x in coarse[2]),
+        (
+            (int(_near(wrong, Zyx(z, y, x)).sum()), Zyx(z, y, x))
+            for z in coarse[0]
+            for y in coarse[1]
+            for x in coarse[2]
+        ),
         reverse=True,
-    )  # fmt: skip
+    )
     chosen: list[Zyx] = []
     for _, center in scored:
         if all(_distance(center, other) >= apart for other in chosen):

@@ -34,15 +34,29 @@ MARK = "demo.json"
 """Written last: a folder without it holds no whole demo."""
 
 PLAN: Mapping[str, tuple[str, ...]] = {
-    "TS_001": ("accepted", "resubmitted", "in review", "merged", "correcting", "extracted",
-               "rejected"),
+    "TS_001": (
+        "accepted",
+        "resubmitted",
+        "in review",
+        "merged",
+        "correcting",
+        "extracted",
+        "rejected",
+    ),
     "TS_002": ("accepted", "accepted", "in review", "stale", "waiting", "chosen", "withdrawn"),
-    "TS_003": ("accepted", "unchanged", "in review", "merged", "accepted", "correcting",
-               "extracted"),
+    "TS_003": (
+        "accepted",
+        "unchanged",
+        "in review",
+        "merged",
+        "accepted",
+        "correcting",
+        "extracted",
+    ),
     "TS_004": ("accepted", "accepted", "accepted", "in review", "rejected", "merged", "chosen"),
     "TS_005": ("accepted", "accepted", "in review", "correcting", "extracted", "accepted"),
     "TS_006": ("accepted", "accepted", "in review", "merged", "rejected", "chosen"),
-}  # fmt: skip
+}
 """What becomes of each patch of a tomogram."""
 
 BEGUN = ("correcting", "resubmitted", "rejected", "stale", "waiting")
@@ -54,9 +68,10 @@ FOR_TESTING = "TS_006"
 """The tomogram whose patches never train."""
 
 REASONS = (
-    "the lower vesicle is not closed", "a false blob in the ice is still there",
+    "the lower vesicle is not closed",
+    "a false blob in the ice is still there",
     "Add is too thick at the sheet",
-)  # fmt: skip
+)
 NOTES = {
     ChosenBecause.MISSED_MEMBRANE: "the membrane breaks off here",
     ChosenBecause.FALSE_MEMBRANE: "blobs in the ice",
@@ -176,9 +191,13 @@ def _choose(lab: _Lab, specimen: Specimen) -> Iterable[_Patch]:
         because = list(ChosenBecause)[number % len(ChosenBecause)]
         center = Zyx.from_xyz([int(word) for word in row.split(",")])
         (outcome,) = choose(
-            lab.workspace, lab.ada, f"{specimen.dataset}/{specimen.token}", [center],
-            because=because, note=NOTES[because],
-        )  # fmt: skip
+            lab.workspace,
+            lab.ada,
+            f"{specimen.dataset}/{specimen.token}",
+            [center],
+            because=because,
+            note=NOTES[because],
+        )
         _all_done([outcome])
         yield _Patch(outcome.name, specimen.token, number, fate)
 
@@ -226,9 +245,12 @@ def _review(lab: _Lab, patches: Sequence[_Patch]) -> None:
         review.withdraw(lab.workspace, lab.ada, patch.name, "an ice crystal lies in it")
     for patch in fates.get("in review", ())[::2]:
         review.comment(
-            lab.workspace, lab.ben, patch.name, "is this a membrane, or the edge of the ice?",
+            lab.workspace,
+            lab.ben,
+            patch.name,
+            "is this a membrane, or the edge of the ice?",
             Zyx(80, 75, 92),
-        )  # fmt: skip
+        )
 
 
 def _submit(lab: _Lab, patch: _Patch) -> None:
@@ -249,17 +271,24 @@ def _resubmit(lab: _Lab, patch: _Patch) -> None:
 def _permit(lab: _Lab, specimens: Sequence[Specimen]) -> None:
     """Some owners said how far their tomograms may go; one tomogram is for testing alone."""
     said = {
-        "TS_001": (Scope.PUBLIC, Licence.CC_BY), "TS_002": (Scope.COLLABORATOR, Licence.CC0),
-        "TS_003": (Scope.PUBLIC, Licence.CC_BY), "TS_005": (Scope.INTERNAL, None),
-    }  # fmt: skip
+        "TS_001": (Scope.PUBLIC, Licence.CC_BY),
+        "TS_002": (Scope.COLLABORATOR, Licence.CC0),
+        "TS_003": (Scope.PUBLIC, Licence.CC_BY),
+        "TS_005": (Scope.INTERNAL, None),
+    }
     for each in specimens:
         name = f"{each.dataset}/{each.token}"
         if each.token in said:
             scope, licence = said[each.token]
             permit(
-                lab.workspace, lab.ada, name, scope=scope, licence=licence, owner="Ada",
+                lab.workspace,
+                lab.ada,
+                name,
+                scope=scope,
+                licence=licence,
+                owner="Ada",
                 approved_by="Ada",
-            )  # fmt: skip
+            )
         if each.token == FOR_TESTING:
             pin(lab.workspace, lab.ada, name, Split.TEST)
 

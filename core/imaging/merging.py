@@ -168,9 +168,14 @@ def _merge_patch(name: str, label_path: Path, folders: MergeFolders) -> MergedPa
     target = folders.out_dir / f"{name}.nii.gz"
     outcome = _write(target, merged.voxels, grid or Grid.aligned(), folders.overwrite)
     return MergedPatch(
-        name, outcome, named, merged.counts, count_values(merged.voxels),
-        tuple(findings), tuple(strays),
-    )  # fmt: skip
+        name,
+        outcome,
+        named,
+        merged.counts,
+        count_values(merged.voxels),
+        tuple(findings),
+        tuple(strays),
+    )
 
 
 def _read_all(

@@ -97,9 +97,11 @@ def agreement(first: Label, second: Label) -> Agreement:
     both = int(np.count_nonzero((first == IGNORE) & (second == IGNORE)))
     a, b = (first == MEMBRANE) & valid, (second == MEMBRANE) & valid
     return Agreement(
-        dice(a, b), surface_dice(a, b), int(np.count_nonzero(valid)),
+        dice(a, b),
+        surface_dice(a, b),
+        int(np.count_nonzero(valid)),
         both / either if either else None,
-    )  # fmt: skip
+    )
 
 
 def dice(a: Mask, b: Mask) -> float | None:

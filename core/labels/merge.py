@@ -269,11 +269,17 @@ def _described(
     nothing_to_change: bool,
 ) -> MadeMerge:
     return MadeMerge(
-        predicted_hash=state.patch.label_hash or "", inputs=state.inputs, rule=MERGE_RULE,
-        counts=asdict(merged.counts), values=asdict(count_values(merged.voxels)),
-        findings=findings, nothing_to_change=nothing_to_change,
-        label_hash=content_hash(merged.voxels), file_sha256=stored.sha256, size_bytes=stored.size,
-    )  # fmt: skip
+        predicted_hash=state.patch.label_hash or "",
+        inputs=state.inputs,
+        rule=MERGE_RULE,
+        counts=asdict(merged.counts),
+        values=asdict(count_values(merged.voxels)),
+        findings=findings,
+        nothing_to_change=nothing_to_change,
+        label_hash=content_hash(merged.voxels),
+        file_sha256=stored.sha256,
+        size_bytes=stored.size,
+    )
 
 
 def _record(job: _Job, state: _State, made: MadeMerge, move: Move) -> int:
@@ -289,9 +295,15 @@ def _record(job: _Job, state: _State, made: MadeMerge, move: Move) -> int:
         change = Change.now(job.by.id)
         record = add_merge(session, change, patch, made)
         change_patch(
-            session, change, patch, "label made", stage=stage, stale=False,
-            current_merge_id=record.id, merge_count=patch.merge_count + 1,
-        )  # fmt: skip
+            session,
+            change,
+            patch,
+            "label made",
+            stage=stage,
+            stale=False,
+            current_merge_id=record.id,
+            merge_count=patch.merge_count + 1,
+        )
     return record.number
 
 

@@ -157,10 +157,21 @@ def _written(workspace: Workspace, path: Path, tell: Tell) -> Made:
     labels, more = _keep_extracted(store, held.extracted, folders.label_of)
     images, most = _keep_extracted(store, held.unplaced, folders.image_of)
     manifest = Manifest(
-        path.stem, at.isoformat(), kind, version("tomocurate"), held.schema, archive.name,
-        *digest, held.counts, held.stored, labels, images, _public_settings(workspace),
-        shown(workspace.catalog.url), drafts,
-    )  # fmt: skip
+        path.stem,
+        at.isoformat(),
+        kind,
+        version("tomocurate"),
+        held.schema,
+        archive.name,
+        *digest,
+        held.counts,
+        held.stored,
+        labels,
+        images,
+        _public_settings(workspace),
+        shown(workspace.catalog.url),
+        drafts,
+    )
     with whole_file(path, exist_ok=False) as partial:
         write_manifest(partial, manifest)
     warnings = tuple(_warnings(workspace, path.parent, lost))
@@ -269,9 +280,10 @@ def _remove_old(workspace: Workspace, change: Change) -> None:
     times = {path: time_of(path) for path in there}
     asked_since = change.at - ASKED_STAYS
     protected |= {
-        path.name for path in there
+        path.name
+        for path in there
         if times[path] > asked_since and not path.stem.endswith(f"-{BackupKind.DAILY}")
-    }  # fmt: skip
+    }
     gone = [path for path in there if path not in kept(times) and path.name not in protected]
     for path in gone:
         _remove(path)

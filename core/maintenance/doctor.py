@@ -43,9 +43,15 @@ def examine_folder(folder: Path, *, thorough: bool = False) -> tuple[Finding, ..
 
 def _examine(workspace: Workspace, thorough: bool) -> Iterator[Finding]:
     checks = (
-        catalog_of, machines_of, backups_of, jobs_of, workers_of, installation_of, openness_of,
+        catalog_of,
+        machines_of,
+        backups_of,
+        jobs_of,
+        workers_of,
+        installation_of,
+        openness_of,
         lambda ws: holdings_of(ws, thorough=thorough),
-    )  # fmt: skip
+    )
     for check in checks:
         try:
             yield from check(workspace)

@@ -119,12 +119,16 @@ def open_painting(workspace: Workspace, by: PersonRecord, name: str) -> Painting
         patch = get_patch(session, name)
         slots = tuple(slot for slot in slots_of(session, patch.id) if slot.counts)
         return Painting(
-            patch, slots, _mine(slots, person.name), merges_of(session, patch.id),
-            comments_of(session, patch.id), _alive(hold_on(session, patch.id)),
+            patch,
+            slots,
+            _mine(slots, person.name),
+            merges_of(session, patch.id),
+            comments_of(session, patch.id),
+            _alive(hold_on(session, patch.id)),
             draft_of(session, patch.id, person.id),
             may(person.role, Step.PAINT) and is_legal(patch, Move.CORRECT),
             may(person.role, Step.COMMENT) and is_legal(patch, Move.COMMENT),
-        )  # fmt: skip
+        )
 
 
 def patch_image(workspace: Workspace, name: str) -> tuple[NDArray[np.uint8], Window]:
@@ -401,9 +405,11 @@ def _check_base(
         if file is None or hashlib.sha256(file).hexdigest() != latest.sha256:
             versions = latest.number, seen
             raise ConflictError.since(
-                f"{painting.patch.name}, {slot.name}", latest.received_by, latest.received_at,
+                f"{painting.patch.name}, {slot.name}",
+                latest.received_by,
+                latest.received_at,
                 versions,
-            )  # fmt: skip
+            )
     gone = sorted(set(base) - set(painting.base))
     if any(_is_painted(files, name) for name in gone):
         raise ConflictError(

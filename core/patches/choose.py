@@ -271,9 +271,12 @@ def _values(
 ) -> dict[str, Any]:
     stated = setting.segmentation.threshold if threshold is None else threshold
     return {
-        "segmentation_id": setting.segmentation.id, "chosen_because": because, "note": note,
-        "voxel_size": setting.tomogram.voxel_size, "threshold": stated,
-    }  # fmt: skip
+        "segmentation_id": setting.segmentation.id,
+        "chosen_because": because,
+        "note": note,
+        "voxel_size": setting.tomogram.voxel_size,
+        "threshold": stated,
+    }
 
 
 def _position(placed: Placed) -> dict[str, Any]:

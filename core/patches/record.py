@@ -135,23 +135,42 @@ def _record(session: Session, patch: PatchRecord) -> dict[str, Any]:
 def _about(patch: PatchRecord) -> dict[str, Any]:
     plain = _plain(patch)
     chosen = {
-        "at": plain["chosen_at"], "by": patch.chosen_by, "because": plain["chosen_because"],
+        "at": plain["chosen_at"],
+        "by": patch.chosen_by,
+        "because": plain["chosen_because"],
         "note": patch.note,
-    }  # fmt: skip
+    }
     marks = {name: plain[name] for name in ("assignee", "rejected_reason", "stale", "withdrawn")}
     extracted = {
-        "at": plain["extracted_at"], "image_hash": patch.image_hash, "label_hash": patch.label_hash
-    }  # fmt: skip
+        "at": plain["extracted_at"],
+        "image_hash": patch.image_hash,
+        "label_hash": patch.label_hash,
+    }
     same = (
-        "name", "dataset", "token", "center", "start", "shape", "padded", "shifted",
-        "voxel_size", "threshold", "stage", "updated_at", "updated_by",
-    )  # fmt: skip
+        "name",
+        "dataset",
+        "token",
+        "center",
+        "start",
+        "shape",
+        "padded",
+        "shifted",
+        "voxel_size",
+        "threshold",
+        "stage",
+        "updated_at",
+        "updated_by",
+    )
     return {
-        "format": FORMAT, "format_version": FORMAT_VERSION, "version": patch.version,
-        "number": _number(patch), "chosen": chosen, "marks": marks,
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "version": patch.version,
+        "number": _number(patch),
+        "chosen": chosen,
+        "marks": marks,
         "extracted": extracted if patch.label_hash else None,
         **{name: plain[name] for name in same},
-    }  # fmt: skip
+    }
 
 
 def _number(patch: PatchRecord) -> int | None:
@@ -167,8 +186,14 @@ def _tomogram(session: Session, patch: PatchRecord) -> dict[str, Any] | None:
     tomogram = tomogram_by_id(session, patch.tomogram_id)
     permission = permission_of(session, patch.tomogram_id)
     plain = _plain(tomogram)
-    same = ("voxel_size", "voxel_size_is_override", "header", "split_pin", "registered_at",
-            "registered_by")  # fmt: skip
+    same = (
+        "voxel_size",
+        "voxel_size_is_override",
+        "header",
+        "split_pin",
+        "registered_at",
+        "registered_by",
+    )
     return {
         **_plain(tomogram.on_disk),
         **{name: plain[name] for name in same},

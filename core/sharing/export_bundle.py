@@ -27,9 +27,11 @@ from db.vocabulary import ExportKind, Scope
 from db.writes.sharing import MadeExport
 
 _SCOPES = {
-    Level.INTERNAL: Scope.INTERNAL, Level.COLLABORATOR: Scope.COLLABORATOR,
-    Level.PUBLIC: Scope.PUBLIC, Level.MINIMAL: Scope.PUBLIC,
-}  # fmt: skip
+    Level.INTERNAL: Scope.INTERNAL,
+    Level.COLLABORATOR: Scope.COLLABORATOR,
+    Level.PUBLIC: Scope.PUBLIC,
+    Level.MINIMAL: Scope.PUBLIC,
+}
 
 
 def plan_share(
@@ -79,9 +81,13 @@ def export_bundle(
     out = Path(out).absolute()
     chosen = choose_curated(workspace, by, choice or Choice())
     written = write_bundle(
-        _plan(workspace, chosen, facts), out, catalog_secrets(workspace, chosen, facts),
-        overwrite=overwrite, archive=archive, progress=progress,
-    )  # fmt: skip
+        _plan(workspace, chosen, facts),
+        out,
+        catalog_secrets(workspace, chosen, facts),
+        overwrite=overwrite,
+        archive=archive,
+        progress=progress,
+    )
     _record(workspace, by, chosen, written)
     said = f"{len(written.cases)} patches, {facts.level}" + (
         ", as it was" if written.unchanged else ""
@@ -101,9 +107,13 @@ def _record(workspace: Workspace, by: PersonRecord, chosen: Chosen, written: Wri
         path=str(written.folder),
         manifest_sha256=file_hash(written.folder / MARKER),
         options={
-            "bundle_id": written.bundle_id, "level": facts.level.value, "title": facts.title,
-            "version": facts.version, "signed_by": facts.signed_by,
-            "tokens": dict(facts.tokens), "archive": written.archive and str(written.archive),
+            "bundle_id": written.bundle_id,
+            "level": facts.level.value,
+            "title": facts.title,
+            "version": facts.version,
+            "signed_by": facts.signed_by,
+            "tokens": dict(facts.tokens),
+            "archive": written.archive and str(written.archive),
         },
         cases=tuple(
             (*chosen.ids[c.planned.patch.name], c.planned.case, c.planned.split)
@@ -111,7 +121,7 @@ def _record(workspace: Workspace, by: PersonRecord, chosen: Chosen, written: Wri
         ),
         scope=_SCOPES[facts.level],
         licence=facts.licence,
-    )  # fmt: skip
+    )
     record_export(workspace, by, made, [case.planned.patch.name for case in written.cases])
 
 

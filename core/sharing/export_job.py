@@ -91,12 +91,17 @@ def run_export(
         facts, packed = _facts(arguments["facts"]), ArchiveKind(archive) if archive else None
     except (KeyError, TypeError, ValueError) as error:
         raise ExportError(f"the job's arguments are not those of an export ({error}).") from error
-    return (
-        export_bundle(
-            workspace, by, out, facts, choice, overwrite=overwrite, archive=packed,
-            progress=progress,
-        ),
-    )  # fmt: skip
+    outcome = export_bundle(
+        workspace,
+        by,
+        out,
+        facts,
+        choice,
+        overwrite=overwrite,
+        archive=packed,
+        progress=progress,
+    )
+    return (outcome,)
 
 
 def _choice_as_json(choice: Choice) -> dict[str, Any]:

@@ -80,11 +80,14 @@ def _record(workspace: Workspace, by: PersonRecord, chosen: Chosen, written: Wri
         manifest_sha256=file_hash(written.folder / MANIFEST),
         options=_options(written.plan),
         cases=tuple(
-            (*chosen.ids[c.planned.patch.name], c.planned.case,
-             None if written.plan.leaky else c.planned.split)
+            (
+                *chosen.ids[c.planned.patch.name],
+                c.planned.case,
+                None if written.plan.leaky else c.planned.split,
+            )
             for c in written.cases
         ),
-    )  # fmt: skip
+    )
     record_export(workspace, by, made, [case.planned.patch.name for case in written.cases])
 
 

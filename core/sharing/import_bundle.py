@@ -187,12 +187,21 @@ def _place(
             stored = Store(folders.store).put_file(path)
     token, _, number = name.partition("_")[2].rpartition("_patch")
     return IncomingPatch(
-        name=name, dataset=name.partition("_")[0], token=token, number=int(number),
-        shape=case.shape, voxel_size=case.voxel_size, image_hash=case.image_hash,
-        label_hash=content_hash(label), file_sha256=stored.sha256, size_bytes=stored.size,
-        values=asdict(case.counts), origin=_origin(bundle, incoming), note=_note(bundle, case),
+        name=name,
+        dataset=name.partition("_")[0],
+        token=token,
+        number=int(number),
+        shape=case.shape,
+        voxel_size=case.voxel_size,
+        image_hash=case.image_hash,
+        label_hash=content_hash(label),
+        file_sha256=stored.sha256,
+        size_bytes=stored.size,
+        values=asdict(case.counts),
+        origin=_origin(bundle, incoming),
+        note=_note(bundle, case),
         findings=incoming.notes,
-    )  # fmt: skip
+    )
 
 
 def _place_new(workspace: Workspace, source: Path, label: Label, grid: Grid, name: str) -> Stored:
@@ -221,13 +230,21 @@ def _origin(bundle: CheckedBundle, incoming: Incoming) -> dict[str, Any]:
     said, case = bundle.statement, incoming.case
     found = incoming.agreement
     return {
-        "bundle": said.bundle_id, "title": said.title, "version": said.version, "doi": said.doi,
-        "level": said.level.value, "patch_id": case.patch_id, "source_group": case.source_group,
-        "split": _split(bundle, case), "licence": case.licence.value,
-        "attribution": case.attribution, "model": case.model, "normalised": case.normalised,
+        "bundle": said.bundle_id,
+        "title": said.title,
+        "version": said.version,
+        "doi": said.doi,
+        "level": said.level.value,
+        "patch_id": case.patch_id,
+        "source_group": case.source_group,
+        "split": _split(bundle, case),
+        "licence": case.licence.value,
+        "attribution": case.attribution,
+        "model": case.model,
+        "normalised": case.normalised,
         "core_only": said.core_only or case.core_only,
         "agreement": found and {"dice": found.dice, "surface_dice": found.surface_dice},
-    }  # fmt: skip
+    }
 
 
 def _split(bundle: CheckedBundle, case: CheckedCase) -> str | None:

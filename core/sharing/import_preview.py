@@ -186,9 +186,13 @@ def _checked(
     if stated is None or is_bundle(opened):
         return check_bundle(opened, progress)
     return check_plain(
-        opened, stated.licence, stated.attribution, stated.title, voxel_size=stated.voxel_size,
+        opened,
+        stated.licence,
+        stated.attribution,
+        stated.title,
+        voxel_size=stated.voxel_size,
         progress=progress,
-    )  # fmt: skip
+    )
 
 
 def _fates(here: _Here, bundle: CheckedBundle) -> list[Incoming]:

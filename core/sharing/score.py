@@ -137,9 +137,15 @@ def _score(workspace: Workspace, pair: _Pair) -> MadeScore | Outcome:
     predicted = predicted_label(record, segmentation, label)
     found = agreement(predicted, label)
     return MadeScore(
-        segmentation.id, record.patch.id, record.label.id, found.dice, found.surface_dice, METHOD,
-        found.compared_voxels, pair.in_training,
-    )  # fmt: skip
+        segmentation.id,
+        record.patch.id,
+        record.label.id,
+        found.dice,
+        found.surface_dice,
+        METHOD,
+        found.compared_voxels,
+        pair.in_training,
+    )
 
 
 def predicted_label(record: CuratedRecord, segmentation: SegmentationRecord, label: Label) -> Label:

@@ -39,9 +39,13 @@ def permit(
     """
     _check(scope, licence, approved_by, until, embargo)
     values = {
-        "scope": scope, "licence": licence, "approved_by": approved_by.strip(),
-        "owner": (owner or "").strip() or None, "until": until, "embargo": embargo,
-    }  # fmt: skip
+        "scope": scope,
+        "licence": licence,
+        "approved_by": approved_by.strip(),
+        "owner": (owner or "").strip() or None,
+        "until": until,
+        "embargo": embargo,
+    }
     with workspace.catalog.write() as session:
         check_may(session, by, Step.PERMIT)
         found = get_tomogram(session, tomogram)

@@ -163,9 +163,7 @@ def _listed(
         registered = queries.tomograms_in(session, folder)
     for entry in sorted(entries, key=lambda entry: entry.name):
         size = entry.stat().st_size
-        yield ListedFile(
-            entry.name, size, is_volume_name(entry.name), registered.get(entry.name)
-        )  # fmt: skip
+        yield ListedFile(entry.name, size, is_volume_name(entry.name), registered.get(entry.name))
 
 
 def _entries(folder: Path) -> tuple[list[os.DirEntry[str]], bool]:

@@ -27,9 +27,15 @@ MAX_MANIFEST = 16 << 20
 """Bytes."""
 
 COLUMNS = (
-    "tomogram", "segmentation", "token", "dataset", "voxel_size", "threshold", "model",
+    "tomogram",
+    "segmentation",
+    "token",
+    "dataset",
+    "voxel_size",
+    "threshold",
+    "model",
     "checkpoint",
-)  # fmt: skip
+)
 
 _SEGMENTED = re.compile(r"[_-](?:segmented|segmentation|seg|labels?)(?:[_-]|$)", re.IGNORECASE)
 _SCORES = re.compile(r"_scores?$", re.IGNORECASE)
@@ -305,9 +311,12 @@ def _of_row(table: Path, row: dict[str, str]) -> Pairing:
         )
         segmentations = (told,)
     return Pairing(
-        tomogram, row.get("token") or token_of(tomogram), row.get("dataset", ""),
-        _number(row, "voxel_size"), segmentations,
-    )  # fmt: skip
+        tomogram,
+        row.get("token") or token_of(tomogram),
+        row.get("dataset", ""),
+        _number(row, "voxel_size"),
+        segmentations,
+    )
 
 
 def _added(there: Pairing, more: Pairing) -> Pairing:

@@ -198,9 +198,12 @@ def _register_one(
             record, findings = _keep(session, change, there, seen)
         added = _add_segmentations(session, change, record, seen.predicted)
     details = {
-        "tomogram_id": record.id, "path": str(seen.found.path), "shape": seen.found.shape,
-        "voxel_size": record.voxel_size, "segmentations": [str(path) for path in added],
-    }  # fmt: skip
+        "tomogram_id": record.id,
+        "path": str(seen.found.path),
+        "shape": seen.found.shape,
+        "voxel_size": record.voxel_size,
+        "segmentations": [str(path) for path in added],
+    }
     message = None if there is None else f"{record.name} is registered already"
     outcome = DONE if there is None or added else KEPT
     return Outcome(record.name, outcome, message, (*seen.findings, *findings), details)
@@ -218,9 +221,11 @@ def _look(workspace: Workspace, pairing: Pairing, add_roots: bool) -> _Seen:
         predicted = tuple(_open_segmentation(roots, each, volume) for each in pairing.segmentations)
         found, header = _found(tomogram, volume), _header(volume)
     findings = (
-        *pairing.findings, *volume.warnings, *voxel_size_findings(voxel_size),
+        *pairing.findings,
+        *volume.warnings,
+        *voxel_size_findings(voxel_size),
         *(f"{root} is a data root now" for root in new_roots),
-    )  # fmt: skip
+    )
     stated = voxel_size, pairing.voxel_size is not None
     sha256 = _hash_where_suspect(workspace, found)
     return _Seen(found, header, stated, predicted, tuple(new_roots), sha256, findings)
@@ -289,9 +294,14 @@ def _keep(
 def _as_it_is_now(found: FoundFile) -> dict[str, Any]:
     z, y, x = found.shape
     return {
-        "size_bytes": found.size_bytes, "mtime_ns": found.mtime_ns, "dtype": found.dtype,
-        "shape_z": z, "shape_y": y, "shape_x": x, "content_hash": None,
-    }  # fmt: skip
+        "size_bytes": found.size_bytes,
+        "mtime_ns": found.mtime_ns,
+        "dtype": found.dtype,
+        "shape_z": z,
+        "shape_y": y,
+        "shape_x": x,
+        "content_hash": None,
+    }
 
 
 def _add_segmentations(

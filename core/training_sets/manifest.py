@@ -33,9 +33,7 @@ def canonical_json(value: Any) -> str:
 
 def entries_of(cases: Iterable[WrittenCase]) -> list[Entry]:
     """What the lists need of our own cases."""
-    return [
-        (c.planned.case, c.planned.image, c.planned.label, c.planned.split) for c in cases
-    ]  # fmt: skip
+    return [(c.planned.case, c.planned.image, c.planned.label, c.planned.split) for c in cases]
 
 
 def dataset_json(entries: Sequence[Entry], name: str) -> dict[str, Any]:

@@ -92,12 +92,16 @@ class TrainingSetPlan:
 
     def balance(self, split: Split) -> LabelCounts:
         """Voxels of each value over a split's own labels."""
-        counts = [self.counts[c.patch.name] for c in self.cases
-                  if c.split is split and c.patch.name in self.counts]  # fmt: skip
+        counts = [
+            self.counts[c.patch.name]
+            for c in self.cases
+            if c.split is split and c.patch.name in self.counts
+        ]
         return LabelCounts(
-            sum(c.background for c in counts), sum(c.membrane for c in counts),
+            sum(c.background for c in counts),
+            sum(c.membrane for c in counts),
             sum(c.ignore for c in counts),
-        )  # fmt: skip
+        )
 
     def check(self) -> None:
         """Errors: ExportError where the plan has faults; it holds them all."""
@@ -263,9 +267,16 @@ def _dealt(
     if looked.reference is not None:
         faults += looked.reference.clashes(cases)
     return TrainingSetPlan(
-        options, cases, looked.voxel_size, counts, tuple(_folds(cases, looked.reference)),
-        looked.reference, dealt.leaky, dealt.notes, tuple(faults),
-    )  # fmt: skip
+        options,
+        cases,
+        looked.voxel_size,
+        counts,
+        tuple(_folds(cases, looked.reference)),
+        looked.reference,
+        dealt.leaky,
+        dealt.notes,
+        tuple(faults),
+    )
 
 
 def _item(patch: CuratedPatch) -> SplitItem:

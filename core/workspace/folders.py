@@ -113,9 +113,18 @@ class Folders:
         Errors: OutputError.
         """
         for folder in (
-            self.patches, self.images, self.labels, self.records, self.corrections, self.merged,
-            self.exports, self.store, self.refused, self.cache, self.backups,
-        ):  # fmt: skip
+            self.patches,
+            self.images,
+            self.labels,
+            self.records,
+            self.corrections,
+            self.merged,
+            self.exports,
+            self.store,
+            self.refused,
+            self.cache,
+            self.backups,
+        ):
             make_shared(folder)
 
 

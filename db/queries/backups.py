@@ -59,6 +59,15 @@ def _backups() -> Any:
 
 def _record(row: Backup, person: str | None) -> BackupRecord:
     return BackupRecord(
-        row.id, row.kind, row.path, row.sha256, row.size_bytes, row.counts, row.made_at, person,
-        row.verified_at, row.removed_at, row.error,
-    )  # fmt: skip
+        row.id,
+        row.kind,
+        row.path,
+        row.sha256,
+        row.size_bytes,
+        row.counts,
+        row.made_at,
+        person,
+        row.verified_at,
+        row.removed_at,
+        row.error,
+    )

@@ -23,6 +23,6 @@ def draft_of(session: Session, patch_id: int, person_id: int) -> DraftRecord | N
     """A person's draft on a patch, if there is one."""
     own = select(Draft).where(Draft.patch_id == patch_id, Draft.person_id == person_id)
     row = session.scalar(own)
-    return None if row is None else DraftRecord(
-        row.sha256, row.size_bytes, row.revision, row.saved_at
-    )  # fmt: skip
+    return (
+        None if row is None else DraftRecord(row.sha256, row.size_bytes, row.revision, row.saved_at)
+    )

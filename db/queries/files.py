@@ -34,14 +34,17 @@ def latest_corrections(session: Session) -> tuple[FileOfPatch, ...]:
     )
     statement = (
         select(
-            Patch.name, CorrectionSlot.name, CorrectionVersion.sha256,
-            CorrectionSlot.withdrawn, CorrectionSlot.missing,
+            Patch.name,
+            CorrectionSlot.name,
+            CorrectionVersion.sha256,
+            CorrectionSlot.withdrawn,
+            CorrectionSlot.missing,
         )
         .join(CorrectionSlot, CorrectionSlot.patch_id == Patch.id)
         .join(newest, newest.c.slot_id == CorrectionSlot.id)
         .join(CorrectionVersion, latest)
         .order_by(Patch.name, CorrectionSlot.name)
-    )  # fmt: skip
+    )
     return tuple(FileOfPatch(*row) for row in session.execute(statement))
 
 

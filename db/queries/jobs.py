@@ -212,8 +212,27 @@ def _told(job: JobRecord, total: int, left: int) -> JobRecord:
 def _record(row: Job, person: str | None, now: datetime) -> JobRecord:
     lost = row.state == JobState.RUNNING and row.lease_until is not None and row.lease_until < now
     return JobRecord(
-        row.id, row.kind, row.arguments, row.idempotency_key, row.state, row.priority,
-        row.attempts, row.max_attempts, row.due_at, row.lease_owner, row.lease_until,
-        row.progress, row.message, row.cancel_requested, row.parent_id, row.result, row.error,
-        row.created_at, row.created_by_id, person, row.started_at, row.finished_at, lost,
-    )  # fmt: skip
+        row.id,
+        row.kind,
+        row.arguments,
+        row.idempotency_key,
+        row.state,
+        row.priority,
+        row.attempts,
+        row.max_attempts,
+        row.due_at,
+        row.lease_owner,
+        row.lease_until,
+        row.progress,
+        row.message,
+        row.cancel_requested,
+        row.parent_id,
+        row.result,
+        row.error,
+        row.created_at,
+        row.created_by_id,
+        person,
+        row.started_at,
+        row.finished_at,
+        lost,
+    )

@@ -275,11 +275,18 @@ def list_events(
     rows = session.execute(paged(statement.order_by(Event.id.desc()), 0, limit))
     return tuple(
         EventRecord(
-            row.id, row.at, person, row.action, row.subject, row.name, row.before, row.after,
+            row.id,
+            row.at,
+            person,
+            row.action,
+            row.subject,
+            row.name,
+            row.before,
+            row.after,
             row.reason,
         )
         for row, person in rows
-    )  # fmt: skip
+    )
 
 
 def _event_conditions(wanted: EventFilter) -> Sequence[Any]:
@@ -302,25 +309,44 @@ def _merges() -> Any:
 
 def _merge_record(row: Merge, made_by: str | None) -> MergeRecord:
     return MergeRecord(
-        row.id, row.number, row.predicted_hash, tuple(row.inputs), row.rule, row.counts,
-        row.values, tuple(row.findings), row.nothing_to_change, row.label_hash, row.file_sha256,
-        row.size_bytes, row.made_at, made_by,
-    )  # fmt: skip
+        row.id,
+        row.number,
+        row.predicted_hash,
+        tuple(row.inputs),
+        row.rule,
+        row.counts,
+        row.values,
+        tuple(row.findings),
+        row.nothing_to_change,
+        row.label_hash,
+        row.file_sha256,
+        row.size_bytes,
+        row.made_at,
+        made_by,
+    )
 
 
 def _version_record(
     row: CorrectionVersion, author: str | None, received_by: str | None
 ) -> VersionRecord:
     return VersionRecord(
-        row.number, row.sha256, row.size_bytes, author, row.author_account, row.software,
-        tuple(row.findings), row.painted, row.error, row.origin, row.received_at, received_by,
-    )  # fmt: skip
+        row.number,
+        row.sha256,
+        row.size_bytes,
+        author,
+        row.author_account,
+        row.software,
+        tuple(row.findings),
+        row.painted,
+        row.error,
+        row.origin,
+        row.received_at,
+        received_by,
+    )
 
 
 def _comment_record(row: Comment, author: str | None, resolved_by: str | None) -> CommentRecord:
     at = None
     if row.at_z is not None and row.at_y is not None and row.at_x is not None:
         at = (row.at_z, row.at_y, row.at_x)
-    return CommentRecord(
-        row.id, author, row.text, at, row.made_at, row.resolved_at, resolved_by
-    )  # fmt: skip
+    return CommentRecord(row.id, author, row.text, at, row.made_at, row.resolved_at, resolved_by)

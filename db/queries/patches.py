@@ -183,26 +183,51 @@ def next_number(session: Session, dataset_id: int, token: str) -> int:
 
 
 def patch_record(
-    row: Patch, dataset: str, model: str | None, assignee: str | None, chosen_by: str | None,
+    row: Patch,
+    dataset: str,
+    model: str | None,
+    assignee: str | None,
+    chosen_by: str | None,
     updated_by: str | None,
-) -> PatchRecord:  # fmt: skip
+) -> PatchRecord:
     """The record of a row; rows themselves do not leave ``db``."""
     return PatchRecord(
-        id=row.id, name=row.name, dataset=dataset, token=row.token, tomogram_id=row.tomogram_id,
-        segmentation_id=row.segmentation_id, model=model,
+        id=row.id,
+        name=row.name,
+        dataset=dataset,
+        token=row.token,
+        tomogram_id=row.tomogram_id,
+        segmentation_id=row.segmentation_id,
+        model=model,
         center=_zyx(row.center_z, row.center_y, row.center_x),
         start=_zyx(row.start_z, row.start_y, row.start_x),
-        shape=(row.shape_z, row.shape_y, row.shape_x), padded=row.padded, shifted=row.shifted,
-        voxel_size=row.voxel_size, threshold=row.threshold, chosen_at=row.chosen_at,
-        chosen_by=chosen_by, chosen_because=row.chosen_because, note=row.note, stage=row.stage,
-        assignee=assignee, assignee_id=row.assignee_id, rejected_reason=row.rejected_reason,
-        stale=row.stale, withdrawn=row.withdrawn, extracted_at=row.extracted_at,
-        image_hash=row.image_hash, label_hash=row.label_hash,
-        current_merge_id=row.current_merge_id, accepted_merge_id=row.accepted_merge_id,
-        correction_count=row.correction_count, merge_count=row.merge_count,
-        comment_count=row.comment_count, version=row.version, updated_at=row.updated_at,
+        shape=(row.shape_z, row.shape_y, row.shape_x),
+        padded=row.padded,
+        shifted=row.shifted,
+        voxel_size=row.voxel_size,
+        threshold=row.threshold,
+        chosen_at=row.chosen_at,
+        chosen_by=chosen_by,
+        chosen_because=row.chosen_because,
+        note=row.note,
+        stage=row.stage,
+        assignee=assignee,
+        assignee_id=row.assignee_id,
+        rejected_reason=row.rejected_reason,
+        stale=row.stale,
+        withdrawn=row.withdrawn,
+        extracted_at=row.extracted_at,
+        image_hash=row.image_hash,
+        label_hash=row.label_hash,
+        current_merge_id=row.current_merge_id,
+        accepted_merge_id=row.accepted_merge_id,
+        correction_count=row.correction_count,
+        merge_count=row.merge_count,
+        comment_count=row.comment_count,
+        version=row.version,
+        updated_at=row.updated_at,
         updated_by=updated_by,
-    )  # fmt: skip
+    )
 
 
 def _patches() -> Any:

@@ -215,11 +215,19 @@ def list_exports(
     rows = session.execute(paged(statement.order_by(Export.id.desc()), 0, limit))
     return tuple(
         MadeExportRecord(
-            row.id, row.kind, row.path, row.manifest_sha256, row.options, row.scope, row.licence,
-            row.patch_count, row.made_at, name,
+            row.id,
+            row.kind,
+            row.path,
+            row.manifest_sha256,
+            row.options,
+            row.scope,
+            row.licence,
+            row.patch_count,
+            row.made_at,
+            name,
         )
         for row, name in rows
-    )  # fmt: skip
+    )
 
 
 def export_is_known(session: Session, path: str, manifest_sha256: str) -> bool:
@@ -233,10 +241,8 @@ def export_is_known(session: Session, path: str, manifest_sha256: str) -> bool:
 def list_bundles(session: Session) -> tuple[BundleRecord, ...]:
     """Imported bundles, the latest first."""
     held = dict(
-        session.execute(
-            select(Patch.bundle_id, func.count()).group_by(Patch.bundle_id)
-        ).all()
-    )  # fmt: skip
+        session.execute(select(Patch.bundle_id, func.count()).group_by(Patch.bundle_id)).all()
+    )
     statement = (
         select(Bundle, Person.name)
         .outerjoin(Person, Person.id == Bundle.imported_by_id)
@@ -377,29 +383,49 @@ def list_scores(
     )
     rows = session.execute(paged(statement, offset, limit)).all()
     splits = first_splits(session, {row.patch_id for row, _, _ in rows})
-    return Page(tuple(
-        ScoreRecord(
-            name, segmentation.tomogram_id, segmentation.id, segmentation.model,
-            segmentation.checkpoint, row.merge_id, splits.get(row.patch_id), row.dice,
-            row.surface_dice, row.method, row.compared_voxels, row.in_training, row.scored_at,
-        )
-        for row, name, segmentation in rows
-    ), total or 0, offset)  # fmt: skip
+    return Page(
+        tuple(
+            ScoreRecord(
+                name,
+                segmentation.tomogram_id,
+                segmentation.id,
+                segmentation.model,
+                segmentation.checkpoint,
+                row.merge_id,
+                splits.get(row.patch_id),
+                row.dice,
+                row.surface_dice,
+                row.method,
+                row.compared_voxels,
+                row.in_training,
+                row.scored_at,
+            )
+            for row, name, segmentation in rows
+        ),
+        total or 0,
+        offset,
+    )
 
 
 def scores_by_model(session: Session) -> tuple[ModelScore, ...]:
     """Each model's mean scores, apart for patches that it was trained on; one statement."""
     name = func.coalesce(
-        Segmentation.model, Segmentation.checkpoint,
+        Segmentation.model,
+        Segmentation.checkpoint,
         literal("segmentation ") + cast(Segmentation.id, String),
-    )  # fmt: skip
+    )
     statement = (
-        select(name, Score.in_training, func.count(), func.avg(Score.dice),
-               func.avg(Score.surface_dice))
+        select(
+            name,
+            Score.in_training,
+            func.count(),
+            func.avg(Score.dice),
+            func.avg(Score.surface_dice),
+        )
         .join(Segmentation, Segmentation.id == Score.segmentation_id)
         .group_by(name, Score.in_training)
         .order_by(name, Score.in_training)
-    )  # fmt: skip
+    )
     return tuple(ModelScore(*row) for row in session.execute(statement))
 
 
@@ -500,12 +526,18 @@ def _curated(
 def _permissions(session: Session, tomogram_ids: Iterable[int]) -> dict[int, OwnerPermission]:
     return {
         row.tomogram_id: OwnerPermission(
-            row.owner, row.scope, row.licence, row.approved_by, row.updated_at.date(), row.until,
-            row.embargo, row.version,
+            row.owner,
+            row.scope,
+            row.licence,
+            row.approved_by,
+            row.updated_at.date(),
+            row.until,
+            row.embargo,
+            row.version,
         )
         for part in _parts(tomogram_ids)
         for row in session.scalars(select(Permission).where(Permission.tomogram_id.in_(part)))
-    }  # fmt: skip
+    }
 
 
 def _second_labels(session: Session, ids: Iterable[int]) -> dict[int, LabelRecord]:
@@ -584,13 +616,28 @@ def _parts(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 def _label(row: Merge) -> LabelRecord:
     return LabelRecord(
-        row.id, row.patch_id, row.number, tuple(row.inputs), row.rule, row.counts, row.values,
-        row.label_hash, row.file_sha256, row.made_at,
-    )  # fmt: skip
+        row.id,
+        row.patch_id,
+        row.number,
+        tuple(row.inputs),
+        row.rule,
+        row.counts,
+        row.values,
+        row.label_hash,
+        row.file_sha256,
+        row.made_at,
+    )
 
 
 def _bundle(row: Bundle, imported_by: str | None, patches: int) -> BundleRecord:
     return BundleRecord(
-        row.id, row.bundle_id, row.title, row.licence, row.attribution, row.sha256,
-        row.imported_at, imported_by, patches,
-    )  # fmt: skip
+        row.id,
+        row.bundle_id,
+        row.title,
+        row.licence,
+        row.attribution,
+        row.sha256,
+        row.imported_at,
+        imported_by,
+        patches,
+    )

@@ -225,9 +225,15 @@ def permission_of(session: Session, tomogram_id: int) -> PermissionRecord | None
     if row is None:
         return None
     return PermissionRecord(
-        row.tomogram_id, row.owner, row.scope, row.licence, row.approved_by, row.until,
-        row.embargo, row.version,
-    )  # fmt: skip
+        row.tomogram_id,
+        row.owner,
+        row.scope,
+        row.licence,
+        row.approved_by,
+        row.until,
+        row.embargo,
+        row.version,
+    )
 
 
 def list_roots(session: Session) -> tuple[Path, ...]:
@@ -355,14 +361,29 @@ def _tomogram_record(
     row: Tomogram, dataset: str, root: str, registered_by: str | None
 ) -> TomogramRecord:
     return TomogramRecord(
-        row.id, dataset, row.token, _file_record(row, root), row.voxel_size,
-        row.voxel_size_is_override, row.header, row.split_pin, row.thumbnail, row.preview,
-        row.registered_at, registered_by, row.version,
-    )  # fmt: skip
+        row.id,
+        dataset,
+        row.token,
+        _file_record(row, root),
+        row.voxel_size,
+        row.voxel_size_is_override,
+        row.header,
+        row.split_pin,
+        row.thumbnail,
+        row.preview,
+        row.registered_at,
+        registered_by,
+        row.version,
+    )
 
 
 def _segmentation_record(row: Segmentation, root: str) -> SegmentationRecord:
     return SegmentationRecord(
-        row.id, row.tomogram_id, _file_record(row, root), row.model, row.checkpoint,
-        row.threshold, row.registered_at,
-    )  # fmt: skip
+        row.id,
+        row.tomogram_id,
+        _file_record(row, root),
+        row.model,
+        row.checkpoint,
+        row.threshold,
+        row.registered_at,
+    )

@@ -23,10 +23,15 @@ def add_backup(
     """Record a backup; ``digest`` is sha256 and size of its archive, ``error`` why it failed."""
     sha256, size = digest or (None, None)
     row = Backup(
-        kind=kind, path=path, sha256=sha256, size_bytes=size,
-        counts=None if counts is None else dict(counts), made_at=change.at,
-        made_by_id=change.by_id, error=error,
-    )  # fmt: skip
+        kind=kind,
+        path=path,
+        sha256=sha256,
+        size_bytes=size,
+        counts=None if counts is None else dict(counts),
+        made_at=change.at,
+        made_by_id=change.by_id,
+        error=error,
+    )
     session.add(row)
     session.flush()
     action = "backup made" if error is None else "backup failed"

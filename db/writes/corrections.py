@@ -114,13 +114,21 @@ def add_merge(session: Session, change: Change, patch: PatchRecord, made: MadeMe
     """Add a patch's next merge; the patch itself is changed by ``change_patch``."""
     number = session.scalar(select(func.max(Merge.number)).where(Merge.patch_id == patch.id))
     row = Merge(
-        patch_id=patch.id, number=(number or 0) + 1, predicted_hash=made.predicted_hash,
-        inputs=[dict(each) for each in made.inputs], rule=made.rule, counts=dict(made.counts),
-        values=dict(made.values), findings=list(made.findings),
-        nothing_to_change=made.nothing_to_change, label_hash=made.label_hash,
-        file_sha256=made.file_sha256, size_bytes=made.size_bytes, made_at=change.at,
+        patch_id=patch.id,
+        number=(number or 0) + 1,
+        predicted_hash=made.predicted_hash,
+        inputs=[dict(each) for each in made.inputs],
+        rule=made.rule,
+        counts=dict(made.counts),
+        values=dict(made.values),
+        findings=list(made.findings),
+        nothing_to_change=made.nothing_to_change,
+        label_hash=made.label_hash,
+        file_sha256=made.file_sha256,
+        size_bytes=made.size_bytes,
+        made_at=change.at,
         made_by_id=change.by_id,
-    )  # fmt: skip
+    )
     session.add(row)
     session.flush()
     after = {"number": row.number, "label_hash": made.label_hash, "counts": made.counts}
@@ -163,12 +171,20 @@ def _check_expected(
 
 def _version(slot: CorrectionSlot, change: Change, received: Received) -> CorrectionVersion:
     return CorrectionVersion(
-        slot_id=slot.id, number=slot.latest, sha256=received.sha256,
-        size_bytes=received.size_bytes, author_id=received.author_id,
-        author_account=received.author_account, software=received.software,
-        findings=list(received.findings), painted=dict(received.painted), error=received.error,
-        origin=received.origin, received_at=change.at, received_by_id=change.by_id,
-    )  # fmt: skip
+        slot_id=slot.id,
+        number=slot.latest,
+        sha256=received.sha256,
+        size_bytes=received.size_bytes,
+        author_id=received.author_id,
+        author_account=received.author_account,
+        software=received.software,
+        findings=list(received.findings),
+        painted=dict(received.painted),
+        error=received.error,
+        origin=received.origin,
+        received_at=change.at,
+        received_by_id=change.by_id,
+    )
 
 
 def _recount(session: Session, patch_id: int) -> None:

@@ -47,12 +47,21 @@ def add_job(
 ) -> int:
     """Queue a job; while one of this key is queued or running, that one is given instead."""
     values = {
-        "kind": kind, "arguments": dict(arguments), "idempotency_key": key,
-        "state": JobState.QUEUED, "priority": priority, "attempts": 0,
-        "max_attempts": max_attempts, "due_at": due_at or change.at, "fence": 0, "progress": 0.0,
-        "cancel_requested": False, "parent_id": parent_id, "created_at": change.at,
+        "kind": kind,
+        "arguments": dict(arguments),
+        "idempotency_key": key,
+        "state": JobState.QUEUED,
+        "priority": priority,
+        "attempts": 0,
+        "max_attempts": max_attempts,
+        "due_at": due_at or change.at,
+        "fence": 0,
+        "progress": 0.0,
+        "cancel_requested": False,
+        "parent_id": parent_id,
+        "created_at": change.at,
         "created_by_id": change.by_id,
-    }  # fmt: skip
+    }
     insert = _insert_for(session)(Job).values(values).on_conflict_do_nothing().returning(Job.id)
     active = select(Job.id).where(Job.idempotency_key == key, Job.state.in_(ACTIVE))
     for _ in range(3):  # the job that was in the way may have ended since

@@ -31,9 +31,15 @@ def choose_patch(
     dataset = session.get_one(Dataset, tomogram.dataset_id).token
     name = f"{dataset}_{tomogram.token}_patch{number}"
     row = Patch(
-        name=name, dataset_id=tomogram.dataset_id, token=tomogram.token, number=number,
-        tomogram_id=tomogram_id, stage=Stage.CHOSEN, **_chosen(change), **values,
-    )  # fmt: skip
+        name=name,
+        dataset_id=tomogram.dataset_id,
+        token=tomogram.token,
+        number=number,
+        tomogram_id=tomogram_id,
+        stage=Stage.CHOSEN,
+        **_chosen(change),
+        **values,
+    )
     return _added(session, change, row, "patch chosen")
 
 
@@ -108,9 +114,14 @@ def add_comment(
     """Say something about a patch, perhaps at one voxel (z, y, x) of it."""
     z, y, x = at or (None, None, None)
     comment = Comment(
-        patch_id=patch.id, author_id=change.by_id, text=text, at_z=z, at_y=y, at_x=x,
+        patch_id=patch.id,
+        author_id=change.by_id,
+        text=text,
+        at_z=z,
+        at_y=y,
+        at_x=x,
         made_at=change.at,
-    )  # fmt: skip
+    )
     session.add(comment)
     # A count is no edit: the version that others saw stays good.
     more = update(Patch).where(Patch.id == patch.id).values(comment_count=Patch.comment_count + 1)
@@ -204,10 +215,16 @@ def save_draft(
 
 def _chosen(change: Change) -> dict[str, Any]:
     return {
-        "chosen_at": change.at, "chosen_by_id": change.by_id, "updated_at": change.at,
-        "updated_by_id": change.by_id, "stale": False, "withdrawn": False,
-        "correction_count": 0, "merge_count": 0, "comment_count": 0,
-    }  # fmt: skip
+        "chosen_at": change.at,
+        "chosen_by_id": change.by_id,
+        "updated_at": change.at,
+        "updated_by_id": change.by_id,
+        "stale": False,
+        "withdrawn": False,
+        "correction_count": 0,
+        "merge_count": 0,
+        "comment_count": 0,
+    }
 
 
 def _added(session: Session, change: Change, row: Patch, action: str) -> PatchRecord:

@@ -29,9 +29,16 @@ def add_person(
             raise TakenNameError(f"person {value!r}: there is one already; choose another name.")
     issuer, subject = identity or (None, None)
     person = Person(
-        name=name, role=role, os_user=os_user, issuer=issuer, subject=subject, disabled=False,
-        created_at=change.at, updated_at=change.at, updated_by_id=change.by_id,
-    )  # fmt: skip
+        name=name,
+        role=role,
+        os_user=os_user,
+        issuer=issuer,
+        subject=subject,
+        disabled=False,
+        created_at=change.at,
+        updated_at=change.at,
+        updated_by_id=change.by_id,
+    )
     session.add(person)
     session.flush()
     after = {"role": role, "os_user": os_user, "issuer": issuer, "subject": subject}

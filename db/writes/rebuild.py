@@ -65,18 +65,29 @@ def rebuild_patch(session: Session, change: Change, record: Record, people: Peop
 def _patch(session: Session, dataset_id: int, record: Record, people: People) -> Patch:
     chosen, marks, extracted = record["chosen"], record["marks"], record["extracted"]
     patch = Patch(
-        name=record["name"], dataset_id=dataset_id, token=record["token"],
-        number=record["number"], padded=record["padded"], shifted=record["shifted"],
-        voxel_size=record["voxel_size"], threshold=record["threshold"],
-        chosen_at=_moment(chosen["at"]), chosen_by_id=people.get(chosen["by"]),
-        chosen_because=ChosenBecause(chosen["because"]), note=chosen["note"],
+        name=record["name"],
+        dataset_id=dataset_id,
+        token=record["token"],
+        number=record["number"],
+        padded=record["padded"],
+        shifted=record["shifted"],
+        voxel_size=record["voxel_size"],
+        threshold=record["threshold"],
+        chosen_at=_moment(chosen["at"]),
+        chosen_by_id=people.get(chosen["by"]),
+        chosen_because=ChosenBecause(chosen["because"]),
+        note=chosen["note"],
         stage=Stage.EXTRACTED if extracted else Stage.CHOSEN,
-        assignee_id=people.get(marks["assignee"]), rejected_reason=marks["rejected_reason"],
-        stale=marks["stale"], withdrawn=marks["withdrawn"],
-        updated_at=_moment(record["updated_at"]), updated_by_id=people.get(record["updated_by"]),
+        assignee_id=people.get(marks["assignee"]),
+        rejected_reason=marks["rejected_reason"],
+        stale=marks["stale"],
+        withdrawn=marks["withdrawn"],
+        updated_at=_moment(record["updated_at"]),
+        updated_by_id=people.get(record["updated_by"]),
         correction_count=sum(_counts(slot) for slot in record["slots"]),
-        merge_count=len(record["merges"]), comment_count=len(record["comments"]),
-    )  # fmt: skip
+        merge_count=len(record["merges"]),
+        comment_count=len(record["comments"]),
+    )
     patch.shape_z, patch.shape_y, patch.shape_x = record["shape"]
     if record["center"] is not None:
         patch.center_z, patch.center_y, patch.center_x = record["center"]
@@ -103,13 +114,20 @@ def _tomogram(
         return row
     registered_at, by = _moment(said["registered_at"]), people.get(said["registered_by"])
     row = Tomogram(
-        dataset_id=dataset_id, token=record["token"], voxel_size=said["voxel_size"],
-        voxel_size_is_override=said["voxel_size_is_override"], header=said["header"],
+        dataset_id=dataset_id,
+        token=record["token"],
+        voxel_size=said["voxel_size"],
+        voxel_size_is_override=said["voxel_size_is_override"],
+        header=said["header"],
         split_pin=Split(said["split_pin"]) if said["split_pin"] else None,
-        thumbnail=PictureState.ABSENT, preview=PictureState.ABSENT, registered_at=registered_at,
-        registered_by_id=by, updated_at=registered_at, updated_by_id=by,
+        thumbnail=PictureState.ABSENT,
+        preview=PictureState.ABSENT,
+        registered_at=registered_at,
+        registered_by_id=by,
+        updated_at=registered_at,
+        updated_by_id=by,
         **_on_disk(session, change, said),
-    )  # fmt: skip
+    )
     session.add(row)
     session.flush()
     if said["permission"]:
@@ -133,9 +151,13 @@ def _segmentation(
     )
     if row is None:
         row = Segmentation(
-            tomogram_id=tomogram.id, model=said["model"], checkpoint=said["checkpoint"],
-            threshold=said["threshold"], registered_at=_moment(said["registered_at"]), **values,
-        )  # fmt: skip
+            tomogram_id=tomogram.id,
+            model=said["model"],
+            checkpoint=said["checkpoint"],
+            threshold=said["threshold"],
+            registered_at=_moment(said["registered_at"]),
+            **values,
+        )
         session.add(row)
         session.flush()
     return row
@@ -151,8 +173,9 @@ def _bundle_id(session: Session, record: Record, people: People) -> int | None:
         same = ("bundle_id", "title", "licence", "attribution", "sha256")
         row = Bundle(
             imported_at=_moment(said["imported_at"]),
-            imported_by_id=people.get(said["imported_by"]), **{name: said[name] for name in same},
-        )  # fmt: skip
+            imported_by_id=people.get(said["imported_by"]),
+            **{name: said[name] for name in same},
+        )
         session.add(row)
         session.flush()
     return row.id
@@ -166,10 +189,16 @@ def _on_disk(session: Session, change: Change, said: Record) -> dict[str, Any]:
         session.flush()
     z, y, x = said["shape"]
     return {
-        "root_id": root.id, "path": said["path"], "shape_z": z, "shape_y": y, "shape_x": x,
-        "dtype": said["dtype"], "size_bytes": said["size_bytes"], "mtime_ns": said["mtime_ns"],
+        "root_id": root.id,
+        "path": said["path"],
+        "shape_z": z,
+        "shape_y": y,
+        "shape_x": x,
+        "dtype": said["dtype"],
+        "size_bytes": said["size_bytes"],
+        "mtime_ns": said["mtime_ns"],
         "content_hash": said["content_hash"],
-    }  # fmt: skip
+    }
 
 
 def _add_permission(session: Session, change: Change, tomogram: Tomogram, said: Record) -> None:
@@ -179,49 +208,77 @@ def _add_permission(session: Session, change: Change, tomogram: Tomogram, said: 
     }
     session.add(
         Permission(
-            tomogram_id=tomogram.id, owner=said["owner"], scope=Scope(said["scope"]),
+            tomogram_id=tomogram.id,
+            owner=said["owner"],
+            scope=Scope(said["scope"]),
             licence=Licence(said["licence"]) if said["licence"] else None,
-            approved_by=said["approved_by"], updated_at=change.at, updated_by_id=change.by_id,
+            approved_by=said["approved_by"],
+            updated_at=change.at,
+            updated_by_id=change.by_id,
             **days,
         )
-    )  # fmt: skip
+    )
 
 
 def _add_slots(session: Session, patch: Patch, record: Record, people: People) -> None:
     for said in record["slots"]:
         slot = CorrectionSlot(
-            patch_id=patch.id, name=said["name"],
+            patch_id=patch.id,
+            name=said["name"],
             kind=CorrectionKind(said["kind"]) if said["kind"] else None,
             latest=max((version["number"] for version in said["versions"]), default=0),
-            withdrawn=said["withdrawn"], missing=said["missing"],
-        )  # fmt: skip
+            withdrawn=said["withdrawn"],
+            missing=said["missing"],
+        )
         session.add(slot)
         session.flush()
-        same = ("number", "sha256", "size_bytes", "author_account", "software", "findings",
-                "painted", "error")  # fmt: skip
+        same = (
+            "number",
+            "sha256",
+            "size_bytes",
+            "author_account",
+            "software",
+            "findings",
+            "painted",
+            "error",
+        )
         for version in said["versions"]:
             session.add(
                 CorrectionVersion(
-                    slot_id=slot.id, author_id=people.get(version["author"]),
+                    slot_id=slot.id,
+                    author_id=people.get(version["author"]),
                     origin=Origin(version["origin"]),
                     received_at=_moment(version["received_at"]),
                     received_by_id=people.get(version["received_by"]),
                     **{name: version[name] for name in same},
                 )
-            )  # fmt: skip
+            )
 
 
 def _add_merges(session: Session, patch: Patch, record: Record, people: People) -> dict[int, int]:
     """Add the merges; give their ids by number."""
-    same = ("number", "predicted_hash", "inputs", "rule", "counts", "values", "findings",
-            "nothing_to_change", "label_hash", "file_sha256", "size_bytes")  # fmt: skip
+    same = (
+        "number",
+        "predicted_hash",
+        "inputs",
+        "rule",
+        "counts",
+        "values",
+        "findings",
+        "nothing_to_change",
+        "label_hash",
+        "file_sha256",
+        "size_bytes",
+    )
     rows = [
         Merge(
-            patch_id=patch.id, made_at=_moment(said["made_at"]),
-            made_by_id=people.get(said["made_by"]), **{name: said[name] for name in same},
+            patch_id=patch.id,
+            made_at=_moment(said["made_at"]),
+            made_by_id=people.get(said["made_by"]),
+            **{name: said[name] for name in same},
         )
         for said in record["merges"]
-    ]  # fmt: skip
+    ]
     session.add_all(rows)
     session.flush()
     return {row.number: row.id for row in rows}
@@ -233,11 +290,14 @@ def _add_reviews(
     for said in record["reviews"]:
         session.add(
             Review(
-                patch_id=patch.id, merge_id=merges[said["merge"]],
-                verdict=Verdict(said["verdict"]), reason=said["reason"],
-                reviewer_id=people.get(said["reviewer"]), decided_at=_moment(said["decided_at"]),
+                patch_id=patch.id,
+                merge_id=merges[said["merge"]],
+                verdict=Verdict(said["verdict"]),
+                reason=said["reason"],
+                reviewer_id=people.get(said["reviewer"]),
+                decided_at=_moment(said["decided_at"]),
             )
-        )  # fmt: skip
+        )
         session.flush()
 
 
@@ -246,12 +306,17 @@ def _add_comments(session: Session, patch: Patch, record: Record, people: People
         z, y, x = said["at"] or (None, None, None)
         session.add(
             Comment(
-                patch_id=patch.id, author_id=people.get(said["author"]), text=said["text"],
-                at_z=z, at_y=y, at_x=x, made_at=_moment(said["made_at"]),
+                patch_id=patch.id,
+                author_id=people.get(said["author"]),
+                text=said["text"],
+                at_z=z,
+                at_y=y,
+                at_x=x,
+                made_at=_moment(said["made_at"]),
                 resolved_at=_moment(said["resolved_at"]) if said["resolved_at"] else None,
                 resolved_by_id=people.get(said["resolved_by"]),
             )
-        )  # fmt: skip
+        )
         session.flush()
 
 
@@ -263,9 +328,13 @@ def _add_exports(session: Session, patch: Patch, merges: Mapping[int, int], reco
         row = session.scalar(select(Export).where(*same))
         if row is None:
             row = Export(
-                kind=kind, path=said["path"], made_at=made_at, manifest_sha256="",
-                options={"rebuilt": True}, patch_count=0,
-            )  # fmt: skip
+                kind=kind,
+                path=said["path"],
+                made_at=made_at,
+                manifest_sha256="",
+                options={"rebuilt": True},
+                patch_count=0,
+            )
             session.add(row)
             session.flush()
         row.patch_count += 1
@@ -279,10 +348,11 @@ def _set_standing(
 ) -> None:
     """Stage and version last: the catalog's rules ask for the merges first."""
     values = {
-        "stage": Stage(record["stage"]), "version": record["version"],
+        "stage": Stage(record["stage"]),
+        "version": record["version"],
         "current_merge_id": merges[record["current_merge"]] if record["current_merge"] else None,
         "accepted_merge_id": merges[record["accepted_merge"]] if record["accepted_merge"] else None,
-    }  # fmt: skip
+    }
     statement = update(Patch).where(Patch.id == patch.id).values(values)
     session.execute(statement.execution_options(synchronize_session=False))
     session.expire(patch)

@@ -79,10 +79,16 @@ class MadeScore:
 def add_export(session: Session, change: Change, made: MadeExport) -> int:
     """Record an export and every patch that it holds; give its id."""
     row = Export(
-        kind=made.kind, path=made.path, manifest_sha256=made.manifest_sha256,
-        options=dict(made.options), scope=made.scope, licence=made.licence,
-        patch_count=len(made.cases), made_at=change.at, made_by_id=change.by_id,
-    )  # fmt: skip
+        kind=made.kind,
+        path=made.path,
+        manifest_sha256=made.manifest_sha256,
+        options=dict(made.options),
+        scope=made.scope,
+        licence=made.licence,
+        patch_count=len(made.cases),
+        made_at=change.at,
+        made_by_id=change.by_id,
+    )
     session.add(row)
     session.flush()
     session.add_all(
@@ -106,9 +112,14 @@ def add_bundle(
     if row is None:
         title, licence, attribution = about
         row = Bundle(
-            bundle_id=bundle_id, title=title, licence=licence, attribution=attribution,
-            sha256=sha256, imported_at=change.at, imported_by_id=change.by_id,
-        )  # fmt: skip
+            bundle_id=bundle_id,
+            title=title,
+            licence=licence,
+            attribution=attribution,
+            sha256=sha256,
+            imported_at=change.at,
+            imported_by_id=change.by_id,
+        )
         session.add(row)
         session.flush()
         record_event(session, change, "bundle imported", Subject("bundle", row.id, bundle_id))
@@ -124,19 +135,35 @@ def import_patch(
     """
     z, y, x = incoming.shape
     values = {
-        "token": incoming.token, "number": incoming.number, "tomogram_id": None,
-        "bundle_id": bundle_id, "shape_z": z, "shape_y": y, "shape_x": x,
-        "voxel_size": incoming.voxel_size, "chosen_because": ChosenBecause.OTHER,
-        "note": incoming.note, "stage": Stage.EXTRACTED, "extracted_at": change.at,
-        "image_hash": incoming.image_hash, "label_hash": incoming.label_hash,
-        "padded": False, "shifted": False,
-    }  # fmt: skip
+        "token": incoming.token,
+        "number": incoming.number,
+        "tomogram_id": None,
+        "bundle_id": bundle_id,
+        "shape_z": z,
+        "shape_y": y,
+        "shape_x": x,
+        "voxel_size": incoming.voxel_size,
+        "chosen_because": ChosenBecause.OTHER,
+        "note": incoming.note,
+        "stage": Stage.EXTRACTED,
+        "extracted_at": change.at,
+        "image_hash": incoming.image_hash,
+        "label_hash": incoming.label_hash,
+        "padded": False,
+        "shifted": False,
+    }
     patch = adopt_patch(session, change, incoming.dataset, incoming.name, values)
     merge = add_merge(session, change, patch, _merge(incoming, IMPORTED))
     return change_patch(
-        session, change, patch, "patch imported", stage=Stage.ACCEPTED,
-        current_merge_id=merge.id, accepted_merge_id=merge.id, merge_count=1,
-    )  # fmt: skip
+        session,
+        change,
+        patch,
+        "patch imported",
+        stage=Stage.ACCEPTED,
+        current_merge_id=merge.id,
+        accepted_merge_id=merge.id,
+        merge_count=1,
+    )
 
 
 def add_second_annotation(
@@ -223,8 +250,14 @@ def note_model(session: Session, change: Change, export_id: int, model: str) -> 
 
 def _merge(incoming: IncomingPatch, rule: str) -> MadeMerge:
     return MadeMerge(
-        predicted_hash=incoming.label_hash, inputs=(dict(incoming.origin),), rule=rule, counts={},
-        values=dict(incoming.values), findings=incoming.findings, nothing_to_change=False,
-        label_hash=incoming.label_hash, file_sha256=incoming.file_sha256,
+        predicted_hash=incoming.label_hash,
+        inputs=(dict(incoming.origin),),
+        rule=rule,
+        counts={},
+        values=dict(incoming.values),
+        findings=incoming.findings,
+        nothing_to_change=False,
+        label_hash=incoming.label_hash,
+        file_sha256=incoming.file_sha256,
         size_bytes=incoming.size_bytes,
-    )  # fmt: skip
+    )

@@ -87,12 +87,19 @@ def add_tomogram(
     root_id, path = _below_root(session, found.path)
     _check_free(session, dataset_id, name, (root_id, path))
     row = Tomogram(
-        dataset_id=dataset_id, token=token, voxel_size=voxel_size[0],
-        voxel_size_is_override=voxel_size[1], header=dict(header), registered_at=change.at,
-        registered_by_id=change.by_id, updated_at=change.at, updated_by_id=change.by_id,
-        thumbnail=PictureState.ABSENT, preview=PictureState.ABSENT,
+        dataset_id=dataset_id,
+        token=token,
+        voxel_size=voxel_size[0],
+        voxel_size_is_override=voxel_size[1],
+        header=dict(header),
+        registered_at=change.at,
+        registered_by_id=change.by_id,
+        updated_at=change.at,
+        updated_by_id=change.by_id,
+        thumbnail=PictureState.ABSENT,
+        preview=PictureState.ABSENT,
         **_on_disk(found, root_id, path),
-    )  # fmt: skip
+    )
     session.add(row)
     session.flush()
     after = {"path": str(found.path), "shape": found.shape, "voxel_size": voxel_size[0]}
@@ -128,10 +135,14 @@ def add_segmentation(
     )
     if row is None:
         row = Segmentation(
-            tomogram_id=tomogram.id, model=model, checkpoint=checkpoint, threshold=threshold,
-            registered_at=change.at, registered_by_id=change.by_id,
+            tomogram_id=tomogram.id,
+            model=model,
+            checkpoint=checkpoint,
+            threshold=threshold,
+            registered_at=change.at,
+            registered_by_id=change.by_id,
             **_on_disk(found, root_id, path),
-        )  # fmt: skip
+        )
         session.add(row)
         session.flush()
         after = {"path": str(found.path), "model": model, "threshold": threshold}
@@ -242,6 +253,12 @@ def _check_free(
 def _on_disk(found: FoundFile, root_id: int, path: str) -> dict[str, Any]:
     z, y, x = found.shape
     return {
-        "root_id": root_id, "path": path, "shape_z": z, "shape_y": y, "shape_x": x,
-        "dtype": found.dtype, "size_bytes": found.size_bytes, "mtime_ns": found.mtime_ns,
-    }  # fmt: skip
+        "root_id": root_id,
+        "path": path,
+        "shape_z": z,
+        "shape_y": y,
+        "shape_x": x,
+        "dtype": found.dtype,
+        "size_bytes": found.size_bytes,
+        "mtime_ns": found.mtime_ns,
+    }

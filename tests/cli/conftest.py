@@ -104,9 +104,11 @@ def _lab_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def lab(
-    _lab_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    _lab_template: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Lab:  # fmt: skip
+) -> Lab:
     """A copy of the workspace; the data stays where it was registered."""
     shutil.copytree(_lab_template / "lab", tmp_path / "lab")
     monkeypatch.setenv("TOMOCURATE_WORKSPACE", str(tmp_path / "lab"))

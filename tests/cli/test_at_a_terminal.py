@@ -15,8 +15,11 @@ def at_terminal(*words: str, answer: bytes = b"", stop_at: bytes = b"") -> tuple
     terminal, inside = pty.openpty()
     child = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *words],
-        stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
-    )  # fmt: skip
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    )
     os.close(inside)
     said, typed = b"", False
     while part := _read(terminal):

@@ -45,9 +45,12 @@ class Served:
         command = [sys.executable, "-c", SERVE, "serve", "--port", "0", "--workspace", str(folder)]
         self.folder = folder
         self.process = subprocess.Popen(
-            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            [*command, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
             env={**os.environ, **environment},
-        )  # fmt: skip
+        )
         assert self.process.stdout
         self.said = ""
         while "Ctrl-C" not in self.said:

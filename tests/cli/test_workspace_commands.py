@@ -41,8 +41,19 @@ def test_a_missing_tomogram_is_named(lab):
 
 
 def test_centers_come_as_x_y_z_and_a_bad_one_stops_no_other(lab):
-    said = lab("choose", "TS_001", "--at", "110,100,90", "--at", "1,2,3", "--at", "100,90,85",
-               "--why", "hard_negative", "--json")  # fmt: skip
+    said = lab(
+        "choose",
+        "TS_001",
+        "--at",
+        "110,100,90",
+        "--at",
+        "1,2,3",
+        "--at",
+        "100,90,85",
+        "--why",
+        "hard_negative",
+        "--json",
+    )
     assert said.status == 1
     assert [line["outcome"] for line in said.json] == ["kept", "failed", "done"]
     assert "1,2,3" in said.err
@@ -380,11 +391,23 @@ def test_a_kit_goes_out_once_and_comes_back(lab, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        "膜_TS_001_patch0", "🧬", "line\nbreak", "../../etc/passwd", "a/b", "..", "x" * 300,
-        "=cmd()", "\x1b[31mred", "", " ", "%s%n", "'; DROP TABLE patches; --", "\u202eevil",
+        "膜_TS_001_patch0",
+        "🧬",
+        "line\nbreak",
+        "../../etc/passwd",
+        "a/b",
+        "..",
+        "x" * 300,
+        "=cmd()",
+        "\x1b[31mred",
+        "",
+        " ",
+        "%s%n",
+        "'; DROP TABLE patches; --",
+        "\u202eevil",
         os.fsdecode(b"\xff\xfe"),
     ],
-)  # fmt: skip
+)
 def test_hostile_names_get_one_sentence_and_make_no_file(lab, name):
     before = sorted(lab.folder.rglob("*"))
     for words in (
@@ -467,9 +490,10 @@ def test_a_lost_catalog_is_made_again_from_the_records(lab):
 
 
 def test_a_catalog_is_copied_to_where_nothing_is(lab, tmp_path):
-    counted = {row["name"]: row["rows"] for row in lab.done(
-        "catalog", "copy", "--to", str(tmp_path / "copy.sqlite"), "--json"
-    ).json}  # fmt: skip
+    counted = {
+        row["name"]: row["rows"]
+        for row in lab.done("catalog", "copy", "--to", str(tmp_path / "copy.sqlite"), "--json").json
+    }
     assert counted["patches"] == 1
     assert lab("catalog", "copy", "--to", str(tmp_path / "copy.sqlite")).status == 1
 
@@ -507,8 +531,20 @@ def test_columns_stand_under_each_other_in_every_script(lab):
 def test_every_list_for_programs_is_an_array_of_objects_with_a_name(lab):
     lab.done("backup")
     lab.done("people", "add", "Ben")
-    lists = ["patches", "tomograms", "people", "events", "jobs", "roots", "backup list", "doctor",
-             "hash TS_001", "collect", "extract --all", "merge --all"]  # fmt: skip
+    lists = [
+        "patches",
+        "tomograms",
+        "people",
+        "events",
+        "jobs",
+        "roots",
+        "backup list",
+        "doctor",
+        "hash TS_001",
+        "collect",
+        "extract --all",
+        "merge --all",
+    ]
     for words in lists:
         listed = lab(*words.split(), "--json").json
         assert isinstance(listed, list), words

@@ -42,13 +42,28 @@ class Consumer(NamedTuple):
 
 
 CONSUMERS = (
-    Consumer("MemBrain-seg", "membrain", ("torch==2.13.0", "membrain-seg==0.0.10", "click"),
-             "in_membrain.py", ("membrain-seg", "torch", "monai")),
-    Consumer("nnU-Net v2 and MONAI", "nnunet", ("torch==2.13.0", "nnunetv2", "monai"),
-             "in_nnunet.py", ("nnunetv2", "monai", "torch")),
-    Consumer("Croissant, MIFA, Zenodo", "sharing", ("mlcroissant", "rembi-mifa"),
-             "in_metadata.py", ("mlcroissant", "rembi-mifa")),
-)  # fmt: skip
+    Consumer(
+        "MemBrain-seg",
+        "membrain",
+        ("torch==2.13.0", "membrain-seg==0.0.10", "click"),
+        "in_membrain.py",
+        ("membrain-seg", "torch", "monai"),
+    ),
+    Consumer(
+        "nnU-Net v2 and MONAI",
+        "nnunet",
+        ("torch==2.13.0", "nnunetv2", "monai"),
+        "in_nnunet.py",
+        ("nnunetv2", "monai", "torch"),
+    ),
+    Consumer(
+        "Croissant, MIFA, Zenodo",
+        "sharing",
+        ("mlcroissant", "rembi-mifa"),
+        "in_metadata.py",
+        ("mlcroissant", "rembi-mifa"),
+    ),
+)
 
 
 def main() -> int:
@@ -60,10 +75,18 @@ def main() -> int:
         work = Path(folder)
         training_set, bundle = export_demo(given.demo or work / "demo", work)
         results = [
-            (each, *run(each, given.environments or work / "environments", training_set, bundle,
-                        work / each.name))
+            (
+                each,
+                *run(
+                    each,
+                    given.environments or work / "environments",
+                    training_set,
+                    bundle,
+                    work / each.name,
+                ),
+            )
             for each in CONSUMERS
-        ]  # fmt: skip
+        ]
         PAGE.write_text(page(results, work), encoding="utf-8")
     return 0 if all(code == 0 for _, code, _, _, _ in results) else 1
 
@@ -77,15 +100,25 @@ def export_demo(demo: Path, work: Path) -> tuple[Path, Path]:
         with workspace.catalog.read() as session:
             names = tomogram_names(session)
         for name in names:
-            permit(workspace, by, name, scope=Scope.PUBLIC, licence=Licence.CC0,
-                   approved_by="Ada", owner="Ada")  # fmt: skip
+            permit(
+                workspace,
+                by,
+                name,
+                scope=Scope.PUBLIC,
+                licence=Licence.CC0,
+                approved_by="Ada",
+                owner="Ada",
+            )
         training_set = work / "Dataset501_Membranes"
         export_training_set(workspace, by, training_set)
         facts = BundleFacts(
-            title="Membranes of the demo", description="Synthetic patches.", licence=Licence.CC0,
-            signed_by="Ada", created=datetime.now(UTC).date(),
+            title="Membranes of the demo",
+            description="Synthetic patches.",
+            licence=Licence.CC0,
+            signed_by="Ada",
+            created=datetime.now(UTC).date(),
             creators=(Creator("Carberry, Josiah", "0000-0002-1825-0097", "Brown University"),),
-        )  # fmt: skip
+        )
         export_bundle(workspace, by, work / "share", facts)
     return training_set, work / "share"
 
@@ -101,14 +134,20 @@ def run(
     say(f"running {consumer.title}")
     before = time.perf_counter()
     done = subprocess.run(
-        [python, HERE / consumer.script, source, out], capture_output=True, text=True,
+        [python, HERE / consumer.script, source, out],
+        capture_output=True,
+        text=True,
         env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "ignore"},
-    )  # fmt: skip
+    )
     said = done.stdout if done.returncode == 0 else done.stdout + done.stderr[-3000:]
-    listed = subprocess.run([python, "-m", "pip", "list", "--format=freeze"],
-                            capture_output=True, text=True)  # fmt: skip
-    versions = [line for line in listed.stdout.splitlines()
-                if line.partition("==")[0].lower() in consumer.shown]  # fmt: skip
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True
+    )
+    versions = [
+        line
+        for line in listed.stdout.splitlines()
+        if line.partition("==")[0].lower() in consumer.shown
+    ]
     print(said)
     return done.returncode, said, ", ".join(versions), time.perf_counter() - before
 

@@ -37,8 +37,9 @@ def read_every_case(folder: Path) -> None:
 
 
 def load_by_module(folder: Path) -> None:
-    module = MemBrainSegDataModule(str(folder), batch_size=1, num_workers=0,
-                                   on_the_fly_dataloading=True)  # fmt: skip
+    module = MemBrainSegDataModule(
+        str(folder), batch_size=1, num_workers=0, on_the_fly_dataloading=True
+    )
     module.setup("fit")
     batch = next(iter(module.val_dataloader()))
     print(f"MemBrainSegDataModule gives a validation batch of shape {tuple(batch['image'].shape)}")
@@ -67,17 +68,25 @@ def fine_tune(folder: Path, out: Path) -> None:
     small = one_and_one(folder, out / "small")
     model, checkpoint = Thin(), out / "thin.ckpt"
     torch.save(
-        {"state_dict": model.state_dict(), "pytorch-lightning_version": pl.__version__,
-         "epoch": 0, "global_step": 0},
+        {
+            "state_dict": model.state_dict(),
+            "pytorch-lightning_version": pl.__version__,
+            "epoch": 0,
+            "global_step": 0,
+        },
         checkpoint,
-    )  # fmt: skip
+    )
     finetune.SemanticSegmentationUnet = Thin
     os.chdir(out)
     with redirect_stdout(sys.stderr):
         finetune.fine_tune(
-            str(checkpoint), str(small), log_dir=str(out / "logs"), batch_size=1, num_workers=0,
+            str(checkpoint),
+            str(small),
+            log_dir=str(out / "logs"),
+            batch_size=1,
+            num_workers=0,
             max_epochs=1,
-        )  # fmt: skip
+        )
     made = sorted(path.name for path in (out / "finetuned_checkpoints").iterdir())
     assert made, "no checkpoint"
     print(f"fine_tune runs one epoch on 1 + 1 patches and saves {len(made)} checkpoint(s)")

@@ -10,9 +10,16 @@ import mlcroissant
 from rembi_mifa.mifa import MifaContainer
 
 ZENODO_KEYS = {
-    "title", "description", "upload_type", "access_right", "license", "version", "creators",
-    "keywords", "related_identifiers",
-}  # fmt: skip
+    "title",
+    "description",
+    "upload_type",
+    "access_right",
+    "license",
+    "version",
+    "creators",
+    "keywords",
+    "related_identifiers",
+}
 """Of those that Zenodo's deposit form knows, the ones that we write."""
 
 RELATIONS = {"isSupplementTo", "isNewVersionOf"}

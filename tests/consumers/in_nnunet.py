@@ -15,11 +15,22 @@ def plan_and_preprocess(folder: Path, out: Path) -> None:
     shutil.copytree(folder, names["nnUNet_raw"] / "Dataset501_Membranes")
     program = Path(sys.executable).with_name("nnUNetv2_plan_and_preprocess")
     done = subprocess.run(
-        [program, "-d", "501", "--verify_dataset_integrity", "-c", "3d_fullres", "-np", "1",
-         "-npfp", "1"],
+        [
+            program,
+            "-d",
+            "501",
+            "--verify_dataset_integrity",
+            "-c",
+            "3d_fullres",
+            "-np",
+            "1",
+            "-npfp",
+            "1",
+        ],
         env=os.environ | {name: str(path) for name, path in names.items()},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         sys.exit(done.stdout[-3000:] + done.stderr[-3000:])
     print("nnUNetv2_plan_and_preprocess --verify_dataset_integrity passes")

@@ -98,9 +98,13 @@ def lab(lab_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     me = acting_person(workspace)
     by_name = {each.name: each for each in people.list_people(workspace)}
     yield Lab(
-        workspace, me, by_name["Ada"], by_name["Ben"],
-        *(f"other_TS_001_patch{n}" for n in range(5)), lab_template / "data",
-    )  # fmt: skip
+        workspace,
+        me,
+        by_name["Ada"],
+        by_name["Ben"],
+        *(f"other_TS_001_patch{n}" for n in range(5)),
+        lab_template / "data",
+    )
     workspace.close()
     _forget_opened()
 

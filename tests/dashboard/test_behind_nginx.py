@@ -33,11 +33,27 @@ def free_port() -> int:
 def certificate(folder: Path) -> tuple[Path, Path]:
     paths = folder / "cert.pem", folder / "cert.key"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-         f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}", "-out", paths[0],
-         "-keyout", paths[1]],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={NAME}",
+            "-addext",
+            f"subjectAltName=DNS:{NAME}",
+            "-out",
+            paths[0],
+            "-keyout",
+            paths[1],
+        ],
+        check=True,
+        capture_output=True,
+    )
     return paths
 
 
@@ -82,10 +98,21 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         f'proxies = ["127.0.0.1"]\naddress = "https://{NAME}:{listen}"\nnew_people = "viewer"\n'
     )
     serve = subprocess.Popen(
-        [sys.executable, "-c", SERVE, "serve", "--workspace", folder / "lab", "--port",
-         str(behind), "--no-browser"],
-        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            SERVE,
+            "serve",
+            "--workspace",
+            folder / "lab",
+            "--port",
+            str(behind),
+            "--no-browser",
+        ],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
     nginx = subprocess.Popen([NGINX, "-p", folder, "-c", running_config(folder, listen, behind)])
     try:
         assert serve.stdout
@@ -142,9 +169,12 @@ def test_the_websocket_of_pages_opens_through_the_proxy(
     def opens(**headers: str) -> bool:
         try:
             with connect(
-                address, sock=socket.create_connection(("127.0.0.1", outside)), ssl=trusting(),
-                origin=f"https://{NAME}:{outside}", additional_headers=headers,  # type: ignore[arg-type]
-            ):  # fmt: skip
+                address,
+                sock=socket.create_connection(("127.0.0.1", outside)),
+                ssl=trusting(),
+                origin=f"https://{NAME}:{outside}",
+                additional_headers=headers,  # type: ignore[arg-type]
+            ):
                 return True
         except InvalidStatus:
             return False

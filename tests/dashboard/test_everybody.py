@@ -63,9 +63,13 @@ def facts(_: Any) -> Any:
     from core.bundles.facts import BundleFacts, Creator
 
     return BundleFacts(
-        "Membranes", "Curated by hand.", Licence.CC0, "Mia", date(2026, 11, 25),
+        "Membranes",
+        "Curated by hand.",
+        Licence.CC0,
+        "Mia",
+        date(2026, 11, 25),
         creators=(Creator("Mia"),),
-    )  # fmt: skip
+    )
 
 
 def choice(_: Any) -> Any:
@@ -105,12 +109,16 @@ def nothing(_: Any) -> tuple[Any, ...]:
 STEPS: dict[str, tuple[Step, Arguments]] = {
     "adopt.adopt": (Step.ADOPT, lambda lab: (lab.workspace.folder,)),
     "choose.choose": (
-        Step.CHOOSE, lambda lab: (TOMOGRAM, [Zyx(84, 131, 132)]),
+        Step.CHOOSE,
+        lambda lab: (TOMOGRAM, [Zyx(84, 131, 132)]),
     ),
     "collect.collect": (Step.COLLECT, nothing),
     "collect.watch": (Step.COLLECT, lambda lab: (lambda: True,)),
     "extract.extract": (Step.EXTRACT, lambda lab: ([lab.chosen],)),
-    "audit_log.export_events": (Step.READ_LOG, lambda lab: (lab.workspace.folder / "audit_log.jsonl",)),
+    "audit_log.export_events": (
+        Step.READ_LOG,
+        lambda lab: (lab.workspace.folder / "audit_log.jsonl",),
+    ),
     "audit_log.note_download": (Step.VIEW, lambda lab: ("kits", [lab.chosen])),
     "merge.merge": (Step.MERGE, lambda lab: ([lab.correcting],)),
     "save.forget_draft": (Step.PAINT, lambda lab: (lab.extracted,)),
@@ -127,11 +135,13 @@ STEPS: dict[str, tuple[Step, Arguments]] = {
     "people.identify": (Step.MANAGE_PEOPLE, lambda lab: ("Ada", "https://a.example", "1")),
     "people.set_account": (Step.MANAGE_PEOPLE, lambda lab: ("Ada",)),
     "put_back.put_back": (
-        Step.PUT_BACK, lambda lab: (TOMOGRAM, lab.workspace.folder / "back.mrc"),
+        Step.PUT_BACK,
+        lambda lab: (TOMOGRAM, lab.workspace.folder / "back.mrc"),
     ),
     "receive.receive": (Step.SUBMIT_CORRECTION, lambda lab: (lab.extracted, "Add1.nrrd", b"NRRD")),
     "receive.receive_many": (
-        Step.SUBMIT_CORRECTION, lambda lab: (lab.workspace.folder / "no.zip",),
+        Step.SUBMIT_CORRECTION,
+        lambda lab: (lab.workspace.folder / "no.zip",),
     ),
     "register.register": (Step.REGISTER, lambda lab: (pairings(lab),)),
     "review.accept": (Step.REVIEW, lambda lab: (lab.in_review,)),
@@ -149,12 +159,17 @@ STEPS: dict[str, tuple[Step, Arguments]] = {
     "data_roots.browse": (Step.REGISTER, lambda lab: (lab.tomograms,)),
     "data_roots.move_root": (Step.ADD_ROOT, lambda lab: (lab.tomograms, lab.workspace.folder)),
     "saved_filters.list_views": (Step.VIEW, lambda lab: ("patches",)),
-    "saved_filters.save_view": (Step.SAVE_VIEW, lambda lab: ("mine", "patches", {"stage": ["chosen"]})),
+    "saved_filters.save_view": (
+        Step.SAVE_VIEW,
+        lambda lab: ("mine", "patches", {"stage": ["chosen"]}),
+    ),
     "withdraw.withdraw_correction": (
-        Step.WITHDRAW_CORRECTION, lambda lab: (lab.correcting, "Add1.nrrd"),
+        Step.WITHDRAW_CORRECTION,
+        lambda lab: (lab.correcting, "Add1.nrrd"),
     ),
     "withdraw.reinstate_correction": (
-        Step.WITHDRAW_CORRECTION, lambda lab: (lab.correcting, "Add1.nrrd"),
+        Step.WITHDRAW_CORRECTION,
+        lambda lab: (lab.correcting, "Add1.nrrd"),
     ),
     "queue.cancel": (Step.MANAGE_JOBS, lambda lab: (1,)),
     "queue.repeat": (Step.MANAGE_JOBS, lambda lab: (1,)),
@@ -166,13 +181,18 @@ STEPS: dict[str, tuple[Step, Arguments]] = {
     "verify_backup.verify_backup": (Step.BACK_UP, nothing),
     "export_training_set.plan_export_set": (Step.EXPORT, lambda lab: (choice(lab),)),
     "export_training_set.export_training_set": (
-        Step.EXPORT, lambda lab: (lab.workspace.folder / "set", choice(lab)),
+        Step.EXPORT,
+        lambda lab: (lab.workspace.folder / "set", choice(lab)),
     ),
     "export_bundle.plan_share": (Step.EXPORT, lambda lab: (facts(lab),)),
     "export_bundle.rehearse_share": (
-        Step.EXPORT, lambda lab: (lab.workspace.folder / "out", facts(lab)),
+        Step.EXPORT,
+        lambda lab: (lab.workspace.folder / "out", facts(lab)),
     ),
-    "export_bundle.export_bundle": (Step.EXPORT, lambda lab: (lab.workspace.folder / "out", facts(lab))),
+    "export_bundle.export_bundle": (
+        Step.EXPORT,
+        lambda lab: (lab.workspace.folder / "out", facts(lab)),
+    ),
     "selection.choose_curated": (Step.EXPORT, lambda lab: (choice(lab),)),
     "same_place.find_duplicates": (Step.REGISTER, nothing),
     "export_job.run_export": (Step.EXPORT, lambda lab: (exporting(lab), tell, lambda: False)),
@@ -183,14 +203,23 @@ STEPS: dict[str, tuple[Step, Arguments]] = {
     "score.state_training": (Step.SCORE, lambda lab: (1, "MemBrain")),
     "score.score_segmentations": (Step.SCORE, nothing),
     "copy.copy_catalog": (
-        Step.BACK_UP, lambda lab: (f"sqlite:///{lab.workspace.folder}/copy.sqlite",),
+        Step.BACK_UP,
+        lambda lab: (f"sqlite:///{lab.workspace.folder}/copy.sqlite",),
     ),
-}  # fmt: skip
+}
 
 PACKAGES = (
-    core.access, core.adopt, core.corrections, core.jobs, core.labels, core.maintenance,
-    core.painting, core.patches, core.sharing, core.tomograms,
-)  # fmt: skip
+    core.access,
+    core.adopt,
+    core.corrections,
+    core.jobs,
+    core.labels,
+    core.maintenance,
+    core.painting,
+    core.patches,
+    core.sharing,
+    core.tomograms,
+)
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "save.save_painting": {"base": {}},
@@ -294,9 +323,14 @@ def asked_paths(lab: Any, signer: Signer) -> Iterator[tuple[str, str]]:
     with lab.workspace.catalog.read() as session:
         name = patch_object(get_patch(session, lab.extracted))
     fill = {
-        "{patch}": name, "{object}": "tomogram-1", "{version}": "0" * 16, "{axis}": "z",
-        "{index:int}": "1", "{number:int}": "1", "{slot}": "Add1.nrrd",
-    }  # fmt: skip
+        "{patch}": name,
+        "{object}": "tomogram-1",
+        "{version}": "0" * 16,
+        "{axis}": "z",
+        "{index:int}": "1",
+        "{number:int}": "1",
+        "{slot}": "Add1.nrrd",
+    }
     for route in all_routes(lab, signer):
         path = route.path
         for part, value in fill.items():
@@ -389,9 +423,11 @@ def read(
         cookies = {site.cookie: signer.open_session(person)}
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(
-            transport=transport, base_url="http://127.0.0.1:8501", cookies=cookies,
+            transport=transport,
+            base_url="http://127.0.0.1:8501",
+            cookies=cookies,
             headers={"x-tomocurate-token": token},
-        ) as client:  # fmt: skip
+        ) as client:
             for path in paths:
                 await client.get(path)
 
@@ -400,6 +436,4 @@ def read(
 
 def test_every_step_of_the_table_of_roles_is_tried() -> None:
     tried = {step for step, _ in STEPS.values()}
-    assert set(Step) - tried <= {
-        Step.EXAMINE, Step.RELEASE, Step.VIEW,
-    }  # fmt: skip
+    assert set(Step) - tried <= {Step.EXAMINE, Step.RELEASE, Step.VIEW}

@@ -60,22 +60,37 @@ class Client:
         raw |= {name.replace("_", "-"): value for name, value in headers.items()}
         path, _, query = path.partition("?")
         scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
-            "scheme": "http", "path": path, "raw_path": path.encode(), "root_path": "",
-            "query_string": query.encode(), "client": ("127.0.0.1", 1), "server": ("x", 1),
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": query.encode(),
+            "client": ("127.0.0.1", 1),
+            "server": ("x", 1),
             "headers": [(k.encode(), v.encode("latin-1")) for k, v in raw.items() if v],
-        }  # fmt: skip
+        }
         return asyncio.run(self._speak(scope, {"type": "http.request", "body": body}))
 
     def knock(self, **headers: str) -> str:
         """What a websocket is told first."""
         raw = {"host": HOST, "cookie": self.cookie} | headers
         scope = {
-            "type": "websocket", "asgi": {"version": "3.0"}, "scheme": "ws", "root_path": "",
-            "path": "/_stcore/stream", "raw_path": b"/_stcore/stream", "query_string": b"",
-            "client": ("127.0.0.1", 1), "server": ("x", 1), "subprotocols": [],
+            "type": "websocket",
+            "asgi": {"version": "3.0"},
+            "scheme": "ws",
+            "root_path": "",
+            "path": "/_stcore/stream",
+            "raw_path": b"/_stcore/stream",
+            "query_string": b"",
+            "client": ("127.0.0.1", 1),
+            "server": ("x", 1),
+            "subprotocols": [],
             "headers": [(k.encode(), v.encode()) for k, v in raw.items() if v],
-        }  # fmt: skip
+        }
         told: list[str] = []
 
         async def speak() -> None:
@@ -168,9 +183,18 @@ def token(site: Site) -> str:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/_stcore/metrics", "/_stcore/health/x", "/api/volumes/tomogram-1", "/media/x",
-     "/assetsx", "//assets/x", "/API/volumes/x", "/%2e%2e/assets/"],
-)  # fmt: skip
+    [
+        "/",
+        "/_stcore/metrics",
+        "/_stcore/health/x",
+        "/api/volumes/tomogram-1",
+        "/media/x",
+        "/assetsx",
+        "//assets/x",
+        "/API/volumes/x",
+        "/%2e%2e/assets/",
+    ],
+)
 def test_nobody_gets_in_alone(stranger: Client, path: str) -> None:
     answer = stranger.ask(path)
     assert answer.status == 401

@@ -125,15 +125,28 @@ def test_who_manages_nobody_sees_people_and_no_forms(lab: Lab, page: Open) -> No
 
 
 PLACES: list[tuple[str, dict[str, str]]] = [
-    ("progress", {}), ("tomograms", {}), ("tomograms", {"tomogram": "other/TS_001"}),
-    ("patches", {}), ("patches", {"as": "Pictures"}), ("patches", {"patch": "other_TS_001_patch4"}),
-    ("patches", {"patch": PROBE}), ("correct", {"patch": "other_TS_001_patch2"}),
+    ("progress", {}),
+    ("tomograms", {}),
+    ("tomograms", {"tomogram": "other/TS_001"}),
+    ("patches", {}),
+    ("patches", {"as": "Pictures"}),
+    ("patches", {"patch": "other_TS_001_patch4"}),
+    ("patches", {"patch": PROBE}),
+    ("correct", {"patch": "other_TS_001_patch2"}),
     ("correct", {"patch": "other_TS_001_patch2", "how": "My own software"}),
-    ("review", {"patch": "other_TS_001_patch3"}), ("activity", {}), ("settings", {}),
-]  # fmt: skip
+    ("review", {"patch": "other_TS_001_patch3"}),
+    ("activity", {}),
+    ("settings", {}),
+]
 AS_IT_IS = (
-    "text", "dataframe", "arrow_data_frame", "selectbox", "text_area", "text_input", "unknown",
-)  # fmt: skip
+    "text",
+    "dataframe",
+    "arrow_data_frame",
+    "selectbox",
+    "text_area",
+    "text_input",
+    "unknown",
+)
 """Elements that show text as it is, and fields that hold it."""
 
 
@@ -171,5 +184,8 @@ def test_time_is_told_as_a_clock_shows_it() -> None:
     assert moment(now, now) == "14:03"
     assert moment(now - timedelta(days=1), now) == "24 Nov 2026, 14:03"
     assert [age(now - timedelta(seconds=s), now) for s in (5, 120, 7200, 200000)] == [
-        "just now", "2 min", "2 h", "2 d",
-    ]  # fmt: skip
+        "just now",
+        "2 min",
+        "2 h",
+        "2 d",
+    ]

@@ -73,29 +73,44 @@ class Painter:
         return SIGNER.mint(grant, other.get("now"))
 
     def ask(
-        self, path: str = "", method: str = "GET", body: bytes = b"", token: str | None = None,
+        self,
+        path: str = "",
+        method: str = "GET",
+        body: bytes = b"",
+        token: str | None = None,
         **headers: str,
-    ) -> Answer:  # fmt: skip
+    ) -> Answer:
         held = token if token is not None else self.token("view" if method == "GET" else "paint")
         raw = {"host": HOST, "cookie": self.cookie, "origin": f"http://{HOST}"}
         raw |= {"x-tomocurate-token": held, "content-length": str(len(body))}
         raw |= {name.replace("_", "-"): value for name, value in headers.items()}
         full = f"/api/painting/{self.object}{path}"
         scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
-            "scheme": "http", "path": full, "raw_path": full.encode(), "root_path": "",
-            "query_string": b"", "client": ("127.0.0.1", 1), "server": ("x", 1),
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": full,
+            "raw_path": full.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "client": ("127.0.0.1", 1),
+            "server": ("x", 1),
             "headers": [(k.encode(), v.encode("latin-1")) for k, v in raw.items() if v],
-        }  # fmt: skip
+        }
         return asyncio.run(_speak(self.app, scope, body))
 
     def put(self, drawing: np.ndarray, path: str = "/corrections", **changed: str) -> Answer:
         raw = drawing.tobytes()
         headers = {
-            "content_type": VOXELS, "content_encoding": "gzip",
-            "x_tomocurate_shape": "160,160,160", "x_tomocurate_axes": "zyx",
-            "x_tomocurate_sha256": hashlib.sha256(raw).hexdigest(), "if_match": "{}",
-        }  # fmt: skip
+            "content_type": VOXELS,
+            "content_encoding": "gzip",
+            "x_tomocurate_shape": "160,160,160",
+            "x_tomocurate_axes": "zyx",
+            "x_tomocurate_sha256": hashlib.sha256(raw).hexdigest(),
+            "if_match": "{}",
+        }
         token = changed.pop("token", None)
         return self.ask(path, "PUT", gzip.compress(raw, 1), token, **{**headers, **changed})
 
@@ -311,9 +326,12 @@ def test_tokens_of_another_patch_person_action_or_time_write_nothing(
 ) -> None:
     before = everything(workspace, made.patch)
     for token in (
-        anna.token(object="patch-999"), anna.token("view"), ben.token(),
-        anna.token(now=time.time() - TOKEN_S - 5), anna.token()[:-3] + "AAA",
-    ):  # fmt: skip
+        anna.token(object="patch-999"),
+        anna.token("view"),
+        ben.token(),
+        anna.token(now=time.time() - TOKEN_S - 5),
+        anna.token()[:-3] + "AAA",
+    ):
         answer = anna.put(blob(1), token=token)
         assert answer.status == 403
         assert answer.said.endswith(".")
@@ -339,18 +357,24 @@ def test_a_bomb_and_a_broken_body_are_refused_without_inflating_them(
     before = everything(workspace, made.patch)
     stated = gzip.decompress(body) if status == 400 and "value" in words else bytes(SIDE**3)
     answer = anna.ask(
-        "/corrections", "PUT", body, content_type=VOXELS, content_encoding="gzip",
-        x_tomocurate_shape="160,160,160", x_tomocurate_axes="zyx", if_match="{}",
+        "/corrections",
+        "PUT",
+        body,
+        content_type=VOXELS,
+        content_encoding="gzip",
+        x_tomocurate_shape="160,160,160",
+        x_tomocurate_axes="zyx",
+        if_match="{}",
         x_tomocurate_sha256=hashlib.sha256(stated).hexdigest(),
-    )  # fmt: skip
+    )
     assert (answer.status, words in answer.said) == (status, True), answer.body
     assert everything(workspace, made.patch) == before
 
 
 def test_a_body_that_is_longer_than_it_says_is_cut_off(anna: Painter) -> None:
     answer = anna.ask(
-        "/corrections", "PUT", bytes(5 << 20), content_type=VOXELS, content_length="10",
-    )  # fmt: skip
+        "/corrections", "PUT", bytes(5 << 20), content_type=VOXELS, content_length="10"
+    )
     assert answer.status == 413
 
 
@@ -472,8 +496,13 @@ def test_a_comment_is_pinned_to_a_voxel(anna: Painter, ben: Painter) -> None:
     assert anna.post("/comments", text="Two membranes?", at=[80, 70, 60]).status == 200
     (told,) = ben.ask().json["comments"]
     assert (told["author"], told["text"], told["at"]) == ("anna", "Two membranes?", [80, 70, 60])
-    for wrong in ({"text": " ", "at": None}, {"text": "x", "at": [1, 2]}, {"text": "x"},
-                  {"text": "x", "at": [160, 0, 0]}, {"text": "x", "at": ["a", 0, 0]}):  # fmt: skip
+    for wrong in (
+        {"text": " ", "at": None},
+        {"text": "x", "at": [1, 2]},
+        {"text": "x"},
+        {"text": "x", "at": [160, 0, 0]},
+        {"text": "x", "at": ["a", 0, 0]},
+    ):
         assert anna.post("/comments", **wrong).status in (400, 409)
 
 
@@ -487,10 +516,19 @@ def test_what_is_not_there_is_said(anna: Painter, path: str) -> None:
 
 def test_every_route_asks_for_a_token(anna: Painter) -> None:
     for method, path in (
-        ("GET", ""), ("GET", "/image"), ("GET", "/label"), ("GET", "/draft"), ("GET", "/merges/1"),
-        ("GET", "/slots/Add1.nrrd/1"), ("PUT", "/draft"), ("DELETE", "/draft"),
-        ("PUT", "/corrections"), ("POST", "/hold"), ("DELETE", "/hold"), ("POST", "/comments"),
-    ):  # fmt: skip
+        ("GET", ""),
+        ("GET", "/image"),
+        ("GET", "/label"),
+        ("GET", "/draft"),
+        ("GET", "/merges/1"),
+        ("GET", "/slots/Add1.nrrd/1"),
+        ("PUT", "/draft"),
+        ("DELETE", "/draft"),
+        ("PUT", "/corrections"),
+        ("POST", "/hold"),
+        ("DELETE", "/hold"),
+        ("POST", "/comments"),
+    ):
         assert anna.ask(path, method, token="none").status == 403
 
 

@@ -60,9 +60,15 @@ def test_the_address_filters_the_list(lab: Lab, page: Open) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [{"stage": "nowhere"}, {"person": "' OR 1=1"}, {"page": "10000"}, {"mark": "<img>"},
-     {"page": "-1"}, {"as": "../.."}],
-)  # fmt: skip
+    [
+        {"stage": "nowhere"},
+        {"person": "' OR 1=1"},
+        {"page": "10000"},
+        {"mark": "<img>"},
+        {"page": "-1"},
+        {"as": "../.."},
+    ],
+)
 def test_an_address_that_was_tampered_with_shows_a_list(
     words: dict[str, str], lab: Lab, page: Open
 ) -> None:
@@ -161,16 +167,27 @@ def test_twenty_five_thousand_patches_are_shown_within_a_second(
             insert(Patch),
             [
                 {
-                    "name": f"many_TS_{n // 5:04}_patch{n % 5}", "dataset_id": dataset,
-                    "token": f"TS_{n // 5:04}", "number": n % 5, "shape_z": 160, "shape_y": 160,
-                    "shape_x": 160, "chosen_at": now, "updated_at": now,
-                    "chosen_because": ChosenBecause.OTHER, "stage": Stage.CHOSEN, "stale": False,
-                    "withdrawn": False, "correction_count": 0, "merge_count": 0,
-                    "comment_count": 0, "version": 1,
+                    "name": f"many_TS_{n // 5:04}_patch{n % 5}",
+                    "dataset_id": dataset,
+                    "token": f"TS_{n // 5:04}",
+                    "number": n % 5,
+                    "shape_z": 160,
+                    "shape_y": 160,
+                    "shape_x": 160,
+                    "chosen_at": now,
+                    "updated_at": now,
+                    "chosen_because": ChosenBecause.OTHER,
+                    "stage": Stage.CHOSEN,
+                    "stale": False,
+                    "withdrawn": False,
+                    "correction_count": 0,
+                    "merge_count": 0,
+                    "comment_count": 0,
+                    "version": 1,
                 }
                 for n in range(25_000)
             ],
-        )  # fmt: skip
+        )
     at = page("patches")
     times = []
     for _ in range(3):

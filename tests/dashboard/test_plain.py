@@ -55,9 +55,14 @@ def test_a_plot_follows_no_tag() -> None:
 
 @pytest.mark.parametrize(
     ("name", "safe"),
-    [("../../etc/passwd", "etc_passwd"), ("a b\n.zip", "a_b_.zip"), ("", "file"), ("...", "file"),
-     ("=cmd|x", "cmd_x")],
-)  # fmt: skip
+    [
+        ("../../etc/passwd", "etc_passwd"),
+        ("a b\n.zip", "a_b_.zip"),
+        ("", "file"),
+        ("...", "file"),
+        ("=cmd|x", "cmd_x"),
+    ],
+)
 def test_a_download_has_a_safe_name(name: str, safe: str) -> None:
     assert file_name(name) == safe
 

@@ -78,10 +78,17 @@ def test_centers_are_legal_apart_and_lie_where_the_prediction_is_wrong(tomogram)
     centers = choose_centers(tomogram, 3, apart=8)
     legal = legal_centers(SHAPE)
     assert len(centers) == 3
-    assert all(a <= c < b for center in centers
-               for a, c, b in zip(legal.start, center, legal.stop, strict=True))  # fmt: skip
-    assert all(max(abs(p - q) for p, q in zip(a, b, strict=True)) >= 8
-               for a in centers for b in centers if a is not b)  # fmt: skip
+    assert all(
+        a <= c < b
+        for center in centers
+        for a, c, b in zip(legal.start, center, legal.stop, strict=True)
+    )
+    assert all(
+        max(abs(p - q) for p, q in zip(a, b, strict=True)) >= 8
+        for a in centers
+        for b in centers
+        if a is not b
+    )
     assert choose_centers(make_tomogram(Zyx(60, 60, 60)), 2) == []
 
 

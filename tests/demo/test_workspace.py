@@ -58,8 +58,18 @@ def test_doctor_finds_nothing_bad(demo, capsys):
 
 def test_its_patches_are_shared_once_their_owners_permit(demo, capsys, tmp_path):
     here = ["--workspace", str(demo)]
-    bundle = ["export", "bundle", str(tmp_path / "out"), "--title", "Cells", "--description",
-              "Synthetic cells", "--licence", "CC-BY-4.0", *here]  # fmt: skip
+    bundle = [
+        "export",
+        "bundle",
+        str(tmp_path / "out"),
+        "--title",
+        "Cells",
+        "--description",
+        "Synthetic cells",
+        "--licence",
+        "CC-BY-4.0",
+        *here,
+    ]
     assert main(bundle) == 1
     permit = ["permit", "TS_002", "--scope", "public", "--licence", "CC-BY-4.0", "--by", "Ada"]
     assert main([*permit, *here]) == 0
@@ -90,8 +100,9 @@ def test_segmentations_are_scored_against_accepted_labels(demo, capsys, tmp_path
     assert main([*zarr, "ome-zarr"]) == 0
     assert main([*zarr, "ome-tiff"]) == 1
     assert "did you mean ome-zarr" in capsys.readouterr().err
-    (written,) = [each for each in listed(demo, capsys, "export", "list")
-                  if each["kind"] == "training_set"]  # fmt: skip
+    (written,) = [
+        each for each in listed(demo, capsys, "export", "list") if each["kind"] == "training_set"
+    ]
     assert main(["trained", str(written["id"]), scores[0]["model"], *here]) == 0
     assert any(score["in_training"] for score in listed(demo, capsys, "scores"))
     assert main(["trained", "999", "no-model", *here]) == 1

@@ -89,9 +89,10 @@ class Lab:
 
     def patches(self, tomograms: int = 3, each: int = 2, **changes) -> list[CuratedPatch]:
         return [
-            self.patch(f"TS_{t:03}", n, **changes) for t in range(1, tomograms + 1)
+            self.patch(f"TS_{t:03}", n, **changes)
+            for t in range(1, tomograms + 1)
             for n in range(each)
-        ]  # fmt: skip
+        ]
 
 
 @pytest.fixture
@@ -191,10 +192,24 @@ def mrc_label(folder, secret):
 
 
 CARRIERS = [
-    header_field(148), header_field(228), header_field(14), gzip_name, behind_the_gzip,
-    second_member, in_the_voxels, json_value, json_key, json_key_twice, json_escaped, table_cell,
-    page_text, wide_text, file_name, folder_name, mrc_label,
-]  # fmt: skip
+    header_field(148),
+    header_field(228),
+    header_field(14),
+    gzip_name,
+    behind_the_gzip,
+    second_member,
+    in_the_voxels,
+    json_value,
+    json_key,
+    json_key_twice,
+    json_escaped,
+    table_cell,
+    page_text,
+    wide_text,
+    file_name,
+    folder_name,
+    mrc_label,
+]
 
 
 @pytest.fixture(params=CARRIERS, ids=lambda plant: plant.__name__)

@@ -86,8 +86,17 @@ def test_no_name_of_a_tomogram_or_person_is_told(lab, tmp_path, tree, level):
         name.encode() + b"\n" + (gzip.decompress(raw) if name.endswith(".gz") else raw)
         for name, raw in tree(made.folder).items()
     ).lower()
-    for word in (b"ts_00", b"ts00", b"curator", b"annika", b"rolf", b"headof", b"sigrid",
-                 b"2026-03-14", str(lab.folder).encode()):  # fmt: skip
+    for word in (
+        b"ts_00",
+        b"ts00",
+        b"curator",
+        b"annika",
+        b"rolf",
+        b"headof",
+        b"sigrid",
+        b"2026-03-14",
+        str(lab.folder).encode(),
+    ):
         assert word not in everything
 
 
@@ -136,8 +145,10 @@ def test_a_minimal_bundle_ships_the_core_alone_and_thins_out(lab, tmp_path):
 def test_what_a_loader_pads_back_is_the_label_of_the_whole_patch(lab, tmp_path):
     whole = bundle(lab.patches(), tmp_path / "whole")
     core = bundle(lab.patches(), tmp_path / "core", replace(FACTS, level=Level.MINIMAL))
-    by_name = [{c.planned.patch.name: made.folder / c.planned.label for c in made.cases}
-               for made in (whole, core)]  # fmt: skip
+    by_name = [
+        {c.planned.patch.name: made.folder / c.planned.label for c in made.cases}
+        for made in (whole, core)
+    ]
     for name, path in by_name[1].items():
         padded = np.pad(nibabel.load(path).get_fdata(), 16, constant_values=2)
         full = nibabel.load(by_name[0][name]).get_fdata()
@@ -207,9 +218,14 @@ def test_detail_that_membranes_do_not_need_is_not_published_by_accident(lab):
 
 @pytest.mark.parametrize(
     ("field", "said"),
-    [("title", "title"), ("description", "description"), ("annotation_criteria", "criteria"),
-     ("funding_statement", "funding"), ("contact", "contact")],
-)  # fmt: skip
+    [
+        ("title", "title"),
+        ("description", "description"),
+        ("annotation_criteria", "criteria"),
+        ("funding_statement", "funding"),
+        ("contact", "contact"),
+    ],
+)
 def test_a_secret_that_somebody_types_stops_the_bundle(lab, tmp_path, field, said):
     facts = replace(FACTS, **{field: "from /data/lab7/krios on cryohost7"})
     with pytest.raises(ExportError) as error:
@@ -269,8 +285,11 @@ def test_the_report_tells_what_is_given_away(lab, tmp_path):
 
 
 def test_the_union_of_overlapping_boxes_counts_once():
-    boxes = [Box(Zyx(0, 0, 0), Zyx(4, 4, 4)), Box(Zyx(2, 2, 2), Zyx(6, 6, 6)),
-             Box(Zyx(0, 0, 0), Zyx(1, 1, 1))]  # fmt: skip
+    boxes = [
+        Box(Zyx(0, 0, 0), Zyx(4, 4, 4)),
+        Box(Zyx(2, 2, 2), Zyx(6, 6, 6)),
+        Box(Zyx(0, 0, 0), Zyx(1, 1, 1)),
+    ]
     filled = np.zeros((6, 6, 6), bool)
     for box in boxes:
         filled[box.slices] = True

@@ -23,9 +23,12 @@ from core.training_sets.manifest import hash_files, sums_text
 from db.vocabulary import Licence, Split
 
 FACTS = BundleFacts(
-    title="Membranes", description="Where the network failed.", licence=Licence.CC_BY,
-    signed_by="S", created=date(2026, 11, 25),
-)  # fmt: skip
+    title="Membranes",
+    description="Where the network failed.",
+    licence=Licence.CC_BY,
+    signed_by="S",
+    created=date(2026, 11, 25),
+)
 KEY = Pseudonyms(bytes(32))
 
 

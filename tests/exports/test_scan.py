@@ -36,9 +36,15 @@ def test_without_a_secret_none_is_found(tmp_path, plant):
 
 @pytest.mark.parametrize(
     "written",
-    ["Jane Doefield", "jane.doefield", "DOEFIELD JANE", "Doefield, Jane", "janedoefield",
-     "Jane_Doefield"],
-)  # fmt: skip
+    [
+        "Jane Doefield",
+        "jane.doefield",
+        "DOEFIELD JANE",
+        "Doefield, Jane",
+        "janedoefield",
+        "Jane_Doefield",
+    ],
+)
 def test_a_person_is_found_however_the_name_is_joined(written):
     assert scanner(JDOE).text("x", f"by {written}!")
 

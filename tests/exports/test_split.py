@@ -14,8 +14,9 @@ RULE = SplitRule()
 def items(tomograms, each=2, **changes):
     return [
         SplitItem(f"{t}_patch{n}", (t,), **changes.get(t, {}))
-        for t in tomograms for n in range(each)
-    ]  # fmt: skip
+        for t in tomograms
+        for n in range(each)
+    ]
 
 
 names = st.lists(

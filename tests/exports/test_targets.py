@@ -20,9 +20,12 @@ from core.training_sets.write import plan_training_set, write_training_set
 from db.vocabulary import Licence, Split
 
 FACTS = BundleFacts(
-    title="Membranes", description="x", licence=Licence.CC_BY, signed_by="S",
+    title="Membranes",
+    description="x",
+    licence=Licence.CC_BY,
+    signed_by="S",
     created=date(2026, 11, 25),
-)  # fmt: skip
+)
 
 
 @pytest.fixture

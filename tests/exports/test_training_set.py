@@ -258,8 +258,9 @@ def test_a_split_without_membrane_is_refused(lab):
 def test_tomograms_of_one_session_pinned_apart_are_refused(lab):
     patches = [
         lab.patch("A", source_group="s", pinned=Split.TRAIN),
-        lab.patch("B", source_group="s", pinned=Split.VAL), lab.patch("C"),
-    ]  # fmt: skip
+        lab.patch("B", source_group="s", pinned=Split.VAL),
+        lab.patch("C"),
+    ]
     assert "belong together" in refused(patches)
 
 

@@ -116,9 +116,15 @@ def test_a_file_below_a_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "kind",
-    [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE,
-     tarfile.GNUTYPE_SPARSE],
-)  # fmt: skip
+    [
+        tarfile.SYMTYPE,
+        tarfile.LNKTYPE,
+        tarfile.CHRTYPE,
+        tarfile.BLKTYPE,
+        tarfile.FIFOTYPE,
+        tarfile.GNUTYPE_SPARSE,
+    ],
+)
 def test_a_tar_with_anything_but_files_is_refused(tmp_path, kind):
     entry = tarfile.TarInfo("labelsTr/x.nii.gz")
     entry.type, entry.linkname = kind, "/etc/passwd"
@@ -135,9 +141,10 @@ def test_a_zip_with_a_link_is_refused(tmp_path):
     )
 
 
-@pytest.mark.parametrize("make_odd", [
-    lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, lambda path: path.symlink_to(".."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make_odd",
+    [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, lambda path: path.symlink_to("..")],
+)
 def test_a_folder_with_a_link_or_a_pipe_is_refused(tmp_path, make_odd):
     source = make_folder(tmp_path / "x")
     make_odd(source / "labelsTr" / "b.nii.gz")

@@ -42,8 +42,11 @@ GZIP_NRRD = b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 3 3 3\nencoding: gzip\
 def outcome(path: Path) -> dict:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM, str(path)],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.stderr == ""
     return json.loads(done.stdout)
 

@@ -22,8 +22,17 @@ Z, Y, X = np.mgrid[:20, :24, :32]
 RAMP = (X + 2 * Y + 3 * Z).astype(np.int32)  # 0 ... 134
 FLOATS = RAMP.astype(np.float32)
 NX, NSTART, CELL, AXES, NSYMBT, IMOD, ORIGIN, MAP, STAMP, NLABL = (
-    0, 16, 40, 64, 92, 152, 196, 208, 212, 220,
-)  # fmt: skip
+    0,
+    16,
+    40,
+    64,
+    92,
+    152,
+    196,
+    208,
+    212,
+    220,
+)
 """Byte offsets of the header's fields (MRC2014)."""
 
 
@@ -58,14 +67,19 @@ def read_all(path: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     "voxels",
     [
-        (RAMP - 67).astype(np.int8), (RAMP - 67).astype(np.int16), FLOATS,
-        (RAMP + 40000).astype(np.uint16), (RAMP / 10).astype(np.float16),
-        (RAMP - 67).astype(">i2"), FLOATS.astype(">f4"), (RAMP + 40000).astype(">u2"),
+        (RAMP - 67).astype(np.int8),
+        (RAMP - 67).astype(np.int16),
+        FLOATS,
+        (RAMP + 40000).astype(np.uint16),
+        (RAMP / 10).astype(np.float16),
+        (RAMP - 67).astype(">i2"),
+        FLOATS.astype(">f4"),
+        (RAMP + 40000).astype(">u2"),
         np.full(RAMP.shape, 3, np.float32),
         np.where(RAMP == 5, np.nan, np.where(RAMP == 6, np.inf, FLOATS)).astype(np.float32),
     ],
     ids=lambda voxels: voxels.dtype.str,
-)  # fmt: skip
+)
 def test_every_mode_of_real_numbers_is_what_mrcfile_reads(tmp_path, voxels):
     path = odd(tmp_path / "a.mrc", voxels)
     with mrcfile.open(path) as theirs:
@@ -80,13 +94,26 @@ def test_half_floats_come_as_single_ones(tmp_path):
 @pytest.mark.parametrize(
     "fields",
     [
-        {STAMP: b"DA\0\0"}, {STAMP: bytes(4)}, {STAMP: b"\x11\x11\0\0"}, {MAP: bytes(8)},
-        {NLABL: ints(-1), 224: bytes(range(128, 208))}, {AXES: bytes(12)}, {88: ints(0)},
+        {STAMP: b"DA\0\0"},
+        {STAMP: bytes(4)},
+        {STAMP: b"\x11\x11\0\0"},
+        {MAP: bytes(8)},
+        {NLABL: ints(-1), 224: bytes(range(128, 208))},
+        {AXES: bytes(12)},
+        {88: ints(0)},
         {NSTART: ints(5, -7, 11), ORIGIN: floats(100, -50, 20)},
     ],
-    ids=["stamp DA", "no stamp", "wrong stamp", "no MAP", "garbage labels", "axes 0", "stack",
-         "start and origin"],
-)  # fmt: skip
+    ids=[
+        "stamp DA",
+        "no stamp",
+        "wrong stamp",
+        "no MAP",
+        "garbage labels",
+        "axes 0",
+        "stack",
+        "start and origin",
+    ],
+)
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_headers_of_careless_writers_are_read_as_meant(tmp_path, fields, order):
     if order == ">":
@@ -147,11 +174,15 @@ def _stack_of_volumes(path: Path) -> Path:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "mode 3": (lambda p: odd(p, np.zeros((20, 24, 64), np.int16), {NX: ints(32, 24, 20, 3)}),
-               "mode 3"),
+    "mode 3": (
+        lambda p: odd(p, np.zeros((20, 24, 64), np.int16), {NX: ints(32, 24, 20, 3)}),
+        "mode 3",
+    ),
     "mode 4": (lambda p: odd(p, FLOATS.astype(np.complex64)), "mode 4"),
-    "mode 16": (lambda p: odd(p, np.zeros((20, 24, 96), np.int8), {NX: ints(32, 24, 20, 16)}),
-                "RGB"),
+    "mode 16": (
+        lambda p: odd(p, np.zeros((20, 24, 96), np.int8), {NX: ints(32, 24, 20, 16)}),
+        "RGB",
+    ),
     "volume stack": (_stack_of_volumes, "stack of volumes"),
     "empty": (lambda p: _cut(odd(p, FLOATS), 0), "is empty"),
     "700 bytes of header": (lambda p: _cut(odd(p, FLOATS), 700), "header alone is 1024"),
@@ -167,7 +198,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "extended header of -1": (lambda p: odd(p, FLOATS, {NSYMBT: ints(-1)}), "extended header"),
     "axis named twice": (lambda p: odd(p, FLOATS, {AXES: ints(1, 1, 3)}), "axes"),
     "axis 4": (lambda p: odd(p, FLOATS, {AXES: ints(1, 2, 4)}), "axes"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -57,14 +57,21 @@ def test_any_box_of_any_nrrd_is_the_array_s_slice(tmp_path_factory, data):
 
 @pytest.mark.parametrize(
     ("space", "signs"),
-    [("left-posterior-superior", (1, 1, 1)), ("LPS", (1, 1, 1)), ("RAS", (-1, -1, 1)),
-     ("right-anterior-superior", (-1, -1, 1)), ("left-anterior-superior", (1, -1, 1))],
-)  # fmt: skip
+    [
+        ("left-posterior-superior", (1, 1, 1)),
+        ("LPS", (1, 1, 1)),
+        ("RAS", (-1, -1, 1)),
+        ("right-anterior-superior", (-1, -1, 1)),
+        ("left-anterior-superior", (1, -1, 1)),
+    ],
+)
 def test_every_space_is_told_in_lps_as_itk_has_it(tmp_path, space, signs):
     path = plain(
-        tmp_path / "a.nrrd", f"space: {space}",
-        "space directions: (10,0,0) (0,0,12) (0,-10,0)", "space origin: (7,8,9)",
-    )  # fmt: skip
+        tmp_path / "a.nrrd",
+        f"space: {space}",
+        "space directions: (10,0,0) (0,0,12) (0,-10,0)",
+        "space origin: (7,8,9)",
+    )
     with open_volume(path) as volume:
         grid = volume.grid
     assert grid is not None
@@ -129,9 +136,13 @@ def layered(path: Path, axis: int, kinds: str) -> Path:
 
 @pytest.mark.parametrize(
     ("axis", "kinds"),
-    [(0, "vector domain domain domain"), (0, "list domain domain domain"),
-     (3, "domain domain domain list"), (1, "domain list domain domain")],
-)  # fmt: skip
+    [
+        (0, "vector domain domain domain"),
+        (0, "list domain domain domain"),
+        (3, "domain domain domain list"),
+        (1, "domain list domain domain"),
+    ],
+)
 def test_layers_are_read_by_number_wherever_their_axis_lies(tmp_path, axis, kinds):
     path = layered(tmp_path / "a.nrrd", axis, kinds)
     with open_volume(path) as volume:
@@ -176,13 +187,18 @@ OLD_MITK = """<Layer><Label><property key="name" type="StringProperty"><string v
         ),
         (["layers:=1", f"layer_000:={OLD_MITK}"], (Segment("Remove", 2, 0),)),
         (
-            ["Segment0_Name:=Add", "Segment0_LabelValue:=1", "Segment1_Name:=Remove_2",
-             "Segment1_LabelValue:=5", "Segment1_Layer:=1"],
+            [
+                "Segment0_Name:=Add",
+                "Segment0_LabelValue:=1",
+                "Segment1_Name:=Remove_2",
+                "Segment1_LabelValue:=5",
+                "Segment1_Layer:=1",
+            ],
             (Segment("Add", 1, 0), Segment("Remove_2", 5, 1)),
         ),
     ],
     ids=["MITK", "MITK before 2023", "3D Slicer"],
-)  # fmt: skip
+)
 def test_labels_are_told_with_name_value_and_layer(tmp_path, fields, segments):
     with open_volume(plain(tmp_path / "a.nrrd", *fields)) as volume:
         assert volume.segments == segments

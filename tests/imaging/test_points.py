@@ -103,9 +103,17 @@ def test_a_bad_first_row_is_no_header(tmp_path):
 
 @pytest.mark.parametrize(
     "header",
-    ["x_nm,y_nm,z_nm", "normal_x,normal_y,normal_z", "x,y,y", "axis-0,axis-1", "X,Y,Slice",
-     "start_x,y,z,end_x", "axis-0,axis-1,axis-2,axis-3", "x_px,y_px,z_angstrom"],
-)  # fmt: skip
+    [
+        "x_nm,y_nm,z_nm",
+        "normal_x,normal_y,normal_z",
+        "x,y,y",
+        "axis-0,axis-1",
+        "X,Y,Slice",
+        "start_x,y,z,end_x",
+        "axis-0,axis-1,axis-2,axis-3",
+        "x_px,y_px,z_angstrom",
+    ],
+)
 def test_a_header_that_does_not_say_voxels_or_angstrom_is_not_guessed(tmp_path, header):
     path = written(tmp_path, f"{header}\n{','.join('123456'[: header.count(',') + 1])}\n")
     with pytest.raises(PointsError, match="line 1: the header"):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.errors import SegmentationError, VolumeError
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx
+from core.imaging.preview import store as module
 from core.imaging.preview.store import (
     FILES,
     Look,
@@ -24,7 +25,6 @@ from core.imaging.preview.store import (
     preview_key,
     write_preview,
 )
-from core.imaging.preview import store as module
 from core.imaging.preview.view import ViewedFile, VolumeView
 
 SHAPE = (37, 50, 61)

@@ -72,9 +72,14 @@ def test_any_box_of_any_stack_is_the_array_s_slice(tmp_path_factory, data):
     packing = data.draw(st.sampled_from([None, "zlib"]))
     rows, order = data.draw(st.integers(1, shape[1])), data.draw(st.sampled_from("<>"))
     tifffile.imwrite(
-        path, voxels, photometric="minisblack", metadata={"axes": "ZYX"}, byteorder=order,
-        compression=packing, rowsperstrip=rows,
-    )  # fmt: skip
+        path,
+        voxels,
+        photometric="minisblack",
+        metadata={"axes": "ZYX"},
+        byteorder=order,
+        compression=packing,
+        rowsperstrip=rows,
+    )
     starts = [data.draw(st.integers(0, n - 1)) for n in shape]
     stops = [data.draw(st.integers(a + 1, n)) for a, n in zip(starts, shape, strict=True)]
     box = Box(Zyx(*starts), Zyx(*stops))
@@ -138,8 +143,17 @@ def test_a_damaged_strip_is_refused(tmp_path):
 
 def pages(path: Path, *, count: int, strip: bytes, stated: int, loop: bool = False) -> Path:
     """Pages of 10 × 10 bytes, all with one deflated strip, whose stated length may lie."""
-    tags = [(256, 10), (257, 10), (258, 8), (259, 8), (262, 1), (273, 0), (277, 1), (278, 10),
-            (279, stated)]  # fmt: skip
+    tags = [
+        (256, 10),
+        (257, 10),
+        (258, 8),
+        (259, 8),
+        (262, 1),
+        (273, 0),
+        (277, 1),
+        (278, 10),
+        (279, stated),
+    ]
     size = 2 + 12 * len(tags) + 4
     out = bytearray(b"II*\0" + struct.pack("<I", 8))
     for page in range(count):

@@ -162,9 +162,15 @@ def _by_axes(theirs) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "name",
-    ["EMD-3197.map", "emd_3197.map.gz", "pyseg_tomo_int16.mrc", "tardis_mrc3D.mrc",
-     "czi_segmask.mrc", "pyseg_tomo22_z50_ves_4_seg.mrc.gz"],
-)  # fmt: skip
+    [
+        "EMD-3197.map",
+        "emd_3197.map.gz",
+        "pyseg_tomo_int16.mrc",
+        "tardis_mrc3D.mrc",
+        "czi_segmask.mrc",
+        "pyseg_tomo22_z50_ves_4_seg.mrc.gz",
+    ],
+)
 def test_real_files_hold_what_mrcfile_says(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # old writers left out the word MAP and the stamp
@@ -258,20 +264,22 @@ BAD_NRRD = {
     "wide": GOOD_NRRD.replace(b"3 3 3", b"60000 60000 60000") + b"\n" + bytes(27),
     "nan sizes": GOOD_NRRD.replace(b"3 3 3", b"nan 3 3") + b"\n" + bytes(27),
     "2D": GOOD_NRRD.replace(b"3 3 3", b"9 3").replace(b"ion: 3", b"ion: 2") + b"\n" + bytes(27),
-    "5D": GOOD_NRRD.replace(b"3 3 3", b"1 1 3 3 3").replace(b"ion: 3", b"ion: 5") + b"\n"
+    "5D": GOOD_NRRD.replace(b"3 3 3", b"1 1 3 3 3").replace(b"ion: 3", b"ion: 5")
+    + b"\n"
     + bytes(27),
     "block": GOOD_NRRD.replace(b"uchar", b"block") + b"\n" + bytes(27),
     "hex": GOOD_NRRD.replace(b"raw", b"hex") + b"\n" + bytes(54),
     "no colon": b"NRRD0004\nnothing here\n\n",
     "twice": GOOD_NRRD + b"type: uchar\n\n" + bytes(27),
-    "flat": GOOD_NRRD + b"space dimension: 3\nspace directions: (1,0,0) (1,0,0) (0,0,1)\n\n"
+    "flat": GOOD_NRRD
+    + b"space dimension: 3\nspace directions: (1,0,0) (1,0,0) (0,0,1)\n\n"
     + bytes(27),
     "bomb": GOOD_NRRD.replace(b"raw", b"gzip") + b"\n" + gzip.compress(bytes(200 << 20), 9),
     "short gzip": GOOD_NRRD.replace(b"raw", b"gzip") + b"\n" + gzip.compress(bytes(26)),
     "bad gzip": GOOD_NRRD.replace(b"raw", b"gzip") + b"\n" + gzip.compress(bytes(27))[:-5],
     "no gzip": GOOD_NRRD.replace(b"raw", b"gzip") + b"\n" + bytes(27),
     "text": GOOD_NRRD.replace(b"raw", b"text") + b"\n1 2 three",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", BAD_NRRD)

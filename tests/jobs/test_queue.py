@@ -362,13 +362,21 @@ def test_a_claim_among_ten_thousand_jobs_is_quick(workspace: Workspace, anna: Pe
     now = datetime.now(UTC)
     rows = [
         {
-            "kind": JobKind.MERGE, "arguments": {}, "idempotency_key": f"k{number}",
-            "state": JobState.DONE if number % 2 else JobState.QUEUED, "priority": 0,
-            "attempts": 0, "max_attempts": 3, "due_at": now, "fence": 0, "progress": 0.0,
-            "cancel_requested": False, "created_at": now,
+            "kind": JobKind.MERGE,
+            "arguments": {},
+            "idempotency_key": f"k{number}",
+            "state": JobState.DONE if number % 2 else JobState.QUEUED,
+            "priority": 0,
+            "attempts": 0,
+            "max_attempts": 3,
+            "due_at": now,
+            "fence": 0,
+            "progress": 0.0,
+            "cancel_requested": False,
+            "created_at": now,
         }
         for number in range(10_000)
-    ]  # fmt: skip
+    ]
     with workspace.catalog.write() as session:
         session.execute(Job.__table__.insert(), rows)
     began = time.perf_counter()

@@ -183,9 +183,10 @@ def close_stdin(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.parametrize("database", ["sqlite"])
 @pytest.mark.parametrize(
-    "stop", [stop_by_signal(signal.SIGTERM), stop_by_signal(signal.SIGINT), close_stdin],
+    "stop",
+    [stop_by_signal(signal.SIGTERM), stop_by_signal(signal.SIGINT), close_stdin],
     ids=["SIGTERM", "SIGINT", "stdin closes"],
-)  # fmt: skip
+)
 def test_a_worker_that_is_told_to_end_gives_its_job_back_at_once(
     workspace: Workspace,
     slow: int,

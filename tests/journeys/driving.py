@@ -16,9 +16,13 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 READY_S = 90
 CHROMIUM = (
-    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 SIZE = {"width": 1280, "height": 800}
 _ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/(open\?token=\S+)?\s*$")
 
@@ -41,9 +45,12 @@ def serving(folder: Path, port: int = 0) -> Iterator[tuple[str, int]]:
     main = "from core.cli.main import main; raise SystemExit(main())"
     where = ["--workspace", str(folder), "--no-browser", "--port", str(port)]
     process = subprocess.Popen(
-        [sys.executable, "-c", main, "serve", *where], stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+        [sys.executable, "-c", main, "serve", *where],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
     try:
         yield _address(process), process.pid
     finally:

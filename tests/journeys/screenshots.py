@@ -23,9 +23,12 @@ from tests.journeys.driving import SIZE, go, opened_browser, served, settle
 
 DOCS = Path(__file__).parents[2] / "docs" / "pictures"
 KEPT = {
-    "progress": "light", "browse": "dark", "patches_pictures": "light", "correct_paint": "dark",
+    "progress": "light",
+    "browse": "dark",
+    "patches_pictures": "light",
+    "correct_paint": "dark",
     "review": "dark",
-}  # fmt: skip
+}
 """Pages whose pictures stand in the README, and in which theme."""
 DRAWN = ("browse", "correct", "correct_paint", "review_around")
 """Pages that draw in the browser after Streamlit has finished."""
@@ -48,9 +51,12 @@ def addresses(workspace_folder: Path) -> Mapping[str, str]:
         known = list_patches(session, limit=1).rows
         tomogram = f"{known[0].dataset}/{known[0].token}" if known else "none/none"
     return {
-        "progress": "", "tomograms": "tomograms",
-        "tomogram": f"tomograms?tomogram={tomogram}", "browse": f"browse?tomogram={tomogram}",
-        "patches": "patches", "patches_pictures": "patches?as=Pictures",
+        "progress": "",
+        "tomograms": "tomograms",
+        "tomogram": f"tomograms?tomogram={tomogram}",
+        "browse": f"browse?tomogram={tomogram}",
+        "patches": "patches",
+        "patches_pictures": "patches?as=Pictures",
         "patch": f"patches?patch={accepted}",
         "correct": f"correct?patch={correcting}&how=My+own+software",
         "correct_merge": f"correct?patch={correcting}&how=Merge+and+submit",
@@ -58,9 +64,12 @@ def addresses(workspace_folder: Path) -> Mapping[str, str]:
         "correct_paint": f"correct?patch={correcting}&how=Paint+here",
         "review": f"review?patch={in_review}",
         "review_around": f"review?patch={in_review}&how=Look+around",
-        "quality": "quality", "share": "share", "import": "import", "activity": "activity",
+        "quality": "quality",
+        "share": "share",
+        "import": "import",
+        "activity": "activity",
         "settings": "settings",
-    }  # fmt: skip
+    }
 
 
 def take(browser: Browser, opening: str, out: Path, wanted: Mapping[str, str], mark: str) -> None:

@@ -30,9 +30,14 @@ ANSWER_S = 90
 LARGEST_MESSAGE = 64 << 20
 KEY_NAME = "tomocurate.key"
 WORDS = {
-    "markdown": "body", "text": "body", "alert": "body", "heading": "body", "toast": "body",
-    "exception": "message", "html": "body",
-}  # fmt: skip
+    "markdown": "body",
+    "text": "body",
+    "alert": "body",
+    "heading": "body",
+    "toast": "body",
+    "exception": "message",
+    "html": "body",
+}
 """Elements that show text, and the field that holds it."""
 
 
@@ -55,20 +60,25 @@ class Tab:
         words = ["streamlit", "x", earlier] if earlier else ["streamlit"]
         self._closing = ExitStack()
         opening = connect(
-            base.replace("http", "ws", 1) + "/_stcore/stream", origin=base,  # type: ignore[arg-type]
-            additional_headers={"Cookie": cookie, **headers}, max_size=LARGEST_MESSAGE,
-            subprotocols=[Subprotocol(word) for word in words], open_timeout=ANSWER_S,
+            base.replace("http", "ws", 1) + "/_stcore/stream",
+            origin=base,  # type: ignore[arg-type]
+            additional_headers={"Cookie": cookie, **headers},
+            max_size=LARGEST_MESSAGE,
+            subprotocols=[Subprotocol(word) for word in words],
+            open_timeout=ANSWER_S,
             proxy=None,
-        )  # fmt: skip
+        )
         self._socket = self._closing.enter_context(opening)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -111,9 +121,7 @@ class Tab:
         urls = self._urls(name)
         answer = self.put(urls.upload_url, name, content)
         assert answer.status_code < 300, answer.text
-        info = UploadedFileInfo(
-            file_id=urls.file_id, name=name, size=len(content), file_urls=urls
-        )  # fmt: skip
+        info = UploadedFileInfo(file_id=urls.file_id, name=name, size=len(content), file_urls=urls)
         state = FileUploaderState(uploaded_file_info=[info])
         self._typed[field.id] = WidgetState(id=field.id, file_uploader_state_value=state)
         return self._run([])
@@ -126,9 +134,11 @@ class Tab:
         head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
         body = head.encode("utf-8", "surrogateescape") + content + b"\r\n--b--\r\n"
         headers = {
-            "cookie": f"{held}; _streamlit_xsrf={forged}", "x-xsrftoken": forged,
-            "origin": self.base, "content-type": "multipart/form-data; boundary=b",
-        }  # fmt: skip
+            "cookie": f"{held}; _streamlit_xsrf={forged}",
+            "x-xsrftoken": forged,
+            "origin": self.base,
+            "content-type": "multipart/form-data; boundary=b",
+        }
         return httpx.put(self.base + url, content=body, headers=headers, timeout=ANSWER_S)
 
     def upload_address(self, name: str = "Add1.nrrd") -> str:
@@ -157,9 +167,10 @@ class Tab:
         """Let the page run with all that was typed, and read what it shows."""
         began = time.monotonic()
         state = ClientState(
-            query_string=self.query, page_name=self.page,
+            query_string=self.query,
+            page_name=self.page,
             widget_states=WidgetStates(widgets=[*self._typed.values(), *pressed]),
-        )  # fmt: skip
+        )
         self._send(BackMsg(rerun_script=state))
         self._read_run()
         self.seconds = time.monotonic() - began
@@ -204,9 +215,7 @@ class Tab:
         return ForwardMsg.FromString(raw)
 
 
-def cookie_of(
-    workspace: Workspace, person: PersonRecord, base: str, lasts: float = 3600.0
-) -> str:  # fmt: skip
+def cookie_of(workspace: Workspace, person: PersonRecord, base: str, lasts: float = 3600.0) -> str:
     """The cookie of a fresh session of this person, made with the server's own key."""
     signer = signer_of(workspace)
     site = Site(workspace.folder, signer, "", str(person.id), urlsplit(base).port or 0)

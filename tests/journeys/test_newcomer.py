@@ -187,12 +187,16 @@ def the_record_holds_the_whole_way(way: Way) -> None:
         assert patch
         assert patch.stage is Stage.ACCEPTED
         assert [each.verdict for each in reviews_of(session, patch.id)] == [
-            Verdict.REJECT, Verdict.ACCEPT,
-        ]  # fmt: skip
+            Verdict.REJECT,
+            Verdict.ACCEPT,
+        ]
         assert [each.number for each in merges_of(session, patch.id)] == [1, 2]
         assert [each.name for each in slots_of(session, patch.id)] == [
-            "Add1.nrrd", "Ignore1.nrrd", "Ignore2.nrrd", "Remove1.nrrd",
-        ]  # fmt: skip
+            "Add1.nrrd",
+            "Ignore1.nrrd",
+            "Ignore2.nrrd",
+            "Remove1.nrrd",
+        ]
 
 
 def the_files_equal_those_of_the_command_line(way: Way) -> None:
@@ -200,15 +204,34 @@ def the_files_equal_those_of_the_command_line(way: Way) -> None:
     center = _center(way)
     tomograms = way.folder / "demo" / "tomograms"
     _command(
-        "extract_patches", "--tomogram-path", tomograms / f"{TOKEN}.mrc", "--segmentation-path",
-        next(tomograms.glob(f"{TOKEN}_*.mrc")), "--out-folder", plain, "--ds-token", "other",
-        "--token", TOKEN, "--x", center.x, "--y", center.y, "--z", center.z,
-    )  # fmt: skip
+        "extract_patches",
+        "--tomogram-path",
+        tomograms / f"{TOKEN}.mrc",
+        "--segmentation-path",
+        next(tomograms.glob(f"{TOKEN}_*.mrc")),
+        "--out-folder",
+        plain,
+        "--ds-token",
+        "other",
+        "--token",
+        TOKEN,
+        "--x",
+        center.x,
+        "--y",
+        center.y,
+        "--z",
+        center.z,
+    )
     shutil.copytree(folders.corrections_of(NAME), plain / "corrections" / NAME)
     _command(
-        "merge_corrections", "--labels-dir", plain / "labelsCorr", "--corrections-dir",
-        plain / "corrections", "--out-dir", plain / "merged",
-    )  # fmt: skip
+        "merge_corrections",
+        "--labels-dir",
+        plain / "labelsCorr",
+        "--corrections-dir",
+        plain / "corrections",
+        "--out-dir",
+        plain / "merged",
+    )
     pairs = (
         (folders.image_of(NAME), plain / "imagesCorr"),
         (folders.label_of(NAME), plain / "labelsCorr"),

@@ -219,9 +219,14 @@ def test_strokes_land_on_their_voxels_in_every_plane_and_merge_to_one_label_ever
     outcomes = merge(workspace, acting_person(workspace), [lab.patch])
     assert [each.outcome for each in outcomes] == ["done"]
     command = [
-        "merge_corrections", "--labels-dir", str(folders.labels),
-        "--corrections-dir", str(folders.corrections), "--out-dir", str(tmp_path / "out"),
-    ]  # fmt: skip
+        "merge_corrections",
+        "--labels-dir",
+        str(folders.labels),
+        "--corrections-dir",
+        str(folders.corrections),
+        "--out-dir",
+        str(tmp_path / "out"),
+    ]
     assert patch_corrections(command) == 0
     by_command = read_label(tmp_path / "out" / f"{lab.patch}.nii.gz")
     by_dashboard = read_label(folders.merged_of(lab.patch))
@@ -436,8 +441,11 @@ def test_the_work_of_others_is_looked_at_hidden_and_continued(
     with workspace.catalog.read() as session:
         slots = {s.name: s for s in slots_of(session, get_patch(session, lab.patch).id)}
     assert {name: slot.withdrawn for name, slot in slots.items()} == {
-        "Add1.nrrd": True, "Ignore1.nrrd": True, "Add2.nrrd": False, "Ignore2.nrrd": False,
-    }  # fmt: skip
+        "Add1.nrrd": True,
+        "Ignore1.nrrd": True,
+        "Add2.nrrd": False,
+        "Ignore2.nrrd": False,
+    }
     assert anna.count("membrane") == membrane
 
 
@@ -465,8 +473,9 @@ def test_a_draft_on_the_server_goes_on_with_the_work_of_others(
     with workspace.catalog.read() as session:
         slots = {s.name: s for s in slots_of(session, get_patch(session, lab.patch).id)}
     assert {name: slot.withdrawn for name, slot in slots.items()} == {
-        "Add1.nrrd": True, "Add2.nrrd": False,
-    }  # fmt: skip
+        "Add1.nrrd": True,
+        "Add2.nrrd": False,
+    }
 
 
 def test_a_review_looks_at_before_and_after_and_pins_a_comment(
@@ -523,14 +532,20 @@ def keep_draft(server: Server, workspace: Workspace, lab: Lab, drawing: np.ndarr
     cookie = cookie_of(workspace, "anna", server.port)
     raw = drawing.tobytes()
     request = urllib.request.Request(
-        f"{server.address}/api/painting/{named}/draft", gzip.compress(raw, 1), method="PUT",
+        f"{server.address}/api/painting/{named}/draft",
+        gzip.compress(raw, 1),
+        method="PUT",
         headers={
-            "cookie": f"{cookie['name']}={cookie['value']}", "origin": server.address,
+            "cookie": f"{cookie['name']}={cookie['value']}",
+            "origin": server.address,
             "x-tomocurate-token": Signer(SECRET).mint(Grant(key, named, "paint")),
-            "content-type": "application/octet-stream", "content-encoding": "gzip",
-            "x-tomocurate-shape": "160,160,160", "x-tomocurate-axes": "zyx", "if-match": "0",
+            "content-type": "application/octet-stream",
+            "content-encoding": "gzip",
+            "x-tomocurate-shape": "160,160,160",
+            "x-tomocurate-axes": "zyx",
+            "if-match": "0",
             "x-tomocurate-sha256": hashlib.sha256(raw).hexdigest(),
         },
-    )  # fmt: skip
+    )
     with urllib.request.urlopen(request) as answer:
         assert json.load(answer)["revision"] == 1

@@ -56,9 +56,11 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         me = acting_person(workspace)
         ada = people.add(workspace, me, f"Ada {LINK} {BEACON}", Role.ANNOTATOR)
         pairs = plan_registration(
-            workspace, [data / f"vol {IMG}.mrc"], segmentation=data / f"vol_seg {IMG}.mrc",
+            workspace,
+            [data / f"vol {IMG}.mrc"],
+            segmentation=data / f"vol_seg {IMG}.mrc",
             token="TS_001",
-        )  # fmt: skip
+        )
         assert not failed(register(workspace, me, pairs, add_roots=True))
         centers = [Zyx(84, 90, 90), Zyx(84, 110, 110), Zyx(84, 100, 90)]
         chosen = choose(workspace, me, "TS_001", centers, because=ChosenBecause.OTHER, note=ALL)
@@ -83,9 +85,14 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         review.reject(workspace, me, names[1], ALL)
         save_view(workspace, me, f"view {IMG}", "patches", {"text": IMG})
         permit(
-            workspace, me, "TS_001", scope=Scope.PUBLIC, licence=Licence.CC0, approved_by=IMG,
+            workspace,
+            me,
+            "TS_001",
+            scope=Scope.PUBLIC,
+            licence=Licence.CC0,
+            approved_by=IMG,
             owner=LINK,
-        )  # fmt: skip
+        )
     return folder / "lab"
 
 

@@ -136,9 +136,10 @@ def listing(folder: Path) -> dict[str, tuple[int, int]]:
     return {
         str(path.relative_to(folder)): (path.lstat().st_size, path.lstat().st_mtime_ns)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not {"refused", "cache"} & set(path.relative_to(folder).parts)
+        if path.is_file()
+        and not {"refused", "cache"} & set(path.relative_to(folder).parts)
         and not path.name.startswith(("catalog.sqlite", "worker.log", "dashboard.log"))
-    }  # fmt: skip
+    }
 
 
 def test_a_file_of_a_hostile_name_is_refused_with_its_sentence(lab: Workspace, base: str) -> None:

@@ -127,11 +127,19 @@ def extracted(workspace: Workspace, by: PersonRecord, name: str, seed: int) -> P
     write_nifti(workspace.folders.image_of(name), image, GRID)
     write_nifti(workspace.folders.label_of(name), label, GRID)
     values = {
-        "token": "TS_001", "number": int(name[-1]), "shape_z": 16, "shape_y": 16, "shape_x": 16,
-        "voxel_size": 10.0, "chosen_because": ChosenBecause.MISSED_MEMBRANE, "note": "café ☕",
-        "stage": Stage.EXTRACTED, "extracted_at": Change.now(by.id).at,
-        "image_hash": content_hash(image), "label_hash": content_hash(label),
-    }  # fmt: skip
+        "token": "TS_001",
+        "number": int(name[-1]),
+        "shape_z": 16,
+        "shape_y": 16,
+        "shape_x": 16,
+        "voxel_size": 10.0,
+        "chosen_because": ChosenBecause.MISSED_MEMBRANE,
+        "note": "café ☕",
+        "stage": Stage.EXTRACTED,
+        "extracted_at": Change.now(by.id).at,
+        "image_hash": content_hash(image),
+        "label_hash": content_hash(label),
+    }
     with workspace.catalog.write() as session:
         return adopt_patch(session, Change.now(by.id), "other", name, values)
 
@@ -146,9 +154,15 @@ def merged(workspace: Workspace, by: PersonRecord, patch: PatchRecord, *, accept
         stored = store.put_bytes(data)
         kind = CorrectionKind.ADD if slot == "Add1.nrrd" else CorrectionKind.REMOVE
         received = Received(
-            stored.sha256, stored.size, kind, Origin.COLLECTED, by.id, "anna",
-            findings=("a finding",), painted={"add": 7},
-        )  # fmt: skip
+            stored.sha256,
+            stored.size,
+            kind,
+            Origin.COLLECTED,
+            by.id,
+            "anna",
+            findings=("a finding",),
+            painted={"add": 7},
+        )
         inside = folders.corrections_of(patch.name)
         (inside / slot).write_bytes(data)
         with workspace.catalog.write() as session:
@@ -161,9 +175,17 @@ def merged(workspace: Workspace, by: PersonRecord, patch: PatchRecord, *, accept
     write_nifti(folders.merged_of(patch.name), label, GRID)
     kept = store.put_file(folders.merged_of(patch.name))
     made = MadeMerge(
-        str(patch.label_hash), ({"slot": "Add1.nrrd", "version": 2, "sha256": "x"},), "1",
-        {"added": 7}, {"0": 4096}, (), False, content_hash(label), kept.sha256, kept.size,
-    )  # fmt: skip
+        str(patch.label_hash),
+        ({"slot": "Add1.nrrd", "version": 2, "sha256": "x"},),
+        "1",
+        {"added": 7},
+        {"0": 4096},
+        (),
+        False,
+        content_hash(label),
+        kept.sha256,
+        kept.size,
+    )
     with workspace.catalog.write() as session:
         change = Change.now(by.id)
         mark_correction(session, change, patch, "Remove1.nrrd", withdrawn=True)

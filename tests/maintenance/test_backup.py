@@ -42,10 +42,14 @@ def lives(workspace: Workspace) -> list[object]:
     """Everything that people see of the patches."""
     with workspace.catalog.read() as session:
         return [
-            (patch, slots_of(session, patch.id), merges_of(session, patch.id),
-             comments_of(session, patch.id))
+            (
+                patch,
+                slots_of(session, patch.id),
+                merges_of(session, patch.id),
+                comments_of(session, patch.id),
+            )
             for patch in list_patches(session)
-        ]  # fmt: skip
+        ]
 
 
 @pytest.fixture
@@ -74,9 +78,10 @@ def test_a_backup_restores_to_the_same_workspace(
         for name, there in files.items():
             found = getattr(restored.folders, name).rglob("*.nii.gz")
             assert {p.name: p.read_bytes() for p in found} == there
-        assert sorted(
-            p.relative_to(folder) for p in restored.folders.corrections.rglob("*.nrrd")
-        ) == corrections  # fmt: skip
+        assert (
+            sorted(p.relative_to(folder) for p in restored.folders.corrections.rglob("*.nrrd"))
+            == corrections
+        )
         with restored.catalog.read() as session:
             store = Store(restored.folders.store)
             assert all(file_hash(store.path_of(each)) == each for each in stored_hashes(session))
@@ -230,9 +235,16 @@ def broken(folder: Path, how: str) -> None:
 
 
 DAMAGES = (
-    "truncated", "bit flipped", "archive gone", "file flipped", "file gone", "manifest gone",
-    "manifest cut", "manifest of another", "hostile name",
-)  # fmt: skip
+    "truncated",
+    "bit flipped",
+    "archive gone",
+    "file flipped",
+    "file gone",
+    "manifest gone",
+    "manifest cut",
+    "manifest of another",
+    "hostile name",
+)
 
 
 @ON_SQLITE

@@ -45,9 +45,19 @@ def test_a_healthy_workspace_has_nothing_bad(lab: Workspace, admin: PersonRecord
     findings = examine(lab, thorough=True)
     assert bad(findings) == []
     assert {each.check for each in findings if each.state == OK} >= {
-        "catalog", "store", "patches", "merged", "records", "tomograms", "versions", "secrets",
-        "backup", "jobs", "partial files", "folders",
-    }  # fmt: skip
+        "catalog",
+        "store",
+        "patches",
+        "merged",
+        "records",
+        "tomograms",
+        "versions",
+        "secrets",
+        "backup",
+        "jobs",
+        "partial files",
+        "folders",
+    }
     assert all(each.said.endswith(".") and "\n" not in each.said for each in findings)
 
 
@@ -66,50 +76,87 @@ def flip(path: Path) -> None:
 
 FAULTS: dict[str, tuple[Callable[[Workspace], object], str, str, str]] = {
     "a file gone from the store": (
-        lambda ws: a_stored(ws).unlink(), "store", BAD, "1 files are gone",
+        lambda ws: a_stored(ws).unlink(),
+        "store",
+        BAD,
+        "1 files are gone",
     ),
     "a file of the store changed": (
-        lambda ws: flip(a_stored(ws)), "store", BAD, "1 files changed",
+        lambda ws: flip(a_stored(ws)),
+        "store",
+        BAD,
+        "1 files changed",
     ),
     "an extracted image is gone": (
-        lambda ws: ws.folders.image_of(P0).unlink(), "patches", WARN,
+        lambda ws: ws.folders.image_of(P0).unlink(),
+        "patches",
+        WARN,
         f"not there: patches/imagesCorr/{P0}.nii.gz",
     ),
     "an extracted label holds other voxels": (
-        lambda ws: ws.folders.label_of(P1).replace(ws.folders.label_of(P0)), "patches", BAD,
+        lambda ws: ws.folders.label_of(P1).replace(ws.folders.label_of(P0)),
+        "patches",
+        BAD,
         f"other voxels than were cut: patches/labelsCorr/{P0}.nii.gz",
     ),
     "an extracted label is no volume": (
-        lambda ws: ws.folders.label_of(P0).write_bytes(b"x"), "patches", BAD, P0,
+        lambda ws: ws.folders.label_of(P0).write_bytes(b"x"),
+        "patches",
+        BAD,
+        P0,
     ),
     "a label of no patch": (
-        lambda ws: (ws.folders.labels / "strange.nii.gz").write_bytes(b""), "patches", WARN,
+        lambda ws: (ws.folders.labels / "strange.nii.gz").write_bytes(b""),
+        "patches",
+        WARN,
         "labels of no patch of the catalog: strange",
     ),
     "a merged label is gone": (
-        lambda ws: ws.folders.merged_of(P1).unlink(), "merged", WARN, f"not there: {P1}",
+        lambda ws: ws.folders.merged_of(P1).unlink(),
+        "merged",
+        WARN,
+        f"not there: {P1}",
     ),
     "a merged label was written over": (
-        lambda ws: ws.folders.merged_of(P2).write_bytes(b"x"), "merged", BAD, P2,
+        lambda ws: ws.folders.merged_of(P2).write_bytes(b"x"),
+        "merged",
+        BAD,
+        P2,
     ),
     "a record is gone": (
-        lambda ws: ws.folders.record_of(P0).unlink(), "records", WARN, P0,
+        lambda ws: ws.folders.record_of(P0).unlink(),
+        "records",
+        WARN,
+        P0,
     ),
     "a folder is gone": (
-        lambda ws: ws.folders.exports.rmdir(), "folders", WARN, "exports",
+        lambda ws: ws.folders.exports.rmdir(),
+        "folders",
+        WARN,
+        "exports",
     ),
     "a folder is not shared": (
-        lambda ws: ws.folders.merged.chmod(0o755), "folders", WARN, "chmod g+ws",
+        lambda ws: ws.folders.merged.chmod(0o755),
+        "folders",
+        WARN,
+        "chmod g+ws",
     ),
     "a secret is open to others": (
-        lambda ws: (ws.secret_path("cookie.key").write_text("x"),
-                    ws.secret_path("cookie.key").chmod(0o644)),
-        "secrets", BAD, "cookie.key",
+        lambda ws: (
+            ws.secret_path("cookie.key").write_text("x"),
+            ws.secret_path("cookie.key").chmod(0o644),
+        ),
+        "secrets",
+        BAD,
+        "cookie.key",
     ),
     "a killed process left a partial file": (
-        lambda ws: old_file(ws.folders.merged / ".partial-1-abc"), "partial files", WARN, "abc",
+        lambda ws: old_file(ws.folders.merged / ".partial-1-abc"),
+        "partial files",
+        WARN,
+        "abc",
     ),
-}  # fmt: skip
+}
 
 
 def old_file(path: Path) -> None:

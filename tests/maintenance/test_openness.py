@@ -61,46 +61,66 @@ PROXY = '[sign_in]\nby = "proxy"\nheader = "X-User"\naddress = "https://lab.exam
 
 UNSAFE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "strangers become annotators": (
-        settings(OIDC.replace("LINE", 'new_people = "annotator"')), WARN, "becomes annotator",
+        settings(OIDC.replace("LINE", 'new_people = "annotator"')),
+        WARN,
+        "becomes annotator",
     ),
     "sessions of a week": (
-        settings(OIDC.replace("LINE", "session_hours = 168")), WARN, "lasts 168 hours",
+        settings(OIDC.replace("LINE", "session_hours = 168")),
+        WARN,
+        "lasts 168 hours",
     ),
     "a plain address": (
         settings(OIDC.replace("https://lab.example", "http://127.0.0.1:8501").replace("LINE", "")),
-        WARN, "plain http, good for this machine alone",
+        WARN,
+        "plain http, good for this machine alone",
     ),
     "a plain provider": (
         settings(OIDC.replace("https://a.example", "http://127.0.0.1:9").replace("LINE", "")),
-        WARN, "good for trying out alone",
+        WARN,
+        "good for trying out alone",
     ),
     "a proxy on a machine of many": (
-        settings(PROXY + 'proxies = ["127.0.0.1"]\n'), WARN, "can sign in as anybody",
+        settings(PROXY + 'proxies = ["127.0.0.1"]\n'),
+        WARN,
+        "can sign in as anybody",
     ),
     "a proxy elsewhere": (
-        settings(PROXY + 'proxies = ["10.1.2.3"]\n'), WARN, "can send from there",
+        settings(PROXY + 'proxies = ["10.1.2.3"]\n'),
+        WARN,
+        "can send from there",
     ),
     "a client's secret that others read": (secret(0o644), BAD, "others may read the client's"),
     "a client's secret in a shared folder": (secret(0o600), WARN, "workspace that others share"),
     "a client's secret that is gone": (
-        settings(OIDC.replace("LINE", 'client_secret_file = "none"')), BAD, "is not there",
+        settings(OIDC.replace("LINE", 'client_secret_file = "none"')),
+        BAD,
+        "is not there",
     ),
     "a catalog that others write": (
-        mode("catalog.sqlite", 0o666), BAD, "may write the catalog",
+        mode("catalog.sqlite", 0o666),
+        BAD,
+        "may write the catalog",
     ),
     "a catalog that others read": (mode("catalog.sqlite", 0o644), WARN, "may read the catalog"),
     "a workspace that others write": (mode(".", 0o777), BAD, "may write"),
     "corrections that others write": (
-        mode("corrections", 0o2777), BAD, "corrections; chmod o-w",
+        mode("corrections", 0o2777),
+        BAD,
+        "corrections; chmod o-w",
     ),
     "settings that others change": (mode(FILE_NAME, 0o666), BAD, "may change it"),
     "a data root that others write": (mode("../data", 0o777), WARN, "below the data roots"),
     "uploads without end": (settings("upload_mb = 100000\n"), WARN, "upload_mb is 100000"),
     "a key that others read": (
-        lambda folder: ((folder / "tomocurate.key").write_bytes(b"k" * 32),
-                        (folder / "tomocurate.key").chmod(0o640)), BAD, "tomocurate.key",
+        lambda folder: (
+            (folder / "tomocurate.key").write_bytes(b"k" * 32),
+            (folder / "tomocurate.key").chmod(0o640),
+        ),
+        BAD,
+        "tomocurate.key",
     ),
-}  # fmt: skip
+}
 
 
 def told(folder: Path) -> list[tuple[str, str]]:

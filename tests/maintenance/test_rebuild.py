@@ -20,18 +20,29 @@ from db.queries.people import get_person, person_by_account
 from db.vocabulary import Role
 
 NUMBERED_ANEW = {
-    "id", "tomogram_id", "segmentation_id", "current_merge_id", "accepted_merge_id", "assignee_id"
-}  # fmt: skip
+    "id",
+    "tomogram_id",
+    "segmentation_id",
+    "current_merge_id",
+    "accepted_merge_id",
+    "assignee_id",
+}
 
 
 def lists(workspace: Workspace) -> list[object]:
     """All lists of a catalog, without the numbers of rows."""
     with workspace.catalog.read() as session:
         return [
-            (without_ids(patch), [without_ids(each) for query in
-             (slots_of, merges_of, reviews_of, comments_of) for each in query(session, patch.id)])
+            (
+                without_ids(patch),
+                [
+                    without_ids(each)
+                    for query in (slots_of, merges_of, reviews_of, comments_of)
+                    for each in query(session, patch.id)
+                ],
+            )
             for patch in list_patches(session)
-        ]  # fmt: skip
+        ]
 
 
 def without_ids(record: PatchRecord) -> dict[str, object]:
@@ -139,8 +150,13 @@ def test_a_workspace_without_records_is_told_to_restore(workspace: Workspace, da
 
 def test_a_reviewer_is_more_than_an_annotator_and_a_curator_more_than_a_reviewer():
     record = {
-        "chosen": {"by": "a"}, "marks": {"assignee": None}, "updated_by": "b",
-        "tomogram": {"registered_by": "c"}, "slots": [], "merges": [{"made_by": "b"}],
-        "reviews": [{"reviewer": "b"}, {"reviewer": "c"}], "comments": [],
-    }  # fmt: skip
+        "chosen": {"by": "a"},
+        "marks": {"assignee": None},
+        "updated_by": "b",
+        "tomogram": {"registered_by": "c"},
+        "slots": [],
+        "merges": [{"made_by": "b"}],
+        "reviews": [{"reviewer": "b"}, {"reviewer": "c"}],
+        "comments": [],
+    }
     assert roles_of([record]) == {"a": Role.ANNOTATOR, "b": Role.REVIEWER, "c": Role.CURATOR}

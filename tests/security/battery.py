@@ -44,8 +44,9 @@ def text(content: str) -> Make:
 def nrrd(*fields: str, data: bytes = bytes(27)) -> Make:
     stated = {"type": "uchar", "dimension": "3", "sizes": "3 3 3", "encoding": "raw"}
     more = [field for field in fields if field.partition(":")[0] not in stated]
-    stated |= {name: rest.strip() for name, _, rest in (f.partition(":") for f in fields)
-               if name in stated}  # fmt: skip
+    stated |= {
+        name: rest.strip() for name, _, rest in (f.partition(":") for f in fields) if name in stated
+    }
     lines = ["NRRD0004", *(f"{name}: {value}" for name, value in stated.items()), *more, "", ""]
     return raw("\n".join(lines).encode() + data)
 
@@ -180,12 +181,17 @@ SOUND = {"format": "tomocurate patch record", "format_version": 1}
 DEEP = "[" * 200_000
 HUGE = "9" * 5000
 ODD_JSON = {
-    "a million brackets": DEEP, "objects without end": '{"a":' * 200_000, "nothing": "",
-    "no text": "\0" * 64, "a list": "[]", "NaN for facts": '{"format": NaN}',
+    "a million brackets": DEEP,
+    "objects without end": '{"a":' * 200_000,
+    "nothing": "",
+    "no text": "\0" * 64,
+    "a list": "[]",
+    "NaN for facts": '{"format": NaN}',
     "a number of 5000 digits": '{"format_version": ' + HUGE + "}",
-    "the same name twice": '{"format": "x", "format": "y"}', "a mark of byte order": "\ufeff{}",
+    "the same name twice": '{"format": "x", "format": "y"}',
+    "a mark of byte order": "\ufeff{}",
     "a tag of YAML": "!!python/object/apply:os.system [id]",
-}  # fmt: skip
+}
 
 NRRD: dict[str, Make] = {
     "data file elsewhere": nrrd("data file: ../outside/secret"),
@@ -213,23 +219,31 @@ NRRD: dict[str, Make] = {
     "300 MB in a line": sparse(1, GZIP_NRRD[:-1] + b"a:="),
     "a header of 2000 lines": nrrd(*(f"k{n}:=v" for n in range(2000))),
     "a shear": nrrd(
-        "sizes: 160 160 160", "space: LPS", "space directions: (1,0,0) (1,1,0) (0,0,1)",
-        "space origin: (0,0,0)", data=bytes(160**3),
+        "sizes: 160 160 160",
+        "space: LPS",
+        "space directions: (1,0,0) (1,1,0) (0,0,1)",
+        "space origin: (0,0,0)",
+        data=bytes(160**3),
     ),
     "directions of zero": nrrd("space: LPS", "space directions: (0,0,0) (0,0,0) (0,0,0)"),
     "directions of none": nrrd("space: LPS", "space directions: none none none"),
-    "4-D of vectors": nrrd("dimension: 4", "sizes: 3 3 3 3", "kinds: vector domain domain domain",
-                           data=bytes(81)),
+    "4-D of vectors": nrrd(
+        "dimension: 4", "sizes: 3 3 3 3", "kinds: vector domain domain domain", data=bytes(81)
+    ),
     "fractions": nrrd("type: float", data=np.full(27, 0.5, "<f4").tobytes()),
     "NaN": nrrd("type: float", data=np.full(27, np.nan, "<f4").tobytes()),
     "the shape of another patch": nrrd("sizes: 64 64 64", data=bytes(64**3)),
     "10 times the voxel size": nrrd(
-        "sizes: 160 160 160", "space: LPS", "space directions: (100,0,0) (0,100,0) (0,0,100)",
-        "space origin: (0,0,0)", data=bytes(160**3),
+        "sizes: 160 160 160",
+        "space: LPS",
+        "space directions: (100,0,0) (0,100,0) (0,0,100)",
+        "space origin: (0,0,0)",
+        data=bytes(160**3),
     ),
-    "script for a content": nrrd("content: <img src=x onerror=alert(1)>", "sizes: 2 2 2",
-                                 data=bytes(8)),
-}  # fmt: skip
+    "script for a content": nrrd(
+        "content: <img src=x onerror=alert(1)>", "sizes: 2 2 2", data=bytes(8)
+    ),
+}
 
 ROWS: dict[str, Row] = {}
 for _kind, _make in NRRD.items():
@@ -239,8 +253,10 @@ for _kind, (_made, _) in REFUSED_MRC.items():
 for _kind in ("negative", "2 GiB of extended header", "one byte short", "too huge"):
     ROWS[f"MRC as a correction, {_kind}"] = ("receive", "Add1.mrc", REFUSED_MRC[_kind][0])
     ROWS[f"MRC as a segmentation, {_kind}"] = (
-        "segmentation", "TS_002_seg.mrc", REFUSED_MRC[_kind][0],
-    )  # fmt: skip
+        "segmentation",
+        "TS_002_seg.mrc",
+        REFUSED_MRC[_kind][0],
+    )
 UNREAD = "promises what it has not"
 """Registering reads headers; what a compressed file lacks is told where its voxels are wanted."""
 for _kind, _make in HOSTILE.items():
@@ -251,21 +267,31 @@ for _kind, _make in HOSTILE.items():
 for _kind in [*CUTS, *DAMAGES]:
     for _suffix in (".nii", ".nii.gz"):
         ROWS[f"NIfTI{_suffix}, {_kind}"] = (
-            "receive", f"Add1{_suffix}", nifti(_kind, _suffix.endswith("gz")),
-        )  # fmt: skip
+            "receive",
+            f"Add1{_suffix}",
+            nifti(_kind, _suffix.endswith("gz")),
+        )
 ROWS |= {
     "TIFF, 2-D": ("receive", "Add1.tif", tiff(data=VOXELS[0])),
     "TIFF, colours": (
-        "receive", "Add1.tif", tiff(data=np.zeros((5, 20, 20, 3), np.uint8), photometric="rgb"),
+        "receive",
+        "Add1.tif",
+        tiff(data=np.zeros((5, 20, 20, 3), np.uint8), photometric="rgb"),
     ),
     "TIFF, pages in a circle": (
-        "receive", "Add1.tif", lambda p: pages(p, count=3, strip=b"x", stated=1, loop=True),
+        "receive",
+        "Add1.tif",
+        lambda p: pages(p, count=3, strip=b"x", stated=1, loop=True),
     ),
     "TIFF, 50,000 pages": (
-        "receive", "Add1.tif", lambda p: pages(p, count=50_000, strip=b"x", stated=1),
+        "receive",
+        "Add1.tif",
+        lambda p: pages(p, count=50_000, strip=b"x", stated=1),
     ),
     "TIFF, a strip beyond the end": (
-        "receive", "Add1.tif", lambda p: pages(p, count=3, strip=b"x", stated=1 << 20),
+        "receive",
+        "Add1.tif",
+        lambda p: pages(p, count=3, strip=b"x", stated=1 << 20),
     ),
     "TIFF, header alone": ("receive", "Add1.tif", raw(b"II*\0\x08\0\0\0")),
     "Amira": ("receive", "Add1.am", raw(b"# AmiraMesh BINARY-LITTLE-ENDIAN 2.1\n")),
@@ -273,30 +299,42 @@ ROWS |= {
     "a correction by a link to a secret": ("receive", "Add1.nrrd", linked("../outside/secret")),
     "a correction by a pipe": ("receive", "Add1.nrrd", os.mkfifo),
     "a tomogram by a link out of the roots": (
-        "register", "TS_902.mrc", linked("../outside/TS_001.mrc"),
+        "register",
+        "TS_902.mrc",
+        linked("../outside/TS_001.mrc"),
     ),
     "a tomogram by a link to the environment": (
-        "register", "TS_902.mrc", linked("/proc/self/environ"),
+        "register",
+        "TS_902.mrc",
+        linked("/proc/self/environ"),
     ),
     "a tomogram by a pipe": ("register", "TS_902.mrc", os.mkfifo),
     "a tomogram that is a text": ("register", "TS_902.mrc", text("hello " * 500)),
     "star, a thousand columns of one name": (
-        "choose --from", "a.star", text("data_\n\nloop_\n" + "_rlnCoordinateX #1\n" * 1000 + "1\n"),
+        "choose --from",
+        "a.star",
+        text("data_\n\nloop_\n" + "_rlnCoordinateX #1\n" * 1000 + "1\n"),
     ),
     "star, a million names": ("choose --from", "a.star", text("data_x\n" * 1_000_000)),
     "star, zeros": ("choose --from", "a.star", raw(bytes(1 << 20))),
     "star, a line of 40 MB": (
-        "choose --from", "a.star", raw(b"data_\n\nloop_\n" + b"_x" * 20_000_000),
+        "choose --from",
+        "a.star",
+        raw(b"data_\n\nloop_\n" + b"_x" * 20_000_000),
     ),
     "star, a quote without end": (
-        "choose --from", "a.star", text("data_\n\nloop_\n_a #1\n'" + "a " * 9999),
+        "choose --from",
+        "a.star",
+        text("data_\n\nloop_\n_a #1\n'" + "a " * 9999),
     ),
     "mod, cut short": (
-        "choose --from", "a.mod",
+        "choose --from",
+        "a.mod",
         raw((DATA / "imodmodel_multiple_objects_example.mod").read_bytes()[:430]),
     ),
     "mod, two billion points": (
-        "choose --from", "a.mod",
+        "choose --from",
+        "a.mod",
         raw((DATA / "czi_points.mod").read_bytes()[:232] + b"OBJT" + b"\x7f" * 400),
     ),
     "mod, header alone": ("choose --from", "a.mod", raw(b"IMODV1.2" + bytes(50))),
@@ -310,17 +348,21 @@ ROWS |= {
     "points by a pipe": ("choose --from", "a.csv", os.mkfifo),
     "a manifest with no column": ("register", "m.csv", text("a,b\n1,2\n")),
     "a manifest of other people's files": (
-        "register", "m.csv", text("tomogram\n../outside/TS_001.mrc\n"),
+        "register",
+        "m.csv",
+        text("tomogram\n../outside/TS_001.mrc\n"),
     ),
     "a manifest of addresses": ("register", "m.csv", text("tomogram\nhttp://127.0.0.1:9/a.mrc\n")),
     "a manifest of shares": (
-        "register", "m.csv", text("tomogram\n\\\\host\\share\\a.mrc\n"),
+        "register",
+        "m.csv",
+        text("tomogram\n\\\\host\\share\\a.mrc\n"),
     ),
     "a manifest beyond the limit": ("register", "m.csv", sparse(60, b"tomogram\n")),
     "a manifest by a pipe": ("register", "m.csv", os.mkfifo),
     "a manifest by a link to the environment": ("register", "m.csv", linked("/proc/self/environ")),
     "a manifest of zeros": ("register", "m.csv", raw(b"tomogram\n" + bytes(1 << 20))),
-}  # fmt: skip
+}
 for _kind, _content in ODD_JSON.items():
     ROWS[f"picks, {_kind}"] = ("choose --from", "a.json", text(_content))
     ROWS[f"bundle.json, {_kind}"] = ("import-bundle", "b.zip", bundle(_content))
@@ -349,7 +391,7 @@ ARCHIVES: dict[str, Make] = {
     "no archive": raw(b"7z\xbc\xaf\x27\x1c" + bytes(99)),
     "a program before it": raw(b"\x7fELF" + bytes(600)),
     "nothing": raw(b""),
-}  # fmt: skip
+}
 for _kind, _make in ARCHIVES.items():
     ROWS[f"kit, {_kind}"] = ("receive_many", "kit.zip", _make)
     ROWS[f"bundle, {_kind}"] = ("import-bundle", "b.zip", _make)
@@ -357,10 +399,14 @@ ROWS |= {
     "kit, 11,000 members": ("receive_many", "kit.zip", many(11_000)),
     "bundle, 101,000 members": ("import-bundle", "b.zip", many(101_000)),
     "kit, a correction of no patch": (
-        "receive_many", "kit.zip", zipped(("corrections/nobody/Add1.nrrd", b"x")),
+        "receive_many",
+        "kit.zip",
+        zipped(("corrections/nobody/Add1.nrrd", b"x")),
     ),
     "kit, a correction that is none": (
-        "receive_many", "kit.zip", zipped(("corrections/other_TS_001_patch0/Add1.nrrd", b"x")),
+        "receive_many",
+        "kit.zip",
+        zipped(("corrections/other_TS_001_patch0/Add1.nrrd", b"x")),
     ),
     "kit, by a link": ("receive_many", "kit.zip", linked("../outside/secret")),
     "kit, by a pipe": ("receive_many", "kit.zip", os.mkfifo),
@@ -378,16 +424,23 @@ ROWS |= {
     "bundle, by a link": ("import-bundle", "b.zip", linked("../outside/secret")),
     "bundle, by a pipe": ("import-bundle", "b.zip", os.mkfifo),
     "record, slots without end": (
-        "rebuild", RECORD, record(json.dumps({**SOUND, "name": "a", "slots": [[]] * 99_999})),
+        "rebuild",
+        RECORD,
+        record(json.dumps({**SOUND, "name": "a", "slots": [[]] * 99_999})),
     ),
     "record, a name that leads out": (
-        "rebuild", RECORD, record(json.dumps({**SOUND, "name": "../../x", "slots": []})),
+        "rebuild",
+        RECORD,
+        record(json.dumps({**SOUND, "name": "../../x", "slots": []})),
     ),
     "record, beyond the limit": (
-        "rebuild", RECORD, lambda p: (record("")(p), os.truncate(p, 90 << 30)),
+        "rebuild",
+        RECORD,
+        lambda p: (record("")(p), os.truncate(p, 90 << 30)),
     ),
     "record, by a link": (
-        "rebuild", RECORD,
+        "rebuild",
+        RECORD,
         lambda p: (record("")(p), p.unlink(), p.symlink_to("/proc/self/environ")),
     ),
     "record, by a pipe": ("rebuild", RECORD, lambda p: (record("")(p), p.unlink(), os.mkfifo(p))),
@@ -397,9 +450,11 @@ ROWS |= {
     "settings, a word of nobody": ("open", FILE_NAME, text("catalogue = 'c'\n")),
     "settings, depth": ("open", FILE_NAME, text("a = " + "[" * 60_000)),
     "settings, a catalog of another scheme": (
-        "open", FILE_NAME, text('catalog = "mysql://u:p@127.0.0.1/x"\n'),
+        "open",
+        FILE_NAME,
+        text('catalog = "mysql://u:p@127.0.0.1/x"\n'),
     ),
     "settings, a pipe": ("open", FILE_NAME, os.mkfifo),
     "settings, no limit": ("open", FILE_NAME, text("upload_mb = 1e400\n")),
     "a folder to adopt that holds nothing": ("adopt", "empty.txt", text("x")),
-}  # fmt: skip
+}

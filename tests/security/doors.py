@@ -86,10 +86,17 @@ def _restore(_: Workspace, path: Path) -> None:
 
 
 DOORS: dict[str, Callable[[Workspace, Path], str | None]] = {
-    "register": _register, "segmentation": _segmentation, "choose --from": _choose,
-    "receive": _receive, "receive_many": _kit, "import-bundle": _bundle, "adopt": _adopt,
-    "open": _open, "rebuild": _rebuild, "restore": _restore,
-}  # fmt: skip
+    "register": _register,
+    "segmentation": _segmentation,
+    "choose --from": _choose,
+    "receive": _receive,
+    "receive_many": _kit,
+    "import-bundle": _bundle,
+    "adopt": _adopt,
+    "open": _open,
+    "rebuild": _rebuild,
+    "restore": _restore,
+}
 
 
 def answer(folder: Path, door: str, path: Path) -> dict[str, Any]:
@@ -106,9 +113,12 @@ def answer(folder: Path, door: str, path: Path) -> dict[str, Any]:
         broke = traceback.format_exc(limit=-4)
     peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
     return {
-        "said": said, "broke": broke, "seconds": time.monotonic() - began,
-        "busy": time.process_time() - busy, "peak": peak,
-    }  # fmt: skip
+        "said": said,
+        "broke": broke,
+        "seconds": time.monotonic() - began,
+        "busy": time.process_time() - busy,
+        "peak": peak,
+    }
 
 
 def in_a_process(folder: Path, door: str, path: Path) -> dict[str, Any]:
@@ -129,8 +139,13 @@ def in_a_process(folder: Path, door: str, path: Path) -> dict[str, Any]:
     os.waitpid(child, 0)
     if pieces:
         return dict(json.loads(b"".join(pieces)))
-    return {"said": None, "broke": f"ended, or took more than {KILLED_S} s", "seconds": KILLED_S,
-            "busy": KILLED_S, "peak": 0.0}  # fmt: skip
+    return {
+        "said": None,
+        "broke": f"ended, or took more than {KILLED_S} s",
+        "seconds": KILLED_S,
+        "busy": KILLED_S,
+        "peak": 0.0,
+    }
 
 
 def main() -> None:

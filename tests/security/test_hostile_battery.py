@@ -76,10 +76,19 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         choose(workspace, me, "TS_001", [Zyx(84, 90, 90)], because=ChosenBecause.OTHER)
         assert not failed(extract(workspace, me, [PATCH]))
     doors = subprocess.Popen(
-        [sys.executable, "-W", "error::ResourceWarning", "-m", "tests.security.doors",
-         str(folder / "lab")],
-        cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-W",
+            "error::ResourceWarning",
+            "-m",
+            "tests.security.doors",
+            str(folder / "lab"),
+        ],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     with doors:
         yield Lab(folder, doors)
         assert doors.stdin

@@ -103,8 +103,9 @@ class Lab:
             files.append(FoundFile(path, SHAPE, str(voxels.dtype), stat.st_size, stat.st_mtime_ns))
         with self.workspace.catalog.write() as session:
             change = Change.now(self.by.id)
-            made = add_tomogram(session, change, (dataset, token), files[0],
-                                (voxel_size, False), {})  # fmt: skip
+            made = add_tomogram(
+                session, change, (dataset, token), files[0], (voxel_size, False), {}
+            )
             add_segmentation(session, change, made, files[1], ("MemBrain_v10", None, None))
         return made
 
@@ -114,11 +115,21 @@ class Lab:
             segmentation = segmentations_of(session, tomogram.id)[0]
             half = SIDE // 2
             values = {
-                "segmentation_id": segmentation.id, "center_z": 8 + half, "center_y": 16 + half,
-                "center_x": start + half, "start_z": 8, "start_y": 16, "start_x": start,
-                "shape_z": SIDE, "shape_y": SIDE, "shape_x": SIDE, "padded": False,
-                "shifted": False, "voxel_size": tomogram.voxel_size, "chosen_because": because,
-            }  # fmt: skip
+                "segmentation_id": segmentation.id,
+                "center_z": 8 + half,
+                "center_y": 16 + half,
+                "center_x": start + half,
+                "start_z": 8,
+                "start_y": 16,
+                "start_x": start,
+                "shape_z": SIDE,
+                "shape_y": SIDE,
+                "shape_x": SIDE,
+                "padded": False,
+                "shifted": False,
+                "voxel_size": tomogram.voxel_size,
+                "chosen_because": because,
+            }
             return choose_patch(session, Change.now(self.by.id), tomogram.id, values), tomogram
 
     def merged(
@@ -141,23 +152,40 @@ class Lab:
             change = Change.now(annotator.id)
             patch = lock_patch(session, patch.name)
             patch = change_patch(
-                session, change, patch, "extracted", stage=Stage.CORRECTING,
-                extracted_at=change.at, image_hash=content_hash(image),
+                session,
+                change,
+                patch,
+                "extracted",
+                stage=Stage.CORRECTING,
+                extracted_at=change.at,
+                image_hash=content_hash(image),
                 label_hash=content_hash(before),
-            )  # fmt: skip
+            )
             received = Received("0" * 64, 10, CorrectionKind.ADD, Origin.UPLOADED, annotator.id)
             add_correction(session, change, patch, "Add1.nrrd", received)
             values = asdict(count_values(label))
             made = MadeMerge(
-                content_hash(before), ({"slot": "Add1.nrrd", "version": 1, "sha256": "0" * 64},),
-                MERGE_RULE, {"added": 10}, values, (), False, content_hash(label),
-                stored.sha256, stored.size,
-            )  # fmt: skip
+                content_hash(before),
+                ({"slot": "Add1.nrrd", "version": 1, "sha256": "0" * 64},),
+                MERGE_RULE,
+                {"added": 10},
+                values,
+                (),
+                False,
+                content_hash(label),
+                stored.sha256,
+                stored.size,
+            )
             merge = add_merge(session, change, patch, made)
             return change_patch(
-                session, change, lock_patch(session, patch.name), "merged", stage=Stage.MERGED,
-                current_merge_id=merge.id, merge_count=1,
-            )  # fmt: skip
+                session,
+                change,
+                lock_patch(session, patch.name),
+                "merged",
+                stage=Stage.MERGED,
+                current_merge_id=merge.id,
+                merge_count=1,
+            )
 
     def accepted(self, token: str = "TS_001", start: int = 0, **options) -> PatchRecord:
         patch = self.merged(token, start, **options)
@@ -165,9 +193,13 @@ class Lab:
             change = Change.now(self.person("Rolf Reviewson").id)
             add_review(session, change, patch, patch.current_merge_id, Verdict.ACCEPT)
             return change_patch(
-                session, change, patch, "accepted", stage=Stage.ACCEPTED,
+                session,
+                change,
+                patch,
+                "accepted",
+                stage=Stage.ACCEPTED,
                 accepted_merge_id=patch.current_merge_id,
-            )  # fmt: skip
+            )
 
     def corrected(self, patch: PatchRecord, place: int = 24) -> PatchRecord:
         """Paint a patch's correction anew and merge it, as its annotator."""
@@ -194,9 +226,14 @@ class Lab:
     def permit_all(self, scope=Scope.PUBLIC, licence=Licence.CC_BY, tomograms: int = 3) -> None:
         for number in range(1, tomograms + 1):
             permit(
-                self.workspace, self.by, f"TS_{number:03}", scope=scope, licence=licence,
-                approved_by="Prof. Headofgroup", owner="Maria Ownerly",
-            )  # fmt: skip
+                self.workspace,
+                self.by,
+                f"TS_{number:03}",
+                scope=scope,
+                licence=licence,
+                approved_by="Prof. Headofgroup",
+                owner="Maria Ownerly",
+            )
 
     def patch(self, name: str) -> PatchRecord:
         with self.workspace.catalog.read() as session:

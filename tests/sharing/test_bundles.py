@@ -22,9 +22,12 @@ from db.queries.sharing import list_exports
 from db.vocabulary import ExportKind, Licence, Scope
 
 FACTS = BundleFacts(
-    title="Membranes", description="Where the network failed.", licence=Licence.CC_BY,
-    signed_by="Ada Min", created=date(2026, 11, 25),
-)  # fmt: skip
+    title="Membranes",
+    description="Where the network failed.",
+    licence=Licence.CC_BY,
+    signed_by="Ada Min",
+    created=date(2026, 11, 25),
+)
 
 
 def test_a_bundle_is_written_checked_and_recorded(ready, tmp_path):
@@ -46,16 +49,28 @@ def test_nothing_of_the_lab_is_in_a_public_bundle(ready, tmp_path, tree):
         name.encode() + b"\n" + (gzip.decompress(raw) if name.endswith(".gz") else raw)
         for name, raw in tree(tmp_path / "share").items()
     ).lower()
-    for word in (b"ts_00", b"ada min", b"annika", b"reviewson", b"ownerly",
-                 b"headof", str(tmp_path).encode()):  # fmt: skip
+    for word in (
+        b"ts_00",
+        b"ada min",
+        b"annika",
+        b"reviewson",
+        b"ownerly",
+        b"headof",
+        str(tmp_path).encode(),
+    ):
         assert word not in everything
 
 
 @pytest.mark.parametrize(
     "text",
-    ["seen by Annika Notator", "kept as TS_002_rec", "account anotator",
-     "thanks to R. Reviewson and Rolf Reviewson", "see /tmp/"],
-)  # fmt: skip
+    [
+        "seen by Annika Notator",
+        "kept as TS_002_rec",
+        "account anotator",
+        "thanks to R. Reviewson and Rolf Reviewson",
+        "see /tmp/",
+    ],
+)
 def test_a_secret_of_the_catalog_stops_the_bundle(ready, tmp_path, text):
     text = text.replace("/tmp/", str(ready.data))
     with pytest.raises(ExportError, match="must not leave"):
@@ -86,17 +101,25 @@ def test_a_missing_permission_is_named_and_nothing_is_written(lab, tmp_path):
     with pytest.raises(ExportError, match="TS_003"):
         export_bundle(lab.workspace, lab.by, tmp_path / "share", FACTS)
     assert not (tmp_path / "share").exists()
-    chosen = Choice(PatchFilter(), names=tuple(
-        case.patch.name for case in plan.training_set.cases if case.patch.tomogram != "TS_003"
-    ))  # fmt: skip
+    chosen = Choice(
+        PatchFilter(),
+        names=tuple(
+            case.patch.name for case in plan.training_set.cases if case.patch.tomogram != "TS_003"
+        ),
+    )
     export_bundle(lab.workspace, lab.by, tmp_path / "share", FACTS, chosen)
 
 
 def test_an_embargo_holds(ready, tmp_path):
     permit(
-        ready.workspace, ready.by, "TS_002", scope=Scope.PUBLIC, licence=Licence.CC_BY,
-        approved_by="P", embargo=date(2099, 1, 1),
-    )  # fmt: skip
+        ready.workspace,
+        ready.by,
+        "TS_002",
+        scope=Scope.PUBLIC,
+        licence=Licence.CC_BY,
+        approved_by="P",
+        embargo=date(2099, 1, 1),
+    )
     with pytest.raises(ExportError, match="embargo until 2099"):
         export_bundle(ready.workspace, ready.by, tmp_path / "share", FACTS)
 

@@ -35,9 +35,13 @@ from db.queries.sharing import list_bundles, list_likenesses
 from db.vocabulary import JobKind, Licence, LikenessKind, Stage
 
 FACTS = BundleFacts(
-    title="Membranes of algae", description="Where the network failed.", licence=Licence.CC_BY,
-    signed_by="Ada Min", created=date(2026, 11, 25), creators=(Creator("Doe, Jane"),),
-)  # fmt: skip
+    title="Membranes of algae",
+    description="Where the network failed.",
+    licence=Licence.CC_BY,
+    signed_by="Ada Min",
+    created=date(2026, 11, 25),
+    creators=(Creator("Doe, Jane"),),
+)
 
 
 @pytest.fixture(scope="session")
@@ -137,8 +141,9 @@ def test_ones_own_patch_in_anothers_bundle_is_known(ready, make_lab, tmp_path):
 def test_out_and_in_and_out_again_gives_the_same_voxels_and_split(lab, shared, tmp_path):
     take_in(lab, shared)
     export_bundle(lab.workspace, lab.by, tmp_path / "again", FACTS)
-    first, again = (read_table((tmp_path / name / "patches.csv").read_text())
-                    for name in ("share", "again"))  # fmt: skip
+    first, again = (
+        read_table((tmp_path / name / "patches.csv").read_text()) for name in ("share", "again")
+    )
     assert hashes(tmp_path / "again") == hashes(tmp_path / "share")
     kept = ("patch_id", "split", "source_group", "licence", "image", "label", "fingerprint", "nx")
     assert [[row[key] for key in kept] for row in again] == [
@@ -337,8 +342,11 @@ def test_an_import_that_fails_half_way_takes_its_files_back(lab, shared, monkeyp
     with pytest.raises(BundleError):
         take_in(lab, shared)
     assert all_patches(lab) == ()
-    for folder in (lab.workspace.folders.images, lab.workspace.folders.labels,
-                   lab.workspace.folders.merged):  # fmt: skip
+    for folder in (
+        lab.workspace.folders.images,
+        lab.workspace.folders.labels,
+        lab.workspace.folders.merged,
+    ):
         assert list(folder.iterdir()) == []
 
 

@@ -144,17 +144,23 @@ def test_a_viewer_may_not_score(ready):
 
 
 FACTS = BundleFacts(
-    title="Membranes", description="x", licence=Licence.CC_BY, signed_by="Ada Min",
-    created=date(2026, 11, 25), creators=(Creator("Doe, Jane"),), tokens={"demo": "algae"},
-)  # fmt: skip
+    title="Membranes",
+    description="x",
+    licence=Licence.CC_BY,
+    signed_by="Ada Min",
+    created=date(2026, 11, 25),
+    creators=(Creator("Doe, Jane"),),
+    tokens={"demo": "algae"},
+)
 
 
 def test_a_job_writes_the_training_set_that_was_handed_over(ready, tmp_path):
     choice = Choice(PatchFilter(dataset="demo"))
     arguments = json.loads(json.dumps(set_arguments(tmp_path / "set", choice, SetOptions())))
     told = []
-    run_export(ready.workspace, ready.by, arguments, lambda share, said: told.append(share),
-               lambda: False)  # fmt: skip
+    run_export(
+        ready.workspace, ready.by, arguments, lambda share, said: told.append(share), lambda: False
+    )
     assert check_layout(tmp_path / "set") == []
     assert told[-1] == 1.0
 

@@ -52,8 +52,16 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Open]]:
 
 
 def said(at: AppTest) -> str:
-    shown = [*at.markdown, *at.caption, *at.success, *at.warning, *at.error, *at.info, *at.title,
-             *at.subheader]  # fmt: skip
+    shown = [
+        *at.markdown,
+        *at.caption,
+        *at.success,
+        *at.warning,
+        *at.error,
+        *at.info,
+        *at.title,
+        *at.subheader,
+    ]
     return "\n".join(str(each.value) for each in shown)
 
 
@@ -211,15 +219,19 @@ def test_models_are_scored_from_the_page(ready, page):
 
 
 def score(patch, model, dice, trained=False):
-    return ScoreRecord(patch, 1, 1, model, None, 1, Split.VAL, dice, dice, "m", 1, trained,
-                       datetime.now(UTC))  # fmt: skip
+    return ScoreRecord(
+        patch, 1, 1, model, None, 1, Split.VAL, dice, dice, "m", 1, trained, datetime.now(UTC)
+    )
 
 
 def test_models_are_compared_on_patches_that_neither_trained_on():
     scores = [
-        score("a", "old", 0.5), score("a", "new", 0.7), score("b", "old", 0.5),
-        score("b", "new", 0.9, trained=True), score("c", "new", 0.1),
-    ]  # fmt: skip
+        score("a", "old", 0.5),
+        score("a", "new", 0.7),
+        score("b", "old", 0.5),
+        score("b", "new", 0.9, trained=True),
+        score("c", "new", 0.1),
+    ]
     assert paired(scores, "dice", ("old", "new")) == {"a": (0.5, 0.7)}
 
 
@@ -231,8 +243,9 @@ def test_a_bad_name_of_an_export_is_refused(lab, name):
 
 def test_creators_and_tokens_are_read_and_mistakes_told():
     assert creators_of("Doe, Jane; 0000-0002-1825-0097; X\n\nRoe, Rick") == (
-        Creator("Doe, Jane", "0000-0002-1825-0097", "X"), Creator("Roe, Rick")
-    )  # fmt: skip
+        Creator("Doe, Jane", "0000-0002-1825-0097", "X"),
+        Creator("Roe, Rick"),
+    )
     assert tokens_of("benedikt = algae, rory=cells") == {"benedikt": "algae", "rory": "cells"}
     with pytest.raises(ExportError, match="old = new"):
         tokens_of("benedikt")

@@ -151,10 +151,17 @@ def test_a_viewer_may_not_export_nor_permit(lab, tmp_path):
         ({"scope": Scope.PUBLIC, "approved_by": "P"}, "need a licence"),
         ({"scope": Scope.INTERNAL, "approved_by": " "}, "names who gave it"),
         ({"scope": Scope.INTERNAL, "approved_by": "P", "until": date(2020, 1, 1)}, "has ended"),
-        ({"scope": Scope.INTERNAL, "approved_by": "P", "until": date(2090, 1, 1),
-          "embargo": date(2091, 1, 1)}, "before the embargo"),
+        (
+            {
+                "scope": Scope.INTERNAL,
+                "approved_by": "P",
+                "until": date(2090, 1, 1),
+                "embargo": date(2091, 1, 1),
+            },
+            "before the embargo",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_permission_that_cannot_be_meant_is_refused(lab, values, said):
     lab.tomogram("TS_001")
     with pytest.raises(ExportError, match=said):

@@ -23,11 +23,22 @@ LABEL = np.zeros((4, 4, 4), np.uint8)
 def test_no_damaged_file_makes_a_reader_crash_hang_or_grow(tmp_path: Path) -> None:
     seed = str(int.from_bytes(os.urandom(4))) if SECONDS > 60 else "1"
     done = subprocess.run(
-        [sys.executable, PROGRAM, "--seconds", str(SECONDS), "--seed", seed, "--keep",
-         tmp_path / "kept"],
-        capture_output=True, text=True, cwd=PROGRAM.parents[2], check=False,
+        [
+            sys.executable,
+            PROGRAM,
+            "--seconds",
+            str(SECONDS),
+            "--seed",
+            seed,
+            "--keep",
+            tmp_path / "kept",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=PROGRAM.parents[2],
+        check=False,
         env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, f"seed {seed}: {done.stdout}{done.stderr}"
     tried = int(done.stdout.split()[0])
     assert tried > 20 * SECONDS

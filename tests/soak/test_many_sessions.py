@@ -38,9 +38,16 @@ SECONDS = max(60.0, float(os.environ.get("TOMOCURATE_SOAK") or 0))
 FIELD = "Say something about this patch"
 MOST_MEBIBYTES = 1500
 PAGES = (
-    "progress", "tomograms", "browse", "patches", "correct", "review", "quality", "activity",
+    "progress",
+    "tomograms",
+    "browse",
+    "patches",
+    "correct",
+    "review",
+    "quality",
+    "activity",
     "settings",
-)  # fmt: skip
+)
 
 
 class Served(NamedTuple):

@@ -40,9 +40,13 @@ class Team:
     def __init__(self, workspace: Workspace) -> None:
         self.admin = acting_person(workspace)
         for name, role in (
-            ("annika", Role.ANNOTATOR), ("anton", Role.ANNOTATOR), ("rolf", Role.REVIEWER),
-            ("rita", Role.REVIEWER), ("cora", Role.CURATOR), ("vera", Role.VIEWER),
-        ):  # fmt: skip
+            ("annika", Role.ANNOTATOR),
+            ("anton", Role.ANNOTATOR),
+            ("rolf", Role.REVIEWER),
+            ("rita", Role.REVIEWER),
+            ("cora", Role.CURATOR),
+            ("vera", Role.VIEWER),
+        ):
             setattr(self, name, people.add(workspace, self.admin, name, role))
 
     admin: PersonRecord
@@ -153,9 +157,13 @@ class Patches:
     def at(self, stage: Stage, name: str = "other_TS_1_patch0") -> PatchRecord:
         """A patch at a stage; its one correction is annika's."""
         values = {
-            "token": "TS_1", "shape_z": 160, "shape_y": 160, "shape_x": 160,
-            "stage": Stage.CHOSEN, "chosen_because": ChosenBecause.OTHER,
-        }  # fmt: skip
+            "token": "TS_1",
+            "shape_z": 160,
+            "shape_y": 160,
+            "shape_x": 160,
+            "stage": Stage.CHOSEN,
+            "chosen_because": ChosenBecause.OTHER,
+        }
         with self.workspace.catalog.write() as session:
             change = Change.now(self.team.cora.id)
             patch = adopt_patch(session, change, "other", name, values)

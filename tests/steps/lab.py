@@ -117,9 +117,12 @@ def _made_lab(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     with init_workspace(folder, admin="ada") as workspace:
         ada = acting_person(workspace)
         for name, role in (
-            ("annika", Role.ANNOTATOR), ("anton", Role.ANNOTATOR), ("rolf", Role.REVIEWER),
-            ("cora", Role.CURATOR), ("vera", Role.VIEWER),
-        ):  # fmt: skip
+            ("annika", Role.ANNOTATOR),
+            ("anton", Role.ANNOTATOR),
+            ("rolf", Role.REVIEWER),
+            ("cora", Role.CURATOR),
+            ("vera", Role.VIEWER),
+        ):
             people.add(workspace, ada, name, role, os_user=f"{name}-account")
         pairings = plan_registration(workspace, [data / "TS_001*.mrc"])
         register(workspace, ada, pairings, add_roots=True)

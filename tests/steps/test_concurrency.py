@@ -63,9 +63,7 @@ def test_many_processes_lose_no_update(any_workspace, any_patches):
     names = [f"other_TS_1_patch{number}" for number in range(COUNTED)]
     for name in names:
         any_patches.at(Stage.CHOSEN, name)
-    command = [
-        sys.executable, "-c", COUNT, str(any_workspace.folder), ",".join(names), str(STEPS),
-    ]  # fmt: skip
+    command = [sys.executable, "-c", COUNT, str(any_workspace.folder), ",".join(names), str(STEPS)]
     running = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(PROCESSES)
     ]
@@ -114,10 +112,13 @@ def test_of_two_who_decide_on_a_patch_one_wins_and_the_other_is_told(
         name = f"other_TS_{number}_patch0"
         version = any_patches.at(Stage.IN_REVIEW, name).version
         seen = version if checks_version else None
-        said = decide_at_once(any_workspace, [
-            lambda ws, name=name, seen=seen: accept(ws, team.rolf, name, seen=seen),
-            lambda ws, name=name, seen=seen: reject(ws, team.rita, name, "no", seen=seen),
-        ])  # fmt: skip
+        said = decide_at_once(
+            any_workspace,
+            [
+                lambda ws, name=name, seen=seen: accept(ws, team.rolf, name, seen=seen),
+                lambda ws, name=name, seen=seen: reject(ws, team.rita, name, "no", seen=seen),
+            ],
+        )
         assert said.count(None) == 1
         winner = ("rolf", "rita")[said.index(None)]
         assert f"{name}: {winner}" in next(each for each in said if each)

@@ -145,10 +145,15 @@ def list_backups(call: Call) -> int:
 
     found = backups_of(call.workspace)
     rows = [
-        (str(b.path), b.kind, f"{b.made_at:%Y-%m-%d %H:%M}", b.size_bytes,
-         f"{b.verified_at:%Y-%m-%d}" if b.verified_at else "not yet")
+        (
+            str(b.path),
+            b.kind,
+            f"{b.made_at:%Y-%m-%d %H:%M}",
+            b.size_bytes,
+            f"{b.verified_at:%Y-%m-%d}" if b.verified_at else "not yet",
+        )
         for b in found
-    ]  # fmt: skip
+    ]
     values = [{"name": Path(each.path).stem} | plain(each) for each in found]
     call.tell(("backup", "kind", "made (UTC)", "bytes", "verified"), rows, values)
     return DONE
@@ -168,8 +173,10 @@ def verify_backup(call: Call, name: str | None) -> int:
     verified = verify(call.workspace, call.by, name)
     if call.as_json:
         say_json(verified)
-    call.say(f"{verified.name} restores: {verified.rows} rows and {verified.files} files are what "
-             "they were.")  # fmt: skip
+    call.say(
+        f"{verified.name} restores: {verified.rows} rows and {verified.files} files are what "
+        "they were."
+    )
     return DONE
 
 
@@ -300,9 +307,14 @@ def copy_catalog(call: Call, to: str) -> int:
 def _job_row(job: "JobRecord") -> "Sequence[Any]":
     state = "lost" if job.lost else job.state
     return (
-        job.id, job.kind, state, f"{job.progress:.0%}", job.created_by,
-        f"{job.created_at:%Y-%m-%d %H:%M}", job.error or job.message,
-    )  # fmt: skip
+        job.id,
+        job.kind,
+        state,
+        f"{job.progress:.0%}",
+        job.created_by,
+        f"{job.created_at:%Y-%m-%d %H:%M}",
+        job.error or job.message,
+    )
 
 
 def _job_value(job: "JobRecord") -> dict[str, Any]:

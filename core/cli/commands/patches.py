@@ -35,20 +35,35 @@ WHY = word_of(ChosenBecause)
 @click.argument("tomogram")
 @click.option("--at", type=POSITION, multiple=True, help="The center; may be repeated.")
 @click.option("--from", "source", type=PATH, help="Centers: csv, tsv, .mod, .star, picks .json.")
-@click.option("--why", type=WHY, default=ChosenBecause.OTHER.value, show_default=True,
-              help="What is wrong there.")  # fmt: skip
+@click.option(
+    "--why",
+    type=WHY,
+    default=ChosenBecause.OTHER.value,
+    show_default=True,
+    help="What is wrong there.",
+)
 @click.option("--note", help="In your own words.")
 @click.option("--segmentation", type=int, metavar="ID", help="Not the newest segmentation.")
 @click.option("--threshold", type=float, help="For scores: membrane is above this.")
-@click.option("--near-border", type=word_of(NearBorder),
-              default=NearBorder.REFUSE.value, show_default=True,
-              help="A box that leaves the tomogram: refuse it, shift it, or pad it.")  # fmt: skip
+@click.option(
+    "--near-border",
+    type=word_of(NearBorder),
+    default=NearBorder.REFUSE.value,
+    show_default=True,
+    help="A box that leaves the tomogram: refuse it, shift it, or pad it.",
+)
 @dry_run_option
 @on_workspace
 def choose(
-    call: Call, tomogram: str, at: tuple["Zyx", ...], source: Path | None, why: str,
-    segmentation: int | None, near_border: str, **options: Any,
-) -> int:  # fmt: skip
+    call: Call,
+    tomogram: str,
+    at: tuple["Zyx", ...],
+    source: Path | None,
+    why: str,
+    segmentation: int | None,
+    near_border: str,
+    **options: Any,
+) -> int:
     """Choose patch centers where the prediction is wrong.
 
     Choose where a person can still tell whether there is a membrane. X,Y,Z are 0-based voxels, as
@@ -66,9 +81,15 @@ def choose(
     for note in notes:
         call.say(note)
     done = choose_centers(
-        call.workspace, call.by, tomogram, centers, because=ChosenBecause(why),
-        segmentation_id=segmentation, near_border=NearBorder(near_border), **options,
-    )  # fmt: skip
+        call.workspace,
+        call.by,
+        tomogram,
+        centers,
+        because=ChosenBecause(why),
+        segmentation_id=segmentation,
+        near_border=NearBorder(near_border),
+        **options,
+    )
     status = tell_outcomes(call, done, "to choose" if options["dry_run"] else "chosen")
     return FAILED if unread else status
 
@@ -84,8 +105,13 @@ def choose(
 @click.option("--model", help="Cut from this model's segmentation.")
 @click.option("--rejected/--not-rejected", default=None)
 @click.option("--stale/--not-stale", default=None, help="Corrections that no merge holds.")
-@click.option("--waiting", "newer_corrections_wait", is_flag=True, default=None,
-              help="Accepted, and newer corrections wait.")  # fmt: skip
+@click.option(
+    "--waiting",
+    "newer_corrections_wait",
+    is_flag=True,
+    default=None,
+    help="Accepted, and newer corrections wait.",
+)
 @click.option("--corrected/--uncorrected", default=None)
 @click.option("--withdrawn", is_flag=True)
 @click.option("--text", help="Part of the name.")
@@ -93,9 +119,14 @@ def choose(
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True)
 @on_workspace
 def patches(
-    call: Call, stage: tuple[str, ...], why: str | None, mine: bool, sort: str, limit: int,
+    call: Call,
+    stage: tuple[str, ...],
+    why: str | None,
+    mine: bool,
+    sort: str,
+    limit: int,
     **filters: Any,
-) -> int:  # fmt: skip
+) -> int:
     """List patches by stage, person, tomogram and marks.
 
     \b
@@ -107,9 +138,10 @@ def patches(
     if mine:
         filters["assignee"] = call.by.name
     wanted = PatchFilter(
-        stage=tuple(map(Stage, stage)), chosen_because=ChosenBecause(why) if why else None,
+        stage=tuple(map(Stage, stage)),
+        chosen_because=ChosenBecause(why) if why else None,
         **filters,
-    )  # fmt: skip
+    )
     with call.workspace.catalog.read() as session:
         page = list_patches(session, wanted, PatchSort(sort), limit=limit)
         if not page.total:
@@ -159,8 +191,10 @@ def extract(call: Call, names: tuple[str, ...] | None, dry_run: bool, queue: boo
     with steps("cutting", names) as told:
         done = cut(call.workspace, call.by, names, dry_run=dry_run, progress=told)
     status = tell_outcomes(call, done, "to cut" if dry_run else "cut")
-    call.say(f"Paint on {call.workspace.folders.images}, save to "
-             f"{call.workspace.folders.corrections}/PATCH/Add1.nrrd ...")  # fmt: skip
+    call.say(
+        f"Paint on {call.workspace.folders.images}, save to "
+        f"{call.workspace.folders.corrections}/PATCH/Add1.nrrd ..."
+    )
     return status
 
 
@@ -220,10 +254,14 @@ def collect(call: Call, patch: tuple[str, ...], watch: bool, dry_run: bool, queu
 
 @click.command(no_args_is_help=True)
 @patches_or_all("has corrections that no merge holds")
-@click.option("--nothing-to-change", is_flag=True,
-              help="Somebody looked at it, and the prediction is right as it is.")  # fmt: skip
-@click.option("--verify", is_flag=True,
-              help="Make accepted labels again from their inputs, and compare.")  # fmt: skip
+@click.option(
+    "--nothing-to-change",
+    is_flag=True,
+    help="Somebody looked at it, and the prediction is right as it is.",
+)
+@click.option(
+    "--verify", is_flag=True, help="Make accepted labels again from their inputs, and compare."
+)
 @dry_run_option
 @queue_option
 @on_workspace
@@ -298,8 +336,10 @@ def put_back(call: Call, tomogram: str, out: Path, segmentation: int | None, dry
     if call.as_json:
         say_json({"name": tomogram} | plain(done))
     changed = "" if done.changed is None else f", {done.changed} voxels changed"
-    call.say(f"{out}: {len(done.patches)} accepted labels {'would be' if dry_run else 'are'} "
-             f"put back{changed}.")  # fmt: skip
+    call.say(
+        f"{out}: {len(done.patches)} accepted labels {'would be' if dry_run else 'are'} "
+        f"put back{changed}."
+    )
     return DONE
 
 
@@ -309,18 +349,27 @@ _HEADINGS = ("patch", "stage", "marks", "assignee", "x,y,z", "why", "corrections
 def _row(patch: "PatchRecord") -> tuple[Any, ...]:
     center = ",".join(map(str, reversed(patch.center))) if patch.center else "unknown"
     return (
-        patch.name, patch.stage, ", ".join(marks_of(patch)), patch.assignee, center,
-        patch.chosen_because, patch.correction_count, f"{patch.updated_at:%Y-%m-%d %H:%M}",
-    )  # fmt: skip
+        patch.name,
+        patch.stage,
+        ", ".join(marks_of(patch)),
+        patch.assignee,
+        center,
+        patch.chosen_because,
+        patch.correction_count,
+        f"{patch.updated_at:%Y-%m-%d %H:%M}",
+    )
 
 
 def marks_of(patch: "PatchRecord") -> list[str]:
     """What stands beside a patch's stage."""
     marks = {
-        "rejected": patch.rejected_reason is not None, "stale": patch.stale,
-        "withdrawn": patch.withdrawn, "newer corrections wait": patch.newer_corrections_wait,
-        "padded": patch.padded, "shifted": patch.shifted,
-    }  # fmt: skip
+        "rejected": patch.rejected_reason is not None,
+        "stale": patch.stale,
+        "withdrawn": patch.withdrawn,
+        "newer corrections wait": patch.newer_corrections_wait,
+        "padded": patch.padded,
+        "shifted": patch.shifted,
+    }
     return [mark for mark, stands in marks.items() if stands]
 
 

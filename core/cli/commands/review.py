@@ -73,8 +73,11 @@ def transfer(call: Call, patch: str, person: str) -> int:
 
 @click.command(no_args_is_help=True)
 @click.argument("patch")
-@click.option("--nothing-to-change", is_flag=True,
-              help="You looked at it, and the prediction is right as it is.")  # fmt: skip
+@click.option(
+    "--nothing-to-change",
+    is_flag=True,
+    help="You looked at it, and the prediction is right as it is.",
+)
 @on_workspace
 def submit(call: Call, patch: str, nothing_to_change: bool) -> int:
     """Say that a patch is ready for review.
@@ -91,8 +94,12 @@ def submit(call: Call, patch: str, nothing_to_change: bool) -> int:
 
 @click.command(no_args_is_help=True)
 @click.argument("patch")
-@click.option("--merge", "merge_number", type=int, help="The merge you looked at; refused if "
-              "there is a newer one.")  # fmt: skip
+@click.option(
+    "--merge",
+    "merge_number",
+    type=int,
+    help="The merge you looked at; refused if there is a newer one.",
+)
 @on_workspace
 def accept(call: Call, patch: str, merge_number: int | None) -> int:
     """Accept a patch's merged label for training.

@@ -47,8 +47,10 @@ def init(
     if as_json:
         say_json(told | {"admin": admin})
         return DONE
-    click.echo(f"{told['folder']} is a workspace; its catalog is {told['catalog']}, its admin "
-               f"{admin}.\nNext: tomocurate register TOMOGRAM --segmentation SEG")  # fmt: skip
+    click.echo(
+        f"{told['folder']} is a workspace; its catalog is {told['catalog']}, its admin "
+        f"{admin}.\nNext: tomocurate register TOMOGRAM --segmentation SEG"
+    )
     return DONE
 
 
@@ -96,8 +98,13 @@ def demo(
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True,
-              help="0 takes any free one.")  # fmt: skip
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=PORT,
+    show_default=True,
+    help="0 takes any free one.",
+)
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--browser/--no-browser", default=None, help="Open the browser.")
 @click.option("--workspace", type=PATH, help="The workspace's folder.")

@@ -82,9 +82,8 @@ def training_set(call: Call, out: Path, overwrite: bool, dry_run: bool, **option
         return _tell_plan(call, plan_export_set(call.workspace, call.by, choice, chosen))
     with steps("exporting") as told:
         done = export_training_set(
-            call.workspace, call.by, out, choice, chosen, overwrite=overwrite,
-            progress=told.of_all,
-        )  # fmt: skip
+            call.workspace, call.by, out, choice, chosen, overwrite=overwrite, progress=told.of_all
+        )
     status = tell_outcomes(call, [done], "written")
     for command in done.details["commands"]:
         call.say(f"  {command}")
@@ -98,23 +97,33 @@ def training_set(call: Call, out: Path, overwrite: bool, dry_run: bool, **option
 @click.option("--description", required=True, help="What it holds, in a sentence or two.")
 @click.option("--licence", type=word_of(Licence), required=True)
 @click.option(
-    "--level", type=click.Choice(LEVELS), default="public", show_default=True,
+    "--level",
+    type=click.Choice(LEVELS),
+    default="public",
+    show_default=True,
     help="How much it gives away.",
-)  # fmt: skip
+)
 @click.option("--version", default="1.0.0", show_default=True)
 @click.option(
-    "--creator", "creators", multiple=True, metavar="NAME[;ORCID]",
+    "--creator",
+    "creators",
+    multiple=True,
+    metavar="NAME[;ORCID]",
     help='"Family, Given": named with their consent; may be repeated.',
-)  # fmt: skip
+)
 @click.option("--contact", default="", help="Whom to ask.")
 @click.option("--archive", type=click.Choice(["zip", "tar"]), help="Also pack it.")
 @click.option("--sign", "signed_by", metavar="NAME", help="Who read the privacy report.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle in OUT that differs.")
 @on_workspace
 def bundle(
-    call: Call, out: Path, archive: str | None, overwrite: bool, signed_by: str | None,
+    call: Call,
+    out: Path,
+    archive: str | None,
+    overwrite: bool,
+    signed_by: str | None,
     **options: Any,
-) -> int:  # fmt: skip
+) -> int:
     """Write a bundle for another group, which tells no more than its owners permit.
 
     Without --sign nothing is written: the privacy report is shown to whoever will answer for the
@@ -134,9 +143,15 @@ def bundle(
             )
             return _tell_report(call, report)
         done = export_bundle(
-            call.workspace, call.by, out, facts, choice, overwrite=overwrite,
-            archive=ArchiveKind(archive) if archive else None, progress=told.of_all,
-        )  # fmt: skip
+            call.workspace,
+            call.by,
+            out,
+            facts,
+            choice,
+            overwrite=overwrite,
+            archive=ArchiveKind(archive) if archive else None,
+            progress=told.of_all,
+        )
     return tell_outcomes(call, [done], "written")
 
 
@@ -180,10 +195,16 @@ def list_exports(call: Call) -> int:
     with call.workspace.catalog.read() as session:
         found = list(exports_of(session))
     rows = [
-        (each.id, each.kind, each.path, each.patch_count, each.made_by,
-         f"{each.made_at:%Y-%m-%d %H:%M}")
+        (
+            each.id,
+            each.kind,
+            each.path,
+            each.patch_count,
+            each.made_by,
+            f"{each.made_at:%Y-%m-%d %H:%M}",
+        )
         for each in found
-    ]  # fmt: skip
+    ]
     values = [{"name": each.path} | plain(each) for each in found]
     call.tell(("export", "kind", "folder", "patches", "by", "when (UTC)"), rows, values)
     return DONE
@@ -330,10 +351,15 @@ def scores(call: Call, patch: str | None) -> int:
         listed = list_scores(session, limit=MAX_LIMIT)
         found = [each for each in listed if patch in (None, each.patch)]
     rows = [
-        (each.patch, each.model, _three(each.dice), _three(each.surface_dice),
-         "trained on it" if each.in_training else "")
+        (
+            each.patch,
+            each.model,
+            _three(each.dice),
+            _three(each.surface_dice),
+            "trained on it" if each.in_training else "",
+        )
         for each in found
-    ]  # fmt: skip
+    ]
     values = [{"name": each.patch} | plain(each) for each in found]
     call.tell(("patch", "model", "Dice", "surface Dice", ""), rows, values)
     return DONE
@@ -377,10 +403,14 @@ def _stated(
 def _tell_quarantine(call: Call, seen: "Quarantine") -> int:
     """What a bundle would bring."""
     rows = [
-        (each.case.patch_id, each.fate, seen.names.get(each.like, each.like)
-         if isinstance(each.like, int) else each.like, "; ".join(each.notes))
+        (
+            each.case.patch_id,
+            each.fate,
+            seen.names.get(each.like, each.like) if isinstance(each.like, int) else each.like,
+            "; ".join(each.notes),
+        )
         for each in seen.incoming
-    ]  # fmt: skip
+    ]
     values = [
         {"name": name, "fate": fate, "like": like, "notes": notes}
         for name, fate, like, notes in rows

@@ -42,9 +42,13 @@ ENDS = click.DateTime(formats=["%Y-%m-%d"])
 @dry_run_option
 @on_workspace
 def register(
-    call: Call, source: tuple[str, ...], segmentation: str | None, yes: bool, dry_run: bool,
+    call: Call,
+    source: tuple[str, ...],
+    segmentation: str | None,
+    yes: bool,
+    dry_run: bool,
     **options: Any,
-) -> int:  # fmt: skip
+) -> int:
     """Register tomograms with their segmentations.
 
     SOURCE is a file, a glob in quotes, or a CSV manifest. The pairs are shown first,
@@ -199,10 +203,15 @@ def permit(call: Call, tomogram: str, scope: str, licence: str | None, **options
 
     days = {name: options[name] and options[name].date() for name in ("until", "embargo")}
     stated = permit_tomogram(
-        call.workspace, call.by, tomogram, scope=Scope(scope),
-        licence=Licence(licence) if licence else None, owner=options["owner"],
-        approved_by=options["approved_by"], **days,
-    )  # fmt: skip
+        call.workspace,
+        call.by,
+        tomogram,
+        scope=Scope(scope),
+        licence=Licence(licence) if licence else None,
+        owner=options["owner"],
+        approved_by=options["approved_by"],
+        **days,
+    )
     return tell_outcomes(call, [stated], "stated")
 
 
@@ -303,17 +312,24 @@ def _row(line: "TomogramLine") -> tuple[Any, ...]:
     patches = sum(line.patches.values())
     accepted = line.patches.get(Stage.ACCEPTED, 0)
     return (
-        tomogram.name, f"{x},{y},{z}", tomogram.voxel_size, line.segmentations, patches, accepted,
+        tomogram.name,
+        f"{x},{y},{z}",
+        tomogram.voxel_size,
+        line.segmentations,
+        patches,
+        accepted,
         tomogram.split_pin,
-    )  # fmt: skip
+    )
 
 
 def _value(line: "TomogramLine") -> dict[str, Any]:
     return {
-        "name": line.tomogram.name, "file": line.tomogram.on_disk.file,
-        **plain(line.tomogram), "segmentations": line.segmentations,
+        "name": line.tomogram.name,
+        "file": line.tomogram.on_disk.file,
+        **plain(line.tomogram),
+        "segmentations": line.segmentations,
         "patches": line.patches,
-    }  # fmt: skip
+    }
 
 
 def _volumes(call: Call, names: tuple[str, ...] | None) -> list[tuple[str, str]]:

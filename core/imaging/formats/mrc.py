@@ -145,9 +145,16 @@ def _parse(raw: bytes, path: Path) -> _Facts:
     x, y, z = origin
     nstart = int(header["nxstart"]), int(header["nystart"]), int(header["nzstart"])
     return _Facts(
-        sides, stored, mode == FOUR_BIT, HEADER_BYTES + max(0, int(header["nsymbt"])),
-        _axes(header, path), voxel_size, (x, y, z), nstart, warnings,
-    )  # fmt: skip
+        sides,
+        stored,
+        mode == FOUR_BIT,
+        HEADER_BYTES + max(0, int(header["nsymbt"])),
+        _axes(header, path),
+        voxel_size,
+        (x, y, z),
+        nstart,
+        warnings,
+    )
 
 
 def _byte_order(raw: bytes) -> Literal["<", ">"] | None:

@@ -29,9 +29,17 @@ MAX_IN_MEMORY = 64 << 20
 """A compressed file up to here (a patch) is inflated into memory, and exactly."""
 
 DTYPES = {
-    2: "u1", 256: "i1", 4: "i2", 512: "u2", 8: "i4", 768: "u4",
-    1024: "i8", 1280: "u8", 16: "f4", 64: "f8",
-}  # fmt: skip
+    2: "u1",
+    256: "i1",
+    4: "i2",
+    512: "u2",
+    8: "i4",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+    16: "f4",
+    64: "f8",
+}
 """NIfTI-1 datatype codes that hold one real number a voxel."""
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -182,14 +190,58 @@ def encode_header(shape: Zyx, dtype: np.dtype[Any], grid: Grid) -> bytes:
     qfac, quaternion = _quaternion(ras)
     x, y, z = shape.to_xyz()
     return _HEADER.pack(
-        HEADER_BYTES, b"", b"", 0, 0, ord("r"), 0,
-        3, x, y, z, 1, 1, 1, 1,
-        0.0, 0.0, 0.0, 0, code, dtype.itemsize * 8, 0,
-        qfac, *grid.spacing_xyz, 0.0, 0.0, 0.0, 0.0,
-        float(DATA_OFFSET), 1.0, 0.0, 0, 0, 10,
-        0.0, 0.0, 0.0, 0.0, 0, 0, b"", b"",
-        1, 1, *quaternion, *ras[:3, 3], *ras[0], *ras[1], *ras[2], b"", b"n+1\0",
-    ) + bytes(DATA_OFFSET - HEADER_BYTES)  # fmt: skip
+        HEADER_BYTES,
+        b"",
+        b"",
+        0,
+        0,
+        ord("r"),
+        0,
+        3,
+        x,
+        y,
+        z,
+        1,
+        1,
+        1,
+        1,
+        0.0,
+        0.0,
+        0.0,
+        0,
+        code,
+        dtype.itemsize * 8,
+        0,
+        qfac,
+        *grid.spacing_xyz,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        float(DATA_OFFSET),
+        1.0,
+        0.0,
+        0,
+        0,
+        10,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0,
+        0,
+        b"",
+        b"",
+        1,
+        1,
+        *quaternion,
+        *ras[:3, 3],
+        *ras[0],
+        *ras[1],
+        *ras[2],
+        b"",
+        b"n+1\0",
+    ) + bytes(DATA_OFFSET - HEADER_BYTES)
 
 
 def _write_gzip(out: BinaryIO, header: bytes, voxels: NDArray[Any]) -> None:
@@ -220,9 +272,14 @@ def _parse_header(raw: bytes, path: Path) -> _Facts:
         slope, intercept = 1.0, 0.0
     spacing_x, spacing_y, spacing_z = (abs(float(value)) for value in pixdim[1:4])
     return _Facts(
-        _shape(dims, path), np.dtype(order + DTYPES[code]), int(offset), slope, intercept,
-        (spacing_x, spacing_y, spacing_z), _grid(raw, order, pixdim),
-    )  # fmt: skip
+        _shape(dims, path),
+        np.dtype(order + DTYPES[code]),
+        int(offset),
+        slope,
+        intercept,
+        (spacing_x, spacing_y, spacing_z),
+        _grid(raw, order, pixdim),
+    )
 
 
 def _shape(dims: tuple[int, ...], path: Path) -> Zyx:

@@ -45,10 +45,13 @@ TYPES = {
 }
 
 _TO_LPS = {
-    "left-posterior-superior": (1, 1, 1), "lps": (1, 1, 1),
-    "right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1),
-    "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1),
-}  # fmt: skip
+    "left-posterior-superior": (1, 1, 1),
+    "lps": (1, 1, 1),
+    "right-anterior-superior": (-1, -1, 1),
+    "ras": (-1, -1, 1),
+    "left-anterior-superior": (1, -1, 1),
+    "las": (1, -1, 1),
+}
 _PLACE_KINDS = {"domain", "space", "time", "none", "???"}
 _LAYER_KINDS = {"vector", "list", "point", "covariant-vector", "normal", "none", "???"}
 _MITK_GROUPS = "org.mitk.multilabel.segmentation.labelgroups"
@@ -174,10 +177,15 @@ def _parse(source: Source, path: Path) -> _Facts:
     encoding = _encoding(header, path)
     grid = _grid(header, layer, path)
     return _Facts(
-        Zyx.from_xyz(space), 1 if layer is None else sizes[layer],
+        Zyx.from_xyz(space),
+        1 if layer is None else sizes[layer],
         None if layer is None else len(sizes) - 1 - layer,
-        stored, encoding, offset, grid, _segments(header),
-    )  # fmt: skip
+        stored,
+        encoding,
+        offset,
+        grid,
+        _segments(header),
+    )
 
 
 def _header(source: Source, path: Path) -> tuple[dict[str, str], int]:

@@ -198,9 +198,12 @@ def _check_stack(tiff: Any, series: Any, path: Path) -> None:
         raise VolumeError(f"{path}: its tags state impossible sides {tuple(shape)}.")
     packed = int(key.compression) not in (_PLAIN, *_DEFLATED) or int(key.predictor) != 1
     whole_numbers = key.bitspersample == 8 * dtype.itemsize and int(key.fillorder) == 1
-    if packed or key.is_tiled or not whole_numbers or (key.imagelength, key.imagewidth) != (
-        shape[1], shape[2],
-    ):  # fmt: skip
+    if (
+        packed
+        or key.is_tiled
+        or not whole_numbers
+        or (key.imagelength, key.imagewidth) != (shape[1], shape[2])
+    ):
         raise VolumeError(
             f"{path}: is packed in a way that is not read (compression {int(key.compression)}, "
             "tiles or a predictor); save it uncompressed, or as NRRD."

@@ -86,9 +86,13 @@ def read_points(path: Path, frame: Frame | None = None) -> Points:
         findings.append(f"{rounded} of {len(centers)} centers were rounded to whole voxels")
     failed.sort(key=lambda row: row.row)
     return Points(
-        tuple(centers), tuple(failed), rows.unit.value, rows.origin.value, rows.axis_order,
+        tuple(centers),
+        tuple(failed),
+        rows.unit.value,
+        rows.origin.value,
+        rows.axis_order,
         tuple(findings),
-    )  # fmt: skip
+    )
 
 
 def _reader(path: Path) -> Callable[[Path, str], Rows]:

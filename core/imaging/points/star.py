@@ -21,7 +21,7 @@ _COLUMNS = (
     (("rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ"), Unit.VOXEL, Origin.VOXEL),
     (tuple(f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ"), Unit.ANGSTROM, Origin.CENTER),
     (("x", "y", "z"), Unit.VOXEL, Origin.VOXEL),
-)  # fmt: skip
+)
 MAX_NAMES = 20_000
 """Of blocks and columns together."""
 _PIXEL_SIZE = "rlnTomoTiltSeriesPixelSize"

@@ -110,9 +110,16 @@ def folders_of(workspace: Workspace) -> Iterator[Finding]:
     """The folders are there, ours to write, and a group's to share."""
     folders = Folders(workspace.folder)
     expected = (
-        folders.images, folders.labels, folders.records, folders.corrections, folders.merged,
-        folders.exports, folders.store, folders.cache, workspace.backup_folder,
-    )  # fmt: skip
+        folders.images,
+        folders.labels,
+        folders.records,
+        folders.corrections,
+        folders.merged,
+        folders.exports,
+        folders.store,
+        folders.cache,
+        workspace.backup_folder,
+    )
     missing = [str(each) for each in expected if not each.is_dir()]
     there = [each for each in expected if each.is_dir()]
     closed = [str(each) for each in there if not os.access(each, os.W_OK | os.X_OK)]

@@ -22,9 +22,13 @@ LARGE_UPLOAD_MB = 4096
 def openness_of(workspace: Workspace) -> Iterator[Finding]:
     """Each check is a generator of its own; what is as it should be is one sentence."""
     said = [
-        *sign_in_of(workspace), *client_secret_of(workspace), *password_of(workspace),
-        *catalog_file_of(workspace), *writable_of(workspace), *limits_of(workspace),
-    ]  # fmt: skip
+        *sign_in_of(workspace),
+        *client_secret_of(workspace),
+        *password_of(workspace),
+        *catalog_file_of(workspace),
+        *writable_of(workspace),
+        *limits_of(workspace),
+    ]
     yield from said
     if not said:
         yield Finding("openness", OK, "nothing is open that should not be.")
@@ -124,9 +128,17 @@ def writable_of(workspace: Workspace) -> Iterator[Finding]:
     """Folders into which everybody could put files."""
     folders = workspace.folders
     ours = (
-        workspace.folder, folders.images, folders.labels, folders.records, folders.corrections,
-        folders.merged, folders.exports, folders.store, folders.cache, workspace.backup_folder,
-    )  # fmt: skip
+        workspace.folder,
+        folders.images,
+        folders.labels,
+        folders.records,
+        folders.corrections,
+        folders.merged,
+        folders.exports,
+        folders.store,
+        folders.cache,
+        workspace.backup_folder,
+    )
     wide = [str(each) for each in ours if _others_may(each, stat.S_IWOTH)]
     if wide:
         yield _bad(f"every account of this machine may write {named(wide)}; chmod o-w.")

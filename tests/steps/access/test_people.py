@@ -81,5 +81,8 @@ def test_each_change_leaves_an_event(workspace, team):
     with workspace.catalog.read() as session:
         last = list_events(session, EventFilter(subject="person"))[0]
     assert (last.person, last.name, last.before, last.after) == (
-        "admin", "vera", {"role": "viewer"}, {"role": "annotator"},
-    )  # fmt: skip
+        "admin",
+        "vera",
+        {"role": "viewer"},
+        {"role": "annotator"},
+    )

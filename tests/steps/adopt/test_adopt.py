@@ -91,8 +91,10 @@ def test_patches_get_the_stage_that_their_files_show(workspace, team, registered
     outcomes = adopt(workspace, team.cora, lab.folder)
     assert [o.outcome for o in outcomes] == [DONE] * 3
     assert stages(workspace) == {
-        lab.name(0): Stage.EXTRACTED, lab.name(1): Stage.CORRECTING, lab.name(2): Stage.MERGED,
-    }  # fmt: skip
+        lab.name(0): Stage.EXTRACTED,
+        lab.name(1): Stage.CORRECTING,
+        lab.name(2): Stage.MERGED,
+    }
     assert lab.tree() == before
     for number in range(3):
         life = show(workspace, lab.name(number))
@@ -169,9 +171,11 @@ def test_adopting_again_keeps_and_completes(workspace, team, registered_lab):
 def test_the_workspace_s_own_folders_are_taken_in_place(workspace, team, registered_lab):
     lab = registered_lab
     for source, target in (
-        (lab.images, workspace.folders.images), (lab.labels, workspace.folders.labels),
-        (lab.corrections, workspace.folders.corrections), (lab.merged, workspace.folders.merged),
-    ):  # fmt: skip
+        (lab.images, workspace.folders.images),
+        (lab.labels, workspace.folders.labels),
+        (lab.corrections, workspace.folders.corrections),
+        (lab.merged, workspace.folders.merged),
+    ):
         shutil.copytree(source, target, dirs_exist_ok=True)
     outcomes = adopt(workspace, team.cora, workspace.folder)
     assert [o.outcome for o in outcomes] == [DONE] * 3
@@ -219,8 +223,9 @@ def test_another_patch_of_the_same_name_is_not_overwritten(workspace, team, regi
     shutil.copy(lab.images / f"{lab.name(1)}.nii.gz", other)
     outcome = adopt(workspace, team.cora, lab.folder)[0]
     assert (outcome.outcome, "another patch has this name" in (outcome.message or "")) == (
-        FAILED, True,
-    )  # fmt: skip
+        FAILED,
+        True,
+    )
 
 
 def test_folders_that_cannot_be_told_apart_are_to_be_named(workspace, team, registered_lab):

@@ -232,10 +232,16 @@ def test_a_batch_of_merges_runs_unattended_with_a_report_for_each(lab):
     broken = names[BATCH // 3]
     change = Change.now(lab.admin.id)
     values = {
-        "token": "TS", "shape_z": 48, "shape_y": 48, "shape_x": 48, "stage": Stage.EXTRACTED,
-        "chosen_because": ChosenBecause.OTHER, "extracted_at": change.at,
-        "label_hash": content_hash(label), "image_hash": "0" * 64,
-    }  # fmt: skip
+        "token": "TS",
+        "shape_z": 48,
+        "shape_y": 48,
+        "shape_x": 48,
+        "stage": Stage.EXTRACTED,
+        "chosen_because": ChosenBecause.OTHER,
+        "extracted_at": change.at,
+        "label_hash": content_hash(label),
+        "image_hash": "0" * 64,
+    }
     with lab.workspace.catalog.write() as session:
         for name in names:
             adopt_patch(session, change, "batch", name, values)

@@ -84,8 +84,10 @@ def test_corrections_that_count_lie_in_the_kit_and_their_names_are_taken(lab, tm
         assert kit.read(f"corrections/{lab.name}/Add1.nrrd") == data
         tasks = json.loads(kit.read("mitk_tasks.json"))["Tasks"]
     assert [task["Result"].rpartition("/")[2] for task in tasks] == [
-        "Add2.nrrd", "Remove1.nrrd", "Ignore1.nrrd"
-    ]  # fmt: skip
+        "Add2.nrrd",
+        "Remove1.nrrd",
+        "Ignore1.nrrd",
+    ]
     made.seek(0)
     (back,) = receive_many(lab.workspace, lab.anton, made)
     assert back.outcome == "kept"
@@ -185,10 +187,13 @@ def test_a_zip_of_several_patches_is_sorted_by_its_folders(lab):
     outcomes = receive_many(lab.workspace, lab.annika, made)
     told = {(each.name, each.outcome) for each in outcomes}
     assert told == {
-        (lab.names[0], "done"), (lab.names[1], "done"), (lab.names[2], "failed"),
-        (lab.names[0], "skipped"), ("corrections/other_TS_001_patch/Add1.nrrd", "failed"),
+        (lab.names[0], "done"),
+        (lab.names[1], "done"),
+        (lab.names[2], "failed"),
+        (lab.names[0], "skipped"),
+        ("corrections/other_TS_001_patch/Add1.nrrd", "failed"),
         ("Add1.nrrd", "failed"),
-    }  # fmt: skip
+    }
     lonely = next(each for each in outcomes if "TS_001_patch/" in each.name)
     assert "did you mean other_TS_001_patch" in lonely.message
     assert list(lab.slots()) == ["Add1.nrrd"]
@@ -239,13 +244,14 @@ HOSTILE = {
     "an empty file": (io.BytesIO(b""), "is no zip"),
     "half a zip": (io.BytesIO(bomb(10_000_000).getvalue()[-200:]), "was cut short"),
     "a directory of Zip64": (
-        io.BytesIO(b"PK\x06\x07" + bytes(16) + b"PK\x05\x06" + bytes(18)), "far more than"
+        io.BytesIO(b"PK\x06\x07" + bytes(16) + b"PK\x05\x06" + bytes(18)),
+        "far more than",
     ),
     "a directory without end": (
         io.BytesIO(b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1, 1, 1 << 30, 0, 0)),
         "far more than",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", HOSTILE)

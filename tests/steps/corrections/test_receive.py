@@ -130,13 +130,31 @@ def test_refused_files_are_bounded(lab, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     "name",
     [
-        "../Add1.nrrd", "/etc/Add1.nrrd", "a/Add1.nrrd", "..\\Add1.nrrd", "C:\\fakepath\\Add1.nrrd",
-        "Add1.nrrd\0.txt", "Add1\n.nrrd", "Add\u202e1.nrrd", "Add" + "1" * 300 + ".nrrd",
-        "Add" + "\U0001f9ea" * 60 + ".nrrd", "notes.txt", "", ".", "..", ".Add1.nrrd", "Add1.nrrd ",
-        "Add1.", "-Add1.nrrd", "=cmd|Add1.nrrd", "Thumbs.db", "Add1.docx", "Add1.nrrd\udcff",
+        "../Add1.nrrd",
+        "/etc/Add1.nrrd",
+        "a/Add1.nrrd",
+        "..\\Add1.nrrd",
+        "C:\\fakepath\\Add1.nrrd",
+        "Add1.nrrd\0.txt",
+        "Add1\n.nrrd",
+        "Add\u202e1.nrrd",
+        "Add" + "1" * 300 + ".nrrd",
+        "Add" + "\U0001f9ea" * 60 + ".nrrd",
+        "notes.txt",
+        "",
+        ".",
+        "..",
+        ".Add1.nrrd",
+        "Add1.nrrd ",
+        "Add1.",
+        "-Add1.nrrd",
+        "=cmd|Add1.nrrd",
+        "Thumbs.db",
+        "Add1.docx",
+        "Add1.nrrd\udcff",
         "<img src=x>.nrrd",
     ],
-)  # fmt: skip
+)
 def test_a_hostile_name_gets_one_sentence_and_changes_nothing(name: str, lab):
     before = there(lab)
     with pytest.raises(CorrectionError) as refused:

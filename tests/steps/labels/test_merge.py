@@ -81,10 +81,16 @@ def adopt(lab, name: str, label: np.ndarray, grid: Grid | None) -> PatchRecord:
     z, y, x = label.shape
     change = Change.now(lab.admin.id)
     values = {
-        "token": name, "shape_z": z, "shape_y": y, "shape_x": x, "stage": Stage.EXTRACTED,
-        "chosen_because": ChosenBecause.OTHER, "extracted_at": change.at,
-        "label_hash": content_hash(label), "image_hash": "0" * 64,
-    }  # fmt: skip
+        "token": name,
+        "shape_z": z,
+        "shape_y": y,
+        "shape_x": x,
+        "stage": Stage.EXTRACTED,
+        "chosen_because": ChosenBecause.OTHER,
+        "extracted_at": change.at,
+        "label_hash": content_hash(label),
+        "image_hash": "0" * 64,
+    }
     with lab.workspace.catalog.write() as session:
         return adopt_patch(session, change, "gold", name, values)
 

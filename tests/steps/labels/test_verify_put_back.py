@@ -51,8 +51,9 @@ def test_every_accepted_label_is_made_again(accepted):
     before = sorted((p, p.stat().st_mtime_ns) for p in lab.folders.root.rglob("*.nii.gz"))
     outcomes = verify(lab.workspace)
     assert {each.name: each.outcome for each in outcomes} == {
-        lab.names[0]: "done", lab.names[1]: "done"
-    }  # fmt: skip
+        lab.names[0]: "done",
+        lab.names[1]: "done",
+    }
     assert sorted((p, p.stat().st_mtime_ns) for p in lab.folders.root.rglob("*.nii.gz")) == before
     (unmerged,) = verify(lab.workspace, [lab.names[2]])
     assert unmerged.outcome == "skipped"
@@ -99,10 +100,17 @@ def test_of_a_label_that_was_merged_elsewhere_its_own_file_is_checked(lab):
     kept = Store(lab.folders.store).put_made(lambda path: fill_nifti(path, label, lab.grid()))
     shutil.copy(kept.path, lab.folders.merged_of(lab.name))
     made = MadeMerge(
-        predicted_hash="", inputs=({"bundle": "b-1"},), rule="imported: with a bundle", counts={},
-        values={}, findings=(), nothing_to_change=False, label_hash=content_hash(label),
-        file_sha256=kept.sha256, size_bytes=kept.size,
-    )  # fmt: skip
+        predicted_hash="",
+        inputs=({"bundle": "b-1"},),
+        rule="imported: with a bundle",
+        counts={},
+        values={},
+        findings=(),
+        nothing_to_change=False,
+        label_hash=content_hash(label),
+        file_sha256=kept.sha256,
+        size_bytes=kept.size,
+    )
     with lab.workspace.catalog.write() as session:
         change, patch = Change.now(lab.admin.id), lab.patch()
         number = add_merge(session, change, patch, made).id

@@ -113,8 +113,10 @@ def test_a_life_of_painting(lab: Lab, tmp_path: Path) -> None:
 
     painting = open_painting(workspace, annika, lab.patch)
     assert {slot.name for slot in painting.mine.values()} == {
-        "Add1.nrrd", "Remove1.nrrd", "Ignore1.nrrd",
-    }  # fmt: skip
+        "Add1.nrrd",
+        "Remove1.nrrd",
+        "Ignore1.nrrd",
+    }
     others = {s.name: s.latest.number for s in painting.slots if s not in painting.mine.values()}
     add, remove, ignore = CorrectionKind.ADD, CorrectionKind.REMOVE, CorrectionKind.IGNORE
     masks = [
@@ -122,16 +124,14 @@ def test_a_life_of_painting(lab: Lab, tmp_path: Path) -> None:
         for drawing in (first, second)
     ]
     joined = drawing_of(claims([*masks, {add: hand_made}], Zyx(*SHAPE)))
-    done = save_painting(
-        workspace, annika, lab.patch, joined, base=painting.base, continued=others
-    )  # fmt: skip
+    done = save_painting(workspace, annika, lab.patch, joined, base=painting.base, continued=others)
     assert set(done.withdrawn) == {"Add2.nrrd", "Add3.nrrd", "Remove2.nrrd", "Ignore2.nrrd"}
     assert {name for name, slot in lab.slots().items() if slot.counts} == set(painting.base)
     after = preview_merge(workspace, lab.patch).label
     assert np.array_equal(before, after)
     again = save_painting(
         workspace, annika, lab.patch, joined, base=painting.base, continued=others
-    )  # fmt: skip
+    )
     assert (again.versions, again.withdrawn) == ({}, ())
     assert [each.outcome for each in merge(workspace, annika, [lab.patch])] == ["done"]
     assert np.array_equal(read_label(workspace.folders.merged_of(lab.patch))[0], after)
@@ -156,9 +156,7 @@ def test_what_hinders_a_save_is_said(lab: Lab) -> None:
     new = save_painting(workspace, annika, lab.patch, changed, base={})
     assert new.versions == {"Add2.nrrd": 1}  # what was withdrawn stays as it is
     with pytest.raises(ConflictError, match="changed it"):
-        save_painting(
-            workspace, anton, lab.patch, changed, base={}, continued={"Add2.nrrd": 7}
-        )  # fmt: skip
+        save_painting(workspace, anton, lab.patch, changed, base={}, continued={"Add2.nrrd": 7})
     hold(workspace, anton, lab.patch)
     with pytest.raises(ConflictError, match="anton paints on it since"):
         save_painting(workspace, annika, lab.patch, drawing, base=new.painting.base)
@@ -218,10 +216,12 @@ def test_of_three_processes_that_opened_one_version_one_saves(lab: Lab) -> None:
     running = [
         subprocess.Popen(
             [sys.executable, "-c", SAVE, str(lab.workspace.folder), lab.patch, str(z)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for z in (81, 82, 83)
-    ]  # fmt: skip
+    ]
     for process in running:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"

@@ -30,15 +30,18 @@ def test_centers_become_patches_in_their_order(workspace, team, registered):
         workspace, team.annika, "TS_1", [MIDDLE, Zyx(88, 110, 130)], **WHY, note="a hole 🕳"
     )
     assert [(o.name, o.outcome) for o in outcomes] == [
-        ("other_TS_1_patch0", DONE), ("other_TS_1_patch1", DONE),
-    ]  # fmt: skip
+        ("other_TS_1_patch0", DONE),
+        ("other_TS_1_patch1", DONE),
+    ]
     assert outcomes[1].findings == ("overlaps other_TS_1_patch0; both go to the same split",)
     life = show(workspace, "other_TS_1_patch0")
     patch = life.patch
     assert (patch.center, patch.start, patch.shape) == (MIDDLE, (8, 30, 40), (160, 160, 160))
     assert (patch.chosen_by, patch.chosen_because, patch.note) == (
-        "annika", ChosenBecause.MISSED_MEMBRANE, "a hole 🕳",
-    )  # fmt: skip
+        "annika",
+        ChosenBecause.MISSED_MEMBRANE,
+        "a hole 🕳",
+    )
     assert (patch.stage, patch.voxel_size, patch.model) == (Stage.CHOSEN, 10.0, "model")
     assert workspace.folders.record_of(patch.name).is_file()
 
@@ -66,8 +69,9 @@ def test_a_withdrawn_center_is_to_be_reinstated(workspace, team, registered):
     withdraw(workspace, team.cora, "other_TS_1_patch0", "a mistake")
     outcome = choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)[0]
     assert (outcome.outcome, outcome.message) == (
-        FAILED, "other_TS_1_patch0 has this center and is withdrawn; reinstate it.",
-    )  # fmt: skip
+        FAILED,
+        "other_TS_1_patch0 has this center and is withdrawn; reinstate it.",
+    )
 
 
 def test_near_the_border_a_center_is_shifted_or_padded_when_asked(workspace, team, registered):

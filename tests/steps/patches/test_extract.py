@@ -268,8 +268,9 @@ def test_all_cuts_images_that_are_gone_again_with_the_same_bytes_and_keeps_their
     for name in (first, second):
         lab.folders.image_of(name).unlink()
     assert {each.name: each.outcome for each in extract(lab.workspace, lab.annika)} == {
-        first: "done", second: "done"
-    }  # fmt: skip
+        first: "done",
+        second: "done",
+    }
     assert image.read_bytes() == kept
     assert lab.patch(first) == before
     assert before.stage is not Stage.CHOSEN

@@ -40,8 +40,11 @@ def test_the_record_holds_the_whole_life(lab):
     assert made["stage"] == Stage.ACCEPTED
     assert made["version"] == patch.version
     assert made["marks"] == {
-        "assignee": "annika", "rejected_reason": None, "stale": False, "withdrawn": False
-    }  # fmt: skip
+        "assignee": "annika",
+        "rejected_reason": None,
+        "stale": False,
+        "withdrawn": False,
+    }
     assert made["tomogram"]["path"] == "TS_001.mrc"
     assert made["tomogram"]["root"] == str(lab.originals)
     assert made["segmentation"]["model"] == patch.model
@@ -54,8 +57,9 @@ def test_the_record_holds_the_whole_life(lab):
     assert made["merges"][1]["inputs"][1]["slot"] == "Add2.nrrd"
     assert (made["current_merge"], made["accepted_merge"]) == (2, 2)
     assert [(r["merge"], r["verdict"], r["reviewer"]) for r in made["reviews"]] == [
-        (1, "reject", "rolf"), (2, "accept", "rolf")
-    ]  # fmt: skip
+        (1, "reject", "rolf"),
+        (2, "accept", "rolf"),
+    ]
     assert made["comments"][0]["text"] == "now it is — très bien 膜"
 
 

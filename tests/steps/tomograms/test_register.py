@@ -34,13 +34,17 @@ def paired(*names: str, segmentations: tuple[str, ...] = ()) -> dict[str, list[s
 
 def test_a_segmentation_goes_to_the_longest_stem_that_its_name_begins_with():
     assert paired(
-        "TS_1.mrc", "TS_1_b.rec", "TS_10.mrc", "TS_1_b_m.ckpt_segmented.mrc",
-        "TS_10_m.ckpt_segmented.mrc", "TS_1_m.ckpt_segmented.mrc",
+        "TS_1.mrc",
+        "TS_1_b.rec",
+        "TS_10.mrc",
+        "TS_1_b_m.ckpt_segmented.mrc",
+        "TS_10_m.ckpt_segmented.mrc",
+        "TS_1_m.ckpt_segmented.mrc",
     ) == {
         "TS_1.mrc": ["TS_1_m.ckpt_segmented.mrc"],
         "TS_1_b.rec": ["TS_1_b_m.ckpt_segmented.mrc"],
         "TS_10.mrc": ["TS_10_m.ckpt_segmented.mrc"],
-    }  # fmt: skip
+    }
 
 
 def test_a_name_that_only_begins_with_the_same_digits_is_not_paired():
@@ -123,8 +127,10 @@ def test_a_manifest_states_tokens_datasets_and_voxel_sizes(workspace, team, file
         record = get_tomogram(session, "T1")
         models = {each.model for each in segmentations_of(session, record.id)}
     assert (record.name, record.voxel_size, record.voxel_size_is_override) == (
-        "yeast/T1", 12.5, True,
-    )  # fmt: skip
+        "yeast/T1",
+        12.5,
+        True,
+    )
     assert models == {"old", "new"}
 
 
@@ -194,13 +200,32 @@ def test_an_annotator_registers_nothing(workspace, team, files):
 
 
 NAMES = [
-    ("Томограмма_1", True), ("断層像", True), ("تصوير", True), ("αβγ-7", True),
-    ("TS_🙂", False), ("TS\n1", False), ("a" * 121, False), ("断" * 100, False),
-    ("../etc", False), ("a/b", False), ("a\\b", False), ("=SUM(A1)", False),
-    ("+cmd", False), ("-rf", False), ("@x", False), ("CON", False), ("nul.x", False),
-    ("dot.", False), (".hidden", False), ("TS\u202e1", False), ("TS 1", False), ("", False),
-    ("'; DROP TABLE patches; --", False), ("100%", False), ("TS\0", False),
-]  # fmt: skip
+    ("Томограмма_1", True),
+    ("断層像", True),
+    ("تصوير", True),
+    ("αβγ-7", True),
+    ("TS_🙂", False),
+    ("TS\n1", False),
+    ("a" * 121, False),
+    ("断" * 100, False),
+    ("../etc", False),
+    ("a/b", False),
+    ("a\\b", False),
+    ("=SUM(A1)", False),
+    ("+cmd", False),
+    ("-rf", False),
+    ("@x", False),
+    ("CON", False),
+    ("nul.x", False),
+    ("dot.", False),
+    (".hidden", False),
+    ("TS\u202e1", False),
+    ("TS 1", False),
+    ("", False),
+    ("'; DROP TABLE patches; --", False),
+    ("100%", False),
+    ("TS\0", False),
+]
 
 
 @pytest.mark.parametrize(("token", "good"), NAMES)
@@ -326,9 +351,17 @@ def test_a_volume_nobody_registered_has_no_hash(workspace):
 
 @pytest.mark.parametrize(
     "path",
-    ["/etc/passwd", "/proc/self/environ", "/dev/zero", "../../etc/passwd", "file:///etc/passwd",
-     "https://host/tomo.mrc", "\\\\host\\share\\tomo.mrc", "a\0b"],
-)  # fmt: skip
+    [
+        "/etc/passwd",
+        "/proc/self/environ",
+        "/dev/zero",
+        "../../etc/passwd",
+        "file:///etc/passwd",
+        "https://host/tomo.mrc",
+        "\\\\host\\share\\tomo.mrc",
+        "a\0b",
+    ],
+)
 def test_what_lies_outside_the_roots_is_never_opened(workspace, team, files, path):
     roots.add_root(workspace, team.admin, files.folder)
     with pytest.raises(RootError):
