@@ -31,6 +31,8 @@ class Key(StrEnum):
     """Where a reviewer looks in a patch."""
     PAIRS = "pairs"
     """What was asked to be registered."""
+    LIST = "list"
+    """The address of the list of patches as it was left."""
     BELOW = "below"
     """The folder that is browsed for tomograms."""
 

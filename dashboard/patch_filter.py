@@ -27,10 +27,14 @@ SORTS: Mapping[str, PatchSort] = {
     "by name": PatchSort.NAME, "last changed": PatchSort.UPDATED, "by stage": PatchSort.STAGE,
 }  # fmt: skip
 TEXT, STAGE, PERSON, DATASET, TOMOGRAM, BECAUSE, MARK, SORT = (
-    "text", "stage", "person", "dataset", "tomogram", "because", "mark", "sort",
+    "text", "stage", "person", "dataset", "within", "because", "mark", "sort",
 )  # fmt: skip
 WORDS = (TEXT, STAGE, PERSON, DATASET, TOMOGRAM, BECAUSE, MARK, SORT)
-"""Keys of the widgets, which are the words of the address."""
+"""Keys of the widgets, which are the words of the address.
+
+None is a word that another page's address uses: Streamlit takes a word that a widget here is bound
+to out of that page's address when one goes back to it.
+"""
 
 
 def filter_of(words: Mapping[str, Any]) -> PatchFilter:

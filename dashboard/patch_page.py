@@ -13,7 +13,7 @@ from core.patches.history import PatchLife
 from core.patches.lifecycle import Move, is_legal, step_of
 from core.workspace.workspace import Workspace
 from dashboard.empty import PATCHES, show_empty
-from dashboard.keys import Query
+from dashboard.keys import Key, Query
 from dashboard.look import (
     BECAUSE_NAMES,
     KIND_COLORS,
@@ -28,9 +28,9 @@ from dashboard.look import (
     xyz,
 )
 from dashboard.moments import moment
-from dashboard.places import page_file
+from dashboard.places import go_to, page_file
 from dashboard.plain import plain
-from dashboard.saved import attempt, change_line, saved_patch
+from dashboard.saved import attempt, change_line, on_shown, saved_patch
 from dashboard.slices import Shown, most_changed, patch_picture, show_three
 from db.errors import TomocurateError, UnknownNameError
 from db.queries.life import CommentRecord, SlotRecord
@@ -58,9 +58,25 @@ def take(
     )
 
 
-def leave(word: str) -> None:
-    """Take a word out of the address: the page shows its list again."""
-    st.query_params.pop(word, None)
+def bind(patch: PatchRecord, step: Callable[..., None]) -> Callable[..., None]:
+    """Bind a handler to the patch that it was drawn for."""
+    return on_shown(Query.PATCH, patch.name, step)
+
+
+def pick_way(label: str, ways: Sequence[str], name: str) -> str:
+    """Put the ways of looking at a patch on the page; the address names the one that is shown."""
+    asked = st.query_params.get(Query.WAY)
+    key = f"way_{name}"
+    st.session_state[key] = asked if asked in ways else ways[0]
+    way = st.segmented_control(
+        label, ways, required=True, key=key, label_visibility="collapsed", on_change=_write_way,
+        args=(key,),
+    )  # fmt: skip
+    return way or ways[0]
+
+
+def _write_way(key: str) -> None:
+    st.query_params[Query.WAY] = st.session_state[key]
 
 
 def can(patch: PatchRecord, move: Move, by: PersonRecord) -> bool:
@@ -110,10 +126,8 @@ def _where_to(told: PatchLife, by: PersonRecord) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         chips(patch_dots(patch))
         here = {Query.PATCH: patch.name}
-        st.button(
-            "All patches", icon=PATCHES.icon, type="tertiary", key="all_patches",
-            on_click=leave, args=(Query.PATCH,),
-        )  # fmt: skip
+        if st.button("All patches", icon=PATCHES.icon, type="tertiary", key="all_patches"):
+            go_to("patches", **st.session_state.get(Key.LIST, {}))
         if told.tomogram:
             place = {Query.TOMOGRAM: told.tomogram.name, **here}
             _link("browse", "In its tomogram", ":material/view_in_ar:", place)
@@ -150,7 +164,8 @@ def _button(
     workspace: Workspace, by: PersonRecord, patch: PatchRecord, label: str, step: Step, what: str
 ) -> None:
     st.button(
-        label, key=f"move_{what}", on_click=take, args=(workspace, by, step, what, patch.name),
+        label, key=f"move_{what}_{patch.name}", on_click=bind(patch, take),
+        args=(workspace, by, step, what, patch.name),
         kwargs={"seen": patch.version},
     )  # fmt: skip
 
@@ -160,9 +175,9 @@ def _give(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
         people = list_people(session)
     able = [each.name for each in people if not each.disabled and each.role is not Role.VIEWER]
     with st.popover("Assign…"):
-        to = st.selectbox("To", able, key="give_to")
+        to = st.selectbox("To", able, key=f"give_to_{patch.name}")
         st.button(
-            "Assign", key="give", type="primary", on_click=take,
+            "Assign", key=f"give_{patch.name}", type="primary", on_click=bind(patch, take),
             args=(workspace, by, review.assign, f"assigned to {plain(to)}", patch.name, to),
             kwargs={"seen": patch.version},
         )  # fmt: skip
@@ -171,9 +186,9 @@ def _give(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
 def _withdraw(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
     with st.popover("Withdraw…"):
         st.caption("Nothing is deleted; a withdrawn patch can be reinstated.")
-        reason = st.text_input("Why", key="withdraw_reason")
+        reason = st.text_input("Why", key=f"withdraw_reason_{patch.name}")
         st.button(
-            "Withdraw", key="withdraw", on_click=take,
+            "Withdraw", key=f"withdraw_{patch.name}", on_click=bind(patch, take),
             args=(workspace, by, review.withdraw, "withdrawn", patch.name, reason),
             kwargs={"seen": patch.version},
         )  # fmt: skip
@@ -297,17 +312,18 @@ def show_comments(
     for said in comments:
         _comment(workspace, by, patch, said)
     if can(patch, Move.COMMENT, by):
-        with st.form(f"comment_{patch.id}", border=False, clear_on_submit=True):
-            text = st.text_area("Say something about this patch", height=70, max_chars=10_000)
-            if st.form_submit_button("Comment"):
-                add_comment(workspace, by, patch.name, text)
-                st.rerun()
+        key = f"comment_on_{patch.name}"
+        with st.form(f"comment_{patch.name}", border=False, clear_on_submit=True):
+            st.text_area("Say something about this patch", height=70, max_chars=10_000, key=key)
+            st.form_submit_button(
+                "Comment", on_click=bind(patch, add_comment), args=(workspace, by, patch.name, key)
+            )
 
 
-def add_comment(workspace: Workspace, by: PersonRecord, name: str, text: str) -> None:
-    """Save a comment."""
+def add_comment(workspace: Workspace, by: PersonRecord, name: str, key: str) -> None:
+    """Save the comment that was written into a field."""
     attempt(
-        partial(review.comment, workspace, by, name, text),
+        partial(review.comment, workspace, by, name, st.session_state[key]),
         lambda said: f"Comment saved at {moment(said.made_at)} by {plain(by.name)}.",
     )
 
@@ -331,8 +347,8 @@ def _comment(
             st.caption(f"settled by {person(said.resolved_by)}")
         elif can(patch, Move.COMMENT, by):
             st.button(
-                "Settle", key=f"settle_{said.id}", type="tertiary", on_click=settle_comment,
-                args=(workspace, by, patch.name, said.id),
+                "Settle", key=f"settle_{said.id}", type="tertiary",
+                on_click=bind(patch, settle_comment), args=(workspace, by, patch.name, said.id),
             )  # fmt: skip
 
 

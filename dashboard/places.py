@@ -1,7 +1,9 @@
 """The pages in the order of the work: file, title and icon of each."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
+
+import streamlit as st
 
 
 class Place(NamedTuple):
@@ -31,3 +33,19 @@ PLACES: Mapping[str, Place] = {
 def page_file(name: str) -> str:
     """A page as ``st.page_link`` and ``st.switch_page`` name it."""
     return f"pages/{name}.py"
+
+
+def go_to(page: str, **query: str) -> NoReturn:
+    """Open a page at an address; also the page that is open already.
+
+    A link (``st.page_link``) from a page to itself changes what is shown and not the address, so
+    that the next click would act on something else.
+    """
+    st.switch_page(page_file(page), query_params=query)
+
+
+def open_button(label: str, page: str, word: str, name: str, key: str, **options: Any) -> None:
+    """Put a button that reads as a link and opens ``name`` on a page."""
+    options = {"type": "tertiary", **options}
+    if st.button(label, key=f"{key}_{name}", **options):
+        go_to(page, **{word: name})

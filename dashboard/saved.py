@@ -7,6 +7,7 @@ conflict shows what the other person changed meanwhile. Nothing is lost by it.
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -62,6 +63,26 @@ def refuse(error: TomocurateError) -> None:
     tell(REFUSED, plain(error))
     if isinstance(error, NotAllowedError):
         note_refusal(opened(), me(), error)
+
+
+def on_shown(word: str, name: str, step: Callable[..., None]) -> Callable[..., None]:
+    """Bind a button's handler to the patch or tomogram that it was drawn for.
+
+    ``word`` is what the address calls it. Where the address names another by now (one went back
+    while the page was still drawn), nothing is changed and a sentence says so.
+    """
+    return partial(_act_if_shown, word, name, step)
+
+
+def _act_if_shown(
+    word: str, name: str, step: Callable[..., None], *args: Any, **options: Any
+) -> None:
+    shown = st.query_params.get(word)
+    if shown == name:
+        step(*args, **options)
+        return
+    now = f"the page now shows {plain(shown)}" if shown else "the page has moved on"
+    tell(REFUSED, f"Nothing was changed: this button was for {plain(name)}, and {now}.")
 
 
 def show_said() -> None:

@@ -32,7 +32,7 @@ from dashboard.look import BECAUSE_NAMES, STAGE_COLORS, STAGE_NAMES, begin, coun
 from dashboard.moments import moment
 from dashboard.places import page_file
 from dashboard.plain import plain
-from dashboard.saved import show_said
+from dashboard.saved import refuse, show_said
 from dashboard.state import me, opened, person_key, signer
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, get_patch, patches_in
@@ -47,6 +47,8 @@ from db.queries.volumes import (
 from db.vocabulary import JobKind, Stage
 
 VIEWER = "viewer"
+PICKED = "browse_tomogram"
+"""The picker's own key: the filter of the patches has a field of this name, which may be empty."""
 SAID = "browse_said"
 """What came of the last choice: a sentence, and whether it was saved."""
 ASKED = "browse_asked"
@@ -144,12 +146,10 @@ def _pick(names: Sequence[str]) -> str:
     full = next((name for name in names if wanted in (name, name.partition("/")[2])), None)
     if wanted and full is None:
         st.warning(f"There is no tomogram {plain(wanted)}; this is another.")
-    if Query.TOMOGRAM not in st.session_state or (full and full != wanted):
-        st.session_state[Query.TOMOGRAM] = full or names[0]
+    st.session_state[PICKED] = full or st.session_state.get(PICKED) or names[0]
     name: str = st.selectbox(
-        "Tomogram", names, key=Query.TOMOGRAM, label_visibility="collapsed", on_change=_other,
-        width=340,
-    )  # fmt: skip
+        "Tomogram", names, key=PICKED, label_visibility="collapsed", on_change=_other, width=340
+    )
     if st.query_params.get(Query.TOMOGRAM) != name:
         st.query_params[Query.TOMOGRAM] = name
     return name
@@ -157,7 +157,7 @@ def _pick(names: Sequence[str]) -> str:
 
 def _other() -> None:
     """Another tomogram was picked: the place in the address was the last one's."""
-    st.query_params[Query.TOMOGRAM] = st.session_state[Query.TOMOGRAM]
+    st.query_params[Query.TOMOGRAM] = st.session_state[PICKED]
     for word in PLACE_WORDS:
         st.query_params.pop(word, None)
     st.session_state.pop(SAID, None)
@@ -206,20 +206,33 @@ def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
                 label=f"{_number(patch.name)} :gray[{STAGE_NAMES[patch.stage].lower()}]",
                 query_params={str(Query.PATCH): patch.name},
             )  # fmt: skip
-        _extract(workspace, person, here.to_extract)
+        _extract(workspace, person, here.tomogram.name, here.to_extract)
     if not here.segmentations:
         st.caption(
             "This tomogram has no segmentation yet: register one, and patches can be chosen."
         )
 
 
-def _extract(workspace: Workspace, person: PersonRecord, names: list[str]) -> None:
+def _extract(workspace: Workspace, person: PersonRecord, tomogram: str, names: list[str]) -> None:
     if not names or not may(person.role, Step.EXTRACT):
         return
     label = f"Extract {count(len(names), 'chosen patch', 'chosen patches')}"
-    if st.button(label, icon=":material/crop:", key="extract"):
+    st.button(
+        label, icon=":material/crop:", key=f"extract_{tomogram}", on_click=extract_chosen,
+        args=(workspace, person, names, label),
+    )  # fmt: skip
+
+
+def extract_chosen(
+    workspace: Workspace, person: PersonRecord, names: list[str], label: str
+) -> None:
+    """Let the worker cut the chosen patches of a tomogram."""
+    try:
         submit_batch(workspace, person, JobKind.EXTRACT, names)
-        st.toast(f"{label}: queued.", icon=":material/hourglass_top:")
+    except TomocurateError as error:
+        refuse(error)
+        return
+    st.toast(f"{label}: queued.", icon=":material/hourglass_top:")
 
 
 def _facts(here: Opened) -> str:

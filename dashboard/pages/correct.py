@@ -27,8 +27,17 @@ from dashboard.look import (
     rules_beside,
 )
 from dashboard.moments import moment
-from dashboard.patch_page import can, counts, read_life, show_comments, show_slots, take
-from dashboard.places import page_file
+from dashboard.patch_page import (
+    bind,
+    can,
+    counts,
+    pick_way,
+    read_life,
+    show_comments,
+    show_slots,
+    take,
+)
+from dashboard.places import go_to, open_button, page_file
 from dashboard.plain import file_name, plain
 from dashboard.saved import attempt, refuse, tell_outcomes
 from dashboard.slices import (
@@ -60,7 +69,9 @@ def show() -> None:
     """Show the patch that the address names, else the first of my work."""
     workspace, person = opened(), me()
     mine = my_work(workspace, person)
-    name = st.query_params.get(Query.PATCH) or (mine[0].name if mine else None)
+    if Query.PATCH not in st.query_params and mine:
+        st.query_params[Query.PATCH] = mine[0].name
+    name = st.query_params.get(Query.PATCH)
     if name is None:
         begin("Correct")
         _nothing(workspace, person)
@@ -107,7 +118,8 @@ def drop_files(
 def merge_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
     """Merge what counts now into the patch's next training label."""
     try:
-        outcomes = merge(workspace, person, [name])
+        with st.spinner("Merges…"):
+            outcomes = merge(workspace, person, [name])
     except TomocurateError as error:
         refuse(error)
         return
@@ -155,31 +167,30 @@ def _nothing(workspace: Workspace, person: PersonRecord) -> None:
     )  # fmt: skip
     for patch in found:
         with st.container(horizontal=True, vertical_alignment="center", border=True):
-            _open(patch.name)
+            open_button(plain(patch.name), "correct", Query.PATCH, patch.name, "free")
             chips(patch_dots(patch))
             if can(patch, Move.CLAIM, person):
                 _claim(workspace, person, patch)
 
 
-def _open(name: str) -> None:
-    st.page_link(
-        page_file("correct"), label=plain(name), query_params={Query.PATCH: name}, width="content"
-    )
-
-
 def _claim(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> None:
     st.button(
-        "Claim", key=f"claim_{patch.id}", on_click=take,
-        args=(workspace, person, review.claim, "claimed", patch.name),
-        kwargs={"seen": patch.version},
+        "Claim", key=f"claim_{patch.id}", on_click=claim_here,
+        args=(workspace, person, patch.name, patch.version),
     )  # fmt: skip
+
+
+def claim_here(workspace: Workspace, person: PersonRecord, name: str, seen: int) -> None:
+    """Claim a patch, and show it."""
+    take(workspace, person, review.claim, "claimed", name, seen=seen)
+    st.query_params.from_dict({Query.PATCH: name})
 
 
 def _mine(
     workspace: Workspace, person: PersonRecord, mine: Sequence[PatchRecord], name: str
 ) -> None:
     """My work, one click away from everywhere on this page."""
-    with st.popover(f"My work · {len(mine)}", icon=":material/checklist:"):
+    with st.popover(f"My work · {len(mine)}", icon=":material/checklist:", key=f"mine_{name}"):
         if not mine:
             st.markdown("**No patch waits for you.**")
             st.caption("Claim one that nobody has.")
@@ -193,10 +204,8 @@ def _mine(
             for patch in mine[:LISTED]:
                 mark = ":material/undo: " if patch.rejected_reason else ""
                 label = f"{mark}{plain(patch.name)}"
-                st.page_link(
-                    page_file("correct"), label=f"**{label}**" if patch.name == name else label,
-                    query_params={Query.PATCH: patch.name},
-                )  # fmt: skip
+                shown = f"**{label}**" if patch.name == name else label
+                open_button(shown, "correct", Query.PATCH, patch.name, "my_work")
         if len(mine) > LISTED:
             mines = {"person": person.name}
             st.page_link(PATCHES.page, label=f"All {len(mine)}", query_params=mines)
@@ -223,10 +232,7 @@ def _patch(
     begin(plain(patch.name))
     with st.container(horizontal=True, vertical_alignment="center"):
         chips(patch_dots(patch))
-        way = st.segmented_control(
-            "How", WAYS, default=PAINT, required=True, key=Query.WAY, bind="query-params",
-            label_visibility="collapsed",
-        )  # fmt: skip
+        way = pick_way("How", WAYS, patch.name)
         _mine(workspace, person, mine, patch.name)
         _turn(mine, patch.name)
         if patch.assignee is None and can(patch, Move.CLAIM, person):
@@ -262,8 +268,8 @@ def _turn(mine: Sequence[PatchRecord], name: str) -> None:
     before, after = neighbours([patch.name for patch in mine], name)
     for label, key, to in (("Previous", "p", before), ("Next", "n", after)):
         disabled = to is None or to == name
-        if st.button(label, shortcut=key, key=f"turn_{key}", disabled=disabled) and to:
-            st.switch_page(page_file("correct"), query_params={Query.PATCH: to})
+        if st.button(label, shortcut=key, key=f"turn_{key}_{name}", disabled=disabled) and to:
+            go_to("correct", patch=to)
 
 
 def _who(told: PatchLife, person: PersonRecord) -> None:
@@ -295,14 +301,14 @@ def _files(workspace: Workspace, person: PersonRecord, told: PatchLife) -> None:
     st.file_uploader(
         "Drop Add1.nrrd, Remove1.nrrd, Ignore1.nrrd …, or the kit's zip, here (at most "
         f"{workspace.settings.upload_mb} MB each)", accept_multiple_files=True, key=key,
-        max_upload_size=workspace.settings.upload_mb, on_change=drop_files,
+        max_upload_size=workspace.settings.upload_mb, on_change=bind(patch, drop_files),
         args=(workspace, person, patch.name, versions_of(told.slots), key),
     )  # fmt: skip
     st.button(
         "Collect from the shared folder",
-        key="collect",
+        key=f"collect_{patch.name}",
         icon=":material/folder_open:",
-        on_click=collect_now,
+        on_click=bind(patch, collect_now),
         args=(workspace, person, patch.name),
         help="For people who save into the workspace's corrections folder.",
     )
@@ -326,7 +332,7 @@ def _slot_button(
 ) -> None:
     label, step = ("Take back", take_back) if slot.withdrawn else ("Leave out", leave_out)
     st.button(
-        f"{label} {plain(slot.name)}", key=f"slot_{slot.id}", on_click=step,
+        f"{label} {plain(slot.name)}", key=f"slot_{slot.id}", on_click=bind(patch, step),
         args=(workspace, person, patch.name, slot.name, patch.version),
     )  # fmt: skip
 
@@ -337,7 +343,8 @@ def _merging(workspace: Workspace, person: PersonRecord, told: PatchLife) -> Non
         _preview(workspace, person, told)
     if can(patch, Move.SUBMIT, person) and not patch.stale:
         st.button(
-            "Submit for review", key="submit", type="primary", on_click=take,
+            "Submit for review", key=f"submit_{patch.name}", type="primary",
+            on_click=bind(patch, take),
             args=(workspace, person, review.submit, "submitted for review", patch.name),
             kwargs={"seen": patch.version},
         )  # fmt: skip
@@ -368,10 +375,10 @@ def _preview(workspace: Workspace, person: PersonRecord, told: PatchLife) -> Non
         return
     _numbers(preview)
     _planes(workspace, patch.name, preview)
-    if st.button(f"Merge {count(len(preview.inputs), 'correction')}", key="merge", type="primary"):
-        with st.spinner("Merges…"):
-            merge_now(workspace, person, patch.name)
-        st.rerun()
+    st.button(
+        f"Merge {count(len(preview.inputs), 'correction')}", key=f"merge_{patch.name}",
+        type="primary", on_click=bind(patch, merge_now), args=(workspace, person, patch.name),
+    )  # fmt: skip
 
 
 def _numbers(preview: MergePreview) -> None:
@@ -416,9 +423,12 @@ def _nothing_to_change(workspace: Workspace, person: PersonRecord, patch: PatchR
     with st.container(border=True):
         st.markdown("**Is the prediction right as it is?**")
         st.caption("Only what somebody looked at becomes a label. State it, and it goes to review.")
-        sure = st.checkbox("I looked at all of it, and there is nothing to change", key="sure")
+        sure = st.checkbox(
+            "I looked at all of it, and there is nothing to change", key=f"sure_{patch.name}"
+        )
         st.button(
-            "Submit with nothing to change", key="submit_nothing", disabled=not sure, on_click=take,
+            "Submit with nothing to change", key=f"submit_nothing_{patch.name}",
+            disabled=not sure, on_click=bind(patch, take),
             args=(workspace, person, review.submit, "submitted with nothing to change", patch.name),
             kwargs={"nothing_to_change": True, "seen": patch.version},
         )  # fmt: skip

@@ -1,5 +1,6 @@
 """Patches: find them by filter, see them as pictures or a table, act on many, open one."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ from dashboard.look import (
     xyz,
 )
 from dashboard.patch_page import show_patch
-from dashboard.places import page_file
+from dashboard.places import go_to, open_button
 from dashboard.plain import plain
 from dashboard.saved import attempt, show_said
 from dashboard.state import me, opened
@@ -50,6 +51,9 @@ def show() -> None:
     if name:
         show_patch(workspace, person, name)
         return
+    if Query.TOMOGRAM in st.query_params:  # as bookmarks of earlier versions call the filter
+        go_to(PAGE, **{patch_filter.TOMOGRAM: st.query_params[Query.TOMOGRAM]})
+    st.session_state[Key.LIST] = st.query_params.to_dict()
     begin("Patches")
     apply_view(workspace, person)
     wanted, sort = patch_filter.filter_widgets(workspace)
@@ -177,9 +181,12 @@ def _nothing(wanted: PatchFilter) -> None:
 
 
 def _table(found: Page[PatchRecord]) -> list[PatchRecord]:
+    # The selection is kept as numbers of rows: it ends where other rows stand in the table.
+    rows_shown = hashlib.sha256("\n".join(patch.name for patch in found.rows).encode())
     said = st.dataframe(
-        table_of(found.rows), key=TABLE_KEY, on_select="rerun", selection_mode="multi-row",
-        hide_index=True, height=min(38 + 35 * len(found), 640),
+        table_of(found.rows), key=f"{TABLE_KEY}_{rows_shown.hexdigest()[:16]}",
+        on_select="rerun", selection_mode="multi-row", hide_index=True,
+        height=min(38 + 35 * len(found), 640),
         column_config={
             "Patch": st.column_config.TextColumn(pinned=True),
             "Stage": stage_column(),
@@ -217,7 +224,7 @@ def _thumbnail(workspace: Workspace, patch: PatchRecord) -> bytes | None:
 
 
 def _open(patch: PatchRecord) -> None:
-    st.page_link(page_file(PAGE), label=plain(patch.name), query_params={Query.PATCH: patch.name})
+    open_button(plain(patch.name), PAGE, Query.PATCH, patch.name, "open")
 
 
 def _actions(
@@ -247,9 +254,11 @@ def _actions(
 
 
 def _run_button(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:
-    if found.names and st.button(found.label, key=f"bulk_{found.move.name}"):
-        bulk.run_many(workspace, person, found.move, found.names)
-        st.rerun()
+    if found.names:
+        st.button(
+            found.label, key=f"bulk_{found.move.name}", on_click=bulk.run_many,
+            args=(workspace, person, found.move, found.names),
+        )  # fmt: skip
 
 
 def _claim_button(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.access.permissions import Step, may
 from core.workspace.workspace import Workspace
-from dashboard import plots
+from dashboard import patch_filter, plots
 from dashboard.empty import CHOOSE, REGISTER, show_empty
 from dashboard.keys import Query
 from dashboard.look import STAGE_NAMES, begin, chips, count, patch_dots
@@ -217,7 +217,9 @@ def _where_it_stands(board: Board) -> None:
         return
     by_tomogram, by_person = st.tabs(["By tomogram", "By person"])
     with by_tomogram:
-        _clickable(plots.stages_by(board.by_tomogram, "patches"), "tomogram", "bars_tomogram")
+        _clickable(
+            plots.stages_by(board.by_tomogram, "patches"), patch_filter.TOMOGRAM, "bars_tomogram"
+        )
     with by_person:
         if board.by_person:
             _clickable(plots.stages_by(board.by_person, "patches"), "person", "bars_person")

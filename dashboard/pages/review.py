@@ -17,8 +17,8 @@ from dashboard.keys import Key, Query
 from dashboard.look import begin, chips, count, patch_dots
 from dashboard.look import person as person_text
 from dashboard.moments import age, moment
-from dashboard.patch_page import can, counts, read_life, show_comments, show_slots
-from dashboard.places import page_file
+from dashboard.patch_page import bind, can, counts, pick_way, read_life, show_comments, show_slots
+from dashboard.places import go_to, open_button, page_file
 from dashboard.plain import plain
 from dashboard.saved import attempt, saved_patch
 from dashboard.slices import (
@@ -54,7 +54,9 @@ def show() -> None:
     workspace, person = opened(), me()
     with workspace.catalog.read() as session:
         queue = waiting_reviews(session, QUEUE)
-    name = st.query_params.get(Query.PATCH) or (queue[0].name if queue else None)
+    if Query.PATCH not in st.query_params and queue:
+        st.query_params[Query.PATCH] = queue[0].name
+    name = st.query_params.get(Query.PATCH)
     if name is None:
         begin("Review")
         show_empty(
@@ -95,7 +97,6 @@ def decide(
     )
     if done is None:
         return
-    st.session_state[REASON] = ""
     if next_name:
         st.query_params[Query.PATCH] = next_name
 
@@ -108,15 +109,21 @@ def reject_written(
     next_name: str | None,
 ) -> None:
     """Reject with the reason that is written; without one the step says so."""
-    decide(workspace, person, patch, merge, st.session_state.get(REASON) or "", next_name)
+    reason = st.session_state.get(reason_key(patch, merge)) or ""
+    decide(workspace, person, patch, merge, reason, next_name)
 
 
-def write_reason() -> None:
+def reason_key(patch: PatchRecord, merge: MergeRecord) -> str:
+    """The field for the reason to reject one merge of one patch."""
+    return f"{REASON}_{patch.name}_{merge.number}"
+
+
+def write_reason(pills: str, field: str) -> None:
     """Put a common reason into the field, after what stands there."""
-    picked = st.session_state.pop("reason_pills", None)
+    picked, st.session_state[pills] = st.session_state[pills], None
     if picked:
-        before = st.session_state.get(REASON) or ""
-        st.session_state[REASON] = f"{before} {picked}".strip()
+        before = st.session_state.get(field) or ""
+        st.session_state[field] = f"{before} {picked}".strip()
 
 
 def next_of(queue: Sequence[Waiting], name: str) -> str | None:
@@ -139,14 +146,16 @@ def previous_of(queue: Sequence[Waiting], name: str) -> str | None:
 def _queue(queue: Sequence[Waiting], name: str) -> None:
     more = "+" if len(queue) == QUEUE else ""
     with (
-        st.popover(f"Waiting · {len(queue)}{more}", icon=":material/checklist:"),
+        st.popover(
+            f"Waiting · {len(queue)}{more}", icon=":material/checklist:", key=f"queue_{name}"
+        ),
         st.container(height=460 if len(queue) > 14 else "content", border=False, gap=None),
     ):
         for each in queue:
             label = plain(each.name)
-            st.page_link(
-                page_file("review"), label=f"**{label}**" if each.name == name else label,
-                query_params={Query.PATCH: each.name}, help=f"waits {age(each.since)}",
+            open_button(
+                f"**{label}**" if each.name == name else label, "review", Query.PATCH, each.name,
+                "waiting", help=f"waits {age(each.since)}",
             )  # fmt: skip
         if not queue:
             st.caption("Nothing waits for a review.")
@@ -159,12 +168,9 @@ def _patch(
     begin(plain(patch.name))
     with st.container(horizontal=True, vertical_alignment="center"):
         chips(patch_dots(patch))
-        way = st.segmented_control(
-            "Look", [PLANES_WAY, AROUND_WAY], default=PLANES_WAY, required=True, key=Query.WAY,
-            bind="query-params", label_visibility="collapsed",
-        )  # fmt: skip
+        way = pick_way("Look", [PLANES_WAY, AROUND_WAY], patch.name)
         _queue(queue, patch.name)
-        _turn(queue, patch.name)
+        _turn(queue, patch.name, way)
         st.page_link(
             page_file("patches"), label="Its life", icon=":material/history:", width="content",
             query_params={Query.PATCH: patch.name},
@@ -202,11 +208,11 @@ def _painters(told: PatchLife) -> str:
     return ", ".join(sorted(plain(name) for name in names if name)) or "nobody"
 
 
-def _turn(queue: Sequence[Waiting], name: str) -> None:
+def _turn(queue: Sequence[Waiting], name: str, way: str) -> None:
     steps = (("Previous", "p", previous_of(queue, name)), ("Next", "n", next_of(queue, name)))
     for label, key, to in steps:
-        if st.button(label, shortcut=key, key=f"turn_{key}", disabled=to is None) and to:
-            st.switch_page(page_file("review"), query_params={Query.PATCH: to})
+        if st.button(label, shortcut=key, key=f"turn_{key}_{name}", disabled=to is None) and to:
+            go_to("review", patch=to, how=way)
 
 
 def _picture(workspace: Workspace, patch: PatchRecord) -> PatchPicture | None:
@@ -222,7 +228,7 @@ def _picture(workspace: Workspace, patch: PatchRecord) -> PatchPicture | None:
 @st.fragment
 def _planes(picture: PatchPicture, key: str) -> None:
     """Three planes; moving through them runs this part of the page alone."""
-    shown = _shown()
+    shown = _shown(key)
     start = most_changed(picture.before, picture.after)
     with st.container(key="tc_slices"):
         large, small = st.columns([1.96, 1], gap="small")
@@ -238,20 +244,22 @@ def _planes(picture: PatchPicture, key: str) -> None:
     chips(LEGEND if shown is Shown.DIFFERENCE else LEGEND[:1] + LEGEND[3:], "legend")
 
 
-def _shown() -> Shown:
-    """What is drawn, by button or by the keys 1 to 4."""
-    now = Shown(st.session_state.get(Key.SHOWN, Shown.DIFFERENCE))
+def _shown(merge: str) -> Shown:
+    """What is drawn of a merge, by button or by the keys 1 to 4."""
+    kept, now = st.session_state.get(Key.SHOWN, [merge, Shown.DIFFERENCE])
+    now = Shown(now if kept == merge else Shown.DIFFERENCE)
     with st.container(horizontal=True, gap="small"):
         for number, shown in enumerate(Shown, 1):
             st.button(
-                shown.value, shortcut=str(number), key=f"show_{shown.name}", on_click=_show,
-                args=(shown.value,), type="primary" if shown is now else "secondary",
+                shown.value, shortcut=str(number), key=f"show_{shown.name}_{merge}",
+                on_click=_show, args=(merge, shown.value),
+                type="primary" if shown is now else "secondary",
             )  # fmt: skip
     return now
 
 
-def _show(shown: str) -> None:
-    st.session_state[Key.SHOWN] = shown
+def _show(merge: str, shown: str) -> None:
+    st.session_state[Key.SHOWN] = [merge, shown]
 
 
 def _verdict(
@@ -281,23 +289,29 @@ def _verdict(
         st.caption("You may look and comment; a reviewer decides.")
         return
     if may_reject:
-        st.pills("Common reasons", REASONS, key="reason_pills", on_change=write_reason)
+        field = reason_key(patch, merge)
+        st.pills(
+            "Common reasons", REASONS, key=f"pills_{field}",
+            on_change=bind(patch, write_reason), args=(f"pills_{field}", field),
+        )  # fmt: skip
         st.text_area(
             "Reason for rejecting",
-            key=REASON,
+            key=field,
             height=80,
             max_chars=2000,
             placeholder="What is wrong, and where?",
         )
     with st.container(horizontal=True):
         st.button(
-            "Accept", key="accept", shortcut="a", type="primary", icon=":material/check:",
-            disabled=not may_accept or patch.stale, on_click=decide,
+            "Accept", key=f"accept_{patch.name}_{merge.number}", shortcut="a", type="primary",
+            icon=":material/check:", disabled=not may_accept or patch.stale,
+            on_click=bind(patch, decide),
             args=(workspace, person, patch, merge, None, next_name),
         )  # fmt: skip
         st.button(
-            "Reject", key="reject", shortcut="x", icon=":material/undo:", disabled=not may_reject,
-            on_click=reject_written, args=(workspace, person, patch, merge, next_name),
+            "Reject", key=f"reject_{patch.name}_{merge.number}", shortcut="x",
+            icon=":material/undo:", disabled=not may_reject, on_click=bind(patch, reject_written),
+            args=(workspace, person, patch, merge, next_name),
         )  # fmt: skip
 
 

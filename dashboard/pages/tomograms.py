@@ -1,7 +1,6 @@
 """Tomograms: a gallery and a table of them, one of them in full, and registering more."""
 
-import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ from core.tomograms.hashes import duplicates_of
 from core.tomograms.pictures import thumbnail_of_tomogram
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
-from dashboard import plots
+from dashboard import patch_filter, plots
 from dashboard.empty import show_empty
 from dashboard.keys import Query
 from dashboard.look import (
@@ -31,11 +30,10 @@ from dashboard.look import (
     person as person_text,
 )
 from dashboard.moments import moment
-from dashboard.patch_page import leave
-from dashboard.places import page_file
+from dashboard.places import go_to, open_button, page_file
 from dashboard.plain import plain
 from dashboard.registering import show_registering
-from dashboard.saved import attempt, refuse, tell_outcomes
+from dashboard.saved import attempt, on_shown, refuse, tell_outcomes
 from dashboard.state import me, opened
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, patches_in
@@ -57,6 +55,8 @@ from db.vocabulary import Licence, Scope, Split
 GALLERY, TABLE = "Gallery", "Table"
 ROWS = {GALLERY: 24, TABLE: 100}
 PAGE = "tomograms"
+PERMISSION = "permission"
+PERMISSION_FIELDS = ("scope", "licence", "approved_by", "owner", "until", "embargo")
 
 
 def show() -> None:
@@ -152,9 +152,7 @@ def _thumbnail(workspace: Workspace, tomogram: TomogramRecord) -> bytes | None:
 
 
 def _link(tomogram: TomogramRecord) -> None:
-    st.page_link(
-        page_file(PAGE), label=plain(tomogram.name), query_params={Query.TOMOGRAM: tomogram.name}
-    )
+    open_button(plain(tomogram.name), PAGE, Query.TOMOGRAM, tomogram.name, "open")
 
 
 def rows_of(lines: Sequence[TomogramLine]) -> list[dict[str, Any]]:
@@ -186,7 +184,7 @@ def _table(lines: Sequence[TomogramLine]) -> None:
     rows = said.selection.rows
     if rows and rows[0] < len(lines):
         name = lines[rows[0]].tomogram.name
-        st.switch_page(page_file(PAGE), query_params={Query.TOMOGRAM: name})
+        go_to(PAGE, tomogram=name)
 
 
 def _one(workspace: Workspace, person: PersonRecord, name: str) -> None:
@@ -216,7 +214,7 @@ def _one(workspace: Workspace, person: PersonRecord, name: str) -> None:
             label=f"Its {count(len(patches), 'patch', 'patches')}",
             icon=":material/grid_view:",
             width="content",
-            query_params={"tomogram": tomogram.name},
+            query_params={patch_filter.TOMOGRAM: tomogram.name},
         )
     left, right = st.columns([5, 6], gap="medium")
     with left:
@@ -229,10 +227,10 @@ def _one(workspace: Workspace, person: PersonRecord, name: str) -> None:
 
 
 def _all_button() -> None:
-    st.button(
-        "All tomograms", icon=":material/view_in_ar:", type="tertiary", key="all_tomograms",
-        on_click=leave, args=(Query.TOMOGRAM,),
-    )  # fmt: skip
+    if st.button(
+        "All tomograms", icon=":material/view_in_ar:", type="tertiary", key="all_tomograms"
+    ):
+        go_to(PAGE)
 
 
 def _picture_and_facts(
@@ -269,7 +267,7 @@ def _voxel_size(workspace: Workspace, person: PersonRecord, tomogram: TomogramRe
             max_value=999.0,
             format="%.4f",
             value=tomogram.voxel_size,
-            key="voxel_size",
+            key=f"voxel_size_{tomogram.name}",
         )
         st.caption(
             "MemBrain-seg is trained at 10 to 14 Å. MRC headers often hold 0, 1, or the "
@@ -277,9 +275,9 @@ def _voxel_size(workspace: Workspace, person: PersonRecord, tomogram: TomogramRe
         )
         st.button(
             "Save",
-            key="save_voxel_size",
+            key=f"save_voxel_size_{tomogram.name}",
             type="primary",
-            on_click=state_voxel_size,
+            on_click=bind(tomogram, state_voxel_size),
             args=(workspace, person, tomogram, stated),
         )
 
@@ -350,55 +348,44 @@ def _permission(
         )
     if not may(person.role, Step.PERMIT):
         return
-    with st.popover("State a permission…"), st.form("permit", border=False):
-        told = _permission_fields(known)
-        if st.form_submit_button("Save", type="primary"):
-            seen = known.version if known else None
-            save_permission(workspace, person, tomogram.name, told, seen)
-            st.rerun()
+    with st.popover("State a permission…"), st.form(f"permit_{tomogram.name}", border=False):
+        _permission_fields(tomogram.name, known)
+        st.form_submit_button(
+            "Save", type="primary", on_click=bind(tomogram, save_permission),
+            args=(workspace, person, tomogram.name, known.version if known else None),
+        )  # fmt: skip
 
 
-def _permission_fields(known: PermissionRecord | None) -> dict[str, Any]:
+def bind(tomogram: TomogramRecord, step: Callable[..., None]) -> Callable[..., None]:
+    """Bind a handler to the tomogram that it was drawn for."""
+    return on_shown(Query.TOMOGRAM, tomogram.name, step)
+
+
+def _permission_fields(tomogram: str, known: PermissionRecord | None) -> None:
     scopes, licences = list(Scope), list(Licence)
-    scope = st.selectbox(
-        "Scope",
-        scopes,
-        format_func=lambda each: each.value,
+    key = {field: f"{PERMISSION}_{field}_{tomogram}" for field in PERMISSION_FIELDS}
+    st.selectbox(
+        "Scope", scopes, format_func=lambda each: each.value, key=key["scope"],
         index=scopes.index(known.scope) if known else 0,
-    )
-    licence = st.selectbox(
-        "Licence",
-        licences,
-        format_func=lambda each: each.value,
+    )  # fmt: skip
+    st.selectbox(
+        "Licence", licences, format_func=lambda each: each.value, key=key["licence"],
         index=licences.index(known.licence) if known and known.licence else None,
         placeholder="none (internal only)",
-    )
-    approved_by = st.text_input("Approved by", value=known.approved_by if known else "")
-    owner = st.text_input("Owner", value=(known.owner or "") if known else "")
-    until = st.date_input("Until", value=known.until if known else None)
-    embargo = st.date_input("Not before", value=known.embargo if known else None)
-    return {
-        "scope": scope,
-        "licence": licence,
-        "approved_by": approved_by,
-        "owner": owner,
-        "until": _day(until),
-        "embargo": _day(embargo),
-    }
-
-
-def _day(value: object) -> dt.date | None:
-    return value if isinstance(value, dt.date) else None
+    )  # fmt: skip
+    st.text_input("Approved by", value=known.approved_by if known else "", key=key["approved_by"])
+    st.text_input("Owner", value=(known.owner or "") if known else "", key=key["owner"])
+    st.date_input("Until", value=known.until if known else None, key=key["until"])
+    st.date_input("Not before", value=known.embargo if known else None, key=key["embargo"])
 
 
 def save_permission(
-    workspace: Workspace,
-    person: PersonRecord,
-    tomogram: str,
-    told: Mapping[str, Any],
-    seen: int | None,
+    workspace: Workspace, person: PersonRecord, tomogram: str, seen: int | None
 ) -> None:
-    """Record what the owner allows."""
+    """Record what the owner allows, as the form of this tomogram says."""
+    told = {
+        field: st.session_state[f"{PERMISSION}_{field}_{tomogram}"] for field in PERMISSION_FIELDS
+    }
     attempt(
         partial(permit, workspace, person, tomogram, seen=seen, **told),
         lambda outcome: (
@@ -416,13 +403,14 @@ def _pin(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -
     words |= {split.value: split for split in Split}
     now = next(word for word, split in words.items() if split == tomogram.split_pin)
     chosen = st.segmented_control(
-        "Split", list(words), default=now, required=True, key="split", label_visibility="collapsed"
-    )
+        "Split", list(words), default=now, required=True, key=f"split_{tomogram.name}",
+        label_visibility="collapsed",
+    )  # fmt: skip
     if chosen and words[chosen] != tomogram.split_pin:
         st.button(
             f"Pin to {chosen}",
-            key="pin",
-            on_click=save_pin,
+            key=f"pin_{tomogram.name}",
+            on_click=bind(tomogram, save_pin),
             args=(workspace, person, tomogram.name, words[chosen], tomogram.version),
         )
     st.caption("Test never enters training or validation.")

@@ -22,7 +22,7 @@ NEW = {"center_xyz": [90, 180, 84], "why": "false_membrane", "near_border": "ref
 
 
 def picker(at: AppTest) -> str:
-    return str(at.selectbox(key="tomogram").value)
+    return str(at.selectbox(key="browse_tomogram").value)
 
 
 def test_an_empty_workspace_says_the_next_step(bare: Workspace, page: Open) -> None:

@@ -106,11 +106,11 @@ def test_one_turns_through_a_list_round_its_ends() -> None:
 def test_corrections_are_previewed_merged_and_submitted(lab: Lab, page: Open) -> None:
     at = page("correct", patch=lab.correcting, how="Merge and submit")
     assert "What merging would give" in said(at)
-    at.button(key="merge").click().run()
+    at.button(key=f"merge_{lab.correcting}").click().run()
     assert not at.exception
     assert "Merged by Mia" in said(at)
     assert record(lab, lab.correcting).stage is Stage.MERGED
-    at.button(key="submit").click().run()
+    at.button(key=f"submit_{lab.correcting}").click().run()
     assert "submitted for review" in said(at)
     assert "saved at" in said(at)
     assert record(lab, lab.correcting).stage is Stage.IN_REVIEW
@@ -118,9 +118,9 @@ def test_corrections_are_previewed_merged_and_submitted(lab: Lab, page: Open) ->
 
 def test_nothing_to_change_must_be_stated(lab: Lab, page: Open) -> None:
     at = page("correct", patch=lab.extracted, how="Merge and submit")
-    assert at.button(key="submit_nothing").disabled
-    at.checkbox(key="sure").check().run()
-    at.button(key="submit_nothing").click().run()
+    assert at.button(key=f"submit_nothing_{lab.extracted}").disabled
+    at.checkbox(key=f"sure_{lab.extracted}").check().run()
+    at.button(key=f"submit_nothing_{lab.extracted}").click().run()
     assert not at.exception
     assert record(lab, lab.extracted).stage is Stage.IN_REVIEW
 
@@ -145,10 +145,26 @@ def test_an_unknown_patch_is_told_and_leads_back(lab: Lab, page: Open) -> None:
 def test_a_second_tab_is_told_what_the_first_one_changed(lab: Lab, page: Open) -> None:
     first = page("patches", patch=lab.correcting)
     second = page("patches", patch=lab.correcting)
-    first.selectbox(key="give_to").select("Mia").run()
-    first.button(key="give").click().run()
+    first.selectbox(key=f"give_to_{lab.correcting}").select("Mia").run()
+    first.button(key=f"give_{lab.correcting}").click().run()
     assert record(lab, lab.correcting).assignee == "Mia"
-    second.button(key="give").click().run()
+    second.button(key=f"give_{lab.correcting}").click().run()
     assert "Somebody was first" in second.warning[0].value
     assert "Mia" in second.warning[0].value
     assert "assigned" in second.warning[0].value
+
+
+def test_a_button_of_another_patch_than_the_address_names_changes_nothing(
+    lab: Lab, page: Open
+) -> None:
+    at = page("correct", patch=lab.correcting, how="Merge and submit")
+    at.button(key=f"merge_{lab.correcting}").click()
+    at.query_params["patch"] = lab.extracted
+    at.run()
+    assert "Nothing was changed: this button was for" in at.error[0].value
+    assert record(lab, lab.correcting).stage is Stage.CORRECTING
+
+
+def test_the_address_names_the_patch_that_is_shown_first(lab: Lab, page: Open) -> None:
+    assert page("correct").query_params == {"patch": lab.extracted}
+    assert page("review").query_params == {"patch": lab.in_review}

@@ -28,7 +28,7 @@ FILTERS: list[dict[str, Any]] = [
     {"stage": ["Chosen", "In review"]},
     {"person": "Ada"},
     {"person": "Nobody"},
-    {"tomogram": "other/TS_001"},
+    {"within": "other/TS_001"},
     {"because": "False membrane"},
     {"mark": "Rejected"},
     {"mark": "Withdrawn"},
