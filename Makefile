@@ -1,12 +1,17 @@
 # make demo: the main job · make test: the tests · each does its own set-up in .venv
+# Another Python has an environment of its own: make test PYTHON=python3.13
 PYTHON ?= python3
-VENV := .venv
+VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 HASHED := --require-hashes --only-binary :all:
 RUNNERS ?= 2
 
-.PHONY: demo serve test check setup bench soak audit screenshots verify-consumers frontend lock clean
+# The tests that need neither a browser nor a database server, for every other Python.
+FAST := tests/imaging tests/files tests/exports tests/db tests/demo
+
+.PHONY: demo serve test fast check setup bench soak audit screenshots docs verify-consumers \
+	frontend frontend-check lock clean
 
 demo: $(VENV)/run.done
 	$(BIN)/tomocurate demo
@@ -17,6 +22,9 @@ serve: $(VENV)/run.done
 
 test: $(VENV)/dev.done
 	$(BIN)/python -m pytest -n $(RUNNERS) $(ARGS)
+
+fast: $(VENV)/dev.done
+	$(BIN)/python -m pytest -n $(RUNNERS) -q -m "not browser and not soak and not postgresql" $(FAST) $(ARGS)
 
 setup: $(VENV)/dev.done
 
@@ -43,6 +51,10 @@ audit:
 screenshots: $(VENV)/dev.done
 	$(BIN)/python -m tests.journeys.screenshots
 
+# The site of docs/, links checked, in site/.
+docs: $(VENV)/docs.done
+	$(BIN)/mkdocs build --strict --quiet --site-dir site
+
 # Trains and loads an export with the consumers' own code, in environments of their own.
 verify-consumers: $(VENV)/dev.done
 	$(BIN)/python -m tests.consumers
@@ -50,6 +62,9 @@ verify-consumers: $(VENV)/dev.done
 # Builds the pages' scripts anew; their built files are committed, so that nobody needs Node to run.
 frontend:
 	cd dashboard/frontend && npm ci --no-audit --no-fund && npm run types && npm run lint && npm run format:check && npm test && npm run build
+
+frontend-check:
+	cd dashboard/frontend && npm run -s types && npm run -s lint
 
 $(VENV)/run.done: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tomocurate needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
@@ -62,10 +77,15 @@ $(VENV)/dev.done: requirements-dev.lock $(VENV)/run.done
 	$(PIP) install $(HASHED) -r requirements-dev.lock
 	touch $@
 
+$(VENV)/docs.done: requirements-docs.lock $(VENV)/run.done
+	$(PIP) install $(HASHED) -r requirements-docs.lock
+	touch $@
+
 # Writes the locks: names, versions and hashes, no addresses.
 lock:
 	uv pip compile -q --universal -p 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --extra sign-in --group run pyproject.toml -o requirements.lock
 	uv pip compile -q --universal -p 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra postgres --extra sign-in --group dev pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal -p 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --group docs pyproject.toml -o requirements-docs.lock
 
 clean:
-	rm -rf $(VENV) .venv-audit demo dashboard/frontend/node_modules
+	rm -rf .venv .venv-* demo site dashboard/frontend/node_modules
