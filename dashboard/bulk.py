@@ -14,7 +14,7 @@ from core.jobs import queue
 from core.labels import review
 from core.labels.merge import merge
 from core.patches.extract import extract
-from core.patches.lifecycle import Move, is_legal, step_of
+from core.patches.lifecycle import Transition, action_of, is_legal
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
 from dashboard.finished import KIND_NAMES
@@ -29,20 +29,26 @@ from db.vocabulary import JobKind
 AT_ONCE = 4
 """More than this many become jobs."""
 
-JOB_OF: Mapping[Move, JobKind] = {Move.EXTRACT: JobKind.EXTRACT, Move.MERGE: JobKind.MERGE}
-STEP_OF: Mapping[Move, Callable[..., tuple[Outcome, ...]]] = {
-    Move.EXTRACT: extract, Move.MERGE: merge,
+JOB_OF: Mapping[Transition, JobKind] = {
+    Transition.EXTRACT: JobKind.EXTRACT,
+    Transition.MERGE: JobKind.MERGE,
+}
+STEP_OF: Mapping[Transition, Callable[..., tuple[Outcome, ...]]] = {
+    Transition.EXTRACT: extract, Transition.MERGE: merge,
 }  # fmt: skip
-VERBS: Mapping[Move, str] = {
-    Move.EXTRACT: "Extract", Move.MERGE: "Merge", Move.ASSIGN: "Assign", Move.CLAIM: "Claim",
-}  # fmt: skip
+VERBS: Mapping[Transition, str] = {
+    Transition.EXTRACT: "Extract",
+    Transition.MERGE: "Merge",
+    Transition.ASSIGN: "Assign",
+    Transition.CLAIM: "Claim",
+}
 
 
 @dataclass(frozen=True)
 class Hits:
     """The patches that an action would change, of those that were asked for."""
 
-    move: Move
+    move: Transition
     names: tuple[str, ...]
     asked: int
 
@@ -53,15 +59,17 @@ class Hits:
         return f"{VERBS[self.move]} {len(self.names):,}{some}"
 
 
-def hits(move: Move, patches: Sequence[PatchRecord], person: PersonRecord) -> Hits:
+def hits(move: Transition, patches: Sequence[PatchRecord], person: PersonRecord) -> Hits:
     """Which patches a person may move; only corrected ones are merged."""
-    if not may(person.role, step_of(move)):
+    if not may(person.role, action_of(move)):
         return Hits(move, (), len(patches))
     names = tuple(patch.name for patch in patches if is_legal(patch, move) and _due(patch, move))
     return Hits(move, names, len(patches))
 
 
-def run_many(workspace: Workspace, person: PersonRecord, move: Move, names: Sequence[str]) -> None:
+def run_many(
+    workspace: Workspace, person: PersonRecord, move: Transition, names: Sequence[str]
+) -> None:
     """Extract or merge: a few now, many as jobs; what came of it is told."""
     if len(names) <= AT_ONCE:
         outcomes = _run(workspace, person, move, names)
@@ -89,10 +97,10 @@ def claim_many(workspace: Workspace, person: PersonRecord, names: Sequence[str])
     tell_outcomes(outcomes, f"Claimed by {plain(person.name)}")
 
 
-def _due(patch: PatchRecord, move: Move) -> bool:
-    if move is Move.CLAIM:
+def _due(patch: PatchRecord, move: Transition) -> bool:
+    if move is Transition.CLAIM:
         return patch.assignee is None
-    return patch.correction_count > 0 if move is Move.MERGE else True
+    return patch.correction_count > 0 if move is Transition.MERGE else True
 
 
 def _moved(step: Callable[[], PatchRecord], name: str) -> Outcome:
@@ -105,7 +113,7 @@ def _moved(step: Callable[[], PatchRecord], name: str) -> Outcome:
 
 
 def _run(
-    workspace: Workspace, person: PersonRecord, move: Move, names: Sequence[str]
+    workspace: Workspace, person: PersonRecord, move: Transition, names: Sequence[str]
 ) -> tuple[Outcome, ...] | None:
     bar = st.progress(0.0, text=f"{VERBS[move]} {count(len(names), 'patch', 'patches')}…")
     done: list[str] = []

@@ -9,8 +9,8 @@ import streamlit as st
 from core.access.permissions import may
 from core.labels import review
 from core.patches import history as life
-from core.patches.history import PatchLife
-from core.patches.lifecycle import Move, is_legal, step_of
+from core.patches.history import PatchHistory
+from core.patches.lifecycle import Transition, action_of, is_legal
 from core.workspace.workspace import Workspace
 from dashboard.empty import PATCHES, show_empty
 from dashboard.keys import Key, Query
@@ -38,13 +38,13 @@ from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord, list_people
 from db.vocabulary import Role, Stage, Verdict
 
-Step = Callable[..., PatchRecord]
+Action = Callable[..., PatchRecord]
 
 
 def take(
     workspace: Workspace,
     by: PersonRecord,
-    step: Step,
+    step: Action,
     what: str,
     name: str,
     *told: Any,
@@ -79,12 +79,12 @@ def _write_way(key: str) -> None:
     st.query_params[Query.WAY] = st.session_state[key]
 
 
-def can(patch: PatchRecord, move: Move, by: PersonRecord) -> bool:
+def can(patch: PatchRecord, move: Transition, by: PersonRecord) -> bool:
     """Whether a move is legal now, and this person may make it."""
-    return is_legal(patch, move) and may(by.role, step_of(move))
+    return is_legal(patch, move) and may(by.role, action_of(move))
 
 
-def read_life(workspace: Workspace, name: str) -> PatchLife | None:
+def read_life(workspace: Workspace, name: str) -> PatchHistory | None:
     """The life of the patch that an address names; where there is none, the page says so."""
     try:
         return life.show(workspace, name, events=200)
@@ -121,7 +121,7 @@ def show_patch(workspace: Workspace, by: PersonRecord, name: str) -> None:
         _exports(told)
 
 
-def _where_to(told: PatchLife, by: PersonRecord) -> None:
+def _where_to(told: PatchHistory, by: PersonRecord) -> None:
     patch = told.patch
     with st.container(horizontal=True, vertical_alignment="center"):
         chips(patch_dots(patch))
@@ -131,7 +131,7 @@ def _where_to(told: PatchLife, by: PersonRecord) -> None:
         if told.tomogram:
             place = {Query.TOMOGRAM: told.tomogram.name, **here}
             _link("browse", "In its tomogram", ":material/view_in_ar:", place)
-        if can(patch, Move.CORRECT, by):
+        if can(patch, Transition.CORRECT, by):
             _link("correct", "Correct", ":material/brush:", here)
         if patch.current_merge_id is not None:
             _link("review", "Review", ":material/rate_review:", here)
@@ -146,22 +146,22 @@ def _link(page: str, label: str, icon: str, query: Mapping[str, str]) -> None:
 def _moves(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
     """Buttons for what is legal now and may be done by this person."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if can(patch, Move.CLAIM, by) and patch.assignee is None:
+        if can(patch, Transition.CLAIM, by) and patch.assignee is None:
             _button(workspace, by, patch, "Claim", review.claim, "claimed")
-        if can(patch, Move.RELEASE, by) and patch.assignee == by.name:
+        if can(patch, Transition.RELEASE, by) and patch.assignee == by.name:
             _button(workspace, by, patch, "Release", review.release, "released")
-        if can(patch, Move.ASSIGN, by):
+        if can(patch, Transition.ASSIGN, by):
             _give(workspace, by, patch)
-        if can(patch, Move.SUBMIT, by):
+        if can(patch, Transition.SUBMIT, by):
             _button(workspace, by, patch, "Submit for review", review.submit, "submitted")
-        if can(patch, Move.WITHDRAW, by):
+        if can(patch, Transition.WITHDRAW, by):
             _withdraw(workspace, by, patch)
-        if can(patch, Move.REINSTATE, by):
+        if can(patch, Transition.REINSTATE, by):
             _button(workspace, by, patch, "Reinstate", review.reinstate, "reinstated")
 
 
 def _button(
-    workspace: Workspace, by: PersonRecord, patch: PatchRecord, label: str, step: Step, what: str
+    workspace: Workspace, by: PersonRecord, patch: PatchRecord, label: str, step: Action, what: str
 ) -> None:
     st.button(
         label, key=f"move_{what}_{patch.name}", on_click=bind(patch, take),
@@ -211,7 +211,7 @@ def show_planes(workspace: Workspace, patch: PatchRecord) -> None:
     show_three(picture, shown, at)
 
 
-def _facts(told: PatchLife) -> None:
+def _facts(told: PatchHistory) -> None:
     patch = told.patch
     known = {
         "Stage": STAGE_NEXT[patch.stage],
@@ -231,7 +231,7 @@ def _facts(told: PatchLife) -> None:
     facts(known)
 
 
-def _segmentation(told: PatchLife) -> str:
+def _segmentation(told: PatchHistory) -> str:
     found = told.segmentation
     if found is None:
         return "unknown"
@@ -273,7 +273,7 @@ def _slot_dots(slot: SlotRecord) -> list[tuple[str, str]]:
     return dots
 
 
-def show_merges(told: PatchLife) -> None:
+def show_merges(told: PatchHistory) -> None:
     """Merges with their counts, and the verdicts on them, the latest first."""
     if not told.merges:
         show_empty("Not merged yet.", "Corrections are merged into a training label.")
@@ -311,7 +311,7 @@ def show_comments(
         st.caption(f"{count(len(comments), 'comment')}, {open_ones} not settled")
     for said in comments:
         _comment(workspace, by, patch, said)
-    if can(patch, Move.COMMENT, by):
+    if can(patch, Transition.COMMENT, by):
         key = f"comment_on_{patch.name}"
         with st.form(f"comment_{patch.name}", border=False, clear_on_submit=True):
             st.text_area("Say something about this patch", height=70, max_chars=10_000, key=key)
@@ -345,14 +345,14 @@ def _comment(
         st.text(said.text)
         if said.resolved_at:
             st.caption(f"settled by {person(said.resolved_by)}")
-        elif can(patch, Move.COMMENT, by):
+        elif can(patch, Transition.COMMENT, by):
             st.button(
                 "Settle", key=f"settle_{said.id}", type="tertiary",
                 on_click=bind(patch, settle_comment), args=(workspace, by, patch.name, said.id),
             )  # fmt: skip
 
 
-def _exports(told: PatchLife) -> None:
+def _exports(told: PatchHistory) -> None:
     if not told.exports:
         return
     st.subheader("Exports", anchor=False)

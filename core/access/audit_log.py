@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.errors import OutputError
 from core.files.atomic import whole_file
 from core.workspace.workspace import Workspace
@@ -31,7 +31,7 @@ def note_download(workspace: Workspace, by: PersonRecord, what: str, names: Sequ
     """Record that somebody took files away, such as the kits of some patches."""
     after = {"names": list(names[:MOST_NAMES]), "count": len(names)}
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.VIEW)
+        require(session, by, Action.VIEW)
         subject = Subject("person", by.id, by.name)
         record_event(session, Change.now(by.id), f"downloaded {what}"[:80], subject, None, after)
 
@@ -50,7 +50,7 @@ def export_events(
     if out.exists():
         raise OutputError(f"{out}: is there already; name another file.")
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.READ_LOG)
+        require(session, by, Action.READ_LOG)
         subject = Subject("person", by.id, by.name)
         record_event(session, Change.now(by.id), "exported the log", subject)
     written = 0

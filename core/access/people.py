@@ -1,6 +1,6 @@
 """People of a workspace: who works here, by which account, and what they may do."""
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.workspace.workspace import Workspace
 from db.queries import people as queries
 from db.queries.people import PersonRecord
@@ -28,7 +28,7 @@ def add(
     Errors: NotAllowedError; TakenNameError; CatalogError for a name that cannot be one.
     """
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.MANAGE_PEOPLE)
+        require(session, by, Action.MANAGE_PEOPLE)
         change = Change.now(by.id)
         return add_person(session, change, name, role, os_user=os_user, identity=identity)
 
@@ -98,5 +98,5 @@ def _change(
     workspace: Workspace, by: PersonRecord, name: str, seen: int | None, **values: object
 ) -> PersonRecord:
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.MANAGE_PEOPLE)
+        require(session, by, Action.MANAGE_PEOPLE)
         return change_person(session, Change.now(by.id), name, seen, **values)

@@ -1,6 +1,6 @@
 """Who may do what: one table of every step and the least role that may take it.
 
-Pages, /api and the command line all pass through ``check_may``, which reads the role anew in the
+Pages, /api and the command line all pass through ``require``, which reads the role anew in the
 step's own transaction, so that a change of role counts at once and everywhere.
 """
 
@@ -14,7 +14,7 @@ from db.queries.people import PersonRecord, person_by_id
 from db.vocabulary import Role
 
 
-class Step(StrEnum):
+class Action(StrEnum):
     """Everything that somebody can do; the words stand in messages and in the docs."""
 
     VIEW = "look"
@@ -49,49 +49,49 @@ class Step(StrEnum):
     EXAMINE = "examine the installation"
 
 
-LEAST_ROLE: Mapping[Step, Role] = {
-    Step.VIEW: Role.VIEWER,
-    Step.COMMENT: Role.ANNOTATOR,
-    Step.SAVE_VIEW: Role.VIEWER,
-    Step.CLAIM: Role.ANNOTATOR,
-    Step.RELEASE: Role.ANNOTATOR,
-    Step.CHOOSE: Role.ANNOTATOR,
-    Step.EXTRACT: Role.ANNOTATOR,
-    Step.COLLECT: Role.ANNOTATOR,
-    Step.SUBMIT_CORRECTION: Role.ANNOTATOR,
-    Step.WITHDRAW_CORRECTION: Role.ANNOTATOR,
-    Step.PAINT: Role.ANNOTATOR,
-    Step.MERGE: Role.ANNOTATOR,
-    Step.SUBMIT: Role.ANNOTATOR,
-    Step.REVIEW: Role.REVIEWER,
-    Step.ASSIGN: Role.CURATOR,
-    Step.REGISTER: Role.CURATOR,
-    Step.ADOPT: Role.CURATOR,
-    Step.WITHDRAW: Role.CURATOR,
-    Step.PIN: Role.CURATOR,
-    Step.PERMIT: Role.CURATOR,
-    Step.PUT_BACK: Role.CURATOR,
-    Step.EXPORT: Role.CURATOR,
-    Step.IMPORT: Role.CURATOR,
-    Step.SCORE: Role.CURATOR,
-    Step.MANAGE_JOBS: Role.CURATOR,
-    Step.ADD_ROOT: Role.ADMIN,
-    Step.MANAGE_PEOPLE: Role.ADMIN,
-    Step.BACK_UP: Role.ADMIN,
-    Step.READ_LOG: Role.ADMIN,
-    Step.EXAMINE: Role.ADMIN,
+REQUIRED_ROLE: Mapping[Action, Role] = {
+    Action.VIEW: Role.VIEWER,
+    Action.COMMENT: Role.ANNOTATOR,
+    Action.SAVE_VIEW: Role.VIEWER,
+    Action.CLAIM: Role.ANNOTATOR,
+    Action.RELEASE: Role.ANNOTATOR,
+    Action.CHOOSE: Role.ANNOTATOR,
+    Action.EXTRACT: Role.ANNOTATOR,
+    Action.COLLECT: Role.ANNOTATOR,
+    Action.SUBMIT_CORRECTION: Role.ANNOTATOR,
+    Action.WITHDRAW_CORRECTION: Role.ANNOTATOR,
+    Action.PAINT: Role.ANNOTATOR,
+    Action.MERGE: Role.ANNOTATOR,
+    Action.SUBMIT: Role.ANNOTATOR,
+    Action.REVIEW: Role.REVIEWER,
+    Action.ASSIGN: Role.CURATOR,
+    Action.REGISTER: Role.CURATOR,
+    Action.ADOPT: Role.CURATOR,
+    Action.WITHDRAW: Role.CURATOR,
+    Action.PIN: Role.CURATOR,
+    Action.PERMIT: Role.CURATOR,
+    Action.PUT_BACK: Role.CURATOR,
+    Action.EXPORT: Role.CURATOR,
+    Action.IMPORT: Role.CURATOR,
+    Action.SCORE: Role.CURATOR,
+    Action.MANAGE_JOBS: Role.CURATOR,
+    Action.ADD_ROOT: Role.ADMIN,
+    Action.MANAGE_PEOPLE: Role.ADMIN,
+    Action.BACK_UP: Role.ADMIN,
+    Action.READ_LOG: Role.ADMIN,
+    Action.EXAMINE: Role.ADMIN,
 }
 """Every step has its line; a step without one is nobody's (a test looks)."""
 
 _RANK = {role: rank for rank, role in enumerate(Role)}
 
 
-def may(role: Role, step: Step) -> bool:
+def may(role: Role, step: Action) -> bool:
     """Whether a role suffices for a step."""
-    return _RANK[role] >= _RANK[LEAST_ROLE[step]]
+    return _RANK[role] >= _RANK[REQUIRED_ROLE[step]]
 
 
-def check_may(session: Session, by: PersonRecord, step: Step) -> PersonRecord:
+def require(session: Session, by: PersonRecord, step: Action) -> PersonRecord:
     """The person as the catalog has them now, who may take this step.
 
     Errors: NotAllowedError for somebody who is gone, disabled, or of a lesser role.
@@ -100,7 +100,7 @@ def check_may(session: Session, by: PersonRecord, step: Step) -> PersonRecord:
     if person is None or person.disabled:
         raise NotAllowedError(f"{by.name} is disabled; ask an admin.")
     if not may(person.role, step):
-        least = LEAST_ROLE[step]
+        least = REQUIRED_ROLE[step]
         raise NotAllowedError(
             f"{person.name} is {_article(person.role)} {person.role}; to {step} takes "
             f"{_article(least)} {least} or more; ask an admin."

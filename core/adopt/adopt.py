@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.adopt.guide_folders import AdoptionPlan, FoundPatch, read_folders
 from core.adopt.locate_patch import Location, locate
 from core.corrections.add_version import take_in
@@ -100,7 +100,7 @@ def adopt(
     Errors: AdoptionError; NotAllowedError; what concerns one patch stands in its outcome.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.ADOPT)
+        require(session, by, Action.ADOPT)
     plan = plan_adoption(
         Path(folder), images=images, labels=labels, corrections=corrections, merged=merged
     )
@@ -182,7 +182,7 @@ def _enter(
     _bring(patch.image, folders.image_of(patch.name), volumes.image, volumes.image_grid)
     _bring(patch.label, folders.label_of(patch.name), volumes.label, volumes.label_grid)
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.ADOPT)
+        require(session, by, Action.ADOPT)
         values = _columns(patch, volumes, place)
         adopt_patch(session, Change.now(by.id), patch.named.dataset, patch.name, values)
     return False
@@ -302,7 +302,7 @@ def _record_label(
         in_place(store, stored.path, workspace.folders.merged_of(patch.name)),
         workspace.catalog.write() as session,
     ):
-        check_may(session, by, Step.ADOPT)
+        require(session, by, Action.ADOPT)
         locked = lock_patch(session, patch.name)
         made = MadeMerge(
             predicted_hash=locked.label_hash or "",

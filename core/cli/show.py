@@ -7,14 +7,14 @@ import click
 
 from core.cli.run import printable
 from core.cli.tables import say_table
-from core.patches.history import PatchLife
+from core.patches.history import PatchHistory
 from db.queries.life import SlotRecord
 from db.queries.patches import PatchRecord
 
 LAST_EVENTS = 20
 
 
-def tell_life(life: PatchLife) -> None:
+def tell_life(life: PatchHistory) -> None:
     """Print everything about a patch."""
     patch = life.patch
     click.echo(printable(f"{patch.name}  {patch.stage.replace('_', ' ')}"))
@@ -27,7 +27,7 @@ def tell_life(life: PatchLife) -> None:
             say_table(columns, rows)
 
 
-def _facts(life: PatchLife) -> Iterator[tuple[str, Any]]:
+def _facts(life: PatchHistory) -> Iterator[tuple[str, Any]]:
     patch, tomogram, segmentation = life.patch, life.tomogram, life.segmentation
     yield "tomogram", f"{tomogram.name}  {tomogram.on_disk.file}" if tomogram else "unknown"
     if segmentation:
@@ -51,7 +51,7 @@ def _facts(life: PatchLife) -> Iterator[tuple[str, Any]]:
 
 
 def _sections(
-    life: PatchLife,
+    life: PatchHistory,
 ) -> Iterator[tuple[str, Sequence[str], list[Sequence[Any]]]]:
     yield (
         "Corrections",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.corrections.folder import Author, look, owner_of
 from core.corrections.store import Arrived, Store, in_place, refuse, same_bytes
 from core.errors import CorrectionError
@@ -29,8 +29,8 @@ from core.imaging.correction import (
 )
 from core.imaging.geometry import Grid
 from core.imaging.labels import Label
-from core.labels.inputs import familiar_label, in_folder, settle
-from core.patches.lifecycle import Move, next_stage
+from core.labels.inputs import cached_extracted_label, in_folder, update_stale
+from core.patches.lifecycle import Transition, next_stage
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome
 from core.workspace.workspace import Workspace
 from db.errors import ConflictError, TomocurateError
@@ -115,7 +115,7 @@ def read_arrived(
 
     Errors: LabelError where the patch's own label is gone or changed.
     """
-    label, grid = familiar_label(workspace, patch)
+    label, grid = cached_extracted_label(workspace, patch)
     received = Received(
         arrived.sha256,
         arrived.size,
@@ -144,9 +144,9 @@ def read_stored(path: Path, slot: str, label: Label, grid: Grid) -> Correction:
         raise CorrectionError(str(error).replace(str(path), slot)) from error
 
 
-def step_of(origin: Origin) -> Step:
+def action_of(origin: Origin) -> Action:
     """The step that taking in a file of this origin is."""
-    return Step.COLLECT if origin is Origin.COLLECTED else Step.SUBMIT_CORRECTION
+    return Action.COLLECT if origin is Origin.COLLECTED else Action.SUBMIT_CORRECTION
 
 
 def checked_name(file_name: str) -> str:
@@ -201,7 +201,7 @@ def _known(workspace: Workspace, by: PersonRecord, patch: str) -> _Patch:
     with workspace.catalog.read() as session:
         record = get_patch(session, patch)
         slots = {slot.name: slot for slot in slots_of(session, record.id)}
-    next_stage(record, Move.CORRECT)
+    next_stage(record, Transition.CORRECT)
     return _Patch(workspace, by, record, slots)
 
 
@@ -338,12 +338,12 @@ def _placed(known: _Patch, slot: str, kept: Path, origin: Origin) -> ExitStack:
 def _write(known: _Patch, origin: Origin, what: Callable[[Any, Change, PatchRecord], None]) -> None:
     """Note a change of corrections and what follows for the patch, in one transaction."""
     with known.workspace.catalog.write() as session:
-        check_may(session, known.by, step_of(origin))
+        require(session, known.by, action_of(origin))
         patch = lock_patch(session, known.name)
-        next_stage(patch, Move.CORRECT)
+        next_stage(patch, Transition.CORRECT)
         change = Change.now(known.by.id)
         what(session, change, patch)
-        settle(session, change, patch)
+        update_stale(session, change, patch)
 
 
 def _details(slot: str, version: int, arrived: Arrived, painted: Any) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.corrections.add_version import checked_name, take_in
 from core.corrections.folder import Look, list_folder, look, owner_of
 from core.corrections.store import Store
 from core.errors import CorrectionError, StoreError
-from core.labels.inputs import in_folder, settle
+from core.labels.inputs import in_folder, update_stale
 from core.patches.record import write_sidecar
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
@@ -104,7 +104,7 @@ def watch(
     Errors: as ``collect``.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.COLLECT)
+        require(session, by, Action.COLLECT)
     memory = _Memory(workspace.folders.corrections, quiet)
     told: dict[str, Outcome] = {}
 
@@ -132,7 +132,7 @@ def _round(
     progress: Progress,
 ) -> tuple[Outcome, ...]:
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.COLLECT)
+        require(session, by, Action.COLLECT)
         for name in names or ():
             get_patch(session, name)
     found, lonely = (names, ()) if names is not None else _with_corrections(workspace)
@@ -288,12 +288,12 @@ def _gone(folder: _Folder, there: set[str]) -> list[CollectedFile]:
     ]
     if gone and not folder.dry_run:
         with folder.workspace.catalog.write() as session:
-            check_may(session, folder.by, Step.COLLECT)
+            require(session, folder.by, Action.COLLECT)
             patch = lock_patch(session, folder.patch.name)
             change = Change.now(folder.by.id)
             for name in gone:
                 mark_correction(session, change, patch, name, missing=True)
-            settle(session, change, patch)
+            update_stale(session, change, patch)
     said = "is gone from the folder; the next merge leaves it out"
     return [CollectedFile(name, GONE, message=said) for name in gone]
 

@@ -17,7 +17,7 @@ from core.errors import OutputError
 from core.files.atomic import whole_file
 from core.imaging.extraction import IMAGES, LABELS
 from core.labels.inputs import in_folder
-from core.patches.lifecycle import Move, next_stage
+from core.patches.lifecycle import Transition, next_stage
 from core.workspace.workspace import Workspace
 from db.errors import StepError
 from db.queries.life import SlotRecord, slots_of
@@ -55,7 +55,7 @@ def write_kit(workspace: Workspace, names: Sequence[str], out: Path | BinaryIO) 
         patches = [get_patch(session, name) for name in dict.fromkeys(names)]
         slots = {patch.name: slots_of(session, patch.id) for patch in patches}
     for patch in patches:
-        next_stage(patch, Move.CORRECT)
+        next_stage(patch, Transition.CORRECT)
     with ExitStack() as opened:
         target = out
         if isinstance(target, Path):

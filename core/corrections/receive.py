@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from sqlalchemy.orm import Session
 
-from core.access.permissions import Step, check_may
-from core.corrections.add_version import check_is_correction, checked_name, step_of, take_in
+from core.access.permissions import Action, require
+from core.corrections.add_version import action_of, check_is_correction, checked_name, take_in
 from core.corrections.folder import Author
 from core.corrections.kit import RULES, SCRIPT, TASKS
 from core.corrections.store import Store, check_size
@@ -60,7 +60,7 @@ def receive(
     painter = Author((author or by).id)
     with ExitStack() as held:
         with workspace.catalog.read() as session:
-            check_may(session, by, step_of(origin))
+            require(session, by, action_of(origin))
             _check_author(session, by, author)
         store = Store(workspace.folders.store)
         limit = workspace.settings.upload_mb << 20
@@ -93,7 +93,7 @@ def receive_many(
     """
     with ExitStack() as opened:
         with workspace.catalog.read() as session:
-            check_may(session, by, step_of(Origin.UPLOADED))
+            require(session, by, action_of(Origin.UPLOADED))
             _check_author(session, by, author)
             patches = frozenset(patch_names(session))
         name = archive.name if isinstance(archive, Path) else "the zip"
@@ -112,7 +112,7 @@ def receive_many(
 def _check_author(session: Session, by: PersonRecord, author: PersonRecord | None) -> None:
     """Naming somebody else as the painter is for whoever assigns work to others."""
     if author is not None and author.id != by.id:
-        check_may(session, by, Step.ASSIGN)
+        require(session, by, Action.ASSIGN)
 
 
 def _brought(kit: Archive) -> Iterator[Member]:

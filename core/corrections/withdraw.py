@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.corrections.folder import look
 from core.corrections.store import Store, in_place, same_bytes
 from core.errors import OutputError
 from core.files.atomic import sync_folder
-from core.labels.inputs import in_folder, settle
-from core.patches.lifecycle import Move, next_stage
+from core.labels.inputs import in_folder, update_stale
+from core.patches.lifecycle import Transition, next_stage
 from core.patches.record import write_sidecar
 from core.workspace.folders import make_shared
 from core.workspace.locks import patch_lock
@@ -75,9 +75,9 @@ def reinstate_correction(
 
 def _slot(workspace: Workspace, by: PersonRecord, patch: str, slot: str) -> SlotRecord:
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.WITHDRAW_CORRECTION)
+        require(session, by, Action.WITHDRAW_CORRECTION)
         record = get_patch(session, patch)
-        next_stage(record, Move.CORRECT)
+        next_stage(record, Transition.CORRECT)
         slots = {each.name: each for each in slots_of(session, record.id)}
     if slot not in slots:
         raise UnknownNameError.among(f"correction of {patch}", slot, slots)
@@ -94,12 +94,12 @@ def _mark(
     seen: int | None,
 ) -> None:
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.WITHDRAW_CORRECTION)
+        require(session, by, Action.WITHDRAW_CORRECTION)
         record = lock_patch(session, patch, seen)
         change = Change.now(by.id, reason)
         missing = None if withdrawn else False
         mark_correction(session, change, record, slot, withdrawn=withdrawn, missing=missing)
-        settle(session, change, record)
+        update_stale(session, change, record)
 
 
 @contextmanager

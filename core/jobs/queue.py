@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.workspace.enqueue import enqueue
 from core.workspace.workspace import Workspace
 from db.queries import jobs as queries
@@ -19,17 +19,17 @@ from db.vocabulary import JobKind
 from db.writes.events import Change
 from db.writes.jobs import cancel_job, repeat_job
 
-STEP_OF: Mapping[JobKind, Step] = {
-    JobKind.EXTRACT: Step.EXTRACT,
-    JobKind.MERGE: Step.MERGE,
-    JobKind.COLLECT: Step.COLLECT,
-    JobKind.HASH: Step.REGISTER,
-    JobKind.PREVIEW: Step.REGISTER,
-    JobKind.DUPLICATES: Step.REGISTER,
-    JobKind.EXPORT: Step.EXPORT,
-    JobKind.IMPORT: Step.IMPORT,
-    JobKind.SCORE: Step.SCORE,
-    JobKind.BACKUP: Step.BACK_UP,
+STEP_OF: Mapping[JobKind, Action] = {
+    JobKind.EXTRACT: Action.EXTRACT,
+    JobKind.MERGE: Action.MERGE,
+    JobKind.COLLECT: Action.COLLECT,
+    JobKind.HASH: Action.REGISTER,
+    JobKind.PREVIEW: Action.REGISTER,
+    JobKind.DUPLICATES: Action.REGISTER,
+    JobKind.EXPORT: Action.EXPORT,
+    JobKind.IMPORT: Action.IMPORT,
+    JobKind.SCORE: Action.SCORE,
+    JobKind.BACKUP: Action.BACK_UP,
 }
 """What one must be allowed to do oneself to let a worker do it."""
 
@@ -48,7 +48,7 @@ def submit(
     """
     key = key or key_of(kind, arguments)
     with workspace.catalog.write() as session:
-        check_may(session, by, STEP_OF[kind])
+        require(session, by, STEP_OF[kind])
         return enqueue(session, Change.now(by.id), kind, arguments, key=key, due_at=due_at)
 
 
@@ -67,7 +67,7 @@ def submit_batch(
     """
     batch = {"batch": len(names), "of": key_of(kind, {"names": sorted(names)})}
     with workspace.catalog.write() as session:
-        check_may(session, by, STEP_OF[kind])
+        require(session, by, STEP_OF[kind])
         change = Change.now(by.id)
         parent = enqueue(session, change, kind, batch, key=f"batch {batch['of']}")
         for name in names:
@@ -133,4 +133,4 @@ def repeat(workspace: Workspace, by: PersonRecord, job_id: int) -> JobRecord:
 
 def _check_owner(session: Session, by: PersonRecord, job_id: int) -> None:
     mine = queries.job_by_id(session, job_id).created_by_id == by.id
-    check_may(session, by, Step.VIEW if mine else Step.MANAGE_JOBS)
+    require(session, by, Action.VIEW if mine else Action.MANAGE_JOBS)

@@ -16,7 +16,7 @@ from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
-from core.patches.lifecycle import Move, next_stage
+from core.patches.lifecycle import Transition, next_stage
 from core.workspace.workspace import Workspace
 from db.queries.life import SlotRecord, merge_by_id, slots_of
 from db.queries.patches import PatchRecord
@@ -53,14 +53,14 @@ def in_folder(slot: SlotRecord) -> str | None:
     return None
 
 
-def settle(session: Session, change: Change, patch: PatchRecord) -> PatchRecord:
+def update_stale(session: Session, change: Change, patch: PatchRecord) -> PatchRecord:
     """After corrections changed: move the patch on, and mark its label stale or not.
 
     A patch that only holds files that cannot be read is not being corrected yet.
 
     Errors: StepError where the patch takes no corrections.
     """
-    stage = next_stage(patch, Move.CORRECT)
+    stage = next_stage(patch, Transition.CORRECT)
     slots = slots_of(session, patch.id)
     inputs = inputs_of(slots)
     if patch.current_merge_id is None:
@@ -95,7 +95,7 @@ def extracted_label(workspace: Workspace, patch: PatchRecord) -> tuple[Label, Gr
     return label, grid or Grid.aligned()
 
 
-def familiar_label(workspace: Workspace, patch: PatchRecord) -> tuple[Label, Grid]:
+def cached_extracted_label(workspace: Workspace, patch: PatchRecord) -> tuple[Label, Grid]:
     """As ``extracted_label``, but the last ones are remembered while their files stay as they are.
 
     For many corrections that come in one after another; the array is read-only.

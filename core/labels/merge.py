@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.corrections.add_version import read_stored
 from core.corrections.store import Store, Stored, copy_whole, in_place, same_bytes
 from core.errors import CorrectionError
@@ -27,7 +27,7 @@ from core.imaging.labels import (
 )
 from core.imaging.labels import merge as merge_label
 from core.labels.inputs import Input, extracted_label, inputs_of, same_inputs
-from core.patches.lifecycle import Move, next_stage
+from core.patches.lifecycle import Transition, next_stage
 from core.patches.record import write_sidecar
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
@@ -131,7 +131,7 @@ def merge(
     if nothing_to_change and names is None:
         raise StepError("nothing to change: name the patches that somebody looked at.")
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.SUBMIT if nothing_to_change else Step.MERGE)
+        require(session, by, Action.SUBMIT if nothing_to_change else Action.MERGE)
     jobs = [
         _Job(workspace, by, name, nothing_to_change, dry_run, seen)
         for name in (_due(workspace) if names is None else names)
@@ -219,9 +219,11 @@ def _left_out(state: _State) -> str:
 
 
 def _made(job: _Job, state: _State) -> Outcome:
-    move = Move.LEAVE_AS_IT_IS if job.nothing_to_change else Move.MERGE
+    move = Transition.LEAVE_AS_IT_IS if job.nothing_to_change else Transition.MERGE
     if job.nothing_to_change and state.current is not None:
-        move = Move.MERGE  # its corrections are withdrawn: it may be left as it is at any stage
+        move = (
+            Transition.MERGE
+        )  # its corrections are withdrawn: it may be left as it is at any stage
     next_stage(state.patch, move)
     merged, findings, grid = _merged(job.workspace, state)
     outcome = _outcome(job, state, merged, findings)
@@ -282,10 +284,10 @@ def _described(
     )
 
 
-def _record(job: _Job, state: _State, made: MadeMerge, move: Move) -> int:
+def _record(job: _Job, state: _State, made: MadeMerge, move: Transition) -> int:
     """Note the merge, if nothing came in since its corrections were read."""
     with job.workspace.catalog.write() as session:
-        check_may(session, job.by, Step.SUBMIT if job.nothing_to_change else Step.MERGE)
+        require(session, job.by, Action.SUBMIT if job.nothing_to_change else Action.MERGE)
         patch = lock_patch(session, job.name, job.seen)
         if not same_inputs(inputs_of(slots_of(session, patch.id)), state.inputs):
             raise _CameInError(
@@ -330,9 +332,9 @@ def _restore(job: _Job, current: MergeRecord) -> None:
 
 def _move_on(job: _Job) -> None:
     with job.workspace.catalog.write() as session:
-        check_may(session, job.by, Step.MERGE)
+        require(session, job.by, Action.MERGE)
         patch = lock_patch(session, job.name, job.seen)
-        stage = next_stage(patch, Move.MERGE)
+        stage = next_stage(patch, Transition.MERGE)
         change_patch(session, Change.now(job.by.id), patch, "merged as it was", stage=stage)
 
 

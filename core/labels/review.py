@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.access.permissions import Step, check_may, may
+from core.access.permissions import Action, may, require
 from core.labels.merge import merge
-from core.patches.lifecycle import Move, next_stage, step_of
+from core.patches.lifecycle import Transition, action_of, next_stage
 from core.patches.record import write_sidecar
 from core.workspace.results import FAILED
 from core.workspace.text import LONGEST_TEXT, checked_text
@@ -66,7 +66,7 @@ def assign(
 
     Errors: NotAllowedError; StepError; ConflictError; UnknownNameError.
     """
-    with _taken(workspace, by, name, Move.ASSIGN, seen) as taken:
+    with _taken(workspace, by, name, Transition.ASSIGN, seen) as taken:
         person = _able(taken.session, to)
         patch = taken.becomes("assigned", assignee_id=person.id)
     return _recorded(workspace, patch)
@@ -80,7 +80,7 @@ def claim(
     Errors: ConflictError names who has it; otherwise as ``assign``.
     """
     try:
-        with _taken(workspace, by, name, Move.CLAIM, seen) as taken:
+        with _taken(workspace, by, name, Transition.CLAIM, seen) as taken:
             owner = taken.patch.assignee_id
             if owner not in (None, by.id):
                 raise ConflictError(
@@ -103,7 +103,7 @@ def release(
 
     Errors: as ``assign``.
     """
-    with _taken(workspace, by, name, Move.RELEASE, seen) as taken:
+    with _taken(workspace, by, name, Transition.RELEASE, seen) as taken:
         _check_owner(taken)
         patch = taken.becomes("released", assignee_id=None)
     return _recorded(workspace, patch)
@@ -116,7 +116,7 @@ def transfer(
 
     Errors: as ``assign``.
     """
-    with _taken(workspace, by, name, Move.TRANSFER, seen) as taken:
+    with _taken(workspace, by, name, Transition.TRANSFER, seen) as taken:
         _check_owner(taken)
         person = _able(taken.session, to)
         patch = taken.becomes("transferred", assignee_id=person.id)
@@ -141,7 +141,7 @@ def submit(
     if nothing_to_change:
         _leave_as_it_is(workspace, by, name, seen)
         seen = None
-    with _taken(workspace, by, name, Move.SUBMIT, seen) as taken:
+    with _taken(workspace, by, name, Transition.SUBMIT, seen) as taken:
         _check_owner(taken, or_least=Role.REVIEWER)
         _check_fresh(taken.patch, taken.session)
         owner = taken.patch.assignee_id or by.id
@@ -164,7 +164,7 @@ def accept(
     Errors: ConflictError where somebody decided or merged first; StepError for a stale merge;
     NotAllowedError for one's own work where the workspace's settings say so; as ``assign``.
     """
-    with _taken(workspace, by, name, Move.ACCEPT, seen) as taken:
+    with _taken(workspace, by, name, Transition.ACCEPT, seen) as taken:
         made = _reviewed(taken, merge_number)
         _check_fresh(taken.patch, taken.session)
         _check_not_own(workspace, taken, made)
@@ -191,7 +191,7 @@ def reject(
     Errors: as ``accept``; StepError where the reason is missing.
     """
     reason = checked_text("the reason for rejecting", reason)
-    with _taken(workspace, by, name, Move.REJECT, seen, reason, take_back) as taken:
+    with _taken(workspace, by, name, Transition.REJECT, seen, reason, take_back) as taken:
         made = _reviewed(taken, merge_number)
         _check_not_own(workspace, taken, made)
         writes.add_review(taken.session, taken.change, taken.patch, made.id, Verdict.REJECT)
@@ -212,7 +212,7 @@ def comment(
     Errors: StepError for no text, or a place outside the patch; as ``assign``.
     """
     text = checked_text("the comment", text, LONGEST_TEXT)
-    with _taken(workspace, by, name, Move.COMMENT, None) as taken:
+    with _taken(workspace, by, name, Transition.COMMENT, None) as taken:
         shape = taken.patch.shape
         if at is not None and not all(0 <= a < n for a, n in zip(at, shape, strict=True)):
             raise StepError(
@@ -231,7 +231,7 @@ def resolve_comment(
 
     Errors: UnknownNameError; NotAllowedError.
     """
-    with _taken(workspace, by, name, Move.COMMENT, None) as taken:
+    with _taken(workspace, by, name, Transition.COMMENT, None) as taken:
         writes.resolve_comment(taken.session, taken.change, taken.patch, comment_id)
         every = comments_of(taken.session, taken.patch.id)
         settled = next(each for each in every if each.id == comment_id)
@@ -247,7 +247,7 @@ def withdraw(
     Errors: StepError where the reason is missing; as ``assign``.
     """
     reason = checked_text("the reason for withdrawing", reason)
-    with _taken(workspace, by, name, Move.WITHDRAW, seen, reason) as taken:
+    with _taken(workspace, by, name, Transition.WITHDRAW, seen, reason) as taken:
         patch = taken.becomes("withdrawn", withdrawn=True)
     return _recorded(workspace, patch)
 
@@ -259,7 +259,7 @@ def reinstate(
 
     Errors: as ``assign``.
     """
-    with _taken(workspace, by, name, Move.REINSTATE, seen) as taken:
+    with _taken(workspace, by, name, Transition.REINSTATE, seen) as taken:
         patch = taken.becomes("reinstated", withdrawn=False)
     return _recorded(workspace, patch)
 
@@ -269,16 +269,16 @@ def _taken(
     workspace: Workspace,
     by: PersonRecord,
     name: str,
-    move: Move,
+    move: Transition,
     seen: int | None,
     reason: str | None = None,
     take_back: bool = False,
 ) -> Iterator[_Taken]:
     """One write transaction in which a legal move of a patch is made."""
     with workspace.catalog.write() as session:
-        person = check_may(session, by, step_of(move))
+        person = require(session, by, action_of(move))
         patch = lock_patch(session, name, seen)
-        if move in (Move.ACCEPT, Move.REJECT) and not (take_back or patch.withdrawn):
+        if move in (Transition.ACCEPT, Transition.REJECT) and not (take_back or patch.withdrawn):
             _check_undecided(session, patch)
         stage = next_stage(patch, move)
         yield _Taken(session, Change.now(person.id, reason), person, patch, stage)
@@ -287,9 +287,9 @@ def _taken(
 def _leave_as_it_is(workspace: Workspace, by: PersonRecord, name: str, seen: int | None) -> None:
     """Make the label of the prediction alone, if the patch may be submitted by this person."""
     with workspace.catalog.read() as session:
-        person = check_may(session, by, Step.SUBMIT)
+        person = require(session, by, Action.SUBMIT)
         patch = get_patch(session, name)
-    stage = next_stage(patch, Move.LEAVE_AS_IT_IS)
+    stage = next_stage(patch, Transition.LEAVE_AS_IT_IS)
     _check_owner(_Taken(session, Change.now(by.id), person, patch, stage), or_least=Role.REVIEWER)
     if patch.correction_count:
         raise StepError(
@@ -304,7 +304,7 @@ def _leave_as_it_is(workspace: Workspace, by: PersonRecord, name: str, seen: int
 def _check_owner(taken: _Taken, or_least: Role = Role.CURATOR) -> None:
     """The patch is one's own or nobody's, or one may do it for others."""
     owner = taken.patch.assignee_id
-    step = Step.ASSIGN if or_least is Role.CURATOR else Step.REVIEW
+    step = Action.ASSIGN if or_least is Role.CURATOR else Action.REVIEW
     if owner not in (None, taken.by.id) and not may(taken.by.role, step):
         raise NotAllowedError(
             f"{taken.patch.name}: {taken.patch.assignee} has it; ask them, or {_an(or_least)} "
@@ -387,7 +387,7 @@ def _able(session: Session, name: str) -> PersonRecord:
     person = get_person(session, name)
     if person.disabled:
         raise StepError(f"{name} is disabled; choose somebody else.")
-    if not may(person.role, Step.PAINT):
+    if not may(person.role, Action.PAINT):
         raise StepError(f"{name} is {_an(person.role)}, who may not paint; choose somebody else.")
     return person
 

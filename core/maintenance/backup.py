@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.corrections.store import Store
 from core.errors import BackupError
 from core.files.atomic import whole_file
@@ -82,7 +82,7 @@ def make_backup(
     Errors: NotAllowedError; BackupError.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.BACK_UP)
+        require(session, by, Action.BACK_UP)
     return back_up(workspace, by.id, kind)
 
 

@@ -1,6 +1,6 @@
 """Move a workspace's catalog to another database: SQLite to PostgreSQL, or back."""
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.workspace.workspace import Workspace
 from db.copy import Tell, copy_rows
 from db.engine import parse_url
@@ -18,5 +18,5 @@ def copy_catalog(
     Errors: NotAllowedError; CatalogError where the target is not empty or the copy differs.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.BACK_UP)
+        require(session, by, Action.BACK_UP)
     return copy_rows(workspace.catalog.url, parse_url(url), tell)

@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.errors import BackupError
 from core.maintenance.manifest import (
     Manifest,
@@ -36,7 +36,7 @@ def verify_backup(workspace: Workspace, by: PersonRecord, name: str | None = Non
     Errors: NotAllowedError; BackupError says what differs.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.BACK_UP)
+        require(session, by, Action.BACK_UP)
     return try_backup(workspace, by.id, name)
 
 

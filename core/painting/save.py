@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.access.permissions import Step, check_may, may
+from core.access.permissions import Action, may, require
 from core.corrections.add_version import read_stored
 from core.corrections.receive import receive
 from core.corrections.store import Store
@@ -42,7 +42,7 @@ from core.painting.codec import (
     encode_drawing,
     mask_of,
 )
-from core.patches.lifecycle import Move, is_legal, next_stage
+from core.patches.lifecycle import Transition, is_legal, next_stage
 from core.workspace.folders import DRAFT, make_shared
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace
@@ -115,7 +115,7 @@ def open_painting(workspace: Workspace, by: PersonRecord, name: str) -> Painting
     Errors: UnknownNameError; NotAllowedError.
     """
     with workspace.catalog.read() as session:
-        person = check_may(session, by, Step.VIEW)
+        person = require(session, by, Action.VIEW)
         patch = get_patch(session, name)
         slots = tuple(slot for slot in slots_of(session, patch.id) if slot.counts)
         return Painting(
@@ -126,8 +126,8 @@ def open_painting(workspace: Workspace, by: PersonRecord, name: str) -> Painting
             comments_of(session, patch.id),
             _alive(hold_on(session, patch.id)),
             draft_of(session, patch.id, person.id),
-            may(person.role, Step.PAINT) and is_legal(patch, Move.CORRECT),
-            may(person.role, Step.COMMENT) and is_legal(patch, Move.COMMENT),
+            may(person.role, Action.PAINT) and is_legal(patch, Transition.CORRECT),
+            may(person.role, Action.COMMENT) and is_legal(patch, Transition.COMMENT),
         )
 
 
@@ -203,9 +203,9 @@ def hold(
     Errors: ConflictError names who holds it; NotAllowedError; StepError.
     """
     with workspace.catalog.write() as session:
-        person = check_may(session, by, Step.PAINT)
+        person = require(session, by, Action.PAINT)
         patch = lock_patch(session, name)
-        next_stage(patch, Move.CORRECT)
+        next_stage(patch, Transition.CORRECT)
         before = _alive(hold_on(session, patch.id))
         change = Change.now(person.id)
         meant = before is not None and before.since == take_over_from
@@ -219,7 +219,7 @@ def hold(
 def let_go(workspace: Workspace, by: PersonRecord, name: str) -> None:
     """Give up one's own hold."""
     with workspace.catalog.write() as session:
-        person = check_may(session, by, Step.PAINT)
+        person = require(session, by, Action.PAINT)
         release_hold(session, Change.now(person.id), lock_patch(session, name))
 
 
@@ -244,7 +244,7 @@ def keep_draft(
     body = json.dumps(told).encode() + b"\n" + encode_drawing(drawing)
     sha256 = hashlib.sha256(body).hexdigest()
     with workspace.catalog.read() as session:
-        person = check_may(session, by, Step.PAINT)
+        person = require(session, by, Action.PAINT)
         patch = get_patch(session, name)
     _check_shape(drawing, patch)
     file = _draft_file(workspace, patch.id, person.id, sha256)
@@ -252,7 +252,7 @@ def keep_draft(
     with whole_file(file) as partial:
         partial.write_bytes(body)
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.PAINT)
+        require(session, by, Action.PAINT)
         change = Change.now(person.id)
         revision = save_draft(session, change, patch, (sha256, len(body)), seen_revision)
     _remove_drafts(workspace, patch.id, person.id, but=file)
@@ -265,7 +265,7 @@ def read_draft(workspace: Workspace, by: PersonRecord, name: str) -> KeptDraft:
     Errors: UnknownNameError where there is none, or its file is gone.
     """
     with workspace.catalog.read() as session:
-        person = check_may(session, by, Step.VIEW)
+        person = require(session, by, Action.VIEW)
         patch = get_patch(session, name)
         draft = draft_of(session, patch.id, person.id)
     with suppress(OSError):
@@ -279,7 +279,7 @@ def read_draft(workspace: Workspace, by: PersonRecord, name: str) -> KeptDraft:
 def forget_draft(workspace: Workspace, by: PersonRecord, name: str) -> None:
     """Give up one's own draft."""
     with workspace.catalog.write() as session:
-        person = check_may(session, by, Step.PAINT)
+        person = require(session, by, Action.PAINT)
         patch = get_patch(session, name)
         drop_draft(session, patch.id, person.id)
     _remove_drafts(workspace, patch.id, person.id, but=None)
@@ -352,9 +352,9 @@ def _opened_to_save(
     workspace: Workspace, by: PersonRecord, name: str, drawing: Drawing
 ) -> Painting:
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.PAINT)
+        require(session, by, Action.PAINT)
     painting = open_painting(workspace, by, name)
-    next_stage(painting.patch, Move.CORRECT)
+    next_stage(painting.patch, Transition.CORRECT)
     _check_shape(drawing, painting.patch)
     held = painting.hold
     if held is not None and held.person_id != by.id:

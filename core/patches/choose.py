@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.errors import CenterError, SegmentationError
 from core.imaging.geometry import Box, Zyx, shifted_to_fit
 from core.imaging.patch import Placed, place_patch
@@ -116,10 +116,10 @@ def choose(
         check_unchanged(get_tomogram(session, tomogram).on_disk)
     if dry_run:
         with workspace.catalog.read() as session:
-            check_may(session, by, Step.CHOOSE)
+            require(session, by, Action.CHOOSE)
             return _dry(_setting(session, tomogram, segmentation_id), centers, near_border)
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.CHOOSE)
+        require(session, by, Action.CHOOSE)
         change = Change.now(by.id)
         lock_tomogram(session, get_tomogram(session, tomogram).id)
         setting = _setting(session, tomogram, segmentation_id)

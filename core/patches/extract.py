@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.errors import OutputError
 from core.files.atomic import whole_file
 from core.files.threads import side_by_side
@@ -25,7 +25,7 @@ from core.imaging.geometry import Box, Grid, Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values
 from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid
-from core.patches.lifecycle import Move, next_stage
+from core.patches.lifecycle import Transition, next_stage
 from core.patches.record import write_sidecar
 from core.tomograms.source_files import open_original
 from core.workspace.folders import make_shared
@@ -70,7 +70,7 @@ def extract(
     Errors: NotAllowedError; UnknownNameError. What concerns one patch stands in its outcome.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.EXTRACT)
+        require(session, by, Action.EXTRACT)
         patches = _listed(session) if names is None else [get_patch(session, n) for n in names]
     if names is None:
         patches = [patch for patch in patches if _is_due(workspace, patch)]
@@ -227,7 +227,7 @@ def _record(
 ) -> bool:
     """Note what was cut; False where somebody else has noted the same meanwhile."""
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.EXTRACT)
+        require(session, by, Action.EXTRACT)
         now = lock_patch(session, patch.name)
         if (now.image_hash, now.label_hash) == (values["image_hash"], values["label_hash"]):
             return False
@@ -235,7 +235,7 @@ def _record(
             raise ConflictError(
                 f"{patch.name}: {now.updated_by or 'somebody'} moved it meanwhile; run again."
             )
-        stage = next_stage(now, Move.EXTRACT)
+        stage = next_stage(now, Transition.EXTRACT)
         change = Change.now(by.id)
         change_patch(
             session, change, now, "extracted", stage=stage, extracted_at=change.at, **values

@@ -32,7 +32,7 @@ MOST_EVENTS = 1_000
 
 
 @dataclass(frozen=True)
-class PatchLife:
+class PatchHistory:
     """Everything that the catalog knows of a patch; lists are in the order of time."""
 
     patch: PatchRecord
@@ -59,7 +59,7 @@ class PatchLife:
         return next((merge for merge in self.merges if merge.id == merge_id), None)
 
 
-def show(workspace: Workspace, name: str, events: int = MOST_EVENTS) -> PatchLife:
+def show(workspace: Workspace, name: str, events: int = MOST_EVENTS) -> PatchHistory:
     """Read the life of a patch in one snapshot; ``events`` is how many of the last are told.
 
     Errors: UnknownNameError with the nearest names.
@@ -68,7 +68,7 @@ def show(workspace: Workspace, name: str, events: int = MOST_EVENTS) -> PatchLif
         patch = get_patch(session, name)
         cut_from = patch.segmentation_id
         wanted = EventFilter(patch_id=patch.id)
-        return PatchLife(
+        return PatchHistory(
             patch,
             None if patch.tomogram_id is None else tomogram_by_id(session, patch.tomogram_id),
             None if cut_from is None else segmentation_by_id(session, cut_from),

@@ -10,13 +10,13 @@ withdrawn can only be reinstated and commented on.
 from collections.abc import Mapping
 from enum import StrEnum
 
-from core.access.permissions import LEAST_ROLE, Step
+from core.access.permissions import REQUIRED_ROLE, Action
 from db.errors import StepError
 from db.queries.patches import PatchRecord
 from db.vocabulary import Role, Stage
 
 
-class Move(StrEnum):
+class Transition(StrEnum):
     """What can happen to a patch, as its messages say it."""
 
     EXTRACT = "extracted"
@@ -38,81 +38,84 @@ class Move(StrEnum):
 CHO, EXT, COR, MER, REV, ACC = Stage
 ___ = None
 
-_LEADS_TO: Mapping[Move, tuple[Step, tuple[Stage | None, ...]]] = {
-    # move               who may                 chosen extr. corr. merged review accepted
-    Move.EXTRACT:        (Step.EXTRACT,            (EXT,   ___,   ___,   ___,   ___,   ___)),
-    Move.CORRECT:        (Step.SUBMIT_CORRECTION,  (___,   COR,   COR,   MER,   REV,   ACC)),
-    Move.MERGE:          (Step.MERGE,              (___,   ___,   MER,   MER,   REV,   MER)),
-    Move.LEAVE_AS_IT_IS: (Step.SUBMIT,             (___,   MER,   MER,   ___,   ___,   ___)),
-    Move.SUBMIT:         (Step.SUBMIT,             (___,   ___,   ___,   REV,   ___,   ___)),
-    Move.ACCEPT:         (Step.REVIEW,             (___,   ___,   ___,   ACC,   ACC,   ___)),
-    Move.REJECT:         (Step.REVIEW,             (___,   ___,   ___,   COR,   COR,   COR)),
-    Move.ASSIGN:         (Step.ASSIGN,             (CHO,   EXT,   COR,   MER,   REV,   ___)),
-    Move.CLAIM:          (Step.CLAIM,              (CHO,   EXT,   COR,   MER,   ___,   ___)),
-    Move.RELEASE:        (Step.RELEASE,            (CHO,   EXT,   COR,   MER,   REV,   ACC)),
-    Move.TRANSFER:       (Step.RELEASE,            (CHO,   EXT,   COR,   MER,   REV,   ___)),
-    Move.COMMENT:        (Step.COMMENT,            (CHO,   EXT,   COR,   MER,   REV,   ACC)),
-    Move.WITHDRAW:       (Step.WITHDRAW,           (CHO,   EXT,   COR,   MER,   REV,   ACC)),
-    Move.REINSTATE:      (Step.WITHDRAW,           (CHO,   EXT,   COR,   MER,   REV,   ACC)),
+_LEADS_TO: Mapping[Transition, tuple[Action, tuple[Stage | None, ...]]] = {
+    # transition                who may                     chosen ext. corr. merged review accepted
+    Transition.EXTRACT:         (Action.EXTRACT,            (EXT,  ___,  ___,  ___,  ___,  ___)),
+    Transition.CORRECT:         (Action.SUBMIT_CORRECTION,  (___,  COR,  COR,  MER,  REV,  ACC)),
+    Transition.MERGE:           (Action.MERGE,              (___,  ___,  MER,  MER,  REV,  MER)),
+    Transition.LEAVE_AS_IT_IS:  (Action.SUBMIT,             (___,  MER,  MER,  ___,  ___,  ___)),
+    Transition.SUBMIT:          (Action.SUBMIT,             (___,  ___,  ___,  REV,  ___,  ___)),
+    Transition.ACCEPT:          (Action.REVIEW,             (___,  ___,  ___,  ACC,  ACC,  ___)),
+    Transition.REJECT:          (Action.REVIEW,             (___,  ___,  ___,  COR,  COR,  COR)),
+    Transition.ASSIGN:          (Action.ASSIGN,             (CHO,  EXT,  COR,  MER,  REV,  ___)),
+    Transition.CLAIM:           (Action.CLAIM,              (CHO,  EXT,  COR,  MER,  ___,  ___)),
+    Transition.RELEASE:         (Action.RELEASE,            (CHO,  EXT,  COR,  MER,  REV,  ACC)),
+    Transition.TRANSFER:        (Action.RELEASE,            (CHO,  EXT,  COR,  MER,  REV,  ___)),
+    Transition.COMMENT:         (Action.COMMENT,            (CHO,  EXT,  COR,  MER,  REV,  ACC)),
+    Transition.WITHDRAW:        (Action.WITHDRAW,           (CHO,  EXT,  COR,  MER,  REV,  ACC)),
+    Transition.REINSTATE:       (Action.WITHDRAW,           (CHO,  EXT,  COR,  MER,  REV,  ACC)),
 }  # fmt: skip
 
-LEGAL: Mapping[Move, Mapping[Stage, Stage]] = {
-    move: {at: to for at, to in zip(Stage, row, strict=True) if to is not None}
-    for move, (_, row) in _LEADS_TO.items()
+LEGAL: Mapping[Transition, Mapping[Stage, Stage]] = {
+    transition: {at: to for at, to in zip(Stage, row, strict=True) if to is not None}
+    for transition, (_, row) in _LEADS_TO.items()
 }
-"""Stage before and after, of every legal move."""
+"""Stage before and after, of every legal transition."""
 
-_OF_THE_WITHDRAWN = frozenset({Move.REINSTATE, Move.COMMENT})
+_OF_THE_WITHDRAWN = frozenset({Transition.REINSTATE, Transition.COMMENT})
 
-_WAY_OUT: Mapping[tuple[Move, Stage], str] = {
-    (Move.CORRECT, CHO): "extract it first",
-    (Move.MERGE, CHO): "extract it first",
-    (Move.MERGE, EXT): "correct it first, or submit it with nothing to change",
-    (Move.LEAVE_AS_IT_IS, CHO): "extract it first",
-    (Move.LEAVE_AS_IT_IS, MER): "it has corrections; submit it as it is merged",
-    (Move.SUBMIT, CHO): "extract it first",
-    (Move.SUBMIT, EXT): "correct and merge it first, or submit it with nothing to change",
-    (Move.SUBMIT, COR): "merge it first",
-    (Move.SUBMIT, REV): "a reviewer has it",
-    (Move.ACCEPT, COR): "merge it first",
-    (Move.CLAIM, REV): "a reviewer has it",
+_WAY_OUT: Mapping[tuple[Transition, Stage], str] = {
+    (Transition.CORRECT, CHO): "extract it first",
+    (Transition.MERGE, CHO): "extract it first",
+    (Transition.MERGE, EXT): "correct it first, or submit it with nothing to change",
+    (Transition.LEAVE_AS_IT_IS, CHO): "extract it first",
+    (Transition.LEAVE_AS_IT_IS, MER): "it has corrections; submit it as it is merged",
+    (Transition.SUBMIT, CHO): "extract it first",
+    (Transition.SUBMIT, EXT): "correct and merge it first, or submit it with nothing to change",
+    (Transition.SUBMIT, COR): "merge it first",
+    (Transition.SUBMIT, REV): "a reviewer has it",
+    (Transition.ACCEPT, COR): "merge it first",
+    (Transition.CLAIM, REV): "a reviewer has it",
 }
 
 
-def step_of(move: Move) -> Step:
-    """The step whose least role a move takes."""
-    return _LEADS_TO[move][0]
+def action_of(transition: Transition) -> Action:
+    """The step whose least role a transition takes."""
+    return _LEADS_TO[transition][0]
 
 
-def least_role(move: Move) -> Role:
-    """The least role that may make a move."""
-    return LEAST_ROLE[step_of(move)]
+def least_role(transition: Transition) -> Role:
+    """The least role that may make a transition."""
+    return REQUIRED_ROLE[action_of(transition)]
 
 
-def is_legal(patch: PatchRecord, move: Move) -> bool:
-    """Whether a move is legal at a patch's stage, whoever makes it; pages show only these."""
-    if move is Move.REINSTATE:
+def is_legal(patch: PatchRecord, transition: Transition) -> bool:
+    """Whether a transition is legal at a patch's stage, whoever makes it; pages show only these."""
+    if transition is Transition.REINSTATE:
         return patch.withdrawn
-    if patch.withdrawn and move not in _OF_THE_WITHDRAWN:
+    if patch.withdrawn and transition not in _OF_THE_WITHDRAWN:
         return False
-    return patch.stage in LEGAL[move]
+    return patch.stage in LEGAL[transition]
 
 
-def next_stage(patch: PatchRecord, move: Move) -> Stage:
-    """The stage that a move leads to.
+def next_stage(patch: PatchRecord, transition: Transition) -> Stage:
+    """The stage that a transition leads to.
 
     Errors: StepError says at which stage the patch is, and what would be legal.
     """
-    if is_legal(patch, move):
-        return LEGAL[move][patch.stage]
-    if move is Move.REINSTATE:
+    if is_legal(patch, transition):
+        return LEGAL[transition][patch.stage]
+    if transition is Transition.REINSTATE:
         raise StepError(f"{patch.name}: is not withdrawn, so it cannot be reinstated.")
     if patch.withdrawn:
         raise StepError(
-            f"{patch.name}: is withdrawn, so it cannot be {move}; a curator reinstates it first."
+            f"{patch.name}: is withdrawn, so it cannot be {transition}; a curator reinstates it "
+            "first."
         )
-    way_out = _WAY_OUT.get((move, patch.stage)) or _legal_at(move)
-    raise StepError(f"{patch.name}: is {said(patch.stage)}, so it cannot be {move}; {way_out}.")
+    way_out = _WAY_OUT.get((transition, patch.stage)) or _legal_at(transition)
+    raise StepError(
+        f"{patch.name}: is {said(patch.stage)}, so it cannot be {transition}; {way_out}."
+    )
 
 
 def said(stage: Stage) -> str:
@@ -120,6 +123,6 @@ def said(stage: Stage) -> str:
     return "being corrected" if stage is COR else stage.value.replace("_", " ")
 
 
-def _legal_at(move: Move) -> str:
-    stages = " or ".join(map(said, LEGAL[move]))
+def _legal_at(transition: Transition) -> str:
+    stages = " or ".join(map(said, LEGAL[transition]))
     return f"that is legal while it is {stages}"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.corrections.store import Store
 from core.errors import OutputError
 from core.imaging.geometry import Box, Zyx
@@ -68,7 +68,7 @@ def put_back(
     where the segmentation changed; StoreError; NotAllowedError; UnknownNameError.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.PUT_BACK)
+        require(session, by, Action.PUT_BACK)
         record = get_tomogram(session, tomogram)
         accepted = _accepted(session, record)
         segmentation = segmentation_by_id(
@@ -150,7 +150,7 @@ def _note(
     names: Sequence[str],
 ) -> None:
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.PUT_BACK)
+        require(session, by, Action.PUT_BACK)
         subject = Subject("tomogram", tomogram.id, tomogram.name)
         after = {"file": str(out), "patches": list(names)}
         record_event(session, Change.now(by.id), "labels put back", subject, None, after)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.workspace.text import checked_text
 from core.workspace.workspace import Workspace
 from db.queries.overview import ViewRecord, saved_views
@@ -22,12 +22,12 @@ def save_view(
     """
     name = checked_text("the view's name", name, LONGEST_NAME)
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.SAVE_VIEW)
+        require(session, by, Action.SAVE_VIEW)
         writes.save_view(session, Change.now(by.id), name, page, dict(rules))
 
 
 def list_views(workspace: Workspace, by: PersonRecord, page: str) -> tuple[ViewRecord, ...]:
     """One's own views of a page and those that are shared, by name."""
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.VIEW)
+        require(session, by, Action.VIEW)
         return saved_views(session, by.id, page)

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.bundles.import_check import CheckedBundle, CheckedCase, Progress
 from core.corrections.store import Store, Stored
 from core.files.atomic import whole_file
@@ -98,7 +98,7 @@ def import_bundle(
 
 def _check_may(workspace: Workspace, by: PersonRecord) -> None:
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.IMPORT)
+        require(session, by, Action.IMPORT)
 
 
 def _take_in(
@@ -115,7 +115,7 @@ def _take_in(
     made: dict[str, tuple[int, str]] = {}
     try:
         with workspace.catalog.write() as session:
-            check_may(session, by, Step.IMPORT)
+            require(session, by, Action.IMPORT)
             change = Change.now(by.id)
             about = statement.title, statement.licence.value, statement.attribution
             bundle_id = add_bundle(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.corrections.store import Store
 from core.files.threads import side_by_side
 from core.imaging.geometry import BORDER, Zyx
@@ -54,7 +54,7 @@ def label_figures(
     """
     choice = choice or Choice()
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.VIEW)
+        require(session, by, Action.VIEW)
         records = curated_records(session, choice.wanted, choice.names)
     return tuple(map(_figures, records))
 
@@ -70,7 +70,7 @@ def measure_labels(
     Errors: NotAllowedError.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.VIEW)
+        require(session, by, Action.VIEW)
         records = curated_records(session, Choice().wanted, names)
     found: list[Measured] = []
     for measured in side_by_side(lambda record: _measured(workspace, record), records):

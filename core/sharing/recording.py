@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.patches.record import write_sidecar
 from core.workspace.workspace import Workspace
 from db.queries.people import PersonRecord
@@ -19,7 +19,7 @@ def record_export(
     Errors: NotAllowedError.
     """
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.EXPORT)
+        require(session, by, Action.EXPORT)
         if export_is_known(session, made.path, made.manifest_sha256):
             return False
         add_export(session, Change.now(by.id), made)

@@ -6,7 +6,7 @@ from itertools import islice
 
 from sqlalchemy.orm import Session
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.errors import VolumeError
 from core.files.threads import side_by_side
 from core.imaging.formats.volume import open_volume
@@ -58,7 +58,7 @@ def find_duplicates(
     Patches whose image cannot be read are left out. Errors: NotAllowedError.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.REGISTER)
+        require(session, by, Action.REGISTER)
         patches = [patch for patch in _every(session) if patch.image_hash is not None]
     wanted = set(patch_ids) if patch_ids is not None else {patch.id for patch in patches}
     asked = iter([patch for patch in patches if patch.id in wanted])
@@ -116,7 +116,7 @@ def note_likenesses(workspace: Workspace, by: PersonRecord, alike: Sequence[Alik
     if not alike:
         return 0
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.REGISTER)
+        require(session, by, Action.REGISTER)
         change = Change.now(by.id)
         return sum(
             add_likeness(session, change, each.pair, each.found.kind, round(each.found.measure, 4))

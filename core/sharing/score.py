@@ -7,7 +7,7 @@ model was trained on is marked, since there a good score proves nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.corrections.store import Store
 from core.errors import VolumeError
 from core.files.threads import side_by_side
@@ -84,7 +84,7 @@ def score_segmentations(
         outcomes.append(outcome)
         progress(outcome)
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.SCORE)
+        require(session, by, Action.SCORE)
         add_scores(session, Change.now(by.id), made)
     return tuple(outcomes)
 
@@ -97,7 +97,7 @@ def state_training(workspace: Workspace, by: PersonRecord, export_id: int, model
     Errors: NotAllowedError; UnknownNameError.
     """
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.SCORE)
+        require(session, by, Action.SCORE)
         marked = note_model(session, Change.now(by.id), export_id, model.strip())
     return Outcome(model, DONE, f"was trained on export {export_id}", details={"marked": marked})
 
@@ -106,7 +106,7 @@ def _pairs(
     workspace: Workspace, by: PersonRecord, names: Sequence[str] | None
 ) -> tuple[list[_Pair], set[tuple[int, int]]]:
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.SCORE)
+        require(session, by, Action.SCORE)
         records = [r for r in curated_records(session, PatchFilter(), names) if r.tomogram]
         known = {
             key: segmentations_of(session, key)

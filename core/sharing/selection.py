@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.corrections.store import Store
 from core.imaging.geometry import Box, Zyx
 from core.training_sets.patches import ACCEPTED, CuratedPatch, Imported, Method, Permission
@@ -52,7 +52,7 @@ def choose_curated(workspace: Workspace, by: PersonRecord, choice: Choice) -> Ch
     Errors: NotAllowedError.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.EXPORT)
+        require(session, by, Action.EXPORT)
         records = curated_records(
             session, choice.wanted, choice.names, merged_too=choice.merged_too
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.errors import ExportError
 from core.patches.record import write_sidecar
 from core.workspace.results import DONE, KEPT, Outcome
@@ -47,7 +47,7 @@ def permit(
         "embargo": embargo,
     }
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.PERMIT)
+        require(session, by, Action.PERMIT)
         found = get_tomogram(session, tomogram)
         known = permission_with_day(session, found.id)
         if known is not None and all(getattr(known, key) == values[key] for key in values):
@@ -72,7 +72,7 @@ def pin(
     Errors: NotAllowedError; ConflictError.
     """
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.PIN)
+        require(session, by, Action.PIN)
         found = get_tomogram(session, tomogram)
         if found.split_pin == split:
             return Outcome(found.name, KEPT, "is pinned so already.")

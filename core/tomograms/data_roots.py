@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.errors import RootError
 from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
@@ -60,7 +60,7 @@ def add_root(workspace: Workspace, by: PersonRecord, folder: Path) -> Path:
     """
     resolved = checked_root(folder)
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.ADD_ROOT)
+        require(session, by, Action.ADD_ROOT)
         writes.add_root(session, Change.now(by.id), resolved)
     return resolved
 
@@ -72,13 +72,13 @@ def move_root(workspace: Workspace, by: PersonRecord, old: Path, new: Path) -> i
     UnknownNameError; NotAllowedError.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.ADD_ROOT)
+        require(session, by, Action.ADD_ROOT)
         files = queries.files_below(session, old)
     resolved = checked_root(new)
     for file in files:
         _check_moved(resolved / file.path, file.size_bytes)
     with workspace.catalog.write() as session:
-        check_may(session, by, Step.ADD_ROOT)
+        require(session, by, Action.ADD_ROOT)
         writes.move_root(session, Change.now(by.id), old, resolved)
     return len(files)
 
@@ -137,7 +137,7 @@ def browse(workspace: Workspace, by: PersonRecord, root: Path, below: str = "") 
     Errors: RootError for a folder that is not there or outside; UnknownNameError for no root.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.REGISTER)
+        require(session, by, Action.REGISTER)
     roots = list_roots(workspace)
     if root not in roots:
         raise UnknownNameError.among("data root", str(root), map(str, roots))

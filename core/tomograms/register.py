@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.access.permissions import Step, check_may
+from core.access.permissions import Action, require
 from core.errors import RootError, SegmentationError, VolumeError
 from core.imaging.extraction import voxel_size_findings
 from core.imaging.formats.volume import Volume, open_volume
@@ -113,9 +113,9 @@ def register(
     Errors: NotAllowedError; what concerns one pairing stands in its outcome.
     """
     with workspace.catalog.read() as session:
-        check_may(session, by, Step.REGISTER)
+        require(session, by, Action.REGISTER)
         if add_roots:
-            check_may(session, by, Step.ADD_ROOT)
+            require(session, by, Action.ADD_ROOT)
     outcomes = []
     for pairing in pairings:
         try:
@@ -186,9 +186,9 @@ def _register_one(
 ) -> Outcome:
     seen = _look(workspace, pairing, add_roots)
     with workspace.catalog.write() as session:
-        change = Change.now(check_may(session, by, Step.REGISTER).id)
+        change = Change.now(require(session, by, Action.REGISTER).id)
         if seen.new_roots:
-            check_may(session, by, Step.ADD_ROOT)
+            require(session, by, Action.ADD_ROOT)
         for root in seen.new_roots:
             writes.add_root(session, change, root)
         there = tomogram_at(session, seen.found.path)

@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.access.permissions import Step, may
+from core.access.permissions import Action, may
 from core.imaging import colors
 from core.imaging.geometry import BORDER, Zyx
 from core.workspace.workspace import Workspace
@@ -73,7 +73,7 @@ def painter_data(
     def token(action: str) -> str:
         return sign.mint(Grant(person_key(me), named, action))
 
-    may_paint = not read_only and may(me.role, Step.PAINT)
+    may_paint = not read_only and may(me.role, Action.PAINT)
     return {
         "object": named,
         "name": patch.name,

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.access.permissions import Step, may
+from core.access.permissions import Action, may
 from core.jobs import queue
 from core.workspace.workspace import Workspace
 from dashboard.empty import PROGRESS, show_empty
@@ -177,7 +177,7 @@ def _job(
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{ICONS[job.state]} **{title_of(job, names)}**", width="content")
             st.caption(_when(job), width="content")
-            if job.created_by_id == person.id or may(person.role, Step.MANAGE_JOBS):
+            if job.created_by_id == person.id or may(person.role, Action.MANAGE_JOBS):
                 _job_buttons(workspace, person, job)
         if job.state is JobState.RUNNING:
             said = "its worker fell silent; another takes it over" if job.lost else job.message

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.access.permissions import Step, may
+from core.access.permissions import Action, may
 from core.imaging.geometry import Zyx
 from core.jobs.queue import submit_batch
 from core.patches.choose import box_of, choose
@@ -89,7 +89,7 @@ def scene_of(here: Opened, person: PersonRecord, selected: str | None, said: Sai
         [ViewedObject(segmentation_name(each.id), _model(each)) for each in here.segmentations],
         [mark for patch in here.patches if (mark := _mark(patch))],
         selected,
-        may_choose=bool(here.segmentations) and may(person.role, Step.CHOOSE),
+        may_choose=bool(here.segmentations) and may(person.role, Action.CHOOSE),
         reasons=[(because.value, name) for because, name in BECAUSE_NAMES.items()],
         said=said,
     )
@@ -194,7 +194,7 @@ def _to_correct(here: Opened) -> int | None:
 def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
     """The patches of this tomogram, and what comes next for them."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if len(here.segmentations) > 1 and may(person.role, Step.CHOOSE):
+        if len(here.segmentations) > 1 and may(person.role, Action.CHOOSE):
             st.selectbox(
                 "New patches correct", [each.id for each in here.segmentations],
                 format_func={each.id: _model(each) for each in here.segmentations}.__getitem__,
@@ -214,7 +214,7 @@ def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
 
 
 def _extract(workspace: Workspace, person: PersonRecord, tomogram: str, names: list[str]) -> None:
-    if not names or not may(person.role, Step.EXTRACT):
+    if not names or not may(person.role, Action.EXTRACT):
         return
     label = f"Extract {count(len(names), 'chosen patch', 'chosen patches')}"
     st.button(

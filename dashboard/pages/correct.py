@@ -11,8 +11,8 @@ from core.corrections.withdraw import reinstate_correction, withdraw_correction
 from core.imaging import colors
 from core.labels import review
 from core.labels.merge import MergePreview, merge, preview_merge
-from core.patches.history import PatchLife
-from core.patches.lifecycle import Move
+from core.patches.history import PatchHistory
+from core.patches.lifecycle import Transition
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from dashboard.components.painter import painter
@@ -169,7 +169,7 @@ def _nothing(workspace: Workspace, person: PersonRecord) -> None:
         with st.container(horizontal=True, vertical_alignment="center", border=True):
             open_button(plain(patch.name), "correct", Query.PATCH, patch.name, "free")
             chips(patch_dots(patch))
-            if can(patch, Move.CLAIM, person):
+            if can(patch, Transition.CLAIM, person):
                 _claim(workspace, person, patch)
 
 
@@ -226,7 +226,7 @@ def _kit_button(
 
 
 def _patch(
-    workspace: Workspace, person: PersonRecord, told: PatchLife, mine: Sequence[PatchRecord]
+    workspace: Workspace, person: PersonRecord, told: PatchHistory, mine: Sequence[PatchRecord]
 ) -> None:
     patch = told.patch
     begin(plain(patch.name))
@@ -235,7 +235,7 @@ def _patch(
         way = pick_way("How", WAYS, patch.name)
         _mine(workspace, person, mine, patch.name)
         _turn(mine, patch.name)
-        if patch.assignee is None and can(patch, Move.CLAIM, person):
+        if patch.assignee is None and can(patch, Transition.CLAIM, person):
             _claim(workspace, person, patch)
         st.page_link(
             page_file("patches"), label="Its life", icon=":material/history:",
@@ -250,7 +250,7 @@ def _patch(
         )
         return
     if way == PAINT:
-        read_only = not can(patch, Move.CORRECT, person)
+        read_only = not can(patch, Transition.CORRECT, person)
         painter(workspace, person, patch, read_only=read_only, key=f"painter_{patch.id}")
         return
     left, right = st.columns([6, 5], gap="medium")
@@ -272,7 +272,7 @@ def _turn(mine: Sequence[PatchRecord], name: str) -> None:
             go_to("correct", patch=to)
 
 
-def _who(told: PatchLife, person: PersonRecord) -> None:
+def _who(told: PatchHistory, person: PersonRecord) -> None:
     patch = told.patch
     if patch.rejected_reason:
         verdict = next((each for each in reversed(told.reviews) if each.reason), None)
@@ -287,14 +287,14 @@ def _who(told: PatchLife, person: PersonRecord) -> None:
         st.info(f"{plain(patch.assignee)} has this patch.", icon=":material/person:")
 
 
-def _files(workspace: Workspace, person: PersonRecord, told: PatchLife) -> None:
+def _files(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
     patch = told.patch
     st.markdown("**1 · Take it home**")
     _kit_button(workspace, person, [patch.name], "Download the kit", "kit_of_this")
     st.markdown("**2 · Paint** Add, Remove and Ignore in MITK, napari, Amira or 3D Slicer")
     rules_beside()
     st.markdown("**3 · Bring it back**")
-    if not can(patch, Move.CORRECT, person):
+    if not can(patch, Transition.CORRECT, person):
         st.caption("Corrections cannot be added to this patch now, or not by you.")
         return
     key = f"drop_{patch.id}_{st.session_state.get(Key.UPLOADS, 0)}"
@@ -317,10 +317,10 @@ def _files(workspace: Workspace, person: PersonRecord, told: PatchLife) -> None:
         show_taken(workspace, patch.name, [Taken.of(each) for each in kept[1]])
 
 
-def _slots(workspace: Workspace, person: PersonRecord, told: PatchLife) -> None:
+def _slots(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
     st.subheader("Corrections", anchor=False)
     show_slots(told.slots)
-    if told.slots and can(told.patch, Move.CORRECT, person):
+    if told.slots and can(told.patch, Transition.CORRECT, person):
         with st.popover("Leave one out…"):
             st.caption("Its file is kept, and can be taken back.")
             for slot in told.slots:
@@ -337,18 +337,18 @@ def _slot_button(
     )  # fmt: skip
 
 
-def _merging(workspace: Workspace, person: PersonRecord, told: PatchLife) -> None:
+def _merging(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
     patch = told.patch
-    if can(patch, Move.MERGE, person) and patch.correction_count:
+    if can(patch, Transition.MERGE, person) and patch.correction_count:
         _preview(workspace, person, told)
-    if can(patch, Move.SUBMIT, person) and not patch.stale:
+    if can(patch, Transition.SUBMIT, person) and not patch.stale:
         st.button(
             "Submit for review", key=f"submit_{patch.name}", type="primary",
             on_click=bind(patch, take),
             args=(workspace, person, review.submit, "submitted for review", patch.name),
             kwargs={"seen": patch.version},
         )  # fmt: skip
-    if can(patch, Move.LEAVE_AS_IT_IS, person) and not patch.correction_count:
+    if can(patch, Transition.LEAVE_AS_IT_IS, person) and not patch.correction_count:
         _nothing_to_change(workspace, person, patch)
     if patch.stage is Stage.IN_REVIEW:
         st.info("A reviewer has it now.", icon=":material/rate_review:")
@@ -356,7 +356,7 @@ def _merging(workspace: Workspace, person: PersonRecord, told: PatchLife) -> Non
         st.success("Accepted: it is curated, and exports may hold it.", icon=":material/verified:")
 
 
-def _preview(workspace: Workspace, person: PersonRecord, told: PatchLife) -> None:
+def _preview(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
     patch = told.patch
     merged = told.current_merge
     if merged and not patch.stale:

@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.access.permissions import Step, may
-from core.patches.lifecycle import Move
+from core.access.permissions import Action, may
+from core.patches.lifecycle import Transition
 from core.patches.saved_filters import list_views, save_view
 from core.tomograms.pictures import thumbnail_of_patch
 from core.workspace.workspace import Workspace
@@ -246,10 +246,10 @@ def _actions(
         st.markdown(f"**{count(len(patches), 'patch', 'patches')}**", width="content")
         if len(patches) == 1:
             _open(patches[0])
-        for move in (Move.EXTRACT, Move.MERGE):
+        for move in (Transition.EXTRACT, Transition.MERGE):
             _run_button(workspace, person, bulk.hits(move, patches, person))
-        _claim_button(workspace, person, bulk.hits(Move.CLAIM, patches, person))
-        _assign_popover(workspace, person, bulk.hits(Move.ASSIGN, patches, person))
+        _claim_button(workspace, person, bulk.hits(Transition.CLAIM, patches, person))
+        _assign_popover(workspace, person, bulk.hits(Transition.ASSIGN, patches, person))
     show_said()
 
 
@@ -270,7 +270,7 @@ def _claim_button(workspace: Workspace, person: PersonRecord, found: bulk.Hits) 
 
 
 def _assign_popover(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:
-    if not found.names or not may(person.role, Step.ASSIGN):
+    if not found.names or not may(person.role, Action.ASSIGN):
         return
     with workspace.catalog.read() as session:
         everybody = list_people(session)

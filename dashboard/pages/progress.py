@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.access.permissions import Step, may
+from core.access.permissions import Action, may
 from core.workspace.workspace import Workspace
 from dashboard import patch_filter, plots
 from dashboard.empty import CHOOSE, REGISTER, show_empty
@@ -148,7 +148,7 @@ def _mine(board: Board, person: PersonRecord) -> None:
                 _patch_line(patch)
         if board.mine_in_all > SHOWN:
             _link("patches", f"All {board.mine_in_all} of mine", {"person": person.name})
-    if board.to_review and may(person.role, Step.REVIEW):
+    if board.to_review and may(person.role, Action.REVIEW):
         shown = True
         in_review = board.numbers.patches[Stage.IN_REVIEW]
         oldest = age(board.to_review[0].since)
@@ -180,21 +180,21 @@ def _to_arrange(board: Board, person: PersonRecord) -> bool:
     numbers = board.numbers
     lines: list[tuple[str, dict[str, str]]] = []
     chosen = numbers.patches[Stage.CHOSEN]
-    if chosen and may(person.role, Step.EXTRACT):
+    if chosen and may(person.role, Action.EXTRACT):
         lines.append(
             (
                 f"{count(chosen, 'chosen patch', 'chosen patches')} to extract",
                 {"stage": STAGE_NAMES[Stage.CHOSEN]},
             )
         )
-    if numbers.unassigned and may(person.role, Step.CLAIM):
+    if numbers.unassigned and may(person.role, Action.CLAIM):
         lines.append(
             (
                 f"{count(numbers.unassigned, 'patch', 'patches')} without an annotator",
                 {"person": "Nobody"},
             )
         )
-    if board.newer_wait and may(person.role, Step.MERGE):
+    if board.newer_wait and may(person.role, Action.MERGE):
         lines.append(
             (
                 f"{count(board.newer_wait, 'accepted patch', 'accepted patches')} with newer "

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.access.permissions import Step, may
+from core.access.permissions import Action, may
 from core.imaging.quality import SURFACE_DICE_METHOD
 from core.jobs.queue import submit
 from core.sharing.label_figures import LabelFigures, Measured, label_figures, measure_labels
@@ -124,7 +124,7 @@ def _models(workspace: Workspace, person: PersonRecord) -> None:
         summary = scores_by_model(session)
         page = list_scores(session, limit=SCORES_SHOWN)
     scores = page.rows
-    if may(person.role, Step.SCORE):
+    if may(person.role, Action.SCORE):
         _score(workspace, person)
     if not scores:
         show_empty(

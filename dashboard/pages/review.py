@@ -8,8 +8,8 @@ import streamlit as st
 from core.imaging import colors
 from core.imaging.geometry import Zyx
 from core.labels import review
-from core.patches.history import PatchLife
-from core.patches.lifecycle import Move
+from core.patches.history import PatchHistory
+from core.patches.lifecycle import Transition
 from core.workspace.workspace import Workspace
 from dashboard.components.painter import painter
 from dashboard.empty import PATCHES, PROGRESS, show_empty
@@ -162,7 +162,7 @@ def _queue(queue: Sequence[Waiting], name: str) -> None:
 
 
 def _patch(
-    workspace: Workspace, person: PersonRecord, told: PatchLife, queue: Sequence[Waiting]
+    workspace: Workspace, person: PersonRecord, told: PatchHistory, queue: Sequence[Waiting]
 ) -> None:
     patch, merge = told.patch, told.current_merge
     begin(plain(patch.name))
@@ -203,7 +203,7 @@ def _patch(
             show_slots(told.slots)
 
 
-def _painters(told: PatchLife) -> str:
+def _painters(told: PatchHistory) -> str:
     names = {slot.latest.author or slot.latest.author_account for slot in told.slots if slot.counts}
     return ", ".join(sorted(plain(name) for name in names if name)) or "nobody"
 
@@ -265,7 +265,7 @@ def _show(merge: str, shown: str) -> None:
 def _verdict(
     workspace: Workspace,
     person: PersonRecord,
-    told: PatchLife,
+    told: PatchHistory,
     merge: MergeRecord,
     next_name: str | None,
 ) -> None:
@@ -284,7 +284,10 @@ def _verdict(
             "Its corrections changed since this merge; it is merged again first.",
             icon=":material/sync_problem:",
         )
-    may_accept, may_reject = can(patch, Move.ACCEPT, person), can(patch, Move.REJECT, person)
+    may_accept, may_reject = (
+        can(patch, Transition.ACCEPT, person),
+        can(patch, Transition.REJECT, person),
+    )
     if not may_accept and not may_reject:
         st.caption("You may look and comment; a reviewer decides.")
         return

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from core.access import people
-from core.access.permissions import LEAST_ROLE, Step, may
+from core.access.permissions import REQUIRED_ROLE, Action, may
 from core.maintenance.backup import list_backups, make_backup
 from core.maintenance.checks.findings import Finding
 from core.maintenance.doctor import examine
@@ -125,7 +125,7 @@ def _people(workspace: Workspace, person: PersonRecord) -> None:
     st.dataframe(rows_of(everybody), hide_index=True, key="people")
     with st.expander("What each role may do"):
         st.table(rights())
-    if not may(person.role, Step.MANAGE_PEOPLE):
+    if not may(person.role, Action.MANAGE_PEOPLE):
         st.caption("An admin adds people and changes roles.")
         return
     left, right = st.columns(2, gap="medium")
@@ -188,7 +188,7 @@ def rights() -> list[dict[str, str]]:
     return [
         {
             "Role": ROLE_NAMES[role],
-            "May": ", ".join(step.value for step, least in LEAST_ROLE.items() if least is role),
+            "May": ", ".join(step.value for step, least in REQUIRED_ROLE.items() if least is role),
         }
         for role in Role
     ]
@@ -208,7 +208,7 @@ def _roots(workspace: Workspace) -> None:
 
 def _backups(workspace: Workspace, person: PersonRecord) -> None:
     backups = list_backups(workspace)
-    if may(person.role, Step.BACK_UP):
+    if may(person.role, Action.BACK_UP):
         with st.container(horizontal=True):
             if st.button("Back up now", key="back_up", type="primary"):
                 with st.spinner("Copies the catalog and new files…"):
@@ -248,7 +248,7 @@ def rows_of_backups(backups: Sequence[BackupRecord]) -> list[dict[str, Any]]:
 
 def _doctor(workspace: Workspace, person: PersonRecord) -> None:
     st.caption("Looks at the file system, the catalog, files, backups, disk space and programs.")
-    if not may(person.role, Step.EXAMINE):
+    if not may(person.role, Action.EXAMINE):
         st.caption("An admin examines the installation.")
         return
     if st.button("Examine", key="examine", type="primary"):

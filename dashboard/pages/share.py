@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.access.permissions import Step, may
+from core.access.permissions import Action, may
 from core.bundles.facts import BundleFacts, Level
 from core.bundles.privacy import PrivacyReport
 from core.bundles.write import ArchiveKind
@@ -49,7 +49,7 @@ def show() -> None:
     """Show both ways out, and what went out before."""
     workspace, person = opened(), me()
     begin("Share", "Accepted patches leave as a training set, or as a bundle for others.")
-    if not may(person.role, Step.EXPORT):
+    if not may(person.role, Action.EXPORT):
         st.info("Curators share. Below is what was exported so far.")
         _before(workspace)
         return

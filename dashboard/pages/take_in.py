@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.access.permissions import Step, may
+from core.access.permissions import Action, may
 from core.files.atomic import make_folder
 from core.jobs.queue import submit
 from core.sharing.import_bundle import import_bundle, look_into
@@ -35,7 +35,7 @@ def show() -> None:
     """Show what is in quarantine, or ask for a bundle; and what came in so far."""
     workspace, person = opened(), me()
     begin("Import", "Bundles of other groups come in with their licence and attribution.")
-    if may(person.role, Step.IMPORT):
+    if may(person.role, Action.IMPORT):
         source = st.session_state.get(SOURCE)
         if source:
             _quarantine(workspace, person, Path(source))

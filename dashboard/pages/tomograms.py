@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.access.permissions import Step, may
+from core.access.permissions import Action, may
 from core.patches.choose import box_of
 from core.tomograms.data_permissions import permit, pin
 from core.tomograms.hashes import duplicates_of
@@ -67,7 +67,7 @@ def show() -> None:
         _one(workspace, person, name)
         return
     begin("Tomograms")
-    if not may(person.role, Step.REGISTER):
+    if not may(person.role, Action.REGISTER):
         _all(workspace)
         return
     there, more = st.tabs(["Registered", "Register more"])
@@ -255,7 +255,7 @@ def _picture_and_facts(
         st.caption(f":material/content_copy: holds the same bytes as {plain(twin)}")
     for warning in tomogram.header.get("warnings", []):
         st.caption(f":material/info: {plain(warning)}")
-    if may(person.role, Step.REGISTER):
+    if may(person.role, Action.REGISTER):
         _voxel_size(workspace, person, tomogram)
 
 
@@ -346,7 +346,7 @@ def _permission(
             f"**{known.scope.value}**{licence}{until}{after}, as {plain(known.approved_by)} "
             f"said · owner {person_text(known.owner)} · version {known.version}"
         )
-    if not may(person.role, Step.PERMIT):
+    if not may(person.role, Action.PERMIT):
         return
     with st.popover("State a permission…"), st.form(f"permit_{tomogram.name}", border=False):
         _permission_fields(tomogram.name, known)
@@ -396,7 +396,7 @@ def save_permission(
 
 
 def _pin(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
-    if not may(person.role, Step.PIN):
+    if not may(person.role, Action.PIN):
         return
     st.subheader("Where its patches go in a training set", anchor=False)
     words: dict[str, Split | None] = {"as the hash decides": None}

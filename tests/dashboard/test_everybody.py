@@ -29,7 +29,7 @@ import core.patches
 import core.sharing
 import core.tomograms
 from core.access import people
-from core.access.permissions import Step, may
+from core.access.permissions import Action, may
 from core.imaging.geometry import Zyx
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace
@@ -106,104 +106,107 @@ def nothing(_: Any) -> tuple[Any, ...]:
 
 
 # What is somebody else's (a job, an assigned patch) takes more than one's own.
-STEPS: dict[str, tuple[Step, Arguments]] = {
-    "adopt.adopt": (Step.ADOPT, lambda lab: (lab.workspace.folder,)),
+STEPS: dict[str, tuple[Action, Arguments]] = {
+    "adopt.adopt": (Action.ADOPT, lambda lab: (lab.workspace.folder,)),
     "choose.choose": (
-        Step.CHOOSE,
+        Action.CHOOSE,
         lambda lab: (TOMOGRAM, [Zyx(84, 131, 132)]),
     ),
-    "collect.collect": (Step.COLLECT, nothing),
-    "collect.watch": (Step.COLLECT, lambda lab: (lambda: True,)),
-    "extract.extract": (Step.EXTRACT, lambda lab: ([lab.chosen],)),
+    "collect.collect": (Action.COLLECT, nothing),
+    "collect.watch": (Action.COLLECT, lambda lab: (lambda: True,)),
+    "extract.extract": (Action.EXTRACT, lambda lab: ([lab.chosen],)),
     "audit_log.export_events": (
-        Step.READ_LOG,
+        Action.READ_LOG,
         lambda lab: (lab.workspace.folder / "audit_log.jsonl",),
     ),
-    "audit_log.note_download": (Step.VIEW, lambda lab: ("kits", [lab.chosen])),
-    "merge.merge": (Step.MERGE, lambda lab: ([lab.correcting],)),
-    "save.forget_draft": (Step.PAINT, lambda lab: (lab.extracted,)),
-    "save.hold": (Step.PAINT, lambda lab: (lab.extracted,)),
-    "save.let_go": (Step.PAINT, lambda lab: (lab.extracted,)),
-    "save.open_painting": (Step.VIEW, lambda lab: (lab.extracted,)),
-    "save.read_draft": (Step.VIEW, lambda lab: (lab.extracted,)),
-    "save.keep_draft": (Step.PAINT, lambda lab: (lab.extracted, drawing(lab), 0)),
-    "save.save_painting": (Step.PAINT, lambda lab: (lab.extracted, drawing(lab))),
-    "people.add": (Step.MANAGE_PEOPLE, lambda lab: ("Zoe", Role.VIEWER)),
-    "people.change_role": (Step.MANAGE_PEOPLE, lambda lab: ("Ada", Role.ADMIN)),
-    "people.disable": (Step.MANAGE_PEOPLE, lambda lab: ("Ada",)),
-    "people.enable": (Step.MANAGE_PEOPLE, lambda lab: ("Ada",)),
-    "people.identify": (Step.MANAGE_PEOPLE, lambda lab: ("Ada", "https://a.example", "1")),
-    "people.set_account": (Step.MANAGE_PEOPLE, lambda lab: ("Ada",)),
+    "audit_log.note_download": (Action.VIEW, lambda lab: ("kits", [lab.chosen])),
+    "merge.merge": (Action.MERGE, lambda lab: ([lab.correcting],)),
+    "save.forget_draft": (Action.PAINT, lambda lab: (lab.extracted,)),
+    "save.hold": (Action.PAINT, lambda lab: (lab.extracted,)),
+    "save.let_go": (Action.PAINT, lambda lab: (lab.extracted,)),
+    "save.open_painting": (Action.VIEW, lambda lab: (lab.extracted,)),
+    "save.read_draft": (Action.VIEW, lambda lab: (lab.extracted,)),
+    "save.keep_draft": (Action.PAINT, lambda lab: (lab.extracted, drawing(lab), 0)),
+    "save.save_painting": (Action.PAINT, lambda lab: (lab.extracted, drawing(lab))),
+    "people.add": (Action.MANAGE_PEOPLE, lambda lab: ("Zoe", Role.VIEWER)),
+    "people.change_role": (Action.MANAGE_PEOPLE, lambda lab: ("Ada", Role.ADMIN)),
+    "people.disable": (Action.MANAGE_PEOPLE, lambda lab: ("Ada",)),
+    "people.enable": (Action.MANAGE_PEOPLE, lambda lab: ("Ada",)),
+    "people.identify": (Action.MANAGE_PEOPLE, lambda lab: ("Ada", "https://a.example", "1")),
+    "people.set_account": (Action.MANAGE_PEOPLE, lambda lab: ("Ada",)),
     "put_back.put_back": (
-        Step.PUT_BACK,
+        Action.PUT_BACK,
         lambda lab: (TOMOGRAM, lab.workspace.folder / "back.mrc"),
     ),
-    "receive.receive": (Step.SUBMIT_CORRECTION, lambda lab: (lab.extracted, "Add1.nrrd", b"NRRD")),
+    "receive.receive": (
+        Action.SUBMIT_CORRECTION,
+        lambda lab: (lab.extracted, "Add1.nrrd", b"NRRD"),
+    ),
     "receive.receive_many": (
-        Step.SUBMIT_CORRECTION,
+        Action.SUBMIT_CORRECTION,
         lambda lab: (lab.workspace.folder / "no.zip",),
     ),
-    "register.register": (Step.REGISTER, lambda lab: (pairings(lab),)),
-    "review.accept": (Step.REVIEW, lambda lab: (lab.in_review,)),
-    "review.assign": (Step.ASSIGN, lambda lab: (lab.extracted, "Ada")),
-    "review.claim": (Step.CLAIM, lambda lab: (lab.chosen,)),
-    "review.comment": (Step.COMMENT, lambda lab: (lab.chosen, "look")),
-    "review.reinstate": (Step.WITHDRAW, lambda lab: (lab.chosen,)),
-    "review.reject": (Step.REVIEW, lambda lab: (lab.in_review, "no")),
-    "review.release": (Step.ASSIGN, lambda lab: (lab.correcting,)),
-    "review.resolve_comment": (Step.COMMENT, lambda lab: (lab.in_review, 1)),
-    "review.submit": (Step.SUBMIT, lambda lab: (lab.correcting,)),
-    "review.transfer": (Step.ASSIGN, lambda lab: (lab.correcting, "Ben")),
-    "review.withdraw": (Step.WITHDRAW, lambda lab: (lab.chosen, "twice")),
-    "data_roots.add_root": (Step.ADD_ROOT, lambda lab: (lab.workspace.folder,)),
-    "data_roots.browse": (Step.REGISTER, lambda lab: (lab.tomograms,)),
-    "data_roots.move_root": (Step.ADD_ROOT, lambda lab: (lab.tomograms, lab.workspace.folder)),
-    "saved_filters.list_views": (Step.VIEW, lambda lab: ("patches",)),
+    "register.register": (Action.REGISTER, lambda lab: (pairings(lab),)),
+    "review.accept": (Action.REVIEW, lambda lab: (lab.in_review,)),
+    "review.assign": (Action.ASSIGN, lambda lab: (lab.extracted, "Ada")),
+    "review.claim": (Action.CLAIM, lambda lab: (lab.chosen,)),
+    "review.comment": (Action.COMMENT, lambda lab: (lab.chosen, "look")),
+    "review.reinstate": (Action.WITHDRAW, lambda lab: (lab.chosen,)),
+    "review.reject": (Action.REVIEW, lambda lab: (lab.in_review, "no")),
+    "review.release": (Action.ASSIGN, lambda lab: (lab.correcting,)),
+    "review.resolve_comment": (Action.COMMENT, lambda lab: (lab.in_review, 1)),
+    "review.submit": (Action.SUBMIT, lambda lab: (lab.correcting,)),
+    "review.transfer": (Action.ASSIGN, lambda lab: (lab.correcting, "Ben")),
+    "review.withdraw": (Action.WITHDRAW, lambda lab: (lab.chosen, "twice")),
+    "data_roots.add_root": (Action.ADD_ROOT, lambda lab: (lab.workspace.folder,)),
+    "data_roots.browse": (Action.REGISTER, lambda lab: (lab.tomograms,)),
+    "data_roots.move_root": (Action.ADD_ROOT, lambda lab: (lab.tomograms, lab.workspace.folder)),
+    "saved_filters.list_views": (Action.VIEW, lambda lab: ("patches",)),
     "saved_filters.save_view": (
-        Step.SAVE_VIEW,
+        Action.SAVE_VIEW,
         lambda lab: ("mine", "patches", {"stage": ["chosen"]}),
     ),
     "withdraw.withdraw_correction": (
-        Step.WITHDRAW_CORRECTION,
+        Action.WITHDRAW_CORRECTION,
         lambda lab: (lab.correcting, "Add1.nrrd"),
     ),
     "withdraw.reinstate_correction": (
-        Step.WITHDRAW_CORRECTION,
+        Action.WITHDRAW_CORRECTION,
         lambda lab: (lab.correcting, "Add1.nrrd"),
     ),
-    "queue.cancel": (Step.MANAGE_JOBS, lambda lab: (1,)),
-    "queue.repeat": (Step.MANAGE_JOBS, lambda lab: (1,)),
-    "queue.submit": (Step.BACK_UP, lambda lab: (JobKind.BACKUP, {})),
-    "queue.submit_batch": (Step.EXTRACT, lambda lab: (JobKind.EXTRACT, [lab.chosen])),
-    "data_permissions.permit": (Step.PERMIT, lambda lab: (TOMOGRAM,)),
-    "data_permissions.pin": (Step.PIN, lambda lab: (TOMOGRAM, None)),
-    "backup.make_backup": (Step.BACK_UP, lambda lab: (BackupKind.ASKED,)),
-    "verify_backup.verify_backup": (Step.BACK_UP, nothing),
-    "export_training_set.plan_export_set": (Step.EXPORT, lambda lab: (choice(lab),)),
+    "queue.cancel": (Action.MANAGE_JOBS, lambda lab: (1,)),
+    "queue.repeat": (Action.MANAGE_JOBS, lambda lab: (1,)),
+    "queue.submit": (Action.BACK_UP, lambda lab: (JobKind.BACKUP, {})),
+    "queue.submit_batch": (Action.EXTRACT, lambda lab: (JobKind.EXTRACT, [lab.chosen])),
+    "data_permissions.permit": (Action.PERMIT, lambda lab: (TOMOGRAM,)),
+    "data_permissions.pin": (Action.PIN, lambda lab: (TOMOGRAM, None)),
+    "backup.make_backup": (Action.BACK_UP, lambda lab: (BackupKind.ASKED,)),
+    "verify_backup.verify_backup": (Action.BACK_UP, nothing),
+    "export_training_set.plan_export_set": (Action.EXPORT, lambda lab: (choice(lab),)),
     "export_training_set.export_training_set": (
-        Step.EXPORT,
+        Action.EXPORT,
         lambda lab: (lab.workspace.folder / "set", choice(lab)),
     ),
-    "export_bundle.plan_share": (Step.EXPORT, lambda lab: (facts(lab),)),
+    "export_bundle.plan_share": (Action.EXPORT, lambda lab: (facts(lab),)),
     "export_bundle.rehearse_share": (
-        Step.EXPORT,
+        Action.EXPORT,
         lambda lab: (lab.workspace.folder / "out", facts(lab)),
     ),
     "export_bundle.export_bundle": (
-        Step.EXPORT,
+        Action.EXPORT,
         lambda lab: (lab.workspace.folder / "out", facts(lab)),
     ),
-    "selection.choose_curated": (Step.EXPORT, lambda lab: (choice(lab),)),
-    "same_place.find_duplicates": (Step.REGISTER, nothing),
-    "export_job.run_export": (Step.EXPORT, lambda lab: (exporting(lab), tell, lambda: False)),
-    "import_bundle.look_into": (Step.IMPORT, lambda lab: (lab.tomograms,)),
-    "import_bundle.import_bundle": (Step.IMPORT, lambda lab: (lab.tomograms,)),
-    "label_figures.label_figures": (Step.VIEW, nothing),
-    "label_figures.measure_labels": (Step.VIEW, lambda lab: ([lab.accepted],)),
-    "score.state_training": (Step.SCORE, lambda lab: (1, "MemBrain")),
-    "score.score_segmentations": (Step.SCORE, nothing),
+    "selection.choose_curated": (Action.EXPORT, lambda lab: (choice(lab),)),
+    "same_place.find_duplicates": (Action.REGISTER, nothing),
+    "export_job.run_export": (Action.EXPORT, lambda lab: (exporting(lab), tell, lambda: False)),
+    "import_bundle.look_into": (Action.IMPORT, lambda lab: (lab.tomograms,)),
+    "import_bundle.import_bundle": (Action.IMPORT, lambda lab: (lab.tomograms,)),
+    "label_figures.label_figures": (Action.VIEW, nothing),
+    "label_figures.measure_labels": (Action.VIEW, lambda lab: ([lab.accepted],)),
+    "score.state_training": (Action.SCORE, lambda lab: (1, "MemBrain")),
+    "score.score_segmentations": (Action.SCORE, nothing),
     "copy.copy_catalog": (
-        Step.BACK_UP,
+        Action.BACK_UP,
         lambda lab: (f"sqlite:///{lab.workspace.folder}/copy.sqlite",),
     ),
 }
@@ -393,7 +396,7 @@ def test_a_token_to_paint_does_not_make_a_viewer_a_painter(lab: Any, role: Role)
     answers = ask(lab, signer, str(by.id), signer.mint(Grant(str(by.id), name, PAINT)))
     writes = {key: status for key, status in answers.items() if key[0] in ("PUT", "POST", "DELETE")}
     held = answers[("POST", f"/api/painting/{name}/hold")]
-    if may(role, Step.PAINT):
+    if may(role, Action.PAINT):
         assert held == 200
     else:
         assert held == 403
@@ -436,4 +439,4 @@ def read(
 
 def test_every_step_of_the_table_of_roles_is_tried() -> None:
     tried = {step for step, _ in STEPS.values()}
-    assert set(Step) - tried <= {Step.EXAMINE, Step.RELEASE, Step.VIEW}
+    assert set(Action) - tried <= {Action.EXAMINE, Action.RELEASE, Action.VIEW}

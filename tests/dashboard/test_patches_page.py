@@ -135,10 +135,10 @@ def test_many_extractions_become_one_batch(lab: Lab) -> None:
 def test_only_what_may_be_done_is_hit(lab: Lab) -> None:
     with lab.workspace.catalog.read() as session:
         patches = list_patches(session).rows
-    assert bulk.hits(bulk.Move.EXTRACT, patches, lab.ada).names == (lab.chosen,)
-    assert not bulk.hits(bulk.Move.ASSIGN, patches, lab.ada).names
-    assert bulk.hits(bulk.Move.MERGE, patches, lab.ada).label.startswith("Merge ")
-    assert bulk.hits(bulk.Move.CLAIM, patches, lab.ada).names == (lab.chosen,)
+    assert bulk.hits(bulk.Transition.EXTRACT, patches, lab.ada).names == (lab.chosen,)
+    assert not bulk.hits(bulk.Transition.ASSIGN, patches, lab.ada).names
+    assert bulk.hits(bulk.Transition.MERGE, patches, lab.ada).label.startswith("Merge ")
+    assert bulk.hits(bulk.Transition.CLAIM, patches, lab.ada).names == (lab.chosen,)
 
 
 def test_a_viewer_changes_nothing(lab: Lab, page: Open) -> None:

@@ -60,7 +60,7 @@ def register(
     tomocurate register '/data/chlamy/*.mrc' --dataset chlamy
     tomocurate register tomograms.csv --yes
     """
-    from core.access.permissions import Step, may
+    from core.access.permissions import Action, may
     from core.tomograms.register import plan_registration
     from core.tomograms.register import register as register_pairs
 
@@ -74,7 +74,7 @@ def register(
     if asked and not _agreed(len(pairs)):
         call.say("nothing was registered.")
         return DONE
-    add_roots = may(call.by.role, Step.ADD_ROOT)
+    add_roots = may(call.by.role, Action.ADD_ROOT)
     with steps("registering", len(pairs)) as told:
         done = register_pairs(call.workspace, call.by, pairs, add_roots=add_roots, progress=told)
     return tell_outcomes(call, done, "registered")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.access.permissions import LEAST_ROLE, Step, check_may, may
+from core.access.permissions import REQUIRED_ROLE, Action, may, require
 from core.workspace.workspace import Workspace, init_workspace
 from db.errors import NotAllowedError
 from db.vocabulary import Role
@@ -22,19 +22,19 @@ def workspace(tmp_path: Path):
 
 
 def test_every_step_has_its_least_role():
-    assert set(LEAST_ROLE) == set(Step)
+    assert set(REQUIRED_ROLE) == set(Action)
 
 
 def test_the_docs_print_the_table():
     printed = re.findall(r"^\| ([^|]+) \| (\w+) \|$", DOC.read_text(), re.MULTILINE)
     assert dict(printed[1:] if printed[0][1] == "role" else printed) == {
-        step.value: role.value for step, role in LEAST_ROLE.items()
+        step.value: role.value for step, role in REQUIRED_ROLE.items()
     }
 
 
 def test_a_greater_role_may_do_all_that_a_lesser_one_may():
     roles = list(Role)
-    for step in Step:
+    for step in Action:
         allowed = [may(role, step) for role in roles]
         assert allowed == sorted(allowed)
         assert allowed[-1]
@@ -44,13 +44,15 @@ def test_a_greater_role_may_do_all_that_a_lesser_one_may():
 def test_a_step_is_refused_below_its_role_and_says_what_it_takes(workspace: Workspace, role: Role):
     with workspace.catalog.write() as session:
         person = add_person(session, Change.now(1), "Ben", role)
-    for step in Step:
+    for step in Action:
         with workspace.catalog.read() as session:
             if may(role, step):
-                assert check_may(session, person, step).role is role
+                assert require(session, person, step).role is role
             else:
-                with pytest.raises(NotAllowedError, match=f"takes an? {LEAST_ROLE[step]} or more"):
-                    check_may(session, person, step)
+                with pytest.raises(
+                    NotAllowedError, match=f"takes an? {REQUIRED_ROLE[step]} or more"
+                ):
+                    require(session, person, step)
 
 
 def test_a_change_of_role_counts_at_once_whatever_the_caller_remembers(workspace: Workspace):
@@ -58,13 +60,13 @@ def test_a_change_of_role_counts_at_once_whatever_the_caller_remembers(workspace
         before = add_person(session, Change.now(1), "Ben", Role.CURATOR)
         change_person(session, Change.now(1), "Ben", role=Role.VIEWER)
     with workspace.catalog.read() as session, pytest.raises(NotAllowedError, match="viewer"):
-        check_may(session, before, Step.EXPORT)
+        require(session, before, Action.EXPORT)
 
 
 def test_somebody_disabled_may_do_nothing(workspace: Workspace):
     with workspace.catalog.write() as session:
         ben = add_person(session, Change.now(1), "Ben", Role.ADMIN)
         change_person(session, Change.now(1), "Ben", disabled=True)
-    for step in Step:
+    for step in Action:
         with workspace.catalog.read() as session, pytest.raises(NotAllowedError, match="disabled"):
-            check_may(session, ben, step)
+            require(session, ben, step)

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.patches.lifecycle import LEGAL, Move, is_legal, least_role, next_stage, step_of
+from core.patches.lifecycle import LEGAL, Transition, action_of, is_legal, least_role, next_stage
 from db.errors import StepError
 from db.queries.patches import PatchRecord
 from db.vocabulary import ChosenBecause, Role, Stage
 
-EVERY = list(itertools.product(Move, Stage))
+EVERY = list(itertools.product(Transition, Stage))
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 PATCH = PatchRecord(
     id=1,
@@ -57,8 +57,8 @@ def at(stage: Stage, **marks: object) -> PatchRecord:
 
 
 @pytest.mark.parametrize(("move", "stage"), EVERY)
-def test_every_move_at_every_stage_is_legal_or_gets_a_sentence(move: Move, stage: Stage):
-    patch = at(stage, withdrawn=move is Move.REINSTATE)
+def test_every_move_at_every_stage_is_legal_or_gets_a_sentence(move: Transition, stage: Stage):
+    patch = at(stage, withdrawn=move is Transition.REINSTATE)
     if stage in LEGAL[move]:
         assert is_legal(patch, move)
         assert next_stage(patch, move) is LEGAL[move][stage]
@@ -71,9 +71,9 @@ def test_every_move_at_every_stage_is_legal_or_gets_a_sentence(move: Move, stage
 
 
 @pytest.mark.parametrize(("move", "stage"), EVERY)
-def test_what_is_withdrawn_can_only_be_reinstated_and_commented_on(move: Move, stage: Stage):
+def test_what_is_withdrawn_can_only_be_reinstated_and_commented_on(move: Transition, stage: Stage):
     patch = at(stage, withdrawn=True)
-    if move in (Move.REINSTATE, Move.COMMENT):
+    if move in (Transition.REINSTATE, Transition.COMMENT):
         assert next_stage(patch, move) is stage
         return
     with pytest.raises(StepError, match="is withdrawn"):
@@ -82,25 +82,31 @@ def test_what_is_withdrawn_can_only_be_reinstated_and_commented_on(move: Move, s
 
 def test_the_life_of_a_patch_leads_from_chosen_to_accepted():
     patch = at(Stage.CHOSEN)
-    for move in (Move.EXTRACT, Move.CORRECT, Move.MERGE, Move.SUBMIT, Move.ACCEPT):
+    for move in (
+        Transition.EXTRACT,
+        Transition.CORRECT,
+        Transition.MERGE,
+        Transition.SUBMIT,
+        Transition.ACCEPT,
+    ):
         patch = at(next_stage(patch, move))
     assert patch.stage is Stage.ACCEPTED
 
 
 def test_a_patch_that_nobody_looked_at_cannot_be_merged():
     with pytest.raises(StepError, match="submit it with nothing to change"):
-        next_stage(at(Stage.EXTRACTED), Move.MERGE)
+        next_stage(at(Stage.EXTRACTED), Transition.MERGE)
 
 
 def test_new_corrections_move_no_accepted_patch():
-    assert next_stage(at(Stage.ACCEPTED), Move.CORRECT) is Stage.ACCEPTED
+    assert next_stage(at(Stage.ACCEPTED), Transition.CORRECT) is Stage.ACCEPTED
 
 
 def test_a_patch_that_is_not_withdrawn_cannot_be_reinstated():
     with pytest.raises(StepError, match="is not withdrawn"):
-        next_stage(at(Stage.CHOSEN), Move.REINSTATE)
+        next_stage(at(Stage.CHOSEN), Transition.REINSTATE)
 
 
 def test_every_move_belongs_to_a_step_with_a_least_role():
-    assert {move: least_role(move) for move in Move}[Move.ACCEPT] is Role.REVIEWER
-    assert all(step_of(move) for move in Move)
+    assert {move: least_role(move) for move in Transition}[Transition.ACCEPT] is Role.REVIEWER
+    assert all(action_of(move) for move in Transition)
