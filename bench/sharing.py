@@ -13,8 +13,8 @@ import numpy as np
 
 from bench.processes import Cost, measure
 from core.access.os_user import acting_person
-from core.bundles.scan import Scanner
-from core.bundles.secrets import Secret, SecretKind, needles_of
+from core.bundles.privacy.names import Secret, SecretKind, needles_of
+from core.bundles.privacy.scan import Scanner
 from core.corrections.store import Store
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Box, Zyx

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from core.evaluation.label_figures import LabelFigures
+from core.exports.plan import TrainingSetPlan
 from core.imaging import colors
-from core.sharing.label_figures import LabelFigures
-from core.training_sets.write import TrainingSetPlan
 from dashboard.look import LABEL_COLORS
 from dashboard.plain import plot_text
 from db.queries.sharing import ScoreRecord

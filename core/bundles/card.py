@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from core.bundles.facts import BundleFacts
+from core.exports.case import WrittenCase
 from core.imaging.quality import SURFACE_DICE_METHOD
-from core.training_sets.cases import WrittenCase
 from db.vocabulary import Licence, Split
 
 ANONYMOUS = "anonymous contributor"

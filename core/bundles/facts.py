@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
-from core.bundles.pseudonyms import Pseudonyms
+from core.bundles.privacy.pseudonyms import ContributorNames, PseudonymNames, Pseudonyms
 from core.errors import ExportError
-from core.training_sets.cases import Recipe
-from core.training_sets.naming import ContributorNames, Naming, PseudonymNames, RealNames
+from core.exports.case import Recipe
+from core.exports.naming import Naming, RealNames
 from db.vocabulary import Licence, Scope
 
 BUNDLE_SCHEMA = "mempatch-bundle/1"

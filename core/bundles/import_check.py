@@ -23,18 +23,18 @@ import numpy as np
 from core.bundles.facts import BUNDLE_SCHEMA, Level, bundle_id_of
 from core.bundles.patches_csv import read_table
 from core.errors import BundleError, ExportError, LabelError, VolumeError
+from core.exports.case import FOLDERS
+from core.exports.check_folder import list_pairs
+from core.exports.duplicates import Look, look_at, similarities, unpack
+from core.exports.intensity import spread, take_normalised
+from core.exports.manifest import LABEL_VALUES, SUMS
+from core.exports.naming import CASE, image_file, label_file
+from core.exports.validate import labelled_faults
 from core.files.archives import OpenedFolder
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import BORDER, Zyx, whole
 from core.imaging.hashes import content_hash, file_hash
 from core.imaging.labels import LabelCounts, check_label, core_of, count_values
-from core.training_sets.cases import FOLDERS
-from core.training_sets.duplicates import Look, look_at, similarities, unpack
-from core.training_sets.intensity import spread, take_normalised
-from core.training_sets.layout import list_pairs
-from core.training_sets.manifest import LABEL_VALUES, SUMS
-from core.training_sets.naming import CASE, image_file, label_file
-from core.training_sets.validate import labelled_faults
 from db.vocabulary import Licence, Split
 
 MARKER, TABLE = "bundle.json", "patches.csv"

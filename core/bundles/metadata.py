@@ -7,9 +7,9 @@ from typing import Any
 from core.bundles.card import ANONYMOUS
 from core.bundles.facts import BUNDLE_SCHEMA, MEMBRANE_TERM, BundleFacts, Creator
 from core.bundles.patches_csv import COLUMNS
+from core.exports.case import WrittenCase
+from core.exports.manifest import GENERATOR, LABEL_VALUES
 from core.imaging.geometry import BORDER
-from core.training_sets.cases import WrittenCase
-from core.training_sets.manifest import GENERATOR, LABEL_VALUES
 from db.vocabulary import Licence
 
 TRAINING_DATA_DOI = "10.5281/zenodo.15089686"

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from core.bundles.facts import BundleFacts, Level
-from core.bundles.pseudonyms import Pseudonyms
+from core.bundles.privacy.pseudonyms import Pseudonyms
 from core.errors import BundleError
-from core.training_sets.cases import WrittenCase
+from core.exports.case import WrittenCase
 
 COLUMNS = (
     "patch_id",

@@ -16,7 +16,9 @@ from core.bundles.card import card_text, licence_text
 from core.bundles.facts import BundleFacts, Level
 from core.bundles.metadata import bundle_json, croissant_json, mifa_json, zenodo_json
 from core.bundles.patches_csv import table_rows, table_text
-from core.bundles.privacy import (
+from core.bundles.privacy.names import Secret
+from core.bundles.privacy.pseudonyms import Pseudonyms
+from core.bundles.privacy.report import (
     DATASET_NAME,
     PrivacyReport,
     detail_faults,
@@ -26,16 +28,10 @@ from core.bundles.privacy import (
     searched_needles,
     write_report,
 )
-from core.bundles.pseudonyms import Pseudonyms
-from core.bundles.secrets import Secret
-from core.files.atomic import whole_file
-from core.files.whole_folder import OutFolder
-from core.imaging.hashes import file_hash
-from core.training_sets.cases import WrittenCase, shipped_box
-from core.training_sets.manifest import SUMS, canonical_json, hash_files, sums_text
-from core.training_sets.patches import CuratedPatch
-from core.training_sets.split import SplitRule
-from core.training_sets.write import (
+from core.exports.case import WrittenCase, shipped_box
+from core.exports.manifest import SUMS, canonical_json, hash_files, sums_text
+from core.exports.patch import CuratedPatch
+from core.exports.plan import (
     Progress,
     SetOptions,
     TrainingSetPlan,
@@ -46,6 +42,10 @@ from core.training_sets.write import (
     write_lists,
     write_text,
 )
+from core.exports.split import SplitRule
+from core.files.atomic import whole_file
+from core.files.whole_folder import OutFolder
+from core.imaging.hashes import file_hash
 
 MARKER, TABLE, CARD, LICENCE = "bundle.json", "patches.csv", "README.md", "LICENSE"
 EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -111,7 +111,7 @@ def _preview(task: Task) -> dict[str, Any]:
 
 
 def _duplicates(task: Task) -> dict[str, Any]:
-    from core.sharing.same_place import find_duplicates
+    from core.bundles.same_place import find_duplicates
 
     found = find_duplicates(
         task.workspace, task.by, task.arguments.get("patch_ids"), tell=task.tell
@@ -120,20 +120,20 @@ def _duplicates(task: Task) -> dict[str, Any]:
 
 
 def _export(task: Task) -> dict[str, Any]:
-    from core.sharing.export_job import run_export
+    from core.bundles.job import run_export
 
     return _outcomes(run_export(task.workspace, task.by, task.arguments, task.tell, task.cancelled))
 
 
 def _import(task: Task) -> dict[str, Any]:
-    from core.sharing.import_bundle import import_bundle
+    from core.bundles.import_bundle import import_bundle
 
     file = Path(str(task.arguments["file"]))
     return _outcomes(import_bundle(task.workspace, task.by, file, progress=_teller(task, None)))
 
 
 def _score(task: Task) -> dict[str, Any]:
-    from core.sharing.score import score_segmentations
+    from core.evaluation.scores import score_segmentations
 
     names = _names(task)
     return _outcomes(

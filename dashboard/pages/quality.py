@@ -7,10 +7,10 @@ from typing import Any
 import streamlit as st
 
 from core.access.permissions import Action, may
+from core.evaluation.label_figures import LabelFigures, Measured, label_figures, measure_labels
+from core.evaluation.scores import score_segmentations, state_training
 from core.imaging.quality import SURFACE_DICE_METHOD
 from core.jobs.queue import submit
-from core.sharing.label_figures import LabelFigures, Measured, label_figures, measure_labels
-from core.sharing.score import score_segmentations, state_training
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from dashboard import sharing_plots

@@ -8,17 +8,17 @@ import streamlit as st
 
 from core.access.permissions import Action, may
 from core.bundles.facts import BundleFacts, Level
-from core.bundles.privacy import PrivacyReport
+from core.bundles.job import bundle_arguments, set_arguments
+from core.bundles.privacy.report import PrivacyReport
+from core.bundles.share import export_bundle, rehearse_share
 from core.bundles.write import ArchiveKind
 from core.errors import ExportError
+from core.exports.case import Recipe
+from core.exports.plan import SetOptions, TrainingSetPlan
+from core.exports.selection import Choice
+from core.exports.split import SplitRule
+from core.exports.training_set import export_training_set, plan_export_set
 from core.jobs.queue import submit
-from core.sharing.export_bundle import export_bundle, rehearse_share
-from core.sharing.export_job import bundle_arguments, set_arguments
-from core.sharing.export_training_set import export_training_set, plan_export_set
-from core.sharing.selection import Choice
-from core.training_sets.cases import Recipe
-from core.training_sets.split import SplitRule
-from core.training_sets.write import SetOptions, TrainingSetPlan
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from dashboard import sharing_plots

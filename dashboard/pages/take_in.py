@@ -8,10 +8,10 @@ from typing import Any
 import streamlit as st
 
 from core.access.permissions import Action, may
+from core.bundles.import_bundle import import_bundle, look_into
+from core.bundles.import_preview import Fate, Quarantine, Stated, forget_old_uploads
 from core.files.atomic import make_folder
 from core.jobs.queue import submit
-from core.sharing.import_bundle import import_bundle, look_into
-from core.sharing.import_preview import Fate, Quarantine, Stated, forget_old_uploads
 from core.tomograms.data_roots import list_roots
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace

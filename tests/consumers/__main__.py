@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from core.access.os_user import acting_person
 from core.bundles.facts import BundleFacts, Creator
+from core.bundles.share import export_bundle
 from core.demo.workspace import make_demo
-from core.sharing.export_bundle import export_bundle
-from core.sharing.export_training_set import export_training_set
+from core.exports.training_set import export_training_set
 from core.tomograms.data_permissions import permit
 from core.workspace.workspace import open_workspace
 from db.queries.volumes import tomogram_names

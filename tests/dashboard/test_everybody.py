@@ -20,13 +20,15 @@ from starlette.routing import Route
 
 import core.access
 import core.adopt
+import core.bundles
 import core.corrections
+import core.evaluation
+import core.exports
 import core.jobs
 import core.labels
 import core.maintenance
 import core.painting
 import core.patches
-import core.sharing
 import core.tomograms
 from core.access import people
 from core.access.permissions import Action, may
@@ -73,7 +75,7 @@ def facts(_: Any) -> Any:
 
 
 def choice(_: Any) -> Any:
-    from core.sharing.selection import Choice
+    from core.exports.selection import Choice
 
     return Choice()
 
@@ -91,8 +93,8 @@ def drawing(_: Any) -> Any:
 
 
 def exporting(lab: Any) -> Any:
-    from core.sharing.export_job import set_arguments
-    from core.training_sets.write import SetOptions
+    from core.bundles.job import set_arguments
+    from core.exports.plan import SetOptions
 
     return set_arguments(lab.workspace.folder / "queued", choice(lab), SetOptions())
 
@@ -182,29 +184,29 @@ STEPS: dict[str, tuple[Action, Arguments]] = {
     "data_permissions.pin": (Action.PIN, lambda lab: (TOMOGRAM, None)),
     "backup.make_backup": (Action.BACK_UP, lambda lab: (BackupKind.ASKED,)),
     "verify_backup.verify_backup": (Action.BACK_UP, nothing),
-    "export_training_set.plan_export_set": (Action.EXPORT, lambda lab: (choice(lab),)),
-    "export_training_set.export_training_set": (
+    "training_set.plan_export_set": (Action.EXPORT, lambda lab: (choice(lab),)),
+    "training_set.export_training_set": (
         Action.EXPORT,
         lambda lab: (lab.workspace.folder / "set", choice(lab)),
     ),
-    "export_bundle.plan_share": (Action.EXPORT, lambda lab: (facts(lab),)),
-    "export_bundle.rehearse_share": (
+    "share.plan_share": (Action.EXPORT, lambda lab: (facts(lab),)),
+    "share.rehearse_share": (
         Action.EXPORT,
         lambda lab: (lab.workspace.folder / "out", facts(lab)),
     ),
-    "export_bundle.export_bundle": (
+    "share.export_bundle": (
         Action.EXPORT,
         lambda lab: (lab.workspace.folder / "out", facts(lab)),
     ),
     "selection.choose_curated": (Action.EXPORT, lambda lab: (choice(lab),)),
     "same_place.find_duplicates": (Action.REGISTER, nothing),
-    "export_job.run_export": (Action.EXPORT, lambda lab: (exporting(lab), tell, lambda: False)),
+    "job.run_export": (Action.EXPORT, lambda lab: (exporting(lab), tell, lambda: False)),
     "import_bundle.look_into": (Action.IMPORT, lambda lab: (lab.tomograms,)),
     "import_bundle.import_bundle": (Action.IMPORT, lambda lab: (lab.tomograms,)),
     "label_figures.label_figures": (Action.VIEW, nothing),
     "label_figures.measure_labels": (Action.VIEW, lambda lab: ([lab.accepted],)),
-    "score.state_training": (Action.SCORE, lambda lab: (1, "MemBrain")),
-    "score.score_segmentations": (Action.SCORE, nothing),
+    "scores.state_training": (Action.SCORE, lambda lab: (1, "MemBrain")),
+    "scores.score_segmentations": (Action.SCORE, nothing),
     "copy.copy_catalog": (
         Action.BACK_UP,
         lambda lab: (f"sqlite:///{lab.workspace.folder}/copy.sqlite",),
@@ -220,7 +222,9 @@ PACKAGES = (
     core.maintenance,
     core.painting,
     core.patches,
-    core.sharing,
+    core.bundles,
+    core.evaluation,
+    core.exports,
     core.tomograms,
 )
 
@@ -237,7 +241,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 INNER = {
     "audit_log.note_refusal": "records what was refused already",
-    "recording.record_export": "a part of the exports, after their check",
+    "record.record_export": "a part of the exports, after their check",
     "same_place.note_likenesses": "a part of find_duplicates and import_bundle",
     "add_version.take_in": "a part of receive and collect, after their check",
 }

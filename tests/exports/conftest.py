@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.exports.patch import CuratedPatch, Method, Permission
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Box, Grid, Zyx
 from core.imaging.labels import ignore_border
 from core.imaging.patch import patch_grid
-from core.training_sets.patches import CuratedPatch, Method, Permission
 from db.vocabulary import CorrectionKind, Licence, Scope
 
 SIDE = 64

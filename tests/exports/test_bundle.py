@@ -15,17 +15,17 @@ import nibabel
 import numpy as np
 import pytest
 
-from core.bundles.disclosure import union_voxels
 from core.bundles.facts import BundleFacts, Creator, Level
-from core.bundles.field_policy import header_faults
-from core.bundles.privacy import examine
-from core.bundles.pseudonyms import Pseudonyms
-from core.bundles.secrets import Secret, SecretKind
+from core.bundles.privacy.disclosure import union_voxels
+from core.bundles.privacy.field_policy import header_faults
+from core.bundles.privacy.names import Secret, SecretKind
+from core.bundles.privacy.pseudonyms import Pseudonyms
+from core.bundles.privacy.report import examine
 from core.bundles.write import ArchiveKind, plan_bundle, rehearse_bundle, write_bundle
 from core.errors import ExportError, OutputError
+from core.exports.check_folder import check_layout
+from core.exports.patch import Imported
 from core.imaging.geometry import Box, Zyx
-from core.training_sets.layout import check_layout
-from core.training_sets.patches import Imported
 from db.vocabulary import Licence, Scope
 
 KEY = Pseudonyms(bytes(range(32)))

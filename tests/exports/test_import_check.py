@@ -15,11 +15,11 @@ import SimpleITK as sitk
 from core.bundles.facts import BundleFacts, Level
 from core.bundles.import_check import check_bundle, check_plain, plain_ids
 from core.bundles.patches_csv import read_table, table_text
-from core.bundles.pseudonyms import Pseudonyms
+from core.bundles.privacy.pseudonyms import Pseudonyms
 from core.bundles.write import plan_bundle, write_bundle
 from core.errors import BundleError
+from core.exports.manifest import hash_files, sums_text
 from core.files.archives import open_archive
-from core.training_sets.manifest import hash_files, sums_text
 from db.vocabulary import Licence, Split
 
 FACTS = BundleFacts(

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from core.bundles.scan import Allowed, Scanner
-from core.bundles.secrets import Secret, SecretKind, needles_of, secrets_of
+from core.bundles.privacy.names import Secret, SecretKind, needles_of, secrets_of
+from core.bundles.privacy.scan import Allowed, Scanner
 
 JDOE = Secret(SecretKind.PERSON, "Jane Doefield")
 PLACE = Secret(SecretKind.PATH, "/data/jdoe/session7")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ExportError
-from core.training_sets.split import SplitItem, SplitRule, deal, folds
+from core.exports.split import SplitItem, SplitRule, deal, folds
 from db.vocabulary import Split
 
 RULE = SplitRule()

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from core.bundles.facts import BundleFacts
-from core.bundles.pseudonyms import Pseudonyms
+from core.bundles.privacy.pseudonyms import Pseudonyms
 from core.bundles.write import plan_bundle, write_bundle
 from core.errors import ExportError
+from core.exports.plan import plan_training_set, write_training_set
+from core.exports.targets.target import convert, targets
+from core.exports.validate import read_label
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.training_sets.targets.target import convert, targets
-from core.training_sets.validate import read_label
-from core.training_sets.write import plan_training_set, write_training_set
 from db.vocabulary import Licence, Split
 
 FACTS = BundleFacts(

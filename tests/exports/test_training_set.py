@@ -10,12 +10,12 @@ import pytest
 import SimpleITK as sitk
 
 from core.errors import ExportError, OutputError
+from core.exports.case import Recipe
+from core.exports.check_folder import check_layout
+from core.exports.plan import SetOptions, plan_training_set, write_training_set
+from core.exports.split import SplitRule
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import count_values
-from core.training_sets.cases import Recipe
-from core.training_sets.layout import check_layout
-from core.training_sets.split import SplitRule
-from core.training_sets.write import SetOptions, plan_training_set, write_training_set
 from db.vocabulary import Split
 
 

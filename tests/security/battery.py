@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from core.training_sets.manifest import hash_files, sums_text
+from core.exports.manifest import hash_files, sums_text
 from core.workspace.settings import FILE_NAME
 from tests.files.test_archives import FILES, make_tar, make_zip
 from tests.imaging.test_hostile_volumes import GZIP_NRRD, HOSTILE, gibibyte

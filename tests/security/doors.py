@@ -22,11 +22,11 @@ import tifffile  # noqa: F401
 
 from core.access.os_user import acting_person
 from core.adopt.adopt import adopt
+from core.bundles.import_bundle import look_into
 from core.corrections.receive import receive, receive_many
 from core.maintenance.rebuild import rebuild
 from core.maintenance.restore import restore
 from core.patches.choose import read_centers
-from core.sharing.import_bundle import look_into
 from core.tomograms.register import plan_registration, register
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace, open_workspace

@@ -9,13 +9,13 @@ from datetime import date
 import pytest
 
 from core.bundles.facts import BundleFacts, Level
+from core.bundles.privacy.known_names import KEY_FILE
+from core.bundles.share import export_bundle, plan_share, rehearse_share
 from core.bundles.write import ArchiveKind
 from core.errors import ExportError
-from core.sharing.export_bundle import export_bundle, plan_share, rehearse_share
-from core.sharing.known_names import KEY_FILE
-from core.sharing.selection import Choice
+from core.exports.check_folder import check_layout
+from core.exports.selection import Choice
 from core.tomograms.data_permissions import permit
-from core.training_sets.layout import check_layout
 from db.errors import NotAllowedError
 from db.queries.patches import PatchFilter
 from db.queries.sharing import list_exports

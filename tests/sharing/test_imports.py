@@ -11,21 +11,21 @@ import pytest
 
 from core.access.os_user import acting_person
 from core.bundles.facts import BundleFacts, Creator, Level
+from core.bundles.import_bundle import import_bundle, look_into
+from core.bundles.import_preview import Fate, Stated
 from core.bundles.patches_csv import read_table
+from core.bundles.share import export_bundle
 from core.bundles.write import ArchiveKind
 from core.errors import ArchiveError, BundleError, ExportError, OutputError
+from core.exports.check_folder import check_layout
+from core.exports.manifest import hash_files, sums_text
+from core.exports.selection import Choice, choose_curated
+from core.exports.training_set import export_training_set
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid
 from core.labels.review import accept
 from core.labels.verify import verify
 from core.maintenance.rebuild import rebuild
-from core.sharing.export_bundle import export_bundle
-from core.sharing.export_training_set import export_training_set
-from core.sharing.import_bundle import import_bundle, look_into
-from core.sharing.import_preview import Fate, Stated
-from core.sharing.selection import Choice, choose_curated
-from core.training_sets.layout import check_layout
-from core.training_sets.manifest import hash_files, sums_text
 from core.workspace.workspace import open_workspace
 from db.errors import NotAllowedError
 from db.queries.jobs import list_jobs
@@ -281,7 +281,7 @@ def test_near_duplicates_and_overlaps_are_flagged_and_kept_together(lab, tmp_pat
 
 
 def test_a_job_finds_what_was_not_compared_at_once(lab):
-    from core.sharing.same_place import find_duplicates
+    from core.bundles.same_place import find_duplicates
 
     lab.fill(2, 1)
     assert find_duplicates(lab.workspace, lab.by) == []
@@ -296,7 +296,7 @@ def test_a_job_finds_what_was_not_compared_at_once(lab):
 
 
 def test_patches_beyond_the_first_page_are_compared_too(lab, monkeypatch):
-    from core.sharing import same_place as duplicates
+    from core.bundles import same_place as duplicates
 
     first, last = lab.accepted("TS_001"), lab.accepted("TS_002")
     images = lab.workspace.folders
@@ -333,7 +333,7 @@ def test_an_annotator_may_not_import(lab, shared):
 
 
 def test_an_import_that_fails_half_way_takes_its_files_back(lab, shared, monkeypatch):
-    from core.sharing import import_bundle as module
+    from core.bundles import import_bundle as module
 
     def refuse(*args, **kwargs):
         raise BundleError("stop")

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from core.bundles.facts import BundleFacts, Creator
+from core.bundles.job import bundle_arguments, run_export, set_arguments
 from core.bundles.write import ArchiveKind
 from core.corrections.store import Store
 from core.errors import CancelledError, ExportError
-from core.sharing.export_job import bundle_arguments, run_export, set_arguments
-from core.sharing.export_training_set import export_training_set
-from core.sharing.score import score_segmentations, state_training
-from core.sharing.selection import Choice, choose_curated
-from core.training_sets.layout import check_layout
-from core.training_sets.validate import read_label
-from core.training_sets.write import SetOptions
+from core.evaluation.scores import score_segmentations, state_training
+from core.exports.check_folder import check_layout
+from core.exports.plan import SetOptions
+from core.exports.selection import Choice, choose_curated
+from core.exports.training_set import export_training_set
+from core.exports.validate import read_label
 from db.errors import NotAllowedError, UnknownNameError
 from db.queries.life import merge_by_id
 from db.queries.patches import PatchFilter

@@ -12,9 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.bundles.facts import Creator
 from core.errors import ExportError
+from core.evaluation.scores import score_segmentations
+from core.exports.check_folder import check_layout
 from core.jobs.queue import list_jobs
-from core.sharing.score import score_segmentations
-from core.training_sets.layout import check_layout
 from dashboard import state
 from dashboard.pages.quality import paired
 from dashboard.sharing_facts import creators_of, out_folder, tokens_of

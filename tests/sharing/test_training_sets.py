@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from core.errors import ExportError
+from core.evaluation.label_figures import measure_labels
+from core.exports.case import Recipe
+from core.exports.check_folder import check_layout
+from core.exports.plan import SetOptions
+from core.exports.selection import Choice, choose_curated
+from core.exports.split import SplitRule
+from core.exports.training_set import export_training_set, plan_export_set
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
 from core.labels.review import reject
 from core.patches.record import read_sidecar
-from core.sharing.export_training_set import export_training_set, plan_export_set
-from core.sharing.label_figures import measure_labels
-from core.sharing.selection import Choice, choose_curated
 from core.tomograms.data_permissions import permit, pin
-from core.training_sets.cases import Recipe
-from core.training_sets.layout import check_layout
-from core.training_sets.split import SplitRule
-from core.training_sets.write import SetOptions
 from db.errors import ConflictError, NotAllowedError
 from db.queries.life import exports_of
 from db.queries.patches import PatchFilter

@@ -25,10 +25,10 @@ from db.vocabulary import JobKind, Licence
 
 if TYPE_CHECKING:
     from core.bundles.facts import BundleFacts
-    from core.bundles.privacy import PrivacyReport
-    from core.sharing.import_preview import Quarantine, Stated
-    from core.sharing.selection import Choice
-    from core.training_sets.write import SetOptions, TrainingSetPlan
+    from core.bundles.import_preview import Quarantine, Stated
+    from core.bundles.privacy.report import PrivacyReport
+    from core.exports.plan import SetOptions, TrainingSetPlan
+    from core.exports.selection import Choice
 
 LEVELS = ("internal", "collaborator", "public", "minimal")
 
@@ -75,7 +75,7 @@ def training_set(call: Call, out: Path, overwrite: bool, dry_run: bool, **option
     tomocurate export training-set nnunet
     tomocurate export training-set nnunet --dataset chlamy --dry-run
     """
-    from core.sharing.export_training_set import export_training_set, plan_export_set
+    from core.exports.training_set import export_training_set, plan_export_set
 
     choice, chosen = _choice(options), _set_options(options)
     if dry_run:
@@ -132,8 +132,8 @@ def bundle(
     \b
     tomocurate export bundle shared --title Cells --description "60 patches" --licence CC-BY-4.0
     """
+    from core.bundles.share import export_bundle, rehearse_share
     from core.bundles.write import ArchiveKind
-    from core.sharing.export_bundle import export_bundle, rehearse_share
 
     choice, facts = _choice(options), _facts(call, signed_by, options)
     with steps("bundling") as told:
@@ -167,8 +167,8 @@ def convert(source: Path, out: Path, form: str, overwrite: bool, as_json: bool) 
     \b
     tomocurate export convert nnunet zarr --to ome-zarr
     """
-    from core.training_sets.targets.target import convert as write
-    from core.training_sets.targets.target import targets
+    from core.exports.targets.target import convert as write
+    from core.exports.targets.target import targets
     from db.errors import UnknownNameError
 
     known = targets()
@@ -230,7 +230,7 @@ def _facts(call: Call, signed_by: str | None, options: dict[str, Any]) -> "Bundl
 
 
 def _tell_report(call: Call, report: "PrivacyReport") -> int:
-    from core.bundles.privacy import report_text
+    from core.bundles.privacy.report import report_text
 
     for fault in report.faults:
         say_error(fault.said)
@@ -243,7 +243,7 @@ def _tell_report(call: Call, report: "PrivacyReport") -> int:
 
 
 def _choice(options: dict[str, Any]) -> "Choice":
-    from core.sharing.selection import Choice
+    from core.exports.selection import Choice
     from db.queries.patches import PatchFilter
 
     wanted = PatchFilter(dataset=options["dataset"], tomogram=options["tomogram"])
@@ -251,9 +251,9 @@ def _choice(options: dict[str, Any]) -> "Choice":
 
 
 def _set_options(options: dict[str, Any]) -> "SetOptions":
-    from core.training_sets.cases import Recipe
-    from core.training_sets.split import SplitRule
-    from core.training_sets.write import SetOptions
+    from core.exports.case import Recipe
+    from core.exports.plan import SetOptions
+    from core.exports.split import SplitRule
 
     return SetOptions(
         rule=SplitRule(options["val_fraction"], allow_leaky_val=options["allow_leaky_val"]),
@@ -294,8 +294,8 @@ def import_bundle(call: Call, source: Path, dry_run: bool, **stated: Any) -> int
     tomocurate import-bundle theirs.zip --dry-run
     tomocurate import-bundle theirs.zip
     """
-    from core.sharing.import_bundle import import_bundle as take_in
-    from core.sharing.import_bundle import look_into
+    from core.bundles.import_bundle import import_bundle as take_in
+    from core.bundles.import_bundle import look_into
 
     statement = _stated(**stated)
     with steps("importing") as told:
@@ -320,7 +320,7 @@ def score(call: Call, names: tuple[str, ...] | None, again: bool, queue: bool) -
     \b
     tomocurate score --all
     """
-    from core.sharing.score import score_segmentations
+    from core.evaluation.scores import score_segmentations
 
     if queue:
         from core.jobs.queue import submit
@@ -378,7 +378,7 @@ def trained(call: Call, export_number: int, model: str) -> int:
     \b
     tomocurate trained 3 MemBrain_seg_v10_beta
     """
-    from core.sharing.score import state_training
+    from core.evaluation.scores import state_training
 
     done = state_training(call.workspace, call.by, export_number, model)
     return tell_outcomes(call, [done], "stated")
@@ -391,7 +391,7 @@ def _three(share: float | None) -> str:
 def _stated(
     title: str | None, licence: str | None, attribution: str | None, voxel_size: float | None
 ) -> "Stated | None":
-    from core.sharing.import_preview import Stated
+    from core.bundles.import_preview import Stated
 
     if not (title or licence or attribution):
         return None

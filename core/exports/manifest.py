@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.exports.case import WrittenCase
 from core.imaging.hashes import file_hash
-from core.training_sets.cases import WrittenCase
 from db.vocabulary import Split
 
 SET_SCHEMA = "tomocurate-training-set/1"

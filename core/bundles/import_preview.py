@@ -16,18 +16,18 @@ from core.bundles.import_check import (
     check_plain,
     is_bundle,
 )
+from core.bundles.same_place import Alike, Seen, alike_with, alike_within, looks, said
 from core.corrections.store import Store
 from core.errors import ExportError, VolumeError
+from core.exports.duplicates import Look, similarities
+from core.exports.intensity import z_score
+from core.exports.validate import read_label
 from core.files.archives import OpenedFolder, open_archive
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.quality import Agreement, agreement
-from core.sharing.same_place import Alike, Seen, alike_with, alike_within, looks, said
-from core.training_sets.duplicates import Look, similarities
-from core.training_sets.intensity import z_score
-from core.training_sets.validate import read_label
 from core.workspace.folders import make_shared
 from core.workspace.workspace import Workspace
 from db.queries.patches import PatchRecord, patch_by_id

@@ -5,11 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.imaging.hashes import file_hash
-from core.sharing.recording import record_export
-from core.sharing.selection import Choice, Chosen, choose_curated
-from core.training_sets.manifest import MANIFEST
-from core.training_sets.write import (
+from core.exports.manifest import MANIFEST
+from core.exports.plan import (
     Progress,
     SetOptions,
     TrainingSetPlan,
@@ -17,6 +14,9 @@ from core.training_sets.write import (
     plan_training_set,
     write_training_set,
 )
+from core.exports.record import record_export
+from core.exports.selection import Choice, Chosen, choose_curated
+from core.imaging.hashes import file_hash
 from core.workspace.results import DONE, KEPT, Outcome
 from core.workspace.workspace import Workspace
 from db.queries.people import PersonRecord

@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import ExportError, LabelError, VolumeError
-from core.files.whole_folder import OutFolder
-from core.imaging.labels import LabelCounts
-from core.training_sets.cases import FOLDERS, PlannedCase, Recipe, WrittenCase, write_case
-from core.training_sets.manifest import (
+from core.exports.case import FOLDERS, PlannedCase, Recipe, WrittenCase, write_case
+from core.exports.manifest import (
     DATASET,
     MANIFEST,
     SPLITS,
@@ -25,11 +23,11 @@ from core.training_sets.manifest import (
     hash_files,
     manifest_json,
 )
-from core.training_sets.naming import Naming, RealNames, name_cases
-from core.training_sets.patches import CuratedPatch
-from core.training_sets.reference import Reference, copy_reference, read_reference
-from core.training_sets.split import SplitItem, SplitRule, deal, folds
-from core.training_sets.validate import (
+from core.exports.naming import Naming, RealNames, name_cases
+from core.exports.patch import CuratedPatch
+from core.exports.reference import Reference, copy_reference, read_reference
+from core.exports.split import SplitItem, SplitRule, deal, folds
+from core.exports.validate import (
     Fault,
     Inspected,
     Rule,
@@ -38,6 +36,8 @@ from core.training_sets.validate import (
     leakage_faults,
     voxel_size_faults,
 )
+from core.files.whole_folder import OutFolder
+from core.imaging.labels import LabelCounts
 from db.vocabulary import Split
 
 THREADS = 2

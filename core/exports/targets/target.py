@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from core.errors import ExportError
+from core.exports.check_folder import Pair, list_pairs
 from core.files.whole_folder import OutFolder
-from core.training_sets.layout import Pair, list_pairs
 from db.vocabulary import Split
 
 
@@ -29,8 +29,8 @@ class Target(Protocol):
 
 def targets() -> Mapping[str, Target]:
     """All targets by name; each is imported when it is asked for."""
-    from core.training_sets.targets.nifti_folder import NiftiFolder
-    from core.training_sets.targets.ome_zarr import OmeZarr
+    from core.exports.targets.nifti_folder import NiftiFolder
+    from core.exports.targets.ome_zarr import OmeZarr
 
     return {target.name: target for target in (NiftiFolder(), OmeZarr())}
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from isal import igzip_lib
 
-from core.bundles.secrets import Needle, Secret, SecretKind, fold
+from core.bundles.privacy.names import Needle, Secret, SecretKind, fold
 from core.imaging.formats.source import IsalError
 
 CHUNK = 1 << 22

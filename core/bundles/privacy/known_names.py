@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from core.bundles.facts import BundleFacts
-from core.bundles.pseudonyms import Pseudonyms, read_or_make_key
-from core.bundles.secrets import Secret, SecretKind, dates_in
-from core.sharing.selection import Chosen
+from core.bundles.privacy.names import Secret, SecretKind, dates_in
+from core.bundles.privacy.pseudonyms import Pseudonyms, read_or_make_key
+from core.exports.selection import Chosen
 from core.workspace.workspace import Workspace
 from db.queries.sharing import SharedSource, names_to_keep, sources_of
 

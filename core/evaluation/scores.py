@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from core.access.permissions import Action, require
 from core.corrections.store import Store
 from core.errors import VolumeError
+from core.exports.validate import read_label
 from core.files.threads import side_by_side
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import IGNORE, Label, label_from_prediction
 from core.imaging.quality import SURFACE_DICE_METHOD, agreement
 from core.tomograms.source_files import open_original
-from core.training_sets.validate import read_label
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from core.bundles.facts import BundleFacts, Creator, Level, Previous
+from core.bundles.share import export_bundle
 from core.bundles.write import ArchiveKind
 from core.errors import CancelledError, ExportError
-from core.sharing.export_bundle import export_bundle
-from core.sharing.export_training_set import export_training_set
-from core.sharing.selection import Choice
-from core.training_sets.cases import Recipe
-from core.training_sets.split import SplitRule
-from core.training_sets.write import SetOptions
+from core.exports.case import Recipe
+from core.exports.plan import SetOptions
+from core.exports.selection import Choice
+from core.exports.split import SplitRule
+from core.exports.training_set import export_training_set
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from db.queries.patches import PatchFilter

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from core.exports.case import PlannedCase, Recipe, shipped_box
 from core.imaging.geometry import Box, Zyx
-from core.training_sets.cases import PlannedCase, Recipe, shipped_box
 
 
 @dataclass(frozen=True)

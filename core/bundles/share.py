@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from core.bundles.facts import BundleFacts, Level
-from core.bundles.privacy import PrivacyReport
+from core.bundles.privacy.known_names import catalog_secrets, pseudonyms_of
+from core.bundles.privacy.report import PrivacyReport
 from core.bundles.write import (
     MARKER,
     ArchiveKind,
@@ -15,11 +16,10 @@ from core.bundles.write import (
     rehearse_bundle,
     write_bundle,
 )
+from core.exports.plan import Progress
+from core.exports.record import record_export
+from core.exports.selection import Choice, Chosen, choose_curated
 from core.imaging.hashes import file_hash
-from core.sharing.known_names import catalog_secrets, pseudonyms_of
-from core.sharing.recording import record_export
-from core.sharing.selection import Choice, Chosen, choose_curated
-from core.training_sets.write import Progress
 from core.workspace.results import DONE, KEPT, Outcome
 from core.workspace.workspace import Workspace
 from db.queries.people import PersonRecord

@@ -16,7 +16,10 @@ from typing import Any
 
 from core.access.permissions import Action, require
 from core.bundles.import_check import CheckedBundle, CheckedCase, Progress
+from core.bundles.import_preview import Fate, Incoming, Quarantine, Stated, compare, opened_bundle
+from core.bundles.same_place import Alike, note_likenesses
 from core.corrections.store import Store, Stored
+from core.exports.validate import read_label
 from core.files.atomic import whole_file
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.formats.volume import open_volume
@@ -24,9 +27,6 @@ from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.patches.record import write_sidecar
-from core.sharing.import_preview import Fate, Incoming, Quarantine, Stated, compare, opened_bundle
-from core.sharing.same_place import Alike, note_likenesses
-from core.training_sets.validate import read_label
 from core.workspace.enqueue import enqueue
 from core.workspace.results import DONE, SKIPPED, Outcome, silent
 from core.workspace.results import Progress as Told

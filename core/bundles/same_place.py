@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from core.access.permissions import Action, require
 from core.errors import VolumeError
+from core.exports.duplicates import Likeness, Look, likeness, look_at
 from core.files.threads import side_by_side
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.training_sets.duplicates import Likeness, Look, likeness, look_at
 from core.workspace.workspace import Workspace
 from db.queries.page import MAX_LIMIT
 from db.queries.patches import PatchRecord, list_patches

@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ExportError
+from core.exports.duplicates import fingerprint, pack
+from core.exports.intensity import ZScored, take_normalised, z_score
+from core.exports.naming import image_file, label_file
+from core.exports.patch import CuratedPatch, core_box
+from core.exports.validate import read_label
 from core.imaging.formats.nifti import fill_nifti
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Grid, Zyx, whole
 from core.imaging.hashes import content_hash
 from core.imaging.labels import IGNORE, Label
 from core.imaging.quality import Agreement, Quality, agreement, measure
-from core.training_sets.duplicates import fingerprint, pack
-from core.training_sets.intensity import ZScored, take_normalised, z_score
-from core.training_sets.naming import image_file, label_file
-from core.training_sets.patches import CuratedPatch, core_box
-from core.training_sets.validate import read_label
 from db.vocabulary import Split
 
 FOLDERS = {

@@ -4,17 +4,17 @@ Each split is a folder with its own ``metadata.jsonl``: one at the root would pu
 every split, and paths may not leave the split's folder.
 """
 
+import csv
 import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.bundles.patches_csv import read_table
-from core.training_sets.layout import Pair
+from core.exports.check_folder import Pair
 from db.vocabulary import Split
 
 SPLITS = {Split.TRAIN: "train", Split.VAL: "validation", Split.TEST: "test"}
-TOLD = ("source_group", "voxel_size_angstrom", "licence", "attribution", "review_status")
+COLUMNS = ("source_group", "voxel_size_angstrom", "licence", "attribution", "review_status")
 """Columns of a bundle's patches.csv that go along."""
 
 CARD = """\
@@ -36,11 +36,11 @@ class NiftiFolder:
 
     def write(self, pairs: Sequence[Pair], source: Path, folder: Path) -> None:
         """Copy the volumes; a bundle's card and licence go along."""
-        told = _told(source)
+        facts = _facts_by_case(source)
         for split, name in SPLITS.items():
             held = sorted((pair for pair in pairs if pair.split is split), key=lambda p: p.case)
             if held:
-                _write_split(held, told, folder / name)
+                _write_split(held, facts, folder / name)
         for page in ("README.md", "LICENSE"):
             if (source / page).is_file():
                 shutil.copyfile(source / page, folder / page)
@@ -48,21 +48,23 @@ class NiftiFolder:
             (folder / self.marker).write_bytes(CARD.encode())
 
 
-def _write_split(pairs: Sequence[Pair], told: dict[str, dict[str, str]], folder: Path) -> None:
+def _write_split(pairs: Sequence[Pair], facts: dict[str, dict[str, str]], folder: Path) -> None:
     folder.mkdir()
     lines = []
     for pair in pairs:
         shutil.copyfile(pair.image, folder / pair.image.name)
         shutil.copyfile(pair.label, folder / pair.label.name)
         files = {"image_file_name": pair.image.name, "label_file_name": pair.label.name}
-        lines.append(json.dumps({**files, "patch_id": pair.case, **told.get(pair.case, {})}))
+        lines.append(json.dumps({**files, "patch_id": pair.case, **facts.get(pair.case, {})}))
     (folder / "metadata.jsonl").write_bytes(("\n".join(lines) + "\n").encode())
 
 
-def _told(source: Path) -> dict[str, dict[str, str]]:
+def _facts_by_case(source: Path) -> dict[str, dict[str, str]]:
     """What a bundle says of each case; nothing for a bare training set."""
     table = source / "patches.csv"
     if not table.is_file():
         return {}
-    rows = read_table(table.read_text(encoding="utf-8"))
-    return {row["patch_id"]: {name: row[name] for name in TOLD} for row in rows}
+    with table.open(encoding="utf-8", newline="") as file:
+        return {
+            row["patch_id"]: {name: row[name] for name in COLUMNS} for row in csv.DictReader(file)
+        }

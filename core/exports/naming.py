@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from core.bundles.pseudonyms import Pseudonyms
 from core.errors import ExportError
-from core.training_sets.patches import CuratedPatch
+from core.exports.patch import CuratedPatch
 from db.vocabulary import Split
 
 CASE = re.compile(r"[a-z0-9]{2,16}_[A-Za-z0-9]{1,64}_patch[0-9]{1,9}", re.ASCII)
@@ -41,39 +40,7 @@ class RealNames:
         if patch.imported is not None:
             return CaseName(patch.imported.patch_id, patch.imported.source_group)
         token = re.sub(r"[^A-Za-z0-9]", "", patch.tomogram)
-        return CaseName(_case(patch, token, _number(patch)), token)
-
-
-@dataclass(frozen=True)
-class PseudonymNames:
-    """A pseudonym for each tomogram; dataset tokens may be renamed (they may be persons)."""
-
-    pseudonyms: Pseudonyms
-    tokens: Mapping[str, str]
-
-    def __call__(self, patch: CuratedPatch, split: Split) -> CaseName:
-        if patch.imported is not None:
-            return CaseName(patch.imported.patch_id, patch.imported.source_group)
-        group = self.pseudonyms.of("tomogram", f"{patch.dataset}/{patch.source_group}")
-        tomogram = self.pseudonyms.of("tomogram", f"{patch.dataset}/{patch.tomogram}")
-        return CaseName(_case(patch, tomogram, _number(patch), self.tokens), group)
-
-
-@dataclass(frozen=True)
-class ContributorNames:
-    """One pseudonym for each contributor (and split): not even which patches lie together."""
-
-    pseudonyms: Pseudonyms
-    tokens: Mapping[str, str]
-
-    def __call__(self, patch: CuratedPatch, split: Split) -> CaseName:
-        if patch.imported is not None:
-            return CaseName(patch.imported.patch_id, patch.imported.source_group)
-        owner = patch.permission.owner if patch.permission else ""
-        group = self.pseudonyms.of("contributor", f"{owner}\0{split}")
-        own = self.pseudonyms.of("number", patch.name)
-        number = str(int(own[1:], 36) % 10**9)
-        return CaseName(_case(patch, group, number, self.tokens), group)
+        return CaseName(case_name(patch, token, patch_number(patch)), token)
 
 
 def label_file(case: str) -> str:
@@ -120,16 +87,18 @@ def _apart(patch: CuratedPatch, named: CaseName) -> CaseName:
     return CaseName(f"{front}x{mark}_patch{number}", f"{named.group}x{mark}")
 
 
-def _number(patch: CuratedPatch) -> str:
+def patch_number(patch: CuratedPatch) -> str:
+    """Read the number at the end of a patch's name. Errors: ExportError."""
     found = _NUMBER.search(patch.name)
     if found is None:
         raise ExportError(f"{patch.name}: does not end in _patch and a number.")
     return found.group(1)
 
 
-def _case(
+def case_name(
     patch: CuratedPatch, tomogram: str, number: str, tokens: Mapping[str, str] | None = None
 ) -> str:
+    """Join a case's name; ``tokens`` rename datasets. Errors: ExportError."""
     token = (tokens or {}).get(patch.dataset, patch.dataset).lower()
     case = f"{token}_{tomogram}_patch{number}"
     if CASE.fullmatch(case) is None:

@@ -12,12 +12,12 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from core.exports.check_folder import Pair
+from core.exports.manifest import LABEL_VALUES, canonical_json
+from core.exports.targets.nifti_folder import SPLITS
 from core.imaging.colors import IGNORE, PREDICTION
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
-from core.training_sets.layout import Pair
-from core.training_sets.manifest import LABEL_VALUES, canonical_json
-from core.training_sets.targets.nifti_folder import SPLITS
 
 CHUNK = 80
 """Voxels along each side of a chunk: a patch of 160 has eight."""

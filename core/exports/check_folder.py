@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 
 from core.errors import LabelError, VolumeError
-from core.imaging.formats.volume import Volume, open_volume
-from core.imaging.geometry import whole
-from core.imaging.labels import check_label, count_values
-from core.training_sets.cases import FOLDERS
-from core.training_sets.intensity import spread
-from core.training_sets.manifest import DATASET, LABEL_VALUES, SPLITS
-from core.training_sets.naming import IMAGE_ENDING, LABEL_ENDING
-from core.training_sets.validate import (
+from core.exports.case import FOLDERS
+from core.exports.intensity import spread
+from core.exports.manifest import DATASET, LABEL_VALUES, SPLITS
+from core.exports.naming import IMAGE_ENDING, LABEL_ENDING
+from core.exports.validate import (
     Fault,
     Rule,
     labelled_faults,
     shape_faults,
     size_groups,
 )
+from core.imaging.formats.volume import Volume, open_volume
+from core.imaging.geometry import whole
+from core.imaging.labels import check_label, count_values
 from db.vocabulary import Split
 
 NEEDED = (Split.TRAIN, Split.VAL)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from core.access.permissions import Action, require
 from core.corrections.store import Store
+from core.exports.selection import Choice, curated_patch
+from core.exports.validate import read_label
 from core.files.threads import side_by_side
 from core.imaging.geometry import BORDER, Zyx
 from core.imaging.labels import core_of
 from core.imaging.quality import Agreement, Quality, agreement, measure
-from core.sharing.selection import Choice, curated_patch
-from core.training_sets.validate import read_label
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord

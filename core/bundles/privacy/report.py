@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from core.bundles.card import card_text, contact_line, creators_line, licence_text
-from core.bundles.disclosure import Exposure, exposures
 from core.bundles.facts import PUBLISHED, SCOPE_NEEDED, STRICTEST, BundleFacts, Level
-from core.bundles.field_policy import ACTIONS, CODES, unlisted_fields
 from core.bundles.metadata import bundle_json, croissant_json, mifa_json, zenodo_json
 from core.bundles.patches_csv import table_rows, table_text
-from core.bundles.pseudonyms import KEY_BYTES, Pseudonyms
-from core.bundles.scan import Allowed, Hit, Scanner
-from core.bundles.secrets import SEARCHED, Needle, Secret, SecretKind, needles_of, secrets_of
-from core.training_sets.cases import FOLDERS, PlannedCase
-from core.training_sets.manifest import canonical_json, dataset_json
-from core.training_sets.patches import CuratedPatch, Imported, Permission
-from core.training_sets.validate import Fault, Rule
+from core.bundles.privacy.disclosure import Exposure, exposures
+from core.bundles.privacy.field_policy import ACTIONS, CODES, unlisted_fields
+from core.bundles.privacy.names import SEARCHED, Needle, Secret, SecretKind, needles_of, secrets_of
+from core.bundles.privacy.pseudonyms import KEY_BYTES, Pseudonyms
+from core.bundles.privacy.scan import Allowed, Hit, Scanner
+from core.exports.case import FOLDERS, PlannedCase
+from core.exports.manifest import canonical_json, dataset_json
+from core.exports.patch import CuratedPatch, Imported, Permission
+from core.exports.validate import Fault, Rule
 from db.vocabulary import Licence, Split
 
 REPORT_SCHEMA = "mempatch-privacy-report/1"

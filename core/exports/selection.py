@@ -7,8 +7,8 @@ from typing import Any
 
 from core.access.permissions import Action, require
 from core.corrections.store import Store
+from core.exports.patch import ACCEPTED, CuratedPatch, Imported, Method, Permission
 from core.imaging.geometry import Box, Zyx
-from core.training_sets.patches import ACCEPTED, CuratedPatch, Imported, Method, Permission
 from core.workspace.workspace import Workspace
 from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord

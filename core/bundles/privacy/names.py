@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from core.bundles.facts import Level
-from core.training_sets.patches import CuratedPatch
+from core.exports.patch import CuratedPatch
 
 LEAST_IN_BYTES = 5
 """Shorter ones turn up in random voxels; they are searched in text alone, as whole words."""

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import LabelError, VolumeError
+from core.exports.patch import ACCEPTED, CuratedPatch
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.imaging.labels import Label, LabelCounts, check_label, count_values
-from core.training_sets.patches import ACCEPTED, CuratedPatch
 from db.vocabulary import Split
 
 LEAST_LABELLED = 0.01

@@ -9,10 +9,14 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import ExportError, OutputError
+from core.exports.naming import CaseName, case_name, patch_number
+from core.exports.patch import CuratedPatch
+from db.vocabulary import Split
 
 KEY_BYTES = 32
 LETTERS = 10
@@ -33,6 +37,38 @@ class Pseudonyms:
         """A pseudonym such as ``t4kq2m7xwza``: the kind's first letter, then base32."""
         mac = hmac.new(self.key, f"{kind}\0{name}".encode(), hashlib.sha256).digest()
         return kind[0].lower() + base64.b32encode(mac).decode("ascii")[:LETTERS].lower()
+
+
+@dataclass(frozen=True)
+class PseudonymNames:
+    """A pseudonym for each tomogram; dataset tokens may be renamed (they may be persons)."""
+
+    pseudonyms: Pseudonyms
+    tokens: Mapping[str, str]
+
+    def __call__(self, patch: CuratedPatch, split: Split) -> CaseName:
+        if patch.imported is not None:
+            return CaseName(patch.imported.patch_id, patch.imported.source_group)
+        group = self.pseudonyms.of("tomogram", f"{patch.dataset}/{patch.source_group}")
+        tomogram = self.pseudonyms.of("tomogram", f"{patch.dataset}/{patch.tomogram}")
+        return CaseName(case_name(patch, tomogram, patch_number(patch), self.tokens), group)
+
+
+@dataclass(frozen=True)
+class ContributorNames:
+    """One pseudonym for each contributor (and split): not even which patches lie together."""
+
+    pseudonyms: Pseudonyms
+    tokens: Mapping[str, str]
+
+    def __call__(self, patch: CuratedPatch, split: Split) -> CaseName:
+        if patch.imported is not None:
+            return CaseName(patch.imported.patch_id, patch.imported.source_group)
+        owner = patch.permission.owner if patch.permission else ""
+        group = self.pseudonyms.of("contributor", f"{owner}\0{split}")
+        own = self.pseudonyms.of("number", patch.name)
+        number = str(int(own[1:], 36) % 10**9)
+        return CaseName(case_name(patch, group, number, self.tokens), group)
 
 
 def read_or_make_key(path: Path) -> bytes:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ExportError
+from core.exports.case import FOLDERS, PlannedCase, Recipe, WrittenCase
+from core.exports.check_folder import Pair, check_pair, list_pairs
+from core.exports.manifest import Entry
+from core.exports.naming import image_file, label_file
+from core.exports.validate import SAME_SIZE, Fault, Rule
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
 from core.imaging.hashes import content_hash
-from core.training_sets.cases import FOLDERS, PlannedCase, Recipe, WrittenCase
-from core.training_sets.layout import Pair, check_pair, list_pairs
-from core.training_sets.manifest import Entry
-from core.training_sets.naming import image_file, label_file
-from core.training_sets.validate import SAME_SIZE, Fault, Rule
 from db.vocabulary import Split
 
 
