@@ -34,13 +34,13 @@ from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
 from core.workspace.results import failed
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
-from dashboard.api.painting import painting_routes
 from dashboard.components.painter import painter_data
 from dashboard.components.viewer import built_script
-from dashboard.server import gate, routes
-from dashboard.session import Site
-from dashboard.tokens import TOKEN_S, Grant, Signer
-from dashboard.volumes import OpenVolumes
+from dashboard.server.api.painting import painting_routes
+from dashboard.server.routes import gate, routes
+from dashboard.server.session import Site
+from dashboard.server.tokens import TOKEN_S, Grant, Signer
+from dashboard.server.volumes import OpenVolumes
 from db.queries.patches import PatchRecord, get_patch
 from db.queries.people import get_person, list_people
 from db.vocabulary import ChosenBecause, Role

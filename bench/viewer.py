@@ -264,7 +264,7 @@ def served(workspace: Workspace) -> Iterator[tuple[str, subprocess.Popen[bytes]]
     key_file, log = workspace.secret_path("bench.key"), workspace.folder / "dashboard.log"
     person = str(acting_person(workspace).id)
     environment = child_environment(workspace.folder, key_file, token, person, port)
-    command = dashboard_command(dashboard_file("asgi.py"), "127.0.0.1", port, 512)
+    command = dashboard_command(dashboard_file("server/asgi.py"), "127.0.0.1", port, 512)
     with running(command, environment, log) as process:
         wait_until_ready(("127.0.0.1", port), process, (), log)
         yield f"http://127.0.0.1:{port}/open?token={token}", process

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.components.keyboard import keyboard_sheet
-from dashboard.finished import toast_finished
-from dashboard.look import CSS
-from dashboard.places import PLACES
-from dashboard.state import me, opened
+from dashboard.components.shortcuts import keyboard_sheet
+from dashboard.ui.context import me, opened
+from dashboard.ui.job_notices import toast_finished
+from dashboard.ui.navigation import PLACES
+from dashboard.ui.theme import CSS
 
 PAGES = Path(__file__).with_name("pages")
 ICON = Path(__file__).with_name("assets") / "icon.png"
@@ -31,12 +31,15 @@ def pages() -> list[st.Page]:
     """The pages in their order; the first is where one arrives."""
     return [
         st.Page(
-            PAGES / f"{name}.py", title=place.title, icon=place.icon, url_path=place.address,
+            PAGES / f"{name}.py",
+            title=place.title,
+            icon=place.icon,
+            url_path=place.address,
             default=number == 0,
         )
         for number, (name, place) in enumerate(PLACES.items())
         if (PAGES / f"{name}.py").exists()
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

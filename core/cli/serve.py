@@ -68,7 +68,7 @@ def serve_workspace(folder: Path, port: int, address: str, open_browser: bool) -
     port = free_port(address, port)
     token = secrets.token_urlsafe(24)
     children = Children(
-        dashboard_command(dashboard_file("asgi.py"), address, port, upload_mb),
+        dashboard_command(dashboard_file("server/asgi.py"), address, port, upload_mb),
         [sys.executable, "-P", "-m", "core.jobs.worker", "--workspace", str(folder)],
         child_environment(folder, key_file, token, person, port),
     )

@@ -13,10 +13,10 @@ from core.access.permissions import Action, may
 from core.imaging import colors
 from core.imaging.geometry import BORDER, Zyx
 from core.workspace.workspace import Workspace
-from dashboard.api.painting import PAINT, patch_object
 from dashboard.components.viewer import RULES, VIEW, built_script
-from dashboard.state import person_key, signer
-from dashboard.tokens import Grant, Signer
+from dashboard.server.api.painting import PAINT, patch_object
+from dashboard.server.tokens import Grant, Signer
+from dashboard.ui.context import person_key, signer
 from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord
 
@@ -52,9 +52,7 @@ def painter(
     del workspace  # the browser asks /api for everything
     data = painter_data(me, patch, signer(), read_only=read_only, merge=merge, at=at, height=height)
     mount = _component()
-    return mount(
-        data=data, key=key, on_saved_change=_nothing, on_commented_change=_nothing
-    )  # fmt: skip
+    return mount(data=data, key=key, on_saved_change=_nothing, on_commented_change=_nothing)
 
 
 def painter_data(
@@ -84,13 +82,17 @@ def painter_data(
         "at": list(at) if at else None,
         "rules": list(RULES),
         "colors": {
-            "prediction": colors.PREDICTION, "add": colors.ADD, "remove": colors.REMOVE,
-            "ignore": colors.IGNORE, "selected": colors.SELECTED, "warning": colors.WARNING,
+            "prediction": colors.PREDICTION,
+            "add": colors.ADD,
+            "remove": colors.REMOVE,
+            "ignore": colors.IGNORE,
+            "selected": colors.SELECTED,
+            "warning": colors.WARNING,
         },
         "volume3d": f"assets/{built_script('volume3d')}",
         "border": BORDER,
         "height": height,
-    }  # fmt: skip
+    }
 
 
 def _nothing() -> None:

@@ -16,7 +16,7 @@ import streamlit as st
 from core.errors import CenterError
 from core.imaging import colors
 from core.imaging.geometry import PATCH_SIDE, Box, Zyx
-from dashboard.tokens import Grant, Signer
+from dashboard.server.tokens import Grant, Signer
 from db.vocabulary import ChosenBecause, NearBorder
 
 VIEW = "view"
@@ -119,10 +119,12 @@ def viewer_data(scene: Scene, person: str, signer: Signer) -> dict[str, Any]:
         "message": scene.said.sentence if scene.said else None,
         "messageIsError": scene.said is not None and not scene.said.saved,
         "colors": {
-            "selected": colors.SELECTED, "refused": colors.REMOVE, "proposed": colors.ADD,
+            "selected": colors.SELECTED,
+            "refused": colors.REMOVE,
+            "proposed": colors.ADD,
         },
         "height": scene.height,
-    }  # fmt: skip
+    }
 
 
 def chosen_center(told: Any) -> ChosenCenter:

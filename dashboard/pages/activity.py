@@ -10,14 +10,14 @@ import streamlit as st
 from core.access.permissions import Action, may
 from core.jobs import queue
 from core.workspace.workspace import Workspace
-from dashboard.empty import PROGRESS, show_empty
-from dashboard.finished import KIND_NAMES
-from dashboard.keys import Key
-from dashboard.look import begin, count
-from dashboard.moments import age, moment
-from dashboard.plain import plain
-from dashboard.saved import attempt, change_words
-from dashboard.state import me, opened
+from dashboard.ui.context import me, opened
+from dashboard.ui.empty_state import PROGRESS, show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.job_notices import KIND_NAMES
+from dashboard.ui.notifications import attempt, change_words
+from dashboard.ui.session_keys import Key
+from dashboard.ui.theme import begin, count
+from dashboard.ui.times import age, moment
 from db.queries.jobs import JobFilter, JobRecord, WorkerRecord
 from db.queries.life import EventFilter, EventRecord, list_events
 from db.queries.people import PersonRecord, list_people
@@ -32,10 +32,12 @@ POLLED_S = 2.0
 SILENT = dt.timedelta(seconds=90)
 
 ICONS = {
-    JobState.QUEUED: ":material/schedule:", JobState.RUNNING: ":material/sync:",
-    JobState.DONE: ":material/task_alt:", JobState.FAILED: ":material/error:",
+    JobState.QUEUED: ":material/schedule:",
+    JobState.RUNNING: ":material/sync:",
+    JobState.DONE: ":material/task_alt:",
+    JobState.FAILED: ":material/error:",
     JobState.CANCELLED: ":material/cancel:",
-}  # fmt: skip
+}
 # Words of the address.
 WHO, WHAT, SINCE = "who", "what", "since"
 
@@ -82,10 +84,12 @@ def show_jobs(workspace: Workspace, person: PersonRecord) -> None:
         return
     st.markdown("**Ended last**")
     st.dataframe(
-        rows_of_jobs(ended.rows, names), hide_index=True, key="ended",
+        rows_of_jobs(ended.rows, names),
+        hide_index=True,
+        key="ended",
         height=min(38 + 35 * len(ended), 460),
         column_config={"Ended": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm:ss")},
-    )  # fmt: skip
+    )
 
 
 def object_names(workspace: Workspace, jobs: Iterable[JobRecord]) -> dict[str, str]:
@@ -106,12 +110,16 @@ def rows_of_jobs(jobs: Sequence[JobRecord], names: Mapping[str, str]) -> list[di
     """Rows of the table of jobs that ended; a table shows text as it is."""
     return [
         {
-            "Job": job.id, "What": KIND_NAMES[job.kind], "Of": ", ".join(about(job, names)),
-            "State": job.state.value, "Ended": job.finished_at,
-            "By": job.created_by or "tomocurate", "Said": job.error or job.message or "",
+            "Job": job.id,
+            "What": KIND_NAMES[job.kind],
+            "Of": ", ".join(about(job, names)),
+            "State": job.state.value,
+            "Ended": job.finished_at,
+            "By": job.created_by or "tomocurate",
+            "Said": job.error or job.message or "",
         }
         for job in jobs
-    ]  # fmt: skip
+    ]
 
 
 def about(job: JobRecord, names: Mapping[str, str]) -> list[str]:
@@ -119,8 +127,11 @@ def about(job: JobRecord, names: Mapping[str, str]) -> list[str]:
     told = job.arguments
     if isinstance(told.get("names"), list):
         return [str(each) for each in told["names"]]
-    return [names.get(str(told[key]), str(told[key])) for key in ("object", "out", "file")
-            if key in told]  # fmt: skip
+    return [
+        names.get(str(told[key]), str(told[key]))
+        for key in ("object", "out", "file")
+        if key in told
+    ]
 
 
 def title_of(job: JobRecord, names: Mapping[str, str]) -> str:
@@ -189,14 +200,20 @@ def _job(
 def _job_buttons(workspace: Workspace, person: PersonRecord, job: JobRecord) -> None:
     if job.is_active and not job.cancel_requested:
         st.button(
-            "Cancel", key=f"cancel_{job.id}", type="tertiary", on_click=cancel_job,
+            "Cancel",
+            key=f"cancel_{job.id}",
+            type="tertiary",
+            on_click=cancel_job,
             args=(workspace, person, job.id),
-        )  # fmt: skip
+        )
     if job.state in (JobState.FAILED, JobState.CANCELLED):
         st.button(
-            "Try again", key=f"repeat_{job.id}", type="tertiary", on_click=repeat_job,
+            "Try again",
+            key=f"repeat_{job.id}",
+            type="tertiary",
+            on_click=repeat_job,
             args=(workspace, person, job.id),
-        )  # fmt: skip
+        )
 
 
 def _when(job: JobRecord) -> str:
@@ -251,11 +268,14 @@ def rows_of(events: tuple[EventRecord, ...]) -> list[dict[str, Any]]:
     """Rows of the log; a table shows text as it is."""
     return [
         {
-            "When": event.at, "Who": event.person or "tomocurate", "What": event.action,
-            "Of": event.name, "Details": change_words(event),
+            "When": event.at,
+            "Who": event.person or "tomocurate",
+            "What": event.action,
+            "Of": event.name,
+            "Details": change_words(event),
         }
         for event in events
-    ]  # fmt: skip
+    ]
 
 
 _COLUMNS = {

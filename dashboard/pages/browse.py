@@ -26,14 +26,14 @@ from dashboard.components.viewer import (
     show_viewer,
     viewer_data,
 )
-from dashboard.empty import REGISTER, show_empty
-from dashboard.keys import Query
-from dashboard.look import BECAUSE_NAMES, STAGE_COLORS, STAGE_NAMES, begin, count
-from dashboard.moments import moment
-from dashboard.places import page_file
-from dashboard.plain import plain
-from dashboard.saved import refuse, show_said
-from dashboard.state import me, opened, person_key, signer
+from dashboard.ui.context import me, opened, person_key, signer
+from dashboard.ui.empty_state import REGISTER, show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.navigation import page_file
+from dashboard.ui.notifications import refuse, show_said
+from dashboard.ui.session_keys import Query
+from dashboard.ui.theme import BECAUSE_NAMES, STAGE_COLORS, STAGE_NAMES, begin, count
+from dashboard.ui.times import moment
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, get_patch, patches_in
 from db.queries.people import PersonRecord
@@ -102,9 +102,14 @@ def save_choice(
     try:
         chosen = chosen_center(told)
         outcome = choose(
-            workspace, by, tomogram, [chosen.center], because=chosen.because,
-            near_border=chosen.near_border, segmentation_id=segmentation_id,
-        )[0]  # fmt: skip
+            workspace,
+            by,
+            tomogram,
+            [chosen.center],
+            because=chosen.because,
+            near_border=chosen.near_border,
+            segmentation_id=segmentation_id,
+        )[0]
         if outcome.outcome == FAILED:
             return None, Said(str(outcome.message), False)
         with workspace.catalog.read() as session:
@@ -134,9 +139,14 @@ def show() -> None:
     show_said()
     if st.session_state.get(ASKED) != name:
         st.session_state[ASKED] = name
-        want_previews(workspace, me().id, [
-            tomogram_name(here.tomogram.id), *(segmentation_name(s.id) for s in here.segmentations)
-        ])  # fmt: skip
+        want_previews(
+            workspace,
+            me().id,
+            [
+                tomogram_name(here.tomogram.id),
+                *(segmentation_name(s.id) for s in here.segmentations),
+            ],
+        )
     _look(name)
 
 
@@ -196,16 +206,20 @@ def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if len(here.segmentations) > 1 and may(person.role, Action.CHOOSE):
             st.selectbox(
-                "New patches correct", [each.id for each in here.segmentations],
+                "New patches correct",
+                [each.id for each in here.segmentations],
                 format_func={each.id: _model(each) for each in here.segmentations}.__getitem__,
-                key=f"segmentation_{here.tomogram.id}", width=260,
-            )  # fmt: skip
+                key=f"segmentation_{here.tomogram.id}",
+                width=260,
+            )
         for patch in here.patches:
             st.page_link(
-                page_file("correct"), width="content", help=plain(patch.name),
+                page_file("correct"),
+                width="content",
+                help=plain(patch.name),
                 label=f"{_number(patch.name)} :gray[{STAGE_NAMES[patch.stage].lower()}]",
                 query_params={str(Query.PATCH): patch.name},
-            )  # fmt: skip
+            )
         _extract(workspace, person, here.tomogram.name, here.to_extract)
     if not here.segmentations:
         st.caption(
@@ -218,9 +232,12 @@ def _extract(workspace: Workspace, person: PersonRecord, tomogram: str, names: l
         return
     label = f"Extract {count(len(names), 'chosen patch', 'chosen patches')}"
     st.button(
-        label, icon=":material/crop:", key=f"extract_{tomogram}", on_click=extract_chosen,
+        label,
+        icon=":material/crop:",
+        key=f"extract_{tomogram}",
+        on_click=extract_chosen,
         args=(workspace, person, names, label),
-    )  # fmt: skip
+    )
 
 
 def extract_chosen(

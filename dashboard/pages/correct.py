@@ -16,18 +16,7 @@ from core.patches.lifecycle import Transition
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from dashboard.components.painter import painter
-from dashboard.empty import CHOOSE, PATCHES, show_empty
-from dashboard.keys import Key, Query
-from dashboard.look import (
-    LABEL_COLORS,
-    begin,
-    chips,
-    count,
-    patch_dots,
-    rules_beside,
-)
-from dashboard.moments import moment
-from dashboard.patch_page import (
+from dashboard.components.patch_details import (
     bind,
     can,
     counts,
@@ -37,10 +26,7 @@ from dashboard.patch_page import (
     show_slots,
     take,
 )
-from dashboard.places import go_to, open_button, page_file
-from dashboard.plain import file_name, plain
-from dashboard.saved import attempt, refuse, tell_outcomes
-from dashboard.slices import (
+from dashboard.components.patch_planes import (
     LEGEND,
     PatchPicture,
     Shown,
@@ -48,8 +34,22 @@ from dashboard.slices import (
     patch_picture,
     show_three,
 )
-from dashboard.state import me, opened
-from dashboard.taking import Dropped, Taken, kit, show_taken, take_files, versions_of
+from dashboard.components.upload import Dropped, Taken, kit, show_taken, take_files, versions_of
+from dashboard.ui.context import me, opened
+from dashboard.ui.empty_state import CHOOSE, PATCHES, show_empty
+from dashboard.ui.escape import file_name, plain
+from dashboard.ui.navigation import go_to, open_button, page_file
+from dashboard.ui.notifications import attempt, refuse, tell_outcomes
+from dashboard.ui.session_keys import Key, Query
+from dashboard.ui.theme import (
+    LABEL_COLORS,
+    begin,
+    chips,
+    count,
+    patch_dots,
+    rules_beside,
+)
+from dashboard.ui.times import moment
 from db.errors import TomocurateError
 from db.queries.life import SlotRecord
 from db.queries.patches import PatchFilter, PatchRecord, PatchSort, list_patches
@@ -163,8 +163,9 @@ def _nothing(workspace: Workspace, person: PersonRecord) -> None:
     show_empty(
         "No patch waits for you.",
         "Claim one that nobody has, or choose new places in a tomogram.",
-        CHOOSE, PATCHES,
-    )  # fmt: skip
+        CHOOSE,
+        PATCHES,
+    )
     for patch in found:
         with st.container(horizontal=True, vertical_alignment="center", border=True):
             open_button(plain(patch.name), "correct", Query.PATCH, patch.name, "free")
@@ -175,9 +176,11 @@ def _nothing(workspace: Workspace, person: PersonRecord) -> None:
 
 def _claim(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> None:
     st.button(
-        "Claim", key=f"claim_{patch.id}", on_click=claim_here,
+        "Claim",
+        key=f"claim_{patch.id}",
+        on_click=claim_here,
         args=(workspace, person, patch.name, patch.version),
-    )  # fmt: skip
+    )
 
 
 def claim_here(workspace: Workspace, person: PersonRecord, name: str, seen: int) -> None:
@@ -217,12 +220,17 @@ def _kit_button(
     """A zip that is made when it is asked for; the log keeps who took it."""
     stem = names[0] if len(names) == 1 else f"{len(names)}_patches"
     st.download_button(
-        label, data=partial(kit, workspace, names), key=key, mime="application/zip",
-        file_name=file_name(f"kit_{stem}", ".zip"), icon=":material/download:",
-        on_click=note_download, args=(workspace, person, "kits", list(names)),
+        label,
+        data=partial(kit, workspace, names),
+        key=key,
+        mime="application/zip",
+        file_name=file_name(f"kit_{stem}", ".zip"),
+        icon=":material/download:",
+        on_click=note_download,
+        args=(workspace, person, "kits", list(names)),
         help="Image, label, an empty folder of the right name, instructions, and a task list for "
         "MITK. Drop the zip back here when you have painted.",
-    )  # fmt: skip
+    )
 
 
 def _patch(
@@ -238,9 +246,12 @@ def _patch(
         if patch.assignee is None and can(patch, Transition.CLAIM, person):
             _claim(workspace, person, patch)
         st.page_link(
-            page_file("patches"), label="Its life", icon=":material/history:",
-            query_params={Query.PATCH: patch.name}, width="content",
-        )  # fmt: skip
+            page_file("patches"),
+            label="Its life",
+            icon=":material/history:",
+            query_params={Query.PATCH: patch.name},
+            width="content",
+        )
     _who(told, person)
     if patch.stage is Stage.CHOSEN:
         show_empty(
@@ -300,10 +311,13 @@ def _files(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> No
     key = f"drop_{patch.id}_{st.session_state.get(Key.UPLOADS, 0)}"
     st.file_uploader(
         "Drop Add1.nrrd, Remove1.nrrd, Ignore1.nrrd …, or the kit's zip, here (at most "
-        f"{workspace.settings.upload_mb} MB each)", accept_multiple_files=True, key=key,
-        max_upload_size=workspace.settings.upload_mb, on_change=bind(patch, drop_files),
+        f"{workspace.settings.upload_mb} MB each)",
+        accept_multiple_files=True,
+        key=key,
+        max_upload_size=workspace.settings.upload_mb,
+        on_change=bind(patch, drop_files),
         args=(workspace, person, patch.name, versions_of(told.slots), key),
-    )  # fmt: skip
+    )
     st.button(
         "Collect from the shared folder",
         key=f"collect_{patch.name}",
@@ -332,9 +346,11 @@ def _slot_button(
 ) -> None:
     label, step = ("Take back", take_back) if slot.withdrawn else ("Leave out", leave_out)
     st.button(
-        f"{label} {plain(slot.name)}", key=f"slot_{slot.id}", on_click=bind(patch, step),
+        f"{label} {plain(slot.name)}",
+        key=f"slot_{slot.id}",
+        on_click=bind(patch, step),
         args=(workspace, person, patch.name, slot.name, patch.version),
-    )  # fmt: skip
+    )
 
 
 def _merging(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
@@ -343,11 +359,13 @@ def _merging(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
         _preview(workspace, person, told)
     if can(patch, Transition.SUBMIT, person) and not patch.stale:
         st.button(
-            "Submit for review", key=f"submit_{patch.name}", type="primary",
+            "Submit for review",
+            key=f"submit_{patch.name}",
+            type="primary",
             on_click=bind(patch, take),
             args=(workspace, person, review.submit, "submitted for review", patch.name),
             kwargs={"seen": patch.version},
-        )  # fmt: skip
+        )
     if can(patch, Transition.LEAVE_AS_IT_IS, person) and not patch.correction_count:
         _nothing_to_change(workspace, person, patch)
     if patch.stage is Stage.IN_REVIEW:
@@ -376,9 +394,12 @@ def _preview(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
     _numbers(preview)
     _planes(workspace, patch.name, preview)
     st.button(
-        f"Merge {count(len(preview.inputs), 'correction')}", key=f"merge_{patch.name}",
-        type="primary", on_click=bind(patch, merge_now), args=(workspace, person, patch.name),
-    )  # fmt: skip
+        f"Merge {count(len(preview.inputs), 'correction')}",
+        key=f"merge_{patch.name}",
+        type="primary",
+        on_click=bind(patch, merge_now),
+        args=(workspace, person, patch.name),
+    )
 
 
 def _numbers(preview: MergePreview) -> None:
@@ -386,10 +407,12 @@ def _numbers(preview: MergePreview) -> None:
         return
     did, held = preview.counts, preview.values
     cells = (
-        ("added", did.added, colors.ADD), ("removed", did.removed, colors.REMOVE),
-        ("ignored", did.ignored, colors.IGNORE), ("claimed twice", did.contested, colors.WARNING),
+        ("added", did.added, colors.ADD),
+        ("removed", did.removed, colors.REMOVE),
+        ("ignored", did.ignored, colors.IGNORE),
+        ("claimed twice", did.contested, colors.WARNING),
         ("lost in the border", did.lost_in_border, colors.WARNING),
-    )  # fmt: skip
+    )
     chips([(f"{label} {number:,}", color) for label, number, color in cells])
     total = held.background + held.membrane + held.ignore
     shares = {"membrane": held.membrane, "background": held.background, "ignore": held.ignore}
@@ -427,11 +450,13 @@ def _nothing_to_change(workspace: Workspace, person: PersonRecord, patch: PatchR
             "I looked at all of it, and there is nothing to change", key=f"sure_{patch.name}"
         )
         st.button(
-            "Submit with nothing to change", key=f"submit_nothing_{patch.name}",
-            disabled=not sure, on_click=bind(patch, take),
+            "Submit with nothing to change",
+            key=f"submit_nothing_{patch.name}",
+            disabled=not sure,
+            on_click=bind(patch, take),
             args=(workspace, person, review.submit, "submitted with nothing to change", patch.name),
             kwargs={"nothing_to_change": True, "seen": patch.version},
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

@@ -11,10 +11,15 @@ from core.patches.lifecycle import Transition
 from core.patches.saved_filters import list_views, save_view
 from core.tomograms.pictures import thumbnail_of_patch
 from core.workspace.workspace import Workspace
-from dashboard import bulk, patch_filter
-from dashboard.empty import CHOOSE, show_empty
-from dashboard.keys import Key, Query
-from dashboard.look import (
+from dashboard.components import bulk, patch_filter
+from dashboard.components.patch_details import show_patch
+from dashboard.ui.context import me, opened
+from dashboard.ui.empty_state import CHOOSE, show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.navigation import go_to, open_button
+from dashboard.ui.notifications import attempt, show_said
+from dashboard.ui.session_keys import Key, Query
+from dashboard.ui.theme import (
     BECAUSE_NAMES,
     STAGE_NAMES,
     begin,
@@ -25,11 +30,6 @@ from dashboard.look import (
     stage_column,
     xyz,
 )
-from dashboard.patch_page import show_patch
-from dashboard.places import go_to, open_button
-from dashboard.plain import plain
-from dashboard.saved import attempt, show_said
-from dashboard.state import me, opened
 from db.errors import TomocurateError
 from db.queries.page import MAX_LIMIT, Page
 from db.queries.patches import PatchFilter, PatchRecord, PatchSort, list_patches
@@ -113,9 +113,14 @@ def table_of(patches: Sequence[PatchRecord]) -> list[dict[str, Any]]:
 
 def _head(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> str:
     how = st.segmented_control(
-        "Show as", [TABLE, PICTURES], default=TABLE, required=True, key=AS,
-        bind="query-params", label_visibility="collapsed",
-    )  # fmt: skip
+        "Show as",
+        [TABLE, PICTURES],
+        default=TABLE,
+        required=True,
+        key=AS,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
     st.button("My work", icon=":material/person:", on_click=_only_mine, args=(person.name,))
     st.button("Clear", icon=":material/filter_alt_off:", on_click=clear_filter)
     _views(workspace, person, wanted)
@@ -184,8 +189,11 @@ def _table(found: Page[PatchRecord]) -> list[PatchRecord]:
     # The selection is kept as numbers of rows: it ends where other rows stand in the table.
     rows_shown = hashlib.sha256("\n".join(patch.name for patch in found.rows).encode())
     said = st.dataframe(
-        table_of(found.rows), key=f"{TABLE_KEY}_{rows_shown.hexdigest()[:16]}",
-        on_select="rerun", selection_mode="multi-row", hide_index=True,
+        table_of(found.rows),
+        key=f"{TABLE_KEY}_{rows_shown.hexdigest()[:16]}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        hide_index=True,
         height=min(38 + 35 * len(found), 640),
         column_config={
             "Patch": st.column_config.TextColumn(pinned=True),
@@ -193,7 +201,7 @@ def _table(found: Page[PatchRecord]) -> list[PatchRecord]:
             "Marks": st.column_config.ListColumn(width="medium"),
             "Changed": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
         },
-    )  # fmt: skip
+    )
     rows = said.selection.rows
     return [found.rows[row] for row in rows if row < len(found.rows)]
 
@@ -256,17 +264,21 @@ def _actions(
 def _run_button(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:
     if found.names:
         st.button(
-            found.label, key=f"bulk_{found.move.name}", on_click=bulk.run_many,
+            found.label,
+            key=f"bulk_{found.move.name}",
+            on_click=bulk.run_many,
             args=(workspace, person, found.move, found.names),
-        )  # fmt: skip
+        )
 
 
 def _claim_button(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:
     if found.names:
         st.button(
-            found.label, key="bulk_claim", on_click=bulk.claim_many,
+            found.label,
+            key="bulk_claim",
+            on_click=bulk.claim_many,
             args=(workspace, person, found.names),
-        )  # fmt: skip
+        )
 
 
 def _assign_popover(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:
@@ -279,9 +291,12 @@ def _assign_popover(workspace: Workspace, person: PersonRecord, found: bulk.Hits
         to = st.selectbox("To", able, key="assign_to")
         many = count(len(found.names), "patch", "patches")
         st.button(
-            f"Assign {many}", key="bulk_assign", type="primary", on_click=bulk.assign_many,
+            f"Assign {many}",
+            key="bulk_assign",
+            type="primary",
+            on_click=bulk.assign_many,
             args=(workspace, person, found.names, to),
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

@@ -10,14 +10,15 @@ import streamlit as st
 
 from core.access.permissions import Action, may
 from core.workspace.workspace import Workspace
-from dashboard import patch_filter, plots
-from dashboard.empty import CHOOSE, REGISTER, show_empty
-from dashboard.keys import Query
-from dashboard.look import STAGE_NAMES, begin, chips, count, patch_dots
-from dashboard.moments import age
-from dashboard.places import page_file
-from dashboard.plain import plain
-from dashboard.state import me, opened
+from dashboard.components import patch_filter
+from dashboard.ui import plots
+from dashboard.ui.context import me, opened
+from dashboard.ui.empty_state import CHOOSE, REGISTER, show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.navigation import page_file
+from dashboard.ui.session_keys import Query
+from dashboard.ui.theme import STAGE_NAMES, begin, chips, count, patch_dots
+from dashboard.ui.times import age
 from db.queries import overview
 from db.queries import progress as queries
 from db.queries.patches import PatchFilter, PatchRecord, PatchSort, count_patches, list_patches

@@ -13,15 +13,15 @@ from core.imaging.quality import SURFACE_DICE_METHOD
 from core.jobs.queue import submit
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
-from dashboard import sharing_plots
-from dashboard.empty import PATCHES, show_empty
-from dashboard.look import begin, count
-from dashboard.plain import plain
-from dashboard.plots import NO_TOOLS
-from dashboard.saved import attempt, refuse, tell_outcomes
-from dashboard.sharing_facts import AT_ONCE, SCORES_SHOWN, tell
-from dashboard.sharing_plots import SPLIT_NAMES, model_of
-from dashboard.state import me, opened
+from dashboard.components.bundle_form import AT_ONCE, SCORES_SHOWN, tell
+from dashboard.ui import sharing_plots
+from dashboard.ui.context import me, opened
+from dashboard.ui.empty_state import PATCHES, show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.notifications import attempt, refuse, tell_outcomes
+from dashboard.ui.plots import NO_TOOLS
+from dashboard.ui.sharing_plots import SPLIT_NAMES, model_of
+from dashboard.ui.theme import begin, count
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 from db.queries.sharing import (
@@ -51,9 +51,10 @@ def _labels(workspace: Workspace, person: PersonRecord) -> None:
     figures = label_figures(workspace, person)
     if not figures:
         show_empty(
-            "No label is accepted yet.", "A reviewer accepts patches; then figures stand here.",
+            "No label is accepted yet.",
+            "A reviewer accepts patches; then figures stand here.",
             PATCHES,
-        )  # fmt: skip
+        )
         return
     columns = st.columns(4)
     columns[0].metric("Accepted labels", len(figures))
@@ -73,30 +74,35 @@ def _measured(workspace: Workspace, person: PersonRecord, figures: Sequence[Labe
     """Components and agreement, which take a look at the volumes."""
     names = [each.patch for each in figures]
     chosen = st.multiselect(
-        "Measure the labels themselves", names, default=[], key="measured",
-        placeholder="all", max_selections=AT_ONCE,
+        "Measure the labels themselves",
+        names,
+        default=[],
+        key="measured",
+        placeholder="all",
+        max_selections=AT_ONCE,
         help="Components, Dice and surface Dice before and after the corrections.",
-    )  # fmt: skip
+    )
     if not st.button("Measure", key="measure"):
         return
     bar = st.progress(0.0, "Measures…")
     try:
         found = measure_labels(
-            workspace, person, chosen or names[:AT_ONCE],
-            lambda done, total: tell(bar, done, total),
-        )  # fmt: skip
+            workspace, person, chosen or names[:AT_ONCE], lambda done, total: tell(bar, done, total)
+        )
     except TomocurateError as error:
         st.error(plain(error))
         return
     finally:
         bar.empty()
     st.dataframe(
-        [row_of(each) for each in found], hide_index=True, key="measures",
+        [row_of(each) for each in found],
+        hide_index=True,
+        key="measures",
         column_config={
             name: st.column_config.NumberColumn(format="%.3f")
             for name in ("Dice", "Surface Dice", "Second annotator (Dice)")
         },
-    )  # fmt: skip
+    )
     st.caption(f"Dice before and after the corrections. Surface Dice: {SURFACE_DICE_METHOD}.")
 
 
@@ -136,10 +142,17 @@ def _models(workspace: Workspace, person: PersonRecord) -> None:
     _summary(summary)
     if page.total > len(scores):
         st.caption(f"The plots show the first {len(scores):,} of {page.total:,} scores.")
-    field = st.segmented_control(
-        "Score", list(FIELDS), default="Surface Dice", required=True, key="score_field",
-        label_visibility="collapsed",
-    ) or "Surface Dice"  # fmt: skip
+    field = (
+        st.segmented_control(
+            "Score",
+            list(FIELDS),
+            default="Surface Dice",
+            required=True,
+            key="score_field",
+            label_visibility="collapsed",
+        )
+        or "Surface Dice"
+    )
     st.plotly_chart(
         sharing_plots.scores_by_model(scores, FIELDS[field], field), key="scores", config=NO_TOOLS
     )
@@ -151,17 +164,22 @@ def _models(workspace: Workspace, person: PersonRecord) -> None:
 def _summary(summary: Sequence[ModelScore]) -> None:
     st.dataframe(
         [
-            {"Model": each.model, "Patches": each.patches, "Dice, mean": each.dice,
-             "Surface Dice, mean": each.surface_dice,
-             "": "in its training set" if each.in_training else ""}
+            {
+                "Model": each.model,
+                "Patches": each.patches,
+                "Dice, mean": each.dice,
+                "Surface Dice, mean": each.surface_dice,
+                "": "in its training set" if each.in_training else "",
+            }
             for each in summary
         ],
-        hide_index=True, key="summary",
+        hide_index=True,
+        key="summary",
         column_config={
             name: st.column_config.NumberColumn(format="%.3f")
             for name in ("Dice, mean", "Surface Dice, mean")
         },
-    )  # fmt: skip
+    )
 
 
 def _score(workspace: Workspace, person: PersonRecord) -> None:
@@ -257,17 +275,25 @@ def _table(scores: Sequence[ScoreRecord]) -> None:
     with st.expander(f"All {count(len(scores), 'score')}"):
         st.dataframe(
             [
-                {"Patch": each.patch, "Model": model_of(each),
-                 "Split": SPLIT_NAMES[each.split] if each.split else "",
-                 "Dice": each.dice, "Surface Dice": each.surface_dice,
-                 "Trained on": each.in_training, "Voxels": each.compared_voxels,
-                 "Scored": each.scored_at}
+                {
+                    "Patch": each.patch,
+                    "Model": model_of(each),
+                    "Split": SPLIT_NAMES[each.split] if each.split else "",
+                    "Dice": each.dice,
+                    "Surface Dice": each.surface_dice,
+                    "Trained on": each.in_training,
+                    "Voxels": each.compared_voxels,
+                    "Scored": each.scored_at,
+                }
                 for each in scores
             ],
-            hide_index=True, key="score_table",
-            column_config={"Dice": st.column_config.NumberColumn(format="%.3f"),
-                           "Surface Dice": st.column_config.NumberColumn(format="%.3f")},
-        )  # fmt: skip
+            hide_index=True,
+            key="score_table",
+            column_config={
+                "Dice": st.column_config.NumberColumn(format="%.3f"),
+                "Surface Dice": st.column_config.NumberColumn(format="%.3f"),
+            },
+        )
 
 
 if __name__ == "__main__":

@@ -12,16 +12,16 @@ from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
 from core.workspace.workspace import Workspace
 from dashboard.components.painter import painter
-from dashboard.empty import PATCHES, PROGRESS, show_empty
-from dashboard.keys import Key, Query
-from dashboard.look import begin, chips, count, patch_dots
-from dashboard.look import person as person_text
-from dashboard.moments import age, moment
-from dashboard.patch_page import bind, can, counts, pick_way, read_life, show_comments, show_slots
-from dashboard.places import go_to, open_button, page_file
-from dashboard.plain import plain
-from dashboard.saved import attempt, saved_patch
-from dashboard.slices import (
+from dashboard.components.patch_details import (
+    bind,
+    can,
+    counts,
+    pick_way,
+    read_life,
+    show_comments,
+    show_slots,
+)
+from dashboard.components.patch_planes import (
     LEGEND,
     PLANES,
     PatchPicture,
@@ -30,7 +30,15 @@ from dashboard.slices import (
     patch_picture,
     plane_png,
 )
-from dashboard.state import me, opened
+from dashboard.ui.context import me, opened
+from dashboard.ui.empty_state import PATCHES, PROGRESS, show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.navigation import go_to, open_button, page_file
+from dashboard.ui.notifications import attempt, saved_patch
+from dashboard.ui.session_keys import Key, Query
+from dashboard.ui.theme import begin, chips, count, patch_dots
+from dashboard.ui.theme import person as person_text
+from dashboard.ui.times import age, moment
 from db.errors import TomocurateError
 from db.queries.life import MergeRecord
 from db.queries.patches import PatchRecord
@@ -62,8 +70,9 @@ def show() -> None:
         show_empty(
             "Nothing waits for a review.",
             "Merged patches appear here when their annotators submit them.",
-            PATCHES, PROGRESS,
-        )  # fmt: skip
+            PATCHES,
+            PROGRESS,
+        )
         return
     told = read_life(workspace, name)
     if told is None:
@@ -88,9 +97,8 @@ def decide(
         word = f"merge {number} accepted"
     else:
         step = partial(
-            review.reject, workspace, person, patch.name, reason,
-            merge_number=number, seen=version,
-        )  # fmt: skip
+            review.reject, workspace, person, patch.name, reason, merge_number=number, seen=version
+        )
         word = f"merge {number} rejected, back to its annotator"
     done = attempt(
         step, lambda saved: saved_patch(word, saved, person), about=(workspace, patch.name)
@@ -154,9 +162,13 @@ def _queue(queue: Sequence[Waiting], name: str) -> None:
         for each in queue:
             label = plain(each.name)
             open_button(
-                f"**{label}**" if each.name == name else label, "review", Query.PATCH, each.name,
-                "waiting", help=f"waits {age(each.since)}",
-            )  # fmt: skip
+                f"**{label}**" if each.name == name else label,
+                "review",
+                Query.PATCH,
+                each.name,
+                "waiting",
+                help=f"waits {age(each.since)}",
+            )
         if not queue:
             st.caption("Nothing waits for a review.")
 
@@ -172,9 +184,12 @@ def _patch(
         _queue(queue, patch.name)
         _turn(queue, patch.name, way)
         st.page_link(
-            page_file("patches"), label="Its life", icon=":material/history:", width="content",
+            page_file("patches"),
+            label="Its life",
+            icon=":material/history:",
+            width="content",
             query_params={Query.PATCH: patch.name},
-        )  # fmt: skip
+        )
     if merge is None:
         show_empty("This patch is not merged yet.", "There is nothing to review before.", PATCHES)
         return
@@ -186,9 +201,14 @@ def _patch(
     if way == AROUND_WAY:
         at = most_changed(picture.before, picture.after) if picture else None
         painter(
-            workspace, person, patch, read_only=True, merge=merge.number, at=at,
+            workspace,
+            person,
+            patch,
+            read_only=True,
+            merge=merge.number,
+            at=at,
             key=f"look_{patch.id}_{merge.number}",
-        )  # fmt: skip
+        )
     left, right = st.columns([7, 5], gap="medium")
     with left:
         if way == AROUND_WAY:
@@ -235,10 +255,12 @@ def _planes(picture: PatchPicture, key: str) -> None:
         places = [place.container(gap="small") for place in (large, small, small)]
         images = [place.empty() for place in places]
         sides = zip(places, "zyx", picture.shape, start, strict=True)
-        at = Zyx(*(
-            image.slider(name, 0, side - 1, first, key=f"{Key.SPOT}_{name}_{key}")
-            for image, name, side, first in sides
-        ))  # fmt: skip
+        at = Zyx(
+            *(
+                image.slider(name, 0, side - 1, first, key=f"{Key.SPOT}_{name}_{key}")
+                for image, name, side, first in sides
+            )
+        )
         for image, (plane, axis) in zip(images, PLANES, strict=True):
             image.image(plane_png(picture, shown, axis, at), width="stretch", alt=plane)
     chips(LEGEND if shown is Shown.DIFFERENCE else LEGEND[:1] + LEGEND[3:], "legend")
@@ -251,10 +273,13 @@ def _shown(merge: str) -> Shown:
     with st.container(horizontal=True, gap="small"):
         for number, shown in enumerate(Shown, 1):
             st.button(
-                shown.value, shortcut=str(number), key=f"show_{shown.name}_{merge}",
-                on_click=_show, args=(merge, shown.value),
+                shown.value,
+                shortcut=str(number),
+                key=f"show_{shown.name}_{merge}",
+                on_click=_show,
+                args=(merge, shown.value),
                 type="primary" if shown is now else "secondary",
-            )  # fmt: skip
+            )
     return now
 
 
@@ -294,9 +319,12 @@ def _verdict(
     if may_reject:
         field = reason_key(patch, merge)
         st.pills(
-            "Common reasons", REASONS, key=f"pills_{field}",
-            on_change=bind(patch, write_reason), args=(f"pills_{field}", field),
-        )  # fmt: skip
+            "Common reasons",
+            REASONS,
+            key=f"pills_{field}",
+            on_change=bind(patch, write_reason),
+            args=(f"pills_{field}", field),
+        )
         st.text_area(
             "Reason for rejecting",
             key=field,
@@ -306,28 +334,40 @@ def _verdict(
         )
     with st.container(horizontal=True):
         st.button(
-            "Accept", key=f"accept_{patch.name}_{merge.number}", shortcut="a", type="primary",
-            icon=":material/check:", disabled=not may_accept or patch.stale,
+            "Accept",
+            key=f"accept_{patch.name}_{merge.number}",
+            shortcut="a",
+            type="primary",
+            icon=":material/check:",
+            disabled=not may_accept or patch.stale,
             on_click=bind(patch, decide),
             args=(workspace, person, patch, merge, None, next_name),
-        )  # fmt: skip
+        )
         st.button(
-            "Reject", key=f"reject_{patch.name}_{merge.number}", shortcut="x",
-            icon=":material/undo:", disabled=not may_reject, on_click=bind(patch, reject_written),
+            "Reject",
+            key=f"reject_{patch.name}_{merge.number}",
+            shortcut="x",
+            icon=":material/undo:",
+            disabled=not may_reject,
+            on_click=bind(patch, reject_written),
             args=(workspace, person, patch, merge, next_name),
-        )  # fmt: skip
+        )
 
 
 def _counts(merge: MergeRecord) -> None:
     did = merge.counts
     if merge.nothing_to_change:
         st.info("Its annotator states that the prediction is right.", icon=":material/info:")
-    chips([
-        (f"{name} {did.get(name, 0):,}", color)
-        for name, color in (
-            ("added", colors.ADD), ("removed", colors.REMOVE), ("ignored", colors.IGNORE),
-        )
-    ])  # fmt: skip
+    chips(
+        [
+            (f"{name} {did.get(name, 0):,}", color)
+            for name, color in (
+                ("added", colors.ADD),
+                ("removed", colors.REMOVE),
+                ("ignored", colors.IGNORE),
+            )
+        ]
+    )
     rest = {name: did[name] for name in ("contested", "lost_in_border") if did.get(name)}
     if rest:
         st.caption(counts(rest))

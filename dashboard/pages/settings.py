@@ -15,12 +15,12 @@ from core.maintenance.doctor import examine
 from core.maintenance.verify_backup import verify_backup
 from core.tomograms.data_roots import list_roots
 from core.workspace.workspace import Workspace
-from dashboard.empty import show_empty
-from dashboard.look import ROLE_NAMES, begin, facts, size
-from dashboard.moments import age, moment
-from dashboard.plain import plain
-from dashboard.saved import attempt, refuse
-from dashboard.state import me, opened, sign_out, site
+from dashboard.ui.context import me, opened, sign_out, site
+from dashboard.ui.empty_state import show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.notifications import attempt, refuse
+from dashboard.ui.theme import ROLE_NAMES, begin, facts, size
+from dashboard.ui.times import age, moment
 from db.errors import TomocurateError
 from db.queries.backups import BackupRecord
 from db.queries.people import PersonRecord
@@ -176,11 +176,14 @@ def rows_of(everybody: Sequence[PersonRecord]) -> list[dict[str, Any]]:
     """Rows of the table of people."""
     return [
         {
-            "Name": each.name, "Role": ROLE_NAMES[each.role], "Account": each.os_user or "–",
-            "Signs in as": each.subject or "–", "May work": not each.disabled,
+            "Name": each.name,
+            "Role": ROLE_NAMES[each.role],
+            "Account": each.os_user or "–",
+            "Signs in as": each.subject or "–",
+            "May work": not each.disabled,
         }
         for each in everybody
-    ]  # fmt: skip
+    ]
 
 
 def rights() -> list[dict[str, str]]:
@@ -237,13 +240,15 @@ def rows_of_backups(backups: Sequence[BackupRecord]) -> list[dict[str, Any]]:
     """Rows of the table of backups."""
     return [
         {
-            "Made": moment(each.made_at), "Kind": each.kind.value.replace("_", " "),
-            "Size": size(each.size_bytes), "By": each.made_by or "tomocurate",
+            "Made": moment(each.made_at),
+            "Kind": each.kind.value.replace("_", " "),
+            "Size": size(each.size_bytes),
+            "By": each.made_by or "tomocurate",
             "Verified": moment(each.verified_at) if each.verified_at else "–",
             "State": each.error or ("removed" if each.removed_at else "kept"),
         }
         for each in backups
-    ]  # fmt: skip
+    ]
 
 
 def _doctor(workspace: Workspace, person: PersonRecord) -> None:

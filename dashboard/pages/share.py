@@ -21,14 +21,14 @@ from core.exports.training_set import export_training_set, plan_export_set
 from core.jobs.queue import submit
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
-from dashboard import sharing_plots
-from dashboard.empty import CHOOSE, PATCHES, show_empty
-from dashboard.look import begin, count, size
-from dashboard.plain import plain
-from dashboard.plots import NO_TOOLS
-from dashboard.saved import attempt, refuse
-from dashboard.sharing_facts import REPORT, creators_of, out_folder, tell, tokens_of
-from dashboard.state import me, opened
+from dashboard.components.bundle_form import REPORT, creators_of, out_folder, tell, tokens_of
+from dashboard.ui import sharing_plots
+from dashboard.ui.context import me, opened
+from dashboard.ui.empty_state import CHOOSE, PATCHES, show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.notifications import attempt, refuse
+from dashboard.ui.plots import NO_TOOLS
+from dashboard.ui.theme import begin, count, size
 from db.errors import TomocurateError
 from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord
@@ -75,31 +75,48 @@ def _training_set(workspace: Workspace, person: PersonRecord) -> None:
         show_empty(
             "No accepted patch fits.",
             "A reviewer accepts patches; then they can be exported.",
-            PATCHES, CHOOSE,
-        )  # fmt: skip
+            PATCHES,
+            CHOOSE,
+        )
         return
     _plan(plan)
     name = st.text_input(
-        "Name", "Dataset501_Membranes", key="set_name",
+        "Name",
+        "Dataset501_Membranes",
+        key="set_name",
         help="A folder below the workspace's exports. nnU-Net wants DatasetNNN_NAME.",
-    )  # fmt: skip
+    )
     overwrite = st.toggle("Replace an export of this name", key="set_overwrite")
     with st.container(horizontal=True):
         now = st.button(
-            "Write it", type="primary", disabled=bool(plan.faults), key="set_write",
+            "Write it",
+            type="primary",
+            disabled=bool(plan.faults),
+            key="set_write",
             help="Stay on this page until it is done: leaving it stops the writing, and nothing of "
             "it remains. A worker goes on by itself.",
-        )  # fmt: skip
+        )
         later = st.button("Let a worker write it", disabled=bool(plan.faults), key="set_queue")
     if now:
-        _run(lambda told: export_training_set(
-            workspace, person, out_folder(workspace, name), choice, options,
-            overwrite=overwrite, progress=told,
-        ))  # fmt: skip
+        _run(
+            lambda told: export_training_set(
+                workspace,
+                person,
+                out_folder(workspace, name),
+                choice,
+                options,
+                overwrite=overwrite,
+                progress=told,
+            )
+        )
     if later:
-        _queue(workspace, person, lambda: set_arguments(
-            out_folder(workspace, name), choice, options, overwrite=overwrite
-        ))  # fmt: skip
+        _queue(
+            workspace,
+            person,
+            lambda: set_arguments(
+                out_folder(workspace, name), choice, options, overwrite=overwrite
+            ),
+        )
 
 
 def _choice(workspace: Workspace, prefix: str) -> Choice:
@@ -128,14 +145,23 @@ def _options(workspace: Workspace) -> SetOptions:
     with st.expander("How it is split and written"):
         columns = st.columns(3)
         fraction = columns[0].slider(
-            "Share that validates", 0.05, 0.5, 0.2, 0.05, key="set_fraction",
+            "Share that validates",
+            0.05,
+            0.5,
+            0.2,
+            0.05,
+            key="set_fraction",
             help="Tomograms are dealt by a stable hash; what was exported once stays where it was.",
-        )  # fmt: skip
+        )
         folders = sorted(p.name for p in workspace.folders.exports.iterdir() if p.is_dir())
         other = columns[1].selectbox(
-            "Validate on an earlier export", folders, index=None, key="set_val_from",
-            placeholder="no", help="For fine-tuning: MemBrain-seg wants old data there.",
-        )  # fmt: skip
+            "Validate on an earlier export",
+            folders,
+            index=None,
+            key="set_val_from",
+            placeholder="no",
+            help="For fine-tuning: MemBrain-seg wants old data there.",
+        )
         leaky = columns[2].toggle(
             "With one tomogram, validate on it", key="set_leaky", help="The export says so."
         )
@@ -175,14 +201,16 @@ def _bundle(workspace: Workspace, person: PersonRecord) -> None:
     facts = _facts(person)
     name = st.text_input("Name of the folder", "membrane-patches-1", key="bundle_name")
     archive = st.segmented_control(
-        "Also wrapped as", list(ArchiveKind), format_func=lambda kind: kind.value, key="archive",
-    )  # fmt: skip
+        "Also wrapped as", list(ArchiveKind), format_func=lambda kind: kind.value, key="archive"
+    )
     if facts is None:
         return
     st.button(
-        "Show the privacy report", key="bundle_report", on_click=_ask_report,
+        "Show the privacy report",
+        key="bundle_report",
+        on_click=_ask_report,
         help="The bundle is made on trial and examined; nothing is kept.",
-    )  # fmt: skip
+    )
     if st.session_state.get(REPORT) != repr((choice, facts, name)):
         asked = st.session_state.get(REPORT) == "asked"
         if not asked:
@@ -202,14 +230,23 @@ def _bundle(workspace: Workspace, person: PersonRecord) -> None:
         now = st.button("Sign and write", type="primary", disabled=not read, key="bundle_write")
         later = st.button("Sign and let a worker write it", disabled=not read, key="bundle_queue")
     if now:
-        _run(lambda told: export_bundle(
-            workspace, person, out_folder(workspace, name), facts, choice, archive=archive,
-            progress=told,
-        ))  # fmt: skip
+        _run(
+            lambda told: export_bundle(
+                workspace,
+                person,
+                out_folder(workspace, name),
+                facts,
+                choice,
+                archive=archive,
+                progress=told,
+            )
+        )
     if later:
-        _queue(workspace, person, lambda: bundle_arguments(
-            out_folder(workspace, name), choice, facts, archive=archive
-        ))  # fmt: skip
+        _queue(
+            workspace,
+            person,
+            lambda: bundle_arguments(out_folder(workspace, name), choice, facts, archive=archive),
+        )
 
 
 def _ask_report() -> None:
@@ -230,25 +267,38 @@ def _facts(person: PersonRecord) -> BundleFacts | None:
     description = st.text_area("Description", key="bundle_description", height=80)
     with st.expander("Creators, contact, dataset tokens and more"):
         creators = st.text_area(
-            "Creators who agreed to be named", key="bundle_creators", height=80,
-            placeholder="Family, Given; 0000-0002-1825-0097; Institute", help="One a line.",
-        )  # fmt: skip
+            "Creators who agreed to be named",
+            key="bundle_creators",
+            height=80,
+            placeholder="Family, Given; 0000-0002-1825-0097; Institute",
+            help="One a line.",
+        )
         contact = st.text_input("Contact", key="bundle_contact")
         funding = st.text_input("Funding", key="bundle_funding")
         tokens = st.text_input(
-            "Rename dataset tokens", key="bundle_tokens", placeholder="old = new, other = another",
+            "Rename dataset tokens",
+            key="bundle_tokens",
+            placeholder="old = new, other = another",
             help="A token may be a person's name.",
-        )  # fmt: skip
+        )
         places = st.toggle("Both sides agreed to keep the places (collaborator)", key="places")
         finer = st.toggle("Detail finer than 10 Å may be published", key="finer")
     try:
         made = BundleFacts(
-            title=title.strip(), description=description.strip(), licence=licence or Licence.CC_BY,
-            signed_by=person.name, created=dt.datetime.now(dt.UTC).date(), level=level,
-            version=version.strip(), creators=creators_of(creators), contact=contact.strip(),
-            funding_statement=funding.strip(), tokens=tokens_of(tokens), share_coordinates=places,
+            title=title.strip(),
+            description=description.strip(),
+            licence=licence or Licence.CC_BY,
+            signed_by=person.name,
+            created=dt.datetime.now(dt.UTC).date(),
+            level=level,
+            version=version.strip(),
+            creators=creators_of(creators),
+            contact=contact.strip(),
+            funding_statement=funding.strip(),
+            tokens=tokens_of(tokens),
+            share_coordinates=places,
             finer_than_10_angstrom=finer,
-        )  # fmt: skip
+        )
         made.check()
     except ExportError as error:
         st.caption(f":material/edit: {plain(error)}")
@@ -262,9 +312,13 @@ def _rehearsed(
     bar = st.progress(0.0, "Makes the bundle on trial and examines it…")
     try:
         return rehearse_share(
-            workspace, person, out_folder(workspace, name), facts, choice,
+            workspace,
+            person,
+            out_folder(workspace, name),
+            facts,
+            choice,
             progress=lambda done, total: tell(bar, done, total),
-        )  # fmt: skip
+        )
     except ExportError as error:
         _faults(list(error.faults))
         return None
@@ -289,14 +343,18 @@ def _report(report: PrivacyReport) -> None:
     st.markdown("**What is given away**")
     st.dataframe(
         [
-            {"Group": each.group, "Patches": each.patches,
-             "Of the tomogram (%)": round(100 * each.share, 1),
-             "Overlapping pairs": each.overlapping_pairs,
-             "Largest box x, y, z": ", ".join(map(str, reversed(each.largest_box)))}
+            {
+                "Group": each.group,
+                "Patches": each.patches,
+                "Of the tomogram (%)": round(100 * each.share, 1),
+                "Overlapping pairs": each.overlapping_pairs,
+                "Largest box x, y, z": ", ".join(map(str, reversed(each.largest_box))),
+            }
             for each in report.exposure
         ],
-        hide_index=True, key="exposure",
-    )  # fmt: skip
+        hide_index=True,
+        key="exposure",
+    )
     st.markdown("**What anybody can still find out**")
     for risk in report.residual:
         st.caption(f"· {risk}")
@@ -346,17 +404,22 @@ def _before(workspace: Workspace) -> None:
     st.caption(count(len(made), "export"))
     st.dataframe(
         [
-            {"Kind": "Bundle" if each.kind is ExportKind.BUNDLE else "Training set",
-             "Folder": each.path, "Patches": each.patch_count,
-             "Level": str(each.options.get("level", "")),
-             "Licence": each.licence.value if each.licence else "",
-             "Signed by": str(each.options.get("signed_by", "")),
-             "Made": each.made_at, "By": each.made_by}
+            {
+                "Kind": "Bundle" if each.kind is ExportKind.BUNDLE else "Training set",
+                "Folder": each.path,
+                "Patches": each.patch_count,
+                "Level": str(each.options.get("level", "")),
+                "Licence": each.licence.value if each.licence else "",
+                "Signed by": str(each.options.get("signed_by", "")),
+                "Made": each.made_at,
+                "By": each.made_by,
+            }
             for each in made
         ],
-        hide_index=True, key="exports",
+        hide_index=True,
+        key="exports",
         column_config={"Made": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")},
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -14,10 +14,16 @@ from core.tomograms.hashes import duplicates_of
 from core.tomograms.pictures import thumbnail_of_tomogram
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
-from dashboard import patch_filter, plots
-from dashboard.empty import show_empty
-from dashboard.keys import Query
-from dashboard.look import (
+from dashboard.components import patch_filter
+from dashboard.components.register_form import show_registering
+from dashboard.ui import plots
+from dashboard.ui.context import me, opened
+from dashboard.ui.empty_state import show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.navigation import go_to, open_button, page_file
+from dashboard.ui.notifications import attempt, on_shown, refuse, tell_outcomes
+from dashboard.ui.session_keys import Query
+from dashboard.ui.theme import (
     STAGE_COLORS,
     begin,
     count,
@@ -26,15 +32,10 @@ from dashboard.look import (
     stage_bar,
     xyz,
 )
-from dashboard.look import (
+from dashboard.ui.theme import (
     person as person_text,
 )
-from dashboard.moments import moment
-from dashboard.places import go_to, open_button, page_file
-from dashboard.plain import plain
-from dashboard.registering import show_registering
-from dashboard.saved import attempt, on_shown, refuse, tell_outcomes
-from dashboard.state import me, opened
+from dashboard.ui.times import moment
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, patches_in
 from db.queries.people import PersonRecord
@@ -174,13 +175,17 @@ def rows_of(lines: Sequence[TomogramLine]) -> list[dict[str, Any]]:
 
 def _table(lines: Sequence[TomogramLine]) -> None:
     said = st.dataframe(
-        rows_of(lines), key="tomogram_table", on_select="rerun", selection_mode="single-row",
-        hide_index=True, height=min(38 + 35 * len(lines), 640),
+        rows_of(lines),
+        key="tomogram_table",
+        on_select="rerun",
+        selection_mode="single-row",
+        hide_index=True,
+        height=min(38 + 35 * len(lines), 640),
         column_config={
             "Voxel size (Å)": st.column_config.NumberColumn(format="%.3f"),
             "Registered": st.column_config.DatetimeColumn(format="D MMM YYYY"),
         },
-    )  # fmt: skip
+    )
     rows = said.selection.rows
     if rows and rows[0] < len(lines):
         name = lines[rows[0]].tomogram.name
@@ -242,14 +247,15 @@ def _picture_and_facts(
     override = " (stated over the header)" if tomogram.voxel_size_is_override else ""
     known = {
         "Voxels x, y, z": xyz(tomogram.on_disk.shape),
-        "Voxel size": f"{tomogram.voxel_size:g} Å{override}" if tomogram.voxel_size else
-        "unknown: curable, not exportable",
+        "Voxel size": f"{tomogram.voxel_size:g} Å{override}"
+        if tomogram.voxel_size
+        else "unknown: curable, not exportable",
         "File": f"{plain(tomogram.on_disk.path)}, {size(tomogram.on_disk.size_bytes)}, "
         f"{tomogram.on_disk.dtype}",
         "Data root": plain(tomogram.on_disk.root),
         "Preview": tomogram.preview.value,
         "Registered": f"{moment(tomogram.registered_at)} by {person_text(tomogram.registered_by)}",
-    }  # fmt: skip
+    }
     facts(known)
     for twin in duplicates_of(workspace, tomogram):
         st.caption(f":material/content_copy: holds the same bytes as {plain(twin)}")
@@ -351,9 +357,11 @@ def _permission(
     with st.popover("State a permission…"), st.form(f"permit_{tomogram.name}", border=False):
         _permission_fields(tomogram.name, known)
         st.form_submit_button(
-            "Save", type="primary", on_click=bind(tomogram, save_permission),
+            "Save",
+            type="primary",
+            on_click=bind(tomogram, save_permission),
             args=(workspace, person, tomogram.name, known.version if known else None),
-        )  # fmt: skip
+        )
 
 
 def bind(tomogram: TomogramRecord, step: Callable[..., None]) -> Callable[..., None]:
@@ -365,14 +373,20 @@ def _permission_fields(tomogram: str, known: PermissionRecord | None) -> None:
     scopes, licences = list(Scope), list(Licence)
     key = {field: f"{PERMISSION}_{field}_{tomogram}" for field in PERMISSION_FIELDS}
     st.selectbox(
-        "Scope", scopes, format_func=lambda each: each.value, key=key["scope"],
+        "Scope",
+        scopes,
+        format_func=lambda each: each.value,
+        key=key["scope"],
         index=scopes.index(known.scope) if known else 0,
-    )  # fmt: skip
+    )
     st.selectbox(
-        "Licence", licences, format_func=lambda each: each.value, key=key["licence"],
+        "Licence",
+        licences,
+        format_func=lambda each: each.value,
+        key=key["licence"],
         index=licences.index(known.licence) if known and known.licence else None,
         placeholder="none (internal only)",
-    )  # fmt: skip
+    )
     st.text_input("Approved by", value=known.approved_by if known else "", key=key["approved_by"])
     st.text_input("Owner", value=(known.owner or "") if known else "", key=key["owner"])
     st.date_input("Until", value=known.until if known else None, key=key["until"])
@@ -403,9 +417,13 @@ def _pin(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -
     words |= {split.value: split for split in Split}
     now = next(word for word, split in words.items() if split == tomogram.split_pin)
     chosen = st.segmented_control(
-        "Split", list(words), default=now, required=True, key=f"split_{tomogram.name}",
+        "Split",
+        list(words),
+        default=now,
+        required=True,
+        key=f"split_{tomogram.name}",
         label_visibility="collapsed",
-    )  # fmt: skip
+    )
     if chosen and words[chosen] != tomogram.split_pin:
         st.button(
             f"Pin to {chosen}",

@@ -25,7 +25,7 @@ from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
 from core.workspace.results import failed
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
-from dashboard import state
+from dashboard.ui import context as state
 from db.queries.people import PersonRecord
 from db.vocabulary import ChosenBecause, CorrectionKind, Role
 from db.writes.events import Change

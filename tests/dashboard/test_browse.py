@@ -11,7 +11,7 @@ from core.imaging.geometry import Zyx
 from core.workspace.workspace import Workspace
 from dashboard.components.viewer import Said, viewer_data
 from dashboard.pages.browse import open_tomogram, save_choice, scene_of
-from dashboard.tokens import Grant, Signer
+from dashboard.server.tokens import Grant, Signer
 from db.queries.jobs import JobFilter, list_jobs
 from db.queries.patches import find_patch
 from db.vocabulary import ChosenBecause, JobKind, Role, Stage

@@ -9,8 +9,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.workspace.results import DONE, FAILED
+from dashboard.components.upload import Dropped, Taken, kit, painted_png, take_files, versions_of
 from dashboard.pages.correct import my_work, neighbours
-from dashboard.taking import Dropped, Taken, kit, painted_png, take_files, versions_of
 from db.queries.life import slots_of
 from db.queries.patches import PatchRecord, get_patch
 from db.vocabulary import CorrectionKind, Stage

@@ -35,11 +35,11 @@ from core.access.permissions import Action, may
 from core.imaging.geometry import Zyx
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace
-from dashboard.api.painting import PAINT, painting_routes, patch_object
-from dashboard.server import gate, routes
-from dashboard.session import Site
-from dashboard.tokens import Grant, Signer
-from dashboard.volumes import OpenVolumes
+from dashboard.server.api.painting import PAINT, painting_routes, patch_object
+from dashboard.server.routes import gate, routes
+from dashboard.server.session import Site
+from dashboard.server.tokens import Grant, Signer
+from dashboard.server.volumes import OpenVolumes
 from db.errors import NotAllowedError, TomocurateError
 from db.queries.life import list_events
 from db.queries.patches import get_patch

@@ -28,10 +28,10 @@ from core.files.cache import Cache
 from core.imaging.formats.volume import open_volume
 from core.imaging.preview.store import FILES, Look, preview_key, write_preview
 from core.imaging.preview.view import ViewedFile
-from dashboard.server import gate, routes
-from dashboard.session import Site
-from dashboard.tokens import SESSION_S, TOKEN_S, Grant, Signer, TokenError, secret_in
-from dashboard.volumes import OpenVolumes
+from dashboard.server.routes import gate, routes
+from dashboard.server.session import Site
+from dashboard.server.tokens import SESSION_S, TOKEN_S, Grant, Signer, TokenError, secret_in
+from dashboard.server.volumes import OpenVolumes
 from db.errors import UnknownNameError
 
 HOST = "127.0.0.1:8501"

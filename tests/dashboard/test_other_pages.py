@@ -10,9 +10,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.access import people
 from core.jobs import queue
-from dashboard.finished import active_now, newly_finished
 from dashboard.pages.progress import read_board, target_of
-from dashboard.plots import stages_by
+from dashboard.ui.job_notices import active_now, newly_finished
+from dashboard.ui.plots import stages_by
 from db.queries.people import get_person
 from db.vocabulary import JobKind, JobState, Role, Stage
 from tests.dashboard.conftest import PROBE, Lab, act_as, said
@@ -178,7 +178,7 @@ def elements(at: AppTest) -> Iterator[Any]:
 
 
 def test_time_is_told_as_a_clock_shows_it() -> None:
-    from dashboard.moments import age, moment
+    from dashboard.ui.times import age, moment
 
     now = datetime(2026, 11, 25, 14, 3, tzinfo=UTC)
     assert moment(now, now) == "14:03"

@@ -25,7 +25,7 @@ from core.access.os_user import acting_person
 from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import whole
 from core.workspace.workspace import Workspace
-from dashboard.tokens import TOKEN_S, Grant, Signer
+from dashboard.server.tokens import TOKEN_S, Grant, Signer
 from db.queries.life import EventFilter, list_events, slots_of
 from db.queries.patches import get_patch
 from db.queries.people import get_person

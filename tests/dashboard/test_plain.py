@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.plain import file_name, plain, plot_text
+from dashboard.ui.escape import file_name, plain, plot_text
 
 PROBES = (
     "<script>alert(1)</script>",

@@ -9,8 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.imaging.geometry import Zyx
 from core.labels import review
-from dashboard.pages.review import next_of, previous_of
-from dashboard.slices import (
+from dashboard.components.patch_planes import (
     ADDED,
     IGNORED,
     REMOVED,
@@ -21,6 +20,7 @@ from dashboard.slices import (
     most_changed,
     plane_png,
 )
+from dashboard.pages.review import next_of, previous_of
 from db.queries.patches import PatchRecord, get_patch
 from db.queries.progress import Waiting
 from db.vocabulary import Role, Stage

@@ -18,10 +18,10 @@ from core.access.sessions import enter, leave, present
 from core.access.sign_in import Oidc, Proxy, SignIn, read_sign_in
 from core.errors import WorkspaceError
 from core.workspace.workspace import Workspace, init_workspace
-from dashboard.server import gate
-from dashboard.session import Site
-from dashboard.sign_in import sign_in_routes
-from dashboard.tokens import Held, Signer, secret_in
+from dashboard.server.routes import gate
+from dashboard.server.session import Site
+from dashboard.server.sign_in import sign_in_routes
+from dashboard.server.tokens import Held, Signer, secret_in
 from db.errors import NotAllowedError
 from db.queries.life import list_events
 from db.queries.people import get_person
@@ -220,7 +220,7 @@ def test_a_proxys_header_counts_only_from_the_proxys_address(workspace: Workspac
 def test_the_printed_address_opens_nothing_where_people_sign_in(
     workspace: Workspace, provider: str
 ) -> None:
-    from dashboard.session import open_browser_session
+    from dashboard.server.session import open_browser_session
 
     request = Request({"type": "http", "query_string": b"token=", "headers": []})
     assert open_browser_session(site_of(workspace, oidc(provider)), request).status_code == 401

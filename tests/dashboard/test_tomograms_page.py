@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from core.errors import RootError
 from core.tomograms.data_roots import add_root
 from core.workspace.workspace import Workspace
-from dashboard.registering import Asked, below, plan, plan_table, rows_of
+from dashboard.components.register_form import Asked, below, plan, plan_table, rows_of
 from db.queries.volumes import get_tomogram, list_tomograms, permission_of
 from db.vocabulary import Role, Scope, Split
 from tests.dashboard.conftest import Lab, act_as, said

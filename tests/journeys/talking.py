@@ -22,8 +22,8 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from core.workspace.workspace import Workspace
-from dashboard.session import Site
-from dashboard.tokens import Signer, secret_in
+from dashboard.server.session import Site
+from dashboard.server.tokens import Signer, secret_in
 from db.queries.people import PersonRecord
 
 ANSWER_S = 90

@@ -26,7 +26,7 @@ from core.imaging.geometry import whole
 from core.labels.merge import merge
 from core.painting.save import open_painting, own_drawing, save_painting
 from core.workspace.workspace import Workspace
-from dashboard.tokens import Grant, Signer
+from dashboard.server.tokens import Grant, Signer
 from db.queries.life import merges_of, slots_of
 from db.queries.patches import get_patch
 from db.queries.people import get_person

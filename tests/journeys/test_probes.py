@@ -25,7 +25,7 @@ from core.tomograms.data_permissions import permit
 from core.tomograms.register import plan_registration, register
 from core.workspace.results import failed
 from core.workspace.workspace import init_workspace
-from dashboard.places import PLACES
+from dashboard.ui.navigation import PLACES
 from db.vocabulary import ChosenBecause, CorrectionKind, Licence, Role, Scope
 from tests.journeys.driving import chromium, opened_browser, served, settle
 

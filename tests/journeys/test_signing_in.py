@@ -24,7 +24,7 @@ from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
 from core.workspace.settings import FILE_NAME
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
-from dashboard.tokens import Grant
+from dashboard.server.tokens import Grant
 from db.queries.life import list_events
 from db.queries.patches import get_patch
 from db.queries.people import PersonRecord

@@ -15,9 +15,9 @@ from core.errors import ExportError
 from core.evaluation.scores import score_segmentations
 from core.exports.check_folder import check_layout
 from core.jobs.queue import list_jobs
-from dashboard import state
+from dashboard.components.bundle_form import creators_of, out_folder, tokens_of
 from dashboard.pages.quality import paired
-from dashboard.sharing_facts import creators_of, out_folder, tokens_of
+from dashboard.ui import context as state
 from db.queries.patches import list_patches
 from db.queries.sharing import ScoreRecord, list_bundles, list_exports, list_scores
 from db.vocabulary import JobKind, Role, Split
@@ -71,7 +71,7 @@ def press(at: AppTest, key: str) -> AppTest:
     return at
 
 
-@pytest.mark.parametrize("name", ["share", "take_in", "quality"])
+@pytest.mark.parametrize("name", ["share", "import_bundle", "quality"])
 def test_a_page_starts_on_an_empty_workspace_and_says_the_next_step(lab, page, name):
     at = page(lab)(name)
     assert not at.error
@@ -79,7 +79,7 @@ def test_a_page_starts_on_an_empty_workspace_and_says_the_next_step(lab, page, n
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ANNOTATOR])
-@pytest.mark.parametrize("name", ["share", "take_in", "quality"])
+@pytest.mark.parametrize("name", ["share", "import_bundle", "quality"])
 def test_who_may_not_share_sees_what_was_shared(ready, page, name, role):
     with ready.workspace.catalog.write() as session:
         change = Change.now(ready.by.id)
@@ -155,7 +155,7 @@ def test_a_bundle_on_the_server_is_looked_into_and_taken_in(lab, ready, page, tm
     at.checkbox(key="signed").check().run()
     press(at, "bundle_write")
     shutil.copytree(ready.workspace.folders.exports / "mine", lab.data / "mine")
-    at = page(lab)("take_in")
+    at = page(lab)("import_bundle")
     at.text_input(key="import_path").set_value(str(lab.data / "mine")).run()
     press(at, "import_server")
     assert "In quarantine" in said(at)
@@ -169,7 +169,7 @@ def test_a_bundle_on_the_server_is_looked_into_and_taken_in(lab, ready, page, tm
 
 
 def test_a_path_outside_the_data_roots_is_refused(lab, page):
-    at = page(lab)("take_in")
+    at = page(lab)("import_bundle")
     at.text_input(key="import_path").set_value("/etc").run()
     press(at, "import_server")
     assert at.error
@@ -186,14 +186,14 @@ def test_an_upload_that_nobody_took_in_leaves_after_a_day(lab, page, tmp_path):
             os.utime(path, (time.time() - 25 * 3600,) * 2)
     (folder / "link").symlink_to(away)
     os.utime(folder / "link", (1, 1), follow_symlinks=False)
-    page(lab)("take_in")
+    page(lab)("import_bundle")
     assert {path.name for path in folder.iterdir()} == {"new", "our.notes", "link"}
     assert away.exists()
 
 
 def test_a_bundle_that_is_none_is_refused_and_forgotten(lab, page):
     (lab.data / "x.zip").write_bytes(b"PK\3\4 and no more")
-    at = page(lab)("take_in")
+    at = page(lab)("import_bundle")
     at.text_input(key="import_path").set_value(str(lab.data / "x.zip")).run()
     press(at, "import_server")
     assert "refused; nothing came in" in said(at)

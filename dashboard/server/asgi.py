@@ -8,11 +8,11 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from core.jobs.lifeline import end_with_parent
 from core.tomograms.pictures import previews, viewed_file
-from dashboard import state
-from dashboard.api.painting import painting_routes
-from dashboard.server import gate, routes
-from dashboard.sign_in import sign_in_routes
-from dashboard.volumes import OpenVolumes
+from dashboard.server.api.painting import painting_routes
+from dashboard.server.routes import gate, routes
+from dashboard.server.sign_in import sign_in_routes
+from dashboard.server.volumes import OpenVolumes
+from dashboard.ui import context as state
 
 # Else a first visit by a deep link finds our folder `pages` and runs its file without the
 # navigation, before any run has called st.navigation.
@@ -22,7 +22,7 @@ workspace = state.opened()
 site = state.site()
 volumes = OpenVolumes(lambda name: viewed_file(workspace, name), previews(workspace))
 app = st.App(
-    Path(__file__).with_name("app.py"),
+    Path(__file__).parents[1] / "app.py",
     routes=[
         *sign_in_routes(site, workspace),
         *routes(site, volumes),

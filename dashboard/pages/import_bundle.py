@@ -15,20 +15,18 @@ from core.jobs.queue import submit
 from core.tomograms.data_roots import list_roots
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
-from dashboard.empty import show_empty
-from dashboard.look import begin, count, facts
-from dashboard.plain import plain
-from dashboard.saved import refuse, tell_outcomes
-from dashboard.sharing_facts import SOURCE, UPLOADED, import_source, tell
-from dashboard.state import me, opened
+from dashboard.components.bundle_form import SOURCE, UPLOADED, import_source, tell
+from dashboard.ui.context import me, opened
+from dashboard.ui.empty_state import show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.notifications import refuse, tell_outcomes
+from dashboard.ui.theme import begin, count, facts
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 from db.queries.sharing import list_bundles
 from db.vocabulary import JobKind, Licence
 
-FATES = {
-    Fate.NEW: "new", Fate.KNOWN: "here already", Fate.SECOND: "second annotation",
-}  # fmt: skip
+FATES = {Fate.NEW: "new", Fate.KNOWN: "here already", Fate.SECOND: "second annotation"}
 
 
 def show() -> None:
@@ -61,9 +59,10 @@ def _ask(workspace: Workspace) -> None:
     with server, st.container(border=True):
         st.markdown("**Or name one on the server**")
         path = st.text_input(
-            "File or folder below a data root", key="import_path",
+            "File or folder below a data root",
+            key="import_path",
             placeholder=str(next(iter(list_roots(workspace)), Path("/data"))) + "/share.zip",
-        )  # fmt: skip
+        )
         if st.button("Look inside", key="import_server", type="primary", disabled=not path):
             try:
                 st.session_state[SOURCE] = str(import_source(workspace, path))
@@ -93,9 +92,8 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
     bar = st.progress(0.0, "Verifies every byte and voxel…")
     try:
         seen = look_into(
-            workspace, person, source, stated,
-            progress=lambda done, total: tell(bar, done, total),
-        )  # fmt: skip
+            workspace, person, source, stated, progress=lambda done, total: tell(bar, done, total)
+        )
     except TomocurateError as error:
         _refused(error)
         return
@@ -105,8 +103,12 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
     _cases(seen)
     new = seen.count(Fate.NEW) + seen.count(Fate.SECOND)
     with st.container(horizontal=True):
-        if st.button(f"Take {count(new, 'patch', 'patches')} in", type="primary", disabled=not new,
-                     key="import_take"):  # fmt: skip
+        if st.button(
+            f"Take {count(new, 'patch', 'patches')} in",
+            type="primary",
+            disabled=not new,
+            key="import_take",
+        ):
             _take_in(workspace, person, source, stated)
             st.rerun()
         by_job = stated is None and not st.session_state.get(UPLOADED)
@@ -124,9 +126,12 @@ def _stated() -> Stated | None:
         title = st.text_input("Title", key="plain_title")
         attribution = st.text_input("Whom to thank", key="plain_attribution")
         licence = st.selectbox(
-            "Licence", list(Licence), format_func=lambda each: each.value, index=1,
+            "Licence",
+            list(Licence),
+            format_func=lambda each: each.value,
+            index=1,
             key="plain_licence",
-        )  # fmt: skip
+        )
         voxel_size = st.number_input(
             "Voxel size (Å), where its files say 1", 0.1, 999.0, 10.0, key="plain_voxel_size"
         )
@@ -146,15 +151,17 @@ def _refused(error: TomocurateError) -> None:
 def _what_it_is(seen: Quarantine) -> None:
     said = seen.bundle.statement
     held = Counter(each.fate for each in seen.incoming)
-    facts({
-        "Title": plain(said.title),
-        "Version": plain(said.version),
-        "Licence": said.licence.value,
-        "To be thanked": plain(said.attribution),
-        "Privacy level": said.level.value,
-        "Bundle": plain(said.bundle_id),
-        "Patches": ", ".join(f"{number} {FATES[fate]}" for fate, number in held.items()),
-    })  # fmt: skip
+    facts(
+        {
+            "Title": plain(said.title),
+            "Version": plain(said.version),
+            "Licence": said.licence.value,
+            "To be thanked": plain(said.attribution),
+            "Privacy level": said.level.value,
+            "Bundle": plain(said.bundle_id),
+            "Patches": ", ".join(f"{number} {FATES[fate]}" for fate, number in held.items()),
+        }
+    )
     if said.description:
         st.caption(plain(said.description))
 
@@ -180,9 +187,12 @@ def rows_of(seen: Quarantine) -> list[dict[str, Any]]:
 def _cases(seen: Quarantine) -> None:
     rows = rows_of(seen)
     st.dataframe(
-        rows, hide_index=True, key="incoming", height=min(38 + 35 * len(rows), 480),
+        rows,
+        hide_index=True,
+        key="incoming",
+        height=min(38 + 35 * len(rows), 480),
         column_config={"Dice": st.column_config.NumberColumn(format="%.3f")},
-    )  # fmt: skip
+    )
 
 
 def _take_in(
@@ -229,14 +239,21 @@ def _bundles(workspace: Workspace) -> None:
         return
     st.dataframe(
         [
-            {"Title": each.title, "Patches": each.patches, "Licence": each.licence,
-             "To be thanked": each.attribution, "Bundle": each.bundle_id,
-             "Came in": each.imported_at, "By": each.imported_by}
+            {
+                "Title": each.title,
+                "Patches": each.patches,
+                "Licence": each.licence,
+                "To be thanked": each.attribution,
+                "Bundle": each.bundle_id,
+                "Came in": each.imported_at,
+                "By": each.imported_by,
+            }
             for each in bundles
         ],
-        hide_index=True, key="bundles",
+        hide_index=True,
+        key="bundles",
         column_config={"Came in": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")},
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

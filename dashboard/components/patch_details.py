@@ -12,9 +12,13 @@ from core.patches import history as life
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition, action_of, is_legal
 from core.workspace.workspace import Workspace
-from dashboard.empty import PATCHES, show_empty
-from dashboard.keys import Key, Query
-from dashboard.look import (
+from dashboard.components.patch_planes import Shown, most_changed, patch_picture, show_three
+from dashboard.ui.empty_state import PATCHES, show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.navigation import go_to, page_file
+from dashboard.ui.notifications import attempt, change_line, on_shown, saved_patch
+from dashboard.ui.session_keys import Key, Query
+from dashboard.ui.theme import (
     BECAUSE_NAMES,
     KIND_COLORS,
     STAGE_NEXT,
@@ -27,11 +31,7 @@ from dashboard.look import (
     size,
     xyz,
 )
-from dashboard.moments import moment
-from dashboard.places import go_to, page_file
-from dashboard.plain import plain
-from dashboard.saved import attempt, change_line, on_shown, saved_patch
-from dashboard.slices import Shown, most_changed, patch_picture, show_three
+from dashboard.ui.times import moment
 from db.errors import TomocurateError, UnknownNameError
 from db.queries.life import CommentRecord, SlotRecord
 from db.queries.patches import PatchRecord
@@ -69,9 +69,14 @@ def pick_way(label: str, ways: Sequence[str], name: str) -> str:
     key = f"way_{name}"
     st.session_state[key] = asked if asked in ways else ways[0]
     way = st.segmented_control(
-        label, ways, required=True, key=key, label_visibility="collapsed", on_change=_write_way,
+        label,
+        ways,
+        required=True,
+        key=key,
+        label_visibility="collapsed",
+        on_change=_write_way,
         args=(key,),
-    )  # fmt: skip
+    )
     return way or ways[0]
 
 
@@ -164,10 +169,12 @@ def _button(
     workspace: Workspace, by: PersonRecord, patch: PatchRecord, label: str, step: Action, what: str
 ) -> None:
     st.button(
-        label, key=f"move_{what}_{patch.name}", on_click=bind(patch, take),
+        label,
+        key=f"move_{what}_{patch.name}",
+        on_click=bind(patch, take),
         args=(workspace, by, step, what, patch.name),
         kwargs={"seen": patch.version},
-    )  # fmt: skip
+    )
 
 
 def _give(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
@@ -177,10 +184,13 @@ def _give(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
     with st.popover("Assign…"):
         to = st.selectbox("To", able, key=f"give_to_{patch.name}")
         st.button(
-            "Assign", key=f"give_{patch.name}", type="primary", on_click=bind(patch, take),
+            "Assign",
+            key=f"give_{patch.name}",
+            type="primary",
+            on_click=bind(patch, take),
             args=(workspace, by, review.assign, f"assigned to {plain(to)}", patch.name, to),
             kwargs={"seen": patch.version},
-        )  # fmt: skip
+        )
 
 
 def _withdraw(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
@@ -188,10 +198,12 @@ def _withdraw(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> Non
         st.caption("Nothing is deleted; a withdrawn patch can be reinstated.")
         reason = st.text_input("Why", key=f"withdraw_reason_{patch.name}")
         st.button(
-            "Withdraw", key=f"withdraw_{patch.name}", on_click=bind(patch, take),
+            "Withdraw",
+            key=f"withdraw_{patch.name}",
+            on_click=bind(patch, take),
             args=(workspace, by, review.withdraw, "withdrawn", patch.name, reason),
             kwargs={"seen": patch.version},
-        )  # fmt: skip
+        )
 
 
 def show_planes(workspace: Workspace, patch: PatchRecord) -> None:
@@ -347,9 +359,12 @@ def _comment(
             st.caption(f"settled by {person(said.resolved_by)}")
         elif can(patch, Transition.COMMENT, by):
             st.button(
-                "Settle", key=f"settle_{said.id}", type="tertiary",
-                on_click=bind(patch, settle_comment), args=(workspace, by, patch.name, said.id),
-            )  # fmt: skip
+                "Settle",
+                key=f"settle_{said.id}",
+                type="tertiary",
+                on_click=bind(patch, settle_comment),
+                args=(workspace, by, patch.name, said.id),
+            )
 
 
 def _exports(told: PatchHistory) -> None:

@@ -23,7 +23,7 @@ PLACES: Mapping[str, Place] = {
     "review": Place("Review", ":material/rate_review:", "review"),
     "quality": Place("Quality", ":material/fact_check:", "quality"),
     "share": Place("Share", ":material/ios_share:", "share"),
-    "take_in": Place("Import", ":material/move_to_inbox:", "import"),
+    "import_bundle": Place("Import", ":material/move_to_inbox:", "import"),
     "activity": Place("Activity", ":material/history:", "activity"),
     "settings": Place("Settings", ":material/settings:", "settings"),
 }

@@ -24,7 +24,7 @@ from core.access.sessions import enter
 from core.access.sign_in import PROXY_ISSUER, Oidc, Proxy
 from core.errors import ServeError
 from core.workspace.workspace import Workspace
-from dashboard.session import PAGE, Site, no_entry
+from dashboard.server.session import PAGE, Site, no_entry
 from db.errors import NotAllowedError, TomocurateError
 from db.queries.people import PersonRecord
 

@@ -45,9 +45,11 @@ class Shown(StrEnum):
 
 UNCHANGED, ADDED, REMOVED, IGNORED = 1, 2, 3, 4
 DIFFERENCE_COLORS: Mapping[int, str] = {
-    UNCHANGED: colors.PREDICTION, ADDED: colors.ADD, REMOVED: colors.REMOVE,
+    UNCHANGED: colors.PREDICTION,
+    ADDED: colors.ADD,
+    REMOVED: colors.REMOVE,
     IGNORED: colors.IGNORE,
-}  # fmt: skip
+}
 LABEL_COLORS: Mapping[int, str] = {1: colors.PREDICTION, 2: colors.IGNORE}
 LEGEND = (
     ("membrane as predicted", colors.PREDICTION),

@@ -15,8 +15,8 @@ import streamlit as st
 from core.access.os_user import acting_person
 from core.access.sessions import leave, present
 from core.workspace.workspace import Workspace, find_workspace, open_workspace
-from dashboard.session import KEY_FILE, Site, site_from
-from dashboard.tokens import KEY_BYTES, Held, Signer
+from dashboard.server.session import KEY_FILE, Site, site_from
+from dashboard.server.tokens import KEY_BYTES, Held, Signer
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 

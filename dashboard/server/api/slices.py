@@ -24,8 +24,8 @@ from starlette.routing import Route
 from core.errors import VolumeError
 from core.imaging.preview.store import Gray, Look, PlaneAxis
 from core.imaging.preview.view import VolumeView
-from dashboard.tokens import Signer, TokenError
-from dashboard.volumes import OpenVolumes
+from dashboard.server.tokens import Signer, TokenError
+from dashboard.server.volumes import OpenVolumes
 from db.errors import TomocurateError, UnknownNameError
 
 TOKEN_HEADER = "x-tomocurate-token"  # noqa: S105 - a header's name

@@ -17,10 +17,10 @@ from core.patches.extract import extract
 from core.patches.lifecycle import Transition, action_of, is_legal
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
-from dashboard.finished import KIND_NAMES
-from dashboard.look import count
-from dashboard.plain import plain
-from dashboard.saved import attempt, refuse, tell_outcomes
+from dashboard.ui.escape import plain
+from dashboard.ui.job_notices import KIND_NAMES
+from dashboard.ui.notifications import attempt, refuse, tell_outcomes
+from dashboard.ui.theme import count
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord
@@ -34,8 +34,9 @@ JOB_OF: Mapping[Transition, JobKind] = {
     Transition.MERGE: JobKind.MERGE,
 }
 STEP_OF: Mapping[Transition, Callable[..., tuple[Outcome, ...]]] = {
-    Transition.EXTRACT: extract, Transition.MERGE: merge,
-}  # fmt: skip
+    Transition.EXTRACT: extract,
+    Transition.MERGE: merge,
+}
 VERBS: Mapping[Transition, str] = {
     Transition.EXTRACT: "Extract",
     Transition.MERGE: "Merge",

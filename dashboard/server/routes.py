@@ -9,13 +9,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from dashboard.api.renewal import renewal_route
-from dashboard.api.slices import slice_routes
-from dashboard.gate import Gate
-from dashboard.session import Site, open_browser_session
-from dashboard.volumes import OpenVolumes
+from dashboard.server.api.renewal import renewal_route
+from dashboard.server.api.slices import slice_routes
+from dashboard.server.gate import Gate
+from dashboard.server.session import Site, open_browser_session
+from dashboard.server.volumes import OpenVolumes
 
-ASSETS = Path(__file__).with_name("assets")
+ASSETS = Path(__file__).parents[1] / "assets"
 
 
 class _KeptForEver(StaticFiles):

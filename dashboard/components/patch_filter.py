@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core.workspace.workspace import Workspace
-from dashboard.look import BECAUSE_NAMES, STAGE_NAMES
+from dashboard.ui.theme import BECAUSE_NAMES, STAGE_NAMES
 from db.queries.patches import PatchFilter, PatchSort
 from db.queries.people import list_people
 from db.queries.volumes import list_datasets, tomogram_names
@@ -24,11 +24,20 @@ MARKS: Mapping[str, Mapping[str, bool]] = {
 """Words of the address and what they ask of a patch."""
 
 SORTS: Mapping[str, PatchSort] = {
-    "by name": PatchSort.NAME, "last changed": PatchSort.UPDATED, "by stage": PatchSort.STAGE,
-}  # fmt: skip
+    "by name": PatchSort.NAME,
+    "last changed": PatchSort.UPDATED,
+    "by stage": PatchSort.STAGE,
+}
 TEXT, STAGE, PERSON, DATASET, TOMOGRAM, BECAUSE, MARK, SORT = (
-    "text", "stage", "person", "dataset", "within", "because", "mark", "sort",
-)  # fmt: skip
+    "text",
+    "stage",
+    "person",
+    "dataset",
+    "within",
+    "because",
+    "mark",
+    "sort",
+)
 WORDS = (TEXT, STAGE, PERSON, DATASET, TOMOGRAM, BECAUSE, MARK, SORT)
 """Keys of the widgets, which are the words of the address.
 
@@ -99,13 +108,21 @@ def filter_widgets(workspace: Workspace) -> tuple[PatchFilter, PatchSort]:
         datasets, tomograms = list_datasets(session), tomogram_names(session)
     text, stages = st.columns([2, 5], vertical_alignment="center")
     text.text_input(
-        "Name", key=TEXT, bind="query-params", placeholder="part of the name", type="search",
+        "Name",
+        key=TEXT,
+        bind="query-params",
+        placeholder="part of the name",
+        type="search",
         label_visibility="collapsed",
-    )  # fmt: skip
+    )
     stages.pills(
-        "Stage", list(STAGE_NAMES.values()), selection_mode="multi", key=STAGE,
-        bind="query-params", label_visibility="collapsed",
-    )  # fmt: skip
+        "Stage",
+        list(STAGE_NAMES.values()),
+        selection_mode="multi",
+        key=STAGE,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
     picks = [
         ("Annotator", "any annotator", [NOBODY, *people], PERSON),
         ("Tomogram", "any tomogram", tomograms, TOMOGRAM),
@@ -117,13 +134,23 @@ def filter_widgets(workspace: Workspace) -> tuple[PatchFilter, PatchSort]:
     columns = st.columns([*(3 for _ in picks), 2.4])
     for column, (label, hint, options, key) in zip(columns, picks, strict=False):
         column.selectbox(
-            label, options, index=None, key=key, bind="query-params", placeholder=hint,
+            label,
+            options,
+            index=None,
+            key=key,
+            bind="query-params",
+            placeholder=hint,
             label_visibility="collapsed",
-        )  # fmt: skip
+        )
     columns[-1].selectbox(
-        "Order", list(SORTS), key=SORT, bind="query-params", label_visibility="collapsed",
-        format_func=str, icon=":material/sort:",
-    )  # fmt: skip
+        "Order",
+        list(SORTS),
+        key=SORT,
+        bind="query-params",
+        label_visibility="collapsed",
+        format_func=str,
+        icon=":material/sort:",
+    )
     words = {word: st.session_state.get(word) for word in WORDS}
     return filter_of(words), SORTS.get(words[SORT] or "", PatchSort.NAME)
 

@@ -7,21 +7,27 @@ import plotly.graph_objects as go
 from core.evaluation.label_figures import LabelFigures
 from core.exports.plan import TrainingSetPlan
 from core.imaging import colors
-from dashboard.look import LABEL_COLORS
-from dashboard.plain import plot_text
+from dashboard.ui.escape import plot_text
+from dashboard.ui.theme import LABEL_COLORS
 from db.queries.sharing import ScoreRecord
 from db.vocabulary import Split
 
 SPLIT_NAMES: Mapping[Split, str] = {
-    Split.TRAIN: "Training", Split.VAL: "Validation", Split.TEST: "Test",
-}  # fmt: skip
+    Split.TRAIN: "Training",
+    Split.VAL: "Validation",
+    Split.TEST: "Test",
+}
 SPLIT_COLORS: Mapping[Split | None, str] = {
-    Split.TRAIN: "#0072B2", Split.VAL: "#E69F00", Split.TEST: "#882255", None: "#999999",
-}  # fmt: skip
+    Split.TRAIN: "#0072B2",
+    Split.VAL: "#E69F00",
+    Split.TEST: "#882255",
+    None: "#999999",
+}
 CHANGES = (
-    ("added", "Added", colors.ADD), ("removed", "Removed", colors.REMOVE),
+    ("added", "Added", colors.ADD),
+    ("removed", "Removed", colors.REMOVE),
     ("ignored", "Set to ignore", colors.IGNORE),
-)  # fmt: skip
+)
 
 
 def balance(plan: TrainingSetPlan) -> go.Figure:
@@ -34,9 +40,11 @@ def balance(plan: TrainingSetPlan) -> go.Figure:
         figure.add_bar(
             y=[SPLIT_NAMES[split] for split in splits],
             x=[100 * count / total for count, total in zip(counts, totals, strict=True)],
-            name=name.capitalize(), orientation="h", marker_color=color,
+            name=name.capitalize(),
+            orientation="h",
+            marker_color=color,
             hovertemplate=f"%{{y}}<br>{name}: %{{x:.1f}} %<extra></extra>",
-        )  # fmt: skip
+        )
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_yaxes(autorange="reversed", type="category", title=None)
     figure.update_xaxes(title="Voxels (%)", range=[0, 100])
@@ -53,10 +61,11 @@ def shares(figures: Sequence[LabelFigures]) -> go.Figure:
                 x=[100 * each.ignore_share for each in chosen],
                 y=[100 * each.membrane_share for each in chosen],
                 text=[plot_text(each.patch) for each in chosen],
-                name=SPLIT_NAMES[split] if split else "Not exported yet", mode="markers",
+                name=SPLIT_NAMES[split] if split else "Not exported yet",
+                mode="markers",
                 marker={"color": SPLIT_COLORS[split], "size": 9, "opacity": 0.8},
                 hovertemplate="%{text}<br>ignore %{x:.1f} %, membrane %{y:.1f} %<extra></extra>",
-            )  # fmt: skip
+            )
     figure.update_xaxes(title="Ignore inside the border (%)", rangemode="tozero")
     figure.update_yaxes(title="Membrane of what is labelled (%)", rangemode="tozero")
     return _finished(figure, 340)
@@ -70,9 +79,10 @@ def changes(figures: Sequence[LabelFigures]) -> go.Figure:
         figure.add_bar(
             x=[plot_text(each.patch) for each in shown],
             y=[getattr(each, field) for each in shown],
-            name=name, marker_color=color,
+            name=name,
+            marker_color=color,
             hovertemplate=f"%{{x}}<br>{name}: %{{y:,d}} voxels<extra></extra>",
-        )  # fmt: skip
+        )
     figure.update_layout(barmode="stack", bargap=0.2)
     figure.update_xaxes(type="category", showticklabels=len(shown) <= 12)
     figure.update_yaxes(title="Voxels changed", rangemode="tozero")
@@ -82,18 +92,24 @@ def changes(figures: Sequence[LabelFigures]) -> go.Figure:
 def scores_by_model(scores: Sequence[ScoreRecord], field: str, title: str) -> go.Figure:
     """A score of every model, a dot a patch; patches that it was trained on are hollow."""
     figure = go.Figure()
-    for trained, name, symbol in ((False, "Not trained on", "circle"),
-                                  (True, "In its training set", "circle-open")):  # fmt: skip
+    for trained, name, symbol in (
+        (False, "Not trained on", "circle"),
+        (True, "In its training set", "circle-open"),
+    ):
         chosen = [s for s in scores if s.in_training is trained and getattr(s, field) is not None]
         if chosen:
             figure.add_box(
                 x=[plot_text(model_of(s)) for s in chosen],
                 y=[getattr(s, field) for s in chosen],
                 text=[plot_text(s.patch) for s in chosen],
-                name=name, boxpoints="all", jitter=0.4, pointpos=0,
-                marker={"symbol": symbol, "size": 7}, line={"width": 1},
+                name=name,
+                boxpoints="all",
+                jitter=0.4,
+                pointpos=0,
+                marker={"symbol": symbol, "size": 7},
+                line={"width": 1},
                 hovertemplate="%{text}<br>%{y:.3f}<extra></extra>",
-            )  # fmt: skip
+            )
     figure.update_layout(boxmode="group")
     figure.update_yaxes(title=title, range=[0, 1.02])
     figure.update_xaxes(type="category", title=None)
@@ -104,15 +120,22 @@ def before_and_after(pairs: Mapping[str, tuple[float, float]], names: tuple[str,
     """Two models on the same patches: above the line the second one is better."""
     figure = go.Figure()
     figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", line={"color": "#999999", "dash": "dot"},
-        hoverinfo="skip", showlegend=False,
-    )  # fmt: skip
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": "#999999", "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
     figure.add_scatter(
-        x=[before for before, _ in pairs.values()], y=[after for _, after in pairs.values()],
-        text=[plot_text(name) for name in pairs], mode="markers", showlegend=False,
+        x=[before for before, _ in pairs.values()],
+        y=[after for _, after in pairs.values()],
+        text=[plot_text(name) for name in pairs],
+        mode="markers",
+        showlegend=False,
         marker={"size": 9, "color": "#0072B2", "opacity": 0.8},
         hovertemplate="%{text}<br>%{x:.3f} → %{y:.3f}<extra></extra>",
-    )  # fmt: skip
+    )
     figure.update_xaxes(title=plot_text(names[0]), range=[0, 1.02])
     figure.update_yaxes(title=plot_text(names[1]), range=[0, 1.02])
     return _finished(figure, 380)
@@ -131,9 +154,18 @@ def _total(plan: TrainingSetPlan, split: Split) -> int:
 def _finished(figure: go.Figure, height: int) -> go.Figure:
     """As all our plots: dense, flat, the legend above."""
     figure.update_layout(
-        height=height, margin={"l": 8, "r": 8, "t": 34, "b": 8}, dragmode=False,
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "title": None,
-                "traceorder": "normal"},
-        hoverlabel={"namelength": -1}, separators=". ",
-    )  # fmt: skip
+        height=height,
+        margin={"l": 8, "r": 8, "t": 34, "b": 8},
+        dragmode=False,
+        legend={
+            "orientation": "h",
+            "y": 1.0,
+            "yanchor": "bottom",
+            "x": 0,
+            "title": None,
+            "traceorder": "normal",
+        },
+        hoverlabel={"namelength": -1},
+        separators=". ",
+    )
     return figure

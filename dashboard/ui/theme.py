@@ -9,8 +9,8 @@ from typing import Any, Literal
 import streamlit as st
 
 from core.imaging import colors
-from dashboard.plain import plain
-from dashboard.saved import show_said
+from dashboard.ui.escape import plain
+from dashboard.ui.notifications import show_said
 from db.queries.patches import PatchRecord
 from db.vocabulary import ChosenBecause, CorrectionKind, Role, Stage
 

@@ -18,9 +18,9 @@ from core.imaging import colors
 from core.labels.inputs import extracted_label
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
-from dashboard.look import KIND_COLORS
-from dashboard.plain import plain
-from dashboard.slices import OPACITY, PatchPicture, patch_picture, png
+from dashboard.components.patch_planes import OPACITY, PatchPicture, patch_picture, png
+from dashboard.ui.escape import plain
+from dashboard.ui.theme import KIND_COLORS
 from db.errors import NotAllowedError, TomocurateError
 from db.queries.life import SlotRecord
 from db.queries.patches import get_patch

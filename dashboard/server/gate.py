@@ -19,8 +19,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 
 from core.access.sign_in import Proxy
-from dashboard.session import Site, no_entry
-from dashboard.tokens import Held
+from dashboard.server.session import Site, no_entry
+from dashboard.server.tokens import Held
 
 HEALTH = "/_stcore/health"
 ENTRANCES = frozenset({"/open", "/sign-in", "/sign-in/back"})

@@ -4,8 +4,8 @@ import streamlit as st
 
 from core.jobs.queue import list_jobs
 from core.workspace.workspace import Workspace
-from dashboard.keys import Key
-from dashboard.plain import plain
+from dashboard.ui.escape import plain
+from dashboard.ui.session_keys import Key
 from db.queries.jobs import JobFilter, JobRecord
 from db.queries.people import PersonRecord
 from db.vocabulary import JobKind, JobState
@@ -15,11 +15,17 @@ LOOKED_AT = 60
 EVERY_S = 4.0
 
 KIND_NAMES = {
-    JobKind.EXTRACT: "Extraction", JobKind.MERGE: "Merge", JobKind.COLLECT: "Collection",
-    JobKind.HASH: "Checksum", JobKind.PREVIEW: "Preview", JobKind.EXPORT: "Export",
-    JobKind.BACKUP: "Backup", JobKind.IMPORT: "Import", JobKind.DUPLICATES: "Search for doubles",
+    JobKind.EXTRACT: "Extraction",
+    JobKind.MERGE: "Merge",
+    JobKind.COLLECT: "Collection",
+    JobKind.HASH: "Checksum",
+    JobKind.PREVIEW: "Preview",
+    JobKind.EXPORT: "Export",
+    JobKind.BACKUP: "Backup",
+    JobKind.IMPORT: "Import",
+    JobKind.DUPLICATES: "Search for doubles",
     JobKind.SCORE: "Scores",
-}  # fmt: skip
+}
 QUIET = frozenset({JobKind.HASH, JobKind.PREVIEW})
 """Kinds that nobody asked for by name: only their failure is told."""
 

@@ -18,11 +18,11 @@ from core.tomograms.data_roots import browse, contained_in, list_roots
 from core.tomograms.pairing import COLUMNS, Pairing
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
-from dashboard.empty import show_empty
-from dashboard.keys import Key
-from dashboard.look import count, size
-from dashboard.plain import plain
-from dashboard.saved import refuse, tell_outcomes
+from dashboard.ui.empty_state import show_empty
+from dashboard.ui.escape import plain
+from dashboard.ui.notifications import refuse, tell_outcomes
+from dashboard.ui.session_keys import Key
+from dashboard.ui.theme import count, size
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 
@@ -43,9 +43,11 @@ class Asked:
     def kept(self) -> dict[str, Any]:
         """For the session state: words and numbers."""
         return {
-            "sources": list(self.sources), "dataset": self.dataset,
-            "voxel_size": self.voxel_size, "threshold": self.threshold,
-        }  # fmt: skip
+            "sources": list(self.sources),
+            "dataset": self.dataset,
+            "voxel_size": self.voxel_size,
+            "threshold": self.threshold,
+        }
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> "Asked":
@@ -75,9 +77,13 @@ def plan(workspace: Workspace, asked: Asked) -> tuple[Pairing, ...]:
         if not any(Path(source).is_relative_to(root) for root in roots):
             raise RootError(f"{source[:200]}: lies below no data root; choose a file below one.")
     return plan_registration(
-        workspace, list(asked.sources), dataset=asked.dataset, voxel_size=asked.voxel_size,
-        threshold=asked.threshold, within_roots=True,
-    )  # fmt: skip
+        workspace,
+        list(asked.sources),
+        dataset=asked.dataset,
+        voxel_size=asked.voxel_size,
+        threshold=asked.threshold,
+        within_roots=True,
+    )
 
 
 def plan_table(workspace: Workspace, name: str, content: bytes) -> tuple[Pairing, ...]:
@@ -245,13 +251,21 @@ def _for_all() -> tuple[str, float | None, float | None]:
         "Dataset", value="other", key="register_dataset", help="The first part of all patch names."
     )
     voxel_size = columns[1].number_input(
-        "Voxel size (Å)", value=None, min_value=0.1, max_value=999.0, key="register_voxel_size",
-        placeholder="from the header", help="States it over the header, for all of them.",
-    )  # fmt: skip
+        "Voxel size (Å)",
+        value=None,
+        min_value=0.1,
+        max_value=999.0,
+        key="register_voxel_size",
+        placeholder="from the header",
+        help="States it over the header, for all of them.",
+    )
     threshold = columns[2].number_input(
-        "Threshold", value=None, key="register_threshold", placeholder="labels need none",
+        "Threshold",
+        value=None,
+        key="register_threshold",
+        placeholder="labels need none",
         help="For segmentations of real-valued scores: membrane is above it.",
-    )  # fmt: skip
+    )
     return dataset or "other", voxel_size, threshold
 
 

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dashboard.api.slices import refusal
-from dashboard.tokens import Signer, TokenError
+from dashboard.server.api.slices import refusal
+from dashboard.server.tokens import Signer, TokenError
 
 MOST_BYTES = 64 << 10
 MOST_TOKENS = 64

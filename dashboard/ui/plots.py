@@ -6,8 +6,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.look import LABEL_COLORS, REJECTED_COLOR, STAGE_COLORS, STAGE_NAMES
-from dashboard.plain import plot_text
+from dashboard.ui.escape import plot_text
+from dashboard.ui.theme import LABEL_COLORS, REJECTED_COLOR, STAGE_COLORS, STAGE_NAMES
 from db.vocabulary import Stage, Verdict
 
 BAR_PX = 26
@@ -24,9 +24,11 @@ def stages_by(counts: Mapping[str, Mapping[Stage, int]], what: str) -> go.Figure
             y=[plot_text(name) for name in names],
             x=[counts[name].get(stage, 0) for name in names],
             customdata=[[name, stage.value] for name in names],
-            name=STAGE_NAMES[stage], orientation="h", marker_color=color,
+            name=STAGE_NAMES[stage],
+            orientation="h",
+            marker_color=color,
             hovertemplate=f"%{{y}}<br>{STAGE_NAMES[stage]}: %{{x}}<extra></extra>",
-        )  # fmt: skip
+        )
     figure.update_layout(barmode="stack", bargap=0.3)
     figure.update_yaxes(autorange="reversed", type="category", title=None, showgrid=False)
     figure.update_xaxes(title=what, rangemode="tozero", tickformat=",d")
@@ -43,9 +45,10 @@ def throughput(weeks: Mapping[dt.datetime, Mapping[Verdict, int]]) -> go.Figure:
         figure.add_bar(
             x=[f"{week:%-d %b}" for week in weeks],
             y=[counts.get(verdict, 0) for counts in weeks.values()],
-            name=name, marker_color=color,
+            name=name,
+            marker_color=color,
             hovertemplate=f"week of %{{x}}<br>{name}: %{{y}}<extra></extra>",
-        )  # fmt: skip
+        )
     figure.update_layout(barmode="group", bargap=0.35)
     figure.update_xaxes(type="category", title=None)
     figure.update_yaxes(title=None, rangemode="tozero", tickformat=",d")
@@ -60,9 +63,13 @@ def label_balance(values: Mapping[str, int]) -> go.Figure:
         voxels = values.get(name, 0)
         share = 100 * voxels / total
         figure.add_bar(
-            x=[share], y=["labels"], name=f"{name} {share:.1f} %", orientation="h",
-            marker_color=color, hovertemplate=f"{name}: {voxels:,} voxels<extra></extra>",
-        )  # fmt: skip
+            x=[share],
+            y=["labels"],
+            name=f"{name} {share:.1f} %",
+            orientation="h",
+            marker_color=color,
+            hovertemplate=f"{name}: {voxels:,} voxels<extra></extra>",
+        )
     figure.update_layout(barmode="stack")
     figure.update_xaxes(range=[0, 100], ticksuffix=" %", title=None)
     figure.update_yaxes(visible=False)
@@ -77,8 +84,9 @@ def reject_reasons(reasons: Sequence[tuple[str, int]]) -> go.Figure:
         x=[number for _, number in reasons],
         hovertext=[plot_text(reason) for reason, _ in reasons],
         hovertemplate="%{hovertext}: %{x}<extra></extra>",
-        orientation="h", marker_color=REJECTED_COLOR,
-    )  # fmt: skip
+        orientation="h",
+        marker_color=REJECTED_COLOR,
+    )
     figure.update_yaxes(autorange="reversed", type="category", title=None, showgrid=False)
     figure.update_xaxes(title=None, rangemode="tozero", tickformat=",d")
     return _finished(figure, 60 + BAR_PX * max(len(reasons), 2))
@@ -91,35 +99,70 @@ def boxes_in(shape_zyx: Sequence[int], boxes: Sequence[tuple[str, Any, Any, str]
     for name, start, stop, color in boxes:
         _add_box(figure, name, start, stop, color)
     figure.update_layout(
-        scene={"aspectmode": "data", "xaxis_title": "x", "yaxis_title": "y", "zaxis_title": "z",
-               "yaxis": {"autorange": "reversed"}},
+        scene={
+            "aspectmode": "data",
+            "xaxis_title": "x",
+            "yaxis_title": "y",
+            "zaxis_title": "z",
+            "yaxis": {"autorange": "reversed"},
+        },
         showlegend=False,
-    )  # fmt: skip
+    )
     return _finished(figure, 360)
 
 
 def _add_box(figure: go.Figure, name: str, start: Any, stop: Any, color: str) -> None:
     (z, y, x), (tz, ty, tx) = start, stop
     path = [
-        (x, y, z), (tx, y, z), (tx, ty, z), (x, ty, z), (x, y, z), (x, y, tz), (tx, y, tz),
-        (tx, y, z), None, (tx, y, tz), (tx, ty, tz), (tx, ty, z), None, (tx, ty, tz),
-        (x, ty, tz), (x, ty, z), None, (x, ty, tz), (x, y, tz),
-    ]  # fmt: skip
+        (x, y, z),
+        (tx, y, z),
+        (tx, ty, z),
+        (x, ty, z),
+        (x, y, z),
+        (x, y, tz),
+        (tx, y, tz),
+        (tx, y, z),
+        None,
+        (tx, y, tz),
+        (tx, ty, tz),
+        (tx, ty, z),
+        None,
+        (tx, ty, tz),
+        (x, ty, tz),
+        (x, ty, z),
+        None,
+        (x, ty, tz),
+        (x, y, tz),
+    ]
     points = [point or (None, None, None) for point in path]
     figure.add_scatter3d(
-        x=[p[0] for p in points], y=[p[1] for p in points], z=[p[2] for p in points],
-        mode="lines", line={"color": color, "width": 3}, name=plot_text(name), hoverinfo="name",
-    )  # fmt: skip
+        x=[p[0] for p in points],
+        y=[p[1] for p in points],
+        z=[p[2] for p in points],
+        mode="lines",
+        line={"color": color, "width": 3},
+        name=plot_text(name),
+        hoverinfo="name",
+    )
 
 
 def _finished(figure: go.Figure, height: int) -> go.Figure:
     """Our template: dense, flat, legend above."""
     figure.update_layout(
-        height=height, margin={"l": 8, "r": 8, "t": 34, "b": 8}, dragmode=False,
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "title": None,
-                "traceorder": "normal"},
-        hoverlabel={"namelength": -1}, separators=". ",
-    )  # fmt: skip
+        height=height,
+        margin={"l": 8, "r": 8, "t": 34, "b": 8},
+        dragmode=False,
+        legend={
+            "orientation": "h",
+            "y": 1.0,
+            "yanchor": "bottom",
+            "x": 0,
+            "title": None,
+            "traceorder": "normal",
+        },
+        hoverlabel={"namelength": -1},
+        separators=". ",
+    )
     return figure
 
 

@@ -39,8 +39,8 @@ from core.painting import save as step
 from core.painting.codec import GZIP_SLACK, Drawing
 from core.painting.save import Painting
 from core.workspace.workspace import Workspace
-from dashboard.api.slices import TOKEN_HEADER, VIEW, refusal
-from dashboard.tokens import Signer, TokenError
+from dashboard.server.api.slices import TOKEN_HEADER, VIEW, refusal
+from dashboard.server.tokens import Signer, TokenError
 from db.errors import ConflictError, NotAllowedError, StepError, TomocurateError, UnknownNameError
 from db.queries.life import CommentRecord, SlotRecord
 from db.queries.patches import PatchRecord, patch_by_id
@@ -129,22 +129,30 @@ def painting_facts(painting: Painting) -> dict[str, Any]:
         "slots": [_slot_facts(slot, slot.name in mine) for slot in painting.slots],
         "base": painting.base,
         "merges": [
-            {"number": merge.number, "at": _time(merge.made_at), "by": merge.made_by,
-             "current": merge.id == patch.current_merge_id}
+            {
+                "number": merge.number,
+                "at": _time(merge.made_at),
+                "by": merge.made_by,
+                "current": merge.id == patch.current_merge_id,
+            }
             for merge in painting.merges
         ],
         "comments": [_comment_facts(each) for each in painting.comments],
-        "hold": painting.hold and {
-            "person": painting.hold.person, "personId": painting.hold.person_id,
+        "hold": painting.hold
+        and {
+            "person": painting.hold.person,
+            "personId": painting.hold.person_id,
             "since": _time(painting.hold.since),
         },
-        "draft": painting.draft and {
-            "revision": painting.draft.revision, "savedAt": _time(painting.draft.saved_at),
+        "draft": painting.draft
+        and {
+            "revision": painting.draft.revision,
+            "savedAt": _time(painting.draft.saved_at),
             "sha256": painting.draft.sha256,
         },
         "mayPaint": painting.may_paint,
         "mayComment": painting.may_comment,
-    }  # fmt: skip
+    }
 
 
 def _admitted(
@@ -240,14 +248,20 @@ def _save(visit: Visit) -> Response:
     base = _versions(_stated_version(visit.request))
     continued = _versions(_json_header(visit.request, CONTINUED_HEADER))
     saved = step.save_painting(
-        visit.workspace, visit.by, visit.patch.name, _sent_drawing(visit),
-        base=base, continued=continued,
-    )  # fmt: skip
+        visit.workspace,
+        visit.by,
+        visit.patch.name,
+        _sent_drawing(visit),
+        base=base,
+        continued=continued,
+    )
     told = {
-        "versions": dict(saved.versions), "withdrawn": list(saved.withdrawn),
-        "findings": list(saved.findings), "savedAt": _time(saved.at),
+        "versions": dict(saved.versions),
+        "withdrawn": list(saved.withdrawn),
+        "findings": list(saved.findings),
+        "savedAt": _time(saved.at),
         "facts": painting_facts(saved.painting),
-    }  # fmt: skip
+    }
     return JSONResponse(told, headers=NO_STORE)
 
 
@@ -409,20 +423,29 @@ def _voxel_headers(voxels: NDArray[Any]) -> dict[str, str]:
 def _slot_facts(slot: SlotRecord, mine: bool) -> dict[str, Any]:
     latest = slot.latest
     return {
-        "name": slot.name, "version": latest.number, "kind": slot.kind, "mine": mine,
-        "author": latest.author or latest.author_account, "at": _time(latest.received_at),
-        "origin": latest.origin, "painted": dict(latest.painted), "error": latest.error,
+        "name": slot.name,
+        "version": latest.number,
+        "kind": slot.kind,
+        "mine": mine,
+        "author": latest.author or latest.author_account,
+        "at": _time(latest.received_at),
+        "origin": latest.origin,
+        "painted": dict(latest.painted),
+        "error": latest.error,
         "findings": list(latest.findings),
         "kinds": [kind for kind in CorrectionKind if latest.painted.get(kind)],
-    }  # fmt: skip
+    }
 
 
 def _comment_facts(each: CommentRecord) -> dict[str, Any]:
     return {
-        "id": each.id, "author": each.author, "text": each.text,
-        "at": list(each.at) if each.at else None, "madeAt": _time(each.made_at),
+        "id": each.id,
+        "author": each.author,
+        "text": each.text,
+        "at": list(each.at) if each.at else None,
+        "madeAt": _time(each.made_at),
         "resolved": each.resolved_at is not None,
-    }  # fmt: skip
+    }
 
 
 def _time(at: datetime) -> str:

@@ -15,10 +15,10 @@ import streamlit as st
 from core.access.audit_log import note_refusal
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome
 from core.workspace.workspace import Workspace
-from dashboard.keys import Key
-from dashboard.moments import moment
-from dashboard.plain import plain
-from dashboard.state import me, opened
+from dashboard.ui.context import me, opened
+from dashboard.ui.escape import plain
+from dashboard.ui.session_keys import Key
+from dashboard.ui.times import moment
 from db.errors import ConflictError, NotAllowedError, TomocurateError
 from db.queries.life import EventFilter, EventRecord, list_events
 from db.queries.patches import PatchRecord, find_patch

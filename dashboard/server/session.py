@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from core.access.sessions import present
 from core.access.sign_in import SignIn
 from core.workspace.workspace import Workspace
-from dashboard.tokens import SESSION_S, Held, Signer, TokenError, secret_in
+from dashboard.server.tokens import SESSION_S, Held, Signer, TokenError, secret_in
 from db.queries.people import PersonRecord
 
 WORKSPACE = "TOMOCURATE_WORKSPACE"
@@ -98,9 +98,14 @@ class Site:
     def let_in(self, answer: Response, person: str) -> Response:
         """Give a browser the cookie of a new session."""
         answer.set_cookie(
-            self.cookie, self.signer.open_session(person, self.lasts), max_age=int(self.lasts),
-            httponly=True, samesite="lax", path="/", secure=self.secure,
-        )  # fmt: skip
+            self.cookie,
+            self.signer.open_session(person, self.lasts),
+            max_age=int(self.lasts),
+            httponly=True,
+            samesite="lax",
+            path="/",
+            secure=self.secure,
+        )
         answer.headers["cache-control"] = "no-store"
         return answer
 
