@@ -24,7 +24,34 @@ TomocurateError            the root (in db.errors, so that all floors may raise 
 └── RecordError            a patch's record that is damaged, or of a newer version
 """
 
+import logging
+import secrets
+
 from db.errors import TomocurateError
+
+log = logging.getLogger("tomocurate")
+
+
+def explain(error: BaseException, log_name: str = "the log") -> str:
+    """Return one sentence about any error, for a person.
+
+    What is not one of ours is logged with its traceback under the reference that the sentence
+    names.
+    """
+    if isinstance(error, TomocurateError):
+        return str(error)
+    reference = secrets.token_hex(4)
+    log.error("reference %s", reference, exc_info=error)
+    return f"{_cause(error)} (reference {reference} in {log_name})."
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this; close other programs, or try a smaller part"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}the system reports: {error.strerror or error}"
+    return f"unexpected {type(error).__name__}; please report it"
 
 
 class VolumeError(TomocurateError):

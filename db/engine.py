@@ -62,6 +62,14 @@ def parse_url(url: str | URL) -> URL:
     return parsed
 
 
+def sqlite_url(file: Path) -> URL:
+    """Return the address of a SQLite file; ``?``, ``%`` and ``#`` in its path stand for themselves.
+
+    (A path put into a URL's text would be cut at ``?`` and percent-decoded.)
+    """
+    return URL.create("sqlite", database=str(file))
+
+
 def shown(url: URL) -> str:
     """Show a catalog's address to people: the file, or the URL without its password."""
     if url.drivername == "sqlite":

@@ -1,24 +1,23 @@
-"""Who acts on the command line: the operating-system user, mapped to a person of the catalog."""
+"""Map the operating-system account to a person of the catalog, for the command line."""
 
-import getpass
-
+from core.access.account import current_account
 from core.workspace.workspace import Workspace
 from db.errors import NotAllowedError
 from db.queries.people import PersonRecord, person_by_account
 
 
 def acting_person(workspace: Workspace) -> PersonRecord:
-    """The person of this account.
+    """Return the person registered for this account.
 
-    Errors: NotAllowedError where nobody has it, or they are disabled.
+    Errors: NotAllowedError where there is none, or they are disabled.
     """
-    account = getpass.getuser()
+    account = current_account()
     with workspace.catalog.read() as session:
         person = person_by_account(session, account)
     if person is None:
         raise NotAllowedError(
-            f"the account {account!r} is nobody in {workspace.catalog.name}; an admin adds you "
-            f"with tomocurate people add NAME --account {account}."
+            f"no user is registered for account {account!r} in {workspace.catalog.name}; ask an "
+            f"admin to run: tomocurate people add NAME --account {account}"
         )
     if person.disabled:
         raise NotAllowedError(f"{person.name} is disabled; ask an admin.")

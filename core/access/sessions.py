@@ -87,6 +87,7 @@ def _refusal(person: PersonRecord | None, identity: tuple[str, str]) -> str | No
     if person is None:
         return (
             f"You are signed in at {identity[0]} as {identity[1]}, but nobody here has this "
-            "identity. Ask an admin to add it (tomocurate people identify)."
+            "identity. Ask an admin to run: tomocurate people account NAME --issuer "
+            f"{identity[0]} --subject {identity[1]}"
         )
     return f"{person.name} is disabled; ask an admin." if person.disabled else None

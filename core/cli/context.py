@@ -60,11 +60,18 @@ def on_workspace(command: Command) -> Command:
         from core.workspace.workspace import find_workspace, open_workspace
 
         with open_workspace(find_workspace(workspace)) as opened:
+            say_workspace(opened.folder, as_json)
             call = Call(opened, acting_person(opened), as_json)
             with _refusals_noted(call):
                 return command(call, **options)
 
     return with_workspace
+
+
+def say_workspace(folder: Path, as_json: bool) -> None:
+    """Tell a person, on stderr, which workspace a command acts on."""
+    if not as_json:
+        click.echo(f"workspace: {printable(str(folder.absolute()))}", err=True)
 
 
 def json_option(command: Command) -> Command:

@@ -10,23 +10,26 @@ from typing import BinaryIO
 
 from core.errors import OutputError
 
+_SHARED = stat.S_ISGID | stat.S_IWGRP
+"""Mode bits of a folder that a group works in."""
+
 PARTIAL = ".partial-"
 """How the name of a file begins while it is written; a killed process can leave one."""
 
 
 @contextmanager
-def whole_file(target: Path, *, exist_ok: bool = True) -> Iterator[Path]:
+def whole_file(target: Path, *, exist_ok: bool = True, mode: int = 0o666) -> Iterator[Path]:
     """Give a temporary path beside ``target``; on success it becomes the target, at once.
 
     On any error, an interrupt included, nothing is left behind. With ``exist_ok=False`` a target
-    that appeared meanwhile is kept. The file gets the permissions that the umask grants, so that
-    a shared folder stays shared.
+    that appeared meanwhile is kept. The file has ``mode`` from its first byte, less the umask; in
+    a folder that a group shares the umask does not take away the group's part.
 
     Errors: OutputError names the folder or file and what would make it writable.
     """
     temporary = target.with_name(f"{PARTIAL}{os.getpid()}-{os.urandom(6).hex()}")
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        _create(temporary, mode)
     except OSError as error:
         raise _cannot_write(target, error) from error
     try:
@@ -39,6 +42,15 @@ def whole_file(target: Path, *, exist_ok: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _create(path: Path, mode: int) -> None:
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+    try:
+        if path.parent.stat().st_mode & _SHARED == _SHARED:
+            os.fchmod(descriptor, os.fstat(descriptor).st_mode | mode & 0o060)
+    finally:
+        os.close(descriptor)
 
 
 def opened_regular(path: Path) -> BinaryIO:

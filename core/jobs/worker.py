@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core.errors import CancelledError
+from core.errors import CancelledError, explain
 from core.jobs import handlers as kinds
 from core.jobs.engines import Executor, LocalPool, ProcessDiedError, never
 from core.jobs.lifeline import end_with_parent
@@ -209,7 +209,7 @@ class _Worker:
             died = isinstance(error, ProcessDiedError)
             return lambda session: writes.fail_job(session, claim, said, again=died)
         except Exception as error:
-            said = _reported(claim, error)
+            said = f"job {claim.job.id}: {explain(error)}"
             return lambda session: writes.fail_job(session, claim, said, again=True)
         return lambda session: writes.finish_job(session, claim, result, _summary(result))
 
@@ -284,16 +284,6 @@ class _Worker:
         with suppress(CatalogError, ConflictError), self._catalog.write() as session:
             writes.fail_job(session, claim, said, again=True)
         os._exit(HUNG)
-
-
-def _reported(claim: Claim, error: Exception) -> str:
-    """Keep a bug's traceback in the log; give a sentence with the reference to it."""
-    reference = secrets.token_hex(4)
-    log.error("reference %s: job %d failed", reference, claim.job.id, exc_info=error)
-    return (
-        f"an error of the program ({type(error).__name__}: {str(error)[:300]}); the worker's log "
-        f"has it under {reference}."
-    )
 
 
 def _summary(result: dict[str, Any]) -> str:

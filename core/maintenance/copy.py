@@ -1,5 +1,7 @@
 """Move a workspace's catalog to another database: SQLite to PostgreSQL, or back."""
 
+from sqlalchemy import URL
+
 from core.access.permissions import Action, require
 from core.workspace.workspace import Workspace
 from db.copy import Tell, copy_rows
@@ -8,7 +10,7 @@ from db.queries.people import PersonRecord
 
 
 def copy_catalog(
-    workspace: Workspace, by: PersonRecord, url: str, tell: Tell = lambda table, rows: None
+    workspace: Workspace, by: PersonRecord, url: str | URL, tell: Tell = lambda table, rows: None
 ) -> dict[str, int]:
     """Copy the catalog into an empty database and compare every row; give the rows by table.
 

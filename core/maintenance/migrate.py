@@ -6,7 +6,7 @@ from pathlib import Path
 from core.maintenance.backup import Made, record_backup, write_backup
 from core.workspace.settings import read_settings
 from core.workspace.workspace import Workspace, open_workspace
-from db.engine import Catalog, parse_url
+from db.engine import Catalog
 from db.schema import migrate
 from db.vocabulary import BackupKind
 from db.writes.events import Change
@@ -22,7 +22,7 @@ def migrate_workspace(folder: Path) -> tuple[str, str]:
     """
     folder = folder.resolve()
     settings = read_settings(folder)
-    url = parse_url(settings.catalog_url(folder))
+    url = settings.catalog_url(folder)
     made: list[Made] = []
 
     def back_up_first() -> None:

@@ -7,7 +7,6 @@ that no patch uses, jobs, saved views, likenesses and scores. Everybody but who 
 disabled: records do not tell who was, nor whose role was taken back.
 """
 
-import getpass
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.access.account import current_account
 from core.corrections.store import Store
 from core.errors import RecordError
 from core.maintenance.checks.findings import named
@@ -23,7 +23,7 @@ from core.workspace.folders import Folders
 from core.workspace.results import DONE, FAILED, Outcome, Progress, silent
 from core.workspace.settings import Settings, read_settings
 from core.workspace.workspace import Workspace
-from db.engine import Catalog, parse_url
+from db.engine import Catalog
 from db.errors import TomocurateError
 from db.queries.sharing import IMPORTED
 from db.schema import create_catalog
@@ -57,7 +57,7 @@ def rebuild(
             f"{Folders(folder).records}: holds no records, so there is nothing to make a catalog "
             "from; restore a backup."
         )
-    with create_catalog(parse_url(settings.catalog_url(folder))) as catalog:
+    with create_catalog(settings.catalog_url(folder)) as catalog:
         outcomes = tuple(_rebuilt(folder, settings, catalog, found, progress))
         refresh_sidecars(Workspace(folder, settings, catalog))
     return outcomes
@@ -166,7 +166,7 @@ def _add_people(catalog: Catalog, records: list[Mapping[str, Any]]) -> dict[str,
     """Add everybody, disabled but for this account: it is the admin, under the name that its
     corrections have.
     """
-    account = getpass.getuser()
+    account = current_account()
     roles, accounts = roles_of(records), accounts_of(records)
     mine = next((name for name, its in accounts.items() if its == account), None)
     mine = mine or (account if account not in roles else f"{account} (admin)")

@@ -23,7 +23,7 @@ from core.workspace.folders import Folders, make_shared
 from core.workspace.settings import FILE_NAME, Settings
 from core.workspace.workspace import Workspace
 from db import backup as copies
-from db.engine import parse_url
+from db.engine import parse_url, sqlite_url
 from db.queries.files import FileOfPatch, current_labels, latest_corrections
 from db.schema import migrate, open_catalog
 
@@ -62,8 +62,7 @@ def _unpack(kept: Path, manifest: Manifest, folder: Path, catalog_url: str | Non
     folder.chmod(0o2775)
     folders = Folders(folder)
     folders.make()
-    file = f"sqlite:///{folder / 'catalog.sqlite'}"
-    url = parse_url(catalog_url or file)
+    url = parse_url(catalog_url) if catalog_url else sqlite_url(folder / "catalog.sqlite")
     copies.load(kept / manifest.archive, url)
     migrate(url)
     copies.forget_machines(url)

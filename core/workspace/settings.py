@@ -8,9 +8,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import URL
+
 from core.access.sign_in import SignIn, read_sign_in
 from core.errors import WorkspaceError
 from core.files.atomic import opened_regular
+from db.engine import parse_url, sqlite_url
 
 FILE_NAME = "tomocurate.toml"
 CATALOG_VARIABLE = "TOMOCURATE_CATALOG"
@@ -40,10 +43,13 @@ class Settings:
     sign_in: SignIn | None = None
     """How people sign in at the dashboard; None where nobody has to."""
 
-    def catalog_url(self, folder: Path) -> str:
-        """The catalog's address for SQLAlchemy; ``folder`` is the workspace."""
+    def catalog_url(self, folder: Path) -> URL:
+        """Return the catalog's address; ``folder`` is the workspace.
+
+        Errors: CatalogError.
+        """
         stated = os.environ.get(CATALOG_VARIABLE) or self.catalog
-        return stated if "://" in stated else f"sqlite:///{folder / stated}"
+        return parse_url(stated) if "://" in stated else sqlite_url(folder / stated)
 
 
 def read_settings(folder: Path) -> Settings:

@@ -1,16 +1,16 @@
 """A workspace: the folder of files, its settings, and its opened catalog."""
 
-import getpass
 import hashlib
 import os
 from pathlib import Path
 from typing import Self
 
+from core.access.account import current_account
 from core.errors import WorkspaceError
 from core.files.atomic import whole_file
 from core.workspace.folders import Folders, make_shared
 from core.workspace.settings import FILE_NAME, TEMPLATE, Settings, read_settings
-from db.engine import Catalog, parse_url
+from db.engine import Catalog
 from db.schema import create_catalog, open_catalog
 from db.vocabulary import Role
 from db.writes.events import Change
@@ -69,20 +69,20 @@ def init_workspace(
     if os.path.lexists(settings_file):
         raise WorkspaceError(f"{folder}: is a workspace already; nothing was changed.")
     settings = Settings() if catalog_url is None else Settings(catalog=catalog_url)
-    url = parse_url(settings.catalog_url(folder))
+    url = settings.catalog_url(folder)
     make_shared(folder)
     Folders(folder).make()
     catalog = create_catalog(url, network_file_ok=network_file_ok)
     try:
-        if catalog.file:
-            catalog.file.chmod(catalog.file.stat().st_mode & ~0o007)
-        account = getpass.getuser()
+        account = current_account()
         with catalog.write() as session:
             add_person(session, Change.now(None), admin or account, Role.ADMIN, os_user=account)
         with whole_file(settings_file, exist_ok=False) as partial:
             partial.write_text(TEMPLATE.format(catalog=_quoted(settings.catalog)))
     except BaseException:
         catalog.close()
+        if catalog.file:
+            catalog.file.unlink(missing_ok=True)
         raise
     return Workspace(folder, settings, catalog)
 
@@ -99,7 +99,7 @@ def open_workspace(folder: Path, *, network_file_ok: bool = False) -> Workspace:
 
 
 def find_workspace(given: Path | None) -> Path:
-    """The workspace that is meant: the one given, else TOMOCURATE_WORKSPACE, else this folder."""
+    """Return the folder given, else TOMOCURATE_WORKSPACE, else the current folder."""
     return given or Path(os.environ.get(VARIABLE) or ".")
 
 

@@ -124,7 +124,7 @@ def test_a_move_that_is_not_legal_says_what_would_be(lab):
     for words in (["accept", PATCH], ["submit", PATCH], ["reject", PATCH, "--reason", "no"]):
         said = lab(*words)
         assert said.status == 1
-        assert said.err.startswith(f"error: {PATCH}: is extracted"), said.err
+        assert f"error: {PATCH}: is extracted" in said.err
 
 
 def test_the_life_of_a_patch_from_correction_to_acceptance(lab):
@@ -451,8 +451,8 @@ def test_a_catalog_that_is_damaged_or_something_else_is_left_alone(lab):
         assert catalog.read_bytes() == content
 
 
-def test_a_stranger_is_told_how_to_come_in(lab, monkeypatch):
-    monkeypatch.setenv("LOGNAME", "stranger")
+def test_a_stranger_is_told_how_to_come_in(lab):
+    lab.done("people", "account", "Ada", "--account", "somebody-else")
     said = lab("patches")
     assert said.status == 1
     assert "people add" in said.err

@@ -13,6 +13,7 @@ from core.cli.context import (
     on_workspace,
     queue_option,
     say_queued,
+    say_workspace,
     steps,
     tell_lines,
     word_of,
@@ -221,6 +222,7 @@ def rebuild(workspace: Path | None, catalog: str | None, as_json: bool) -> int:
     from core.workspace.workspace import find_workspace
 
     folder = find_workspace(workspace)
+    say_workspace(folder, as_json)
     with steps("rebuilding") as told:
         done = rebuild_catalog(folder, catalog, told)
     return tell_lines(done, "rebuilt", as_json)
@@ -241,7 +243,9 @@ def doctor(workspace: Path | None, thorough: bool, as_json: bool) -> int:
     from core.maintenance.doctor import examine_folder
     from core.workspace.workspace import find_workspace
 
-    findings = examine_folder(find_workspace(workspace), thorough=thorough)
+    folder = find_workspace(workspace)
+    say_workspace(folder, as_json)
+    findings = examine_folder(folder, thorough=thorough)
     if as_json:
         say_json([{"name": finding.check} | plain(finding) for finding in findings])
     else:
@@ -265,6 +269,7 @@ def migrate(workspace: Path | None, as_json: bool) -> int:
     from core.workspace.workspace import find_workspace
 
     folder = find_workspace(workspace)
+    say_workspace(folder, as_json)
     before, after = migrate_workspace(folder)
     if as_json:
         say_json({"name": str(folder), "before": before, "after": after})
@@ -294,8 +299,9 @@ def copy_catalog(call: Call, to: str) -> int:
     tomocurate catalog copy --to postgresql+psycopg://lab@db.example.org/lab
     """
     from core.maintenance.copy import copy_catalog as copy
+    from db.engine import parse_url, sqlite_url
 
-    url = to if "://" in to else f"sqlite:///{Path(to).absolute()}"
+    url = parse_url(to) if "://" in to else sqlite_url(Path(to).absolute())
     with steps("copying") as told:
         counts = copy(call.workspace, call.by, url, lambda table, rows: told.count(rows))
     rows = list(counts.items())

@@ -17,7 +17,7 @@ PORT = 8501
 
 
 @click.command()
-@click.argument("folder", type=PATH, default=Path())
+@click.argument("folder", type=PATH, required=False)
 @click.option(
     "--catalog",
     metavar="FILE|URL",
@@ -28,19 +28,21 @@ PORT = 8501
 @click.option("--network-file-ok", is_flag=True, help="A SQLite file on a network disk: risky.")
 @json_option
 def init(
-    folder: Path, catalog: str | None, name: str | None, network_file_ok: bool, as_json: bool
+    folder: Path | None, catalog: str | None, name: str | None, network_file_ok: bool, as_json: bool
 ) -> int:
     """Make a workspace in FOLDER; you become its admin.
+
+    Without FOLDER it is made in $TOMOCURATE_WORKSPACE, else in the current folder.
 
     \b
     tomocurate init lab
     tomocurate init /shared/lab --catalog /var/lib/tomocurate/lab.sqlite
     """
     from core.access.os_user import acting_person
-    from core.workspace.workspace import init_workspace
+    from core.workspace.workspace import find_workspace, init_workspace
 
     with init_workspace(
-        folder, catalog_url=catalog, admin=name, network_file_ok=network_file_ok
+        find_workspace(folder), catalog_url=catalog, admin=name, network_file_ok=network_file_ok
     ) as made:
         admin = acting_person(made).name
         told = {"name": made.folder.name, "folder": made.folder, "catalog": made.catalog.name}
@@ -48,8 +50,8 @@ def init(
         say_json(told | {"admin": admin})
         return DONE
     click.echo(
-        f"{told['folder']} is a workspace; its catalog is {told['catalog']}, its admin "
-        f"{admin}.\nNext: tomocurate register TOMOGRAM --segmentation SEG"
+        f"workspace: {told['folder']}\ncatalog: {told['catalog']}\nadmin: {admin}\n"
+        f"Next: tomocurate register TOMOGRAM --segmentation SEG --workspace {told['folder']}"
     )
     return DONE
 
