@@ -17,7 +17,7 @@ from db.engine import APPLICATION_ID, Catalog, file_of, parse_url, shown, told
 from db.errors import CatalogError
 from db.models.tables import Fact
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The migration that this program's tables are at."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -12,7 +12,7 @@ VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Begin": ("setup", ("init", "demo", "serve", "worker")),
     "Tomograms": (
         "tomograms",
-        ("register", "adopt", "tomograms", "hash", "pin", "permit", "roots"),
+        ("register", "adopt", "tomograms", "hash", "group", "pin", "permit", "roots"),
     ),
     "Patches": (
         "patches",

@@ -63,7 +63,8 @@ class CuratedPatch:
     tomogram: str
     """The tomogram's real token."""
     source_group: str
-    """What must not be torn apart by a split: the tomogram, or its acquisition session."""
+    """What a split must not tear apart, as one name for the whole catalog: DATASET/TOKEN of the
+    first tomogram of its specimen (or of a file with the same bytes)."""
     image_path: Path
     label_path: Path
     """The merged training label, uint8 {0, 1, 2}."""
@@ -80,6 +81,8 @@ class CuratedPatch:
     method: Method = field(default_factory=Method)
     permission: Permission | None = None
     pinned: Split | None = None
+    group_pins: frozenset[Split] = frozenset()
+    """What any tomogram of its group is pinned to, exported here or not."""
     recorded: Split | None = None
     """The split of its first export, kept since."""
     status: str = ACCEPTED

@@ -280,8 +280,8 @@ def _dealt(
 
 
 def _item(patch: CuratedPatch) -> SplitItem:
-    groups = (f"{patch.dataset}/{patch.source_group}", f"{patch.dataset}/{patch.tomogram}")
-    return SplitItem(patch.name, groups, patch.pinned, patch.recorded)
+    groups = (patch.source_group, f"{patch.dataset}/{patch.tomogram}")
+    return SplitItem(patch.name, groups, patch.pinned, patch.group_pins, patch.recorded)
 
 
 def _folds(cases: Sequence[PlannedCase], reference: Reference | None) -> list[dict[str, list[str]]]:

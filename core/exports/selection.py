@@ -1,6 +1,6 @@
 """The catalog's accepted patches as the values that an export takes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -59,21 +59,38 @@ def choose_curated(workspace: Workspace, by: PersonRecord, choice: Choice) -> Ch
         likenesses = list_likenesses(session)
     return Chosen(
         patches=tuple(curated_patch(workspace, record) for record in records),
-        linked=tuple((like.patch, like.other) for like in likenesses if like.kind in TOGETHER),
+        linked=(
+            *((like.patch, like.other) for like in likenesses if like.kind in TOGETHER),
+            *_same_voxels(records),
+        ),
         ids={record.patch.name: (record.patch.id, record.label.id) for record in records},
     )
+
+
+def _same_voxels(records: Sequence[CuratedRecord]) -> Iterator[tuple[str, str]]:
+    """Pairs of patches whose images, or whose labels with membrane, are equal voxel by voxel."""
+    first: dict[str, str] = {}
+    for record in records:
+        hashes = [record.patch.image_hash]
+        if record.label.values.get("membrane"):
+            hashes.append(record.label.label_hash)
+        for voxels in filter(None, hashes):
+            other = first.setdefault(voxels, record.patch.name)
+            if other != record.patch.name:
+                yield other, record.patch.name
 
 
 def curated_patch(workspace: Workspace, record: CuratedRecord) -> CuratedPatch:
     """One patch as a value, with the paths of its files."""
     patch, folders, store = record.patch, workspace.folders, Store(workspace.folders.store)
     imported = record.bundle is not None
-    group = patch.token if record.tomogram is None else record.tomogram.token
+    token = patch.token if record.tomogram is None else record.tomogram.token
+    unit = record.unit
     curated = CuratedPatch(
         name=patch.name,
         dataset=patch.dataset,
-        tomogram=group,
-        source_group=group,
+        tomogram=token,
+        source_group=f"{patch.dataset}/{token}" if unit is None else unit.name,
         image_path=folders.image_of(patch.name),
         label_path=store.path_of(record.label.file_sha256),
         box=_box(record),
@@ -86,6 +103,7 @@ def curated_patch(workspace: Workspace, record: CuratedRecord) -> CuratedPatch:
         method=Method(record.kinds, record.annotators, record.reviewer),
         permission=_permission(record.permission),
         pinned=None if record.tomogram is None else record.tomogram.split_pin,
+        group_pins=frozenset() if unit is None else unit.pins,
         recorded=record.recorded,
         image_hash=patch.image_hash,
         label_hash=record.label.label_hash,

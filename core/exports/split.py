@@ -37,7 +37,13 @@ class SplitItem:
     groups: tuple[str, ...]
     """Everything that it must stay together with: source group, tomogram."""
     pinned: Split | None = None
+    group_pins: frozenset[Split] = frozenset()
+    """Pins of its whole group; patches of it may be absent here."""
     recorded: Split | None = None
+
+    @property
+    def pins(self) -> set[Split | None]:
+        return {self.pinned, *self.group_pins} - {None}
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ def _joined(items: Sequence[SplitItem], linked: Iterable[tuple[str, str]]) -> li
 def _settle(unit: _Unit) -> list[str]:
     """A pin goes before the record; two that disagree are a fault."""
     for word, said in (
-        ("pinned to", {item.pinned for item in unit.items} - {None}),
+        ("pinned to", {pin for item in unit.items for pin in item.pins}),
         ("recorded in", {item.recorded for item in unit.items} - {None}),
     ):
         if len(said) > 1:

@@ -191,6 +191,7 @@ def _tomogram(session: Session, patch: PatchRecord) -> dict[str, Any] | None:
         "voxel_size_is_override",
         "header",
         "split_pin",
+        "specimen",
         "registered_at",
         "registered_by",
     )
@@ -206,7 +207,7 @@ def _segmentation(session: Session, patch: PatchRecord) -> dict[str, Any] | None
         return None
     segmentation = segmentation_by_id(session, patch.segmentation_id)
     plain = _plain(segmentation)
-    same = ("model", "checkpoint", "threshold", "registered_at")
+    same = ("model", "checkpoint", "threshold", "membrane_label", "run", "registered_at")
     return {**_plain(segmentation.on_disk), **{name: plain[name] for name in same}}
 
 

@@ -1,16 +1,21 @@
-"""What the owner of a tomogram allows, and where its patches go in a split."""
+"""State what the owner of a tomogram allows, and what a split does with it."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+
+from sqlalchemy.orm import Session
 
 from core.access.permissions import Action, require
 from core.errors import ExportError
 from core.patches.record import write_sidecar
 from core.workspace.results import DONE, KEPT, Outcome
+from core.workspace.text import checked_text
 from core.workspace.workspace import Workspace
+from db.errors import StepError
 from db.queries.patches import patches_in
 from db.queries.people import PersonRecord
 from db.queries.sharing import permission_with_day
+from db.queries.specimens import SplitUnit, split_unit
 from db.queries.volumes import get_tomogram
 from db.vocabulary import Licence, Scope, Split
 from db.writes.events import Change
@@ -69,18 +74,71 @@ def pin(
 ) -> Outcome:
     """Send all patches of a tomogram to one split; None lets the stable hash decide again.
 
-    Errors: NotAllowedError; ConflictError.
+    Its whole specimen is pinned with it. Errors: NotAllowedError; ConflictError.
     """
     with workspace.catalog.write() as session:
         require(session, by, Action.PIN)
         found = get_tomogram(session, tomogram)
-        if found.split_pin == split:
+        unit = split_unit(session, found.id)
+        if unit.pins == ({split} if split else set()) and found.split_pin == split:
             return Outcome(found.name, KEPT, "is pinned so already.")
         change = Change.now(by.id)
-        change_tomogram(session, change, found.id, "tomogram pinned", seen, split_pin=split)
-        patches = [patch.name for patch in patches_in(session, found.id)]
+        for each in (found.id, *sorted(set(unit.tomogram_ids) - {found.id})):
+            version = seen if each == found.id else None
+            change_tomogram(session, change, each, "tomogram pinned", version, split_pin=split)
+        patches = _patches_of(session, unit)
     _write_records(workspace, patches)
-    return Outcome(found.name, DONE, f"goes to {split}" if split else "is pinned no more")
+    others = [name for name in unit.tomograms if name != found.name]
+    findings = (f"so are {', '.join(others)}: one specimen",) if others else ()
+    said = f"goes to {split}" if split else "is pinned no more"
+    return Outcome(found.name, DONE, said, findings)
+
+
+def group(
+    workspace: Workspace, by: PersonRecord, tomograms: Sequence[str], specimen: str | None
+) -> tuple[Outcome, ...]:
+    """State that tomograms show one specimen (a tilt series and its denoised or binned versions).
+
+    No split tears a specimen apart, and a pin holds for all of it. None takes tomograms out of
+    their specimen; files with the same bytes stay together all the same.
+
+    Errors: NotAllowedError; UnknownNameError; StepError where their pins disagree.
+    """
+    name = None if specimen is None else checked_text("the specimen's name", specimen, 120)
+    with workspace.catalog.write() as session:
+        require(session, by, Action.PIN)
+        change = Change.now(by.id)
+        found = [get_tomogram(session, each) for each in tomograms]
+        for each in found:
+            change_tomogram(session, change, each.id, "specimen stated", specimen=name)
+        units = {unit.name: unit for unit in (split_unit(session, each.id) for each in found)}
+        for unit in units.values():
+            _share_pin(session, change, unit)
+        patches = [patch for unit in units.values() for patch in _patches_of(session, unit)]
+    _write_records(workspace, patches)
+    said = "belongs to no stated specimen" if name is None else f"belongs to specimen {name}"
+    return tuple(
+        Outcome(
+            each.name, KEPT if each.specimen == name else DONE, said, details={"specimen": name}
+        )
+        for each in found
+    )
+
+
+def _share_pin(session: Session, change: Change, unit: SplitUnit) -> None:
+    """Give the one pin of a specimen to all its tomograms."""
+    if len(unit.pins) > 1:
+        raise StepError(
+            f"{', '.join(unit.tomograms)}: are pinned to {' and '.join(sorted(unit.pins))}; pin "
+            "them to one split first, or to none."
+        )
+    for pinned in unit.pins:
+        for each in unit.tomogram_ids:
+            change_tomogram(session, change, each, "tomogram pinned", split_pin=pinned)
+
+
+def _patches_of(session: Session, unit: SplitUnit) -> list[str]:
+    return [patch.name for each in unit.tomogram_ids for patch in patches_in(session, each)]
 
 
 def _write_records(workspace: Workspace, patches: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Changed, JsonDict, one_of, word
@@ -59,6 +59,8 @@ class Tomogram(OnDisk, Changed, Base):
     header: Mapped[JsonDict]
     """What the file says of itself that we do not use: warnings of its reader."""
     split_pin: Mapped[Split | None] = word(Split)
+    specimen: Mapped[str | None]
+    """Tomograms of one specimen (a tilt series, a denoised twin) stay together in a split."""
     thumbnail: Mapped[PictureState] = word(PictureState, default=PictureState.ABSENT)
     preview: Mapped[PictureState] = word(PictureState, default=PictureState.ABSENT)
     registered_at: Mapped[datetime]
@@ -74,6 +76,7 @@ class Tomogram(OnDisk, Changed, Base):
         one_of("preview", PictureState),
         Index(None, "token"),
         Index(None, "content_hash"),
+        Index(None, "specimen"),
         Index(None, "size_bytes"),
         Index(None, "registered_at"),
     )
@@ -88,11 +91,16 @@ class Segmentation(OnDisk, Base):
     model: Mapped[str | None]
     checkpoint: Mapped[str | None]
     threshold: Mapped[float | None]
+    membrane_label: Mapped[int | None]
+    """The value that is membrane in a multi-class volume; None takes every value above 0."""
+    run: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    """Counts predictions that were written to the same path; patches keep the run they are of."""
     registered_at: Mapped[datetime]
     registered_by_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
 
     __table_args__ = (
-        UniqueConstraint("tomogram_id", "root_id", "path"),
+        UniqueConstraint("tomogram_id", "root_id", "path", "run"),
+        CheckConstraint("run > 0", name="run"),
         CheckConstraint("shape_z > 0 AND shape_y > 0 AND shape_x > 0", name="shape"),
         Index(None, "model"),
     )

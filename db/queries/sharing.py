@@ -18,6 +18,7 @@ from db.models.volumes import Permission, Segmentation, Tomogram
 from db.models.work import Host
 from db.queries.page import LIMIT, MAX_LIMIT, Page, paged
 from db.queries.patches import PatchFilter, PatchRecord, list_patches
+from db.queries.specimens import SplitUnit, split_units
 from db.queries.volumes import TomogramRecord, list_roots, segmentations_of, tomogram_by_id
 from db.vocabulary import CorrectionKind, ExportKind, Licence, LikenessKind, Scope, Split, Verdict
 
@@ -86,6 +87,8 @@ class CuratedRecord:
     label: LabelRecord
     second: LabelRecord | None
     tomogram: TomogramRecord | None
+    unit: SplitUnit | None
+    """What the tomogram stays together with in a split."""
     permission: OwnerPermission | None
     kinds: tuple[CorrectionKind, ...]
     annotators: tuple[str, ...]
@@ -501,7 +504,7 @@ def _curated(
     seconds = _second_labels(session, ids)
     authors, reviewers = _authors(session, ids), _reviewers(session, [m.id for _, m in kept])
     recorded, bundles = first_splits(session, ids), _bundles_of(session, ids)
-    origins = _origins(session, bundles)
+    origins, units = _origins(session, bundles), split_units(session)
     for patch, label in kept:
         made = [
             (kind, author)
@@ -513,6 +516,7 @@ def _curated(
             label=label,
             second=seconds.get(patch.id),
             tomogram=tomograms.get(patch.tomogram_id or 0),
+            unit=units.get(patch.tomogram_id or 0),
             permission=permissions.get(patch.tomogram_id or 0),
             kinds=tuple(sorted({kind for kind, _ in made if kind is not None})),
             annotators=tuple(sorted({author for _, author in made if author})),

@@ -49,6 +49,7 @@ class TomogramRecord:
     voxel_size_is_override: bool
     header: Mapping[str, Any]
     split_pin: Split | None
+    specimen: str | None
     thumbnail: PictureState
     preview: PictureState
     registered_at: datetime
@@ -79,6 +80,8 @@ class SegmentationRecord:
     model: str | None
     checkpoint: str | None
     threshold: float | None
+    membrane_label: int | None
+    run: int
     registered_at: datetime
 
 
@@ -369,6 +372,7 @@ def _tomogram_record(
         row.voxel_size_is_override,
         row.header,
         row.split_pin,
+        row.specimen,
         row.thumbnail,
         row.preview,
         row.registered_at,
@@ -385,5 +389,7 @@ def _segmentation_record(row: Segmentation, root: str) -> SegmentationRecord:
         row.model,
         row.checkpoint,
         row.threshold,
+        row.membrane_label,
+        row.run,
         row.registered_at,
     )

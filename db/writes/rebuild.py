@@ -120,6 +120,7 @@ def _tomogram(
         voxel_size_is_override=said["voxel_size_is_override"],
         header=said["header"],
         split_pin=Split(said["split_pin"]) if said["split_pin"] else None,
+        specimen=said.get("specimen"),
         thumbnail=PictureState.ABSENT,
         preview=PictureState.ABSENT,
         registered_at=registered_at,

@@ -182,6 +182,7 @@ STEPS: dict[str, tuple[Action, Arguments]] = {
     "queue.submit_batch": (Action.EXTRACT, lambda lab: (JobKind.EXTRACT, [lab.chosen])),
     "data_permissions.permit": (Action.PERMIT, lambda lab: (TOMOGRAM,)),
     "data_permissions.pin": (Action.PIN, lambda lab: (TOMOGRAM, None)),
+    "data_permissions.group": (Action.PIN, lambda lab: ([TOMOGRAM], None)),
     "backup.make_backup": (Action.BACK_UP, lambda lab: (BackupKind.ASKED,)),
     "verify_backup.verify_backup": (Action.BACK_UP, nothing),
     "training_set.plan_export_set": (Action.EXPORT, lambda lab: (choice(lab),)),

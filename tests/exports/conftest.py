@@ -72,7 +72,7 @@ class Lab:
             name=name,
             dataset="demo",
             tomogram=tomogram,
-            source_group=tomogram,
+            source_group=f"demo/{tomogram}",
             image_path=paths[0],
             label_path=paths[1],
             prediction_path=paths[2],

@@ -170,7 +170,9 @@ def test_a_tomogram_that_validates_elsewhere_may_not_train_here(lab, tmp_path):
 def test_the_same_image_under_another_name_may_not_train_and_validate(lab, tmp_path):
     old = export(lab.patches(), tmp_path / "old")
     validating = next(c for c in old.cases if c.planned.split is Split.VAL).planned.patch
-    copy = replace(validating, name="demo_other_patch0", tomogram="other", source_group="other")
+    copy = replace(
+        validating, name="demo_other_patch0", tomogram="other", source_group="demo/other"
+    )
     rule = SplitRule(val_from_elsewhere=True)
     with pytest.raises(ExportError, match="same image"):
         export([copy], tmp_path / "new", val_from=old.folder, rule=rule)

@@ -226,10 +226,10 @@ def test_the_same_image_with_another_label_is_a_second_annotation(lab, tmp_path,
 def plain_folder(folder, images):
     for name in ("imagesTr", "labelsTr", "imagesVal", "labelsVal"):
         (folder / name).mkdir(parents=True)
-    for name, image in images.items():
+    for number, (name, image) in enumerate(images.items()):
         label = np.full(image.shape, 2, np.uint8)
         label[16:-16, 16:-16, 16:-16] = 0
-        label[30:33, 16:-16, 16:-16] = 1
+        label[30 + number : 33 + number, 16:-16, 16:-16] = 1
         write_nifti(folder / "imagesTr" / f"{name}_0000.nii.gz", image, Grid.aligned(1.0))
         write_nifti(folder / "labelsTr" / f"{name}.nii.gz", label, Grid.aligned(1.0))
     return folder

@@ -71,7 +71,7 @@ def secrets_of(patches: Iterable[CuratedPatch]) -> list[Secret]:
             people += [patch.permission.owner, patch.permission.approved_by]
         found |= {(SecretKind.PERSON, name) for name in people if name}
         if patch.imported is None:
-            tokens = {patch.tomogram, patch.source_group}
+            tokens = {patch.tomogram, patch.source_group.rpartition("/")[2]}
             found |= {(SecretKind.TOMOGRAM, token) for token in tokens}
             found |= {(SecretKind.DATE, day) for token in tokens for day in dates_in(token)}
         found.add((SecretKind.PATH, str(patch.image_path.resolve().parent)))

@@ -49,7 +49,7 @@ class PseudonymNames:
     def __call__(self, patch: CuratedPatch, split: Split) -> CaseName:
         if patch.imported is not None:
             return CaseName(patch.imported.patch_id, patch.imported.source_group)
-        group = self.pseudonyms.of("tomogram", f"{patch.dataset}/{patch.source_group}")
+        group = self.pseudonyms.of("tomogram", patch.source_group)
         tomogram = self.pseudonyms.of("tomogram", f"{patch.dataset}/{patch.tomogram}")
         return CaseName(case_name(patch, tomogram, patch_number(patch), self.tokens), group)
 

@@ -128,7 +128,16 @@ def tomograms(
     wanted = TomogramFilter(dataset, text, pin_of, without_patches)
     with call.workspace.catalog.read() as session:
         page = list_tomograms(session, wanted, limit=MAX_LIMIT)
-    headings = ("tomogram", "x,y,z", "Å", "segmentations", "patches", "accepted", "pinned")
+    headings = (
+        "tomogram",
+        "x,y,z",
+        "Å",
+        "segmentations",
+        "patches",
+        "accepted",
+        "pinned",
+        "specimen",
+    )
     call.tell(headings, map(_row, page), [_value(line) for line in page])
     call.say(f"{page.total} tomograms.")
     return DONE
@@ -171,7 +180,8 @@ def hash(call: Call, tomogram: tuple[str, ...], every: bool, queue: bool) -> int
 def pin(call: Call, tomogram: str, split: str) -> int:
     """Pin a tomogram to train, val or test in every export.
 
-    none lets its hash decide again. A test tomogram never enters training or validation.
+    The pin holds for its whole specimen; none lets the hash decide again. A test tomogram never
+    enters training or validation.
 
     \b
     tomocurate pin TS_004 test
@@ -182,6 +192,29 @@ def pin(call: Call, tomogram: str, split: str) -> int:
         call.workspace, call.by, tomogram, None if split == "none" else Split(split)
     )
     return tell_outcomes(call, [pinned], "pinned")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("tomogram", nargs=-1, required=True)
+@click.option("--specimen", help="Name of the specimen.  [default: the first tomogram's name]")
+@click.option("--apart", is_flag=True, help="Take the tomograms out of their specimen.")
+@on_workspace
+def group(call: Call, tomogram: tuple[str, ...], specimen: str | None, apart: bool) -> int:
+    """Group tomograms of one specimen, so that no split separates them.
+
+    Name the reconstructions of one tilt series: raw and denoised, binned, or reconstructed by
+    another program. Files with the same bytes are grouped without being named.
+
+    \b
+    tomocurate group TS_001 TS_001_denoised
+    """
+    from core.tomograms.data_permissions import group as group_tomograms
+
+    if apart and specimen:
+        raise click.UsageError("state --specimen or --apart, not both.")
+    name = None if apart else specimen or tomogram[0]
+    done = group_tomograms(call.workspace, call.by, unique(tomogram), name)
+    return tell_outcomes(call, done, "grouped")
 
 
 @click.command(no_args_is_help=True)
@@ -319,6 +352,7 @@ def _row(line: "TomogramLine") -> tuple[Any, ...]:
         patches,
         accepted,
         tomogram.split_pin,
+        tomogram.specimen,
     )
 
 
