@@ -50,8 +50,8 @@ def filtered(page: Page, base: str) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**/patches?*text=patch1*")
     settle(page)
-    expect(page.get_by_role("link", name=P1)).to_have_count(1, timeout=SLOW_MS)
-    expect(page.get_by_role("link", name=P0)).to_have_count(0, timeout=SLOW_MS)
+    expect(page.get_by_role("button", name=P1)).to_have_count(1, timeout=SLOW_MS)
+    expect(page.get_by_role("button", name=P0)).to_have_count(0, timeout=SLOW_MS)
 
 
 def test_open_pages_come_back_to_the_same_place(folder: Path) -> None:
@@ -75,10 +75,10 @@ def test_open_pages_come_back_to_the_same_place(folder: Path) -> None:
                 settle(page)
             assert listed.url == places[0]
             expect(listed.get_by_placeholder("part of the name")).to_have_value("patch1")
-            expect(listed.get_by_role("link", name=P1)).to_have_count(1, timeout=SLOW_MS)
-            expect(listed.get_by_role("link", name=P0)).to_have_count(0)
+            expect(listed.get_by_role("button", name=P1)).to_have_count(1, timeout=SLOW_MS)
+            expect(listed.get_by_role("button", name=P0)).to_have_count(0)
             listed.get_by_role("button", name="Clear", exact=True).click()
-            expect(listed.get_by_role("link", name=P0)).to_have_count(1, timeout=SLOW_MS)
+            expect(listed.get_by_role("button", name=P0)).to_have_count(1, timeout=SLOW_MS)
             assert looked.url == places[1]
             large = looked.locator(".pane.large canvas").bounding_box()
             assert large
