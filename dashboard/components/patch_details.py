@@ -16,7 +16,14 @@ from dashboard.components.patch_planes import Shown, most_changed, patch_picture
 from dashboard.ui.empty_state import PATCHES, show_empty
 from dashboard.ui.escape import plain
 from dashboard.ui.navigation import go_to, page_file
-from dashboard.ui.notifications import attempt, change_line, on_shown, saved_patch
+from dashboard.ui.notifications import (
+    REFUSED,
+    attempt,
+    change_line,
+    on_shown,
+    saved_patch,
+    tell,
+)
 from dashboard.ui.session_keys import Key, Query
 from dashboard.ui.theme import (
     BECAUSE_NAMES,
@@ -33,6 +40,7 @@ from dashboard.ui.theme import (
 )
 from dashboard.ui.times import moment
 from db.errors import TomocurateError, UnknownNameError
+from db.queries.drafts import DraftRecord, draft_of
 from db.queries.life import CommentRecord, SlotRecord
 from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord, list_people
@@ -55,6 +63,42 @@ def take(
         partial(step, workspace, by, name, *told, **more),
         lambda patch: saved_patch(what, patch, by),
         about=(workspace, name),
+    )
+
+
+def unsaved_draft(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> DraftRecord | None:
+    """Find what somebody painted on a patch and did not save."""
+    with workspace.catalog.read() as session:
+        return draft_of(session, patch.id, by.id)
+
+
+def only_saved(
+    workspace: Workspace, by: PersonRecord, patch: PatchRecord, step: Callable[..., None]
+) -> Callable[..., None]:
+    """Bind a handler to its patch, and refuse it while strokes of the person are not saved."""
+    return bind(patch, partial(_unless_unsaved, workspace, by, patch, step))
+
+
+def _unless_unsaved(
+    workspace: Workspace,
+    by: PersonRecord,
+    patch: PatchRecord,
+    step: Callable[..., None],
+    *args: Any,
+    **options: Any,
+) -> None:
+    draft = unsaved_draft(workspace, by, patch)
+    if draft is None:
+        step(*args, **options)
+    else:
+        tell(REFUSED, f"Nothing was changed: {not_saved(patch, draft)}")
+
+
+def not_saved(patch: PatchRecord, draft: DraftRecord) -> str:
+    """Say that strokes are not saved, as Markdown."""
+    return (
+        f"you painted on {plain(patch.name)} and did not save it (last stroke "
+        f"{moment(draft.saved_at)}): save or discard it first."
     )
 
 
@@ -158,7 +202,7 @@ def _moves(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
         if can(patch, Transition.ASSIGN, by):
             _give(workspace, by, patch)
         if can(patch, Transition.SUBMIT, by):
-            _button(workspace, by, patch, "Submit for review", review.submit, "submitted")
+            _submit(workspace, by, patch)
         if can(patch, Transition.WITHDRAW, by):
             _withdraw(workspace, by, patch)
         if can(patch, Transition.REINSTATE, by):
@@ -173,6 +217,16 @@ def _button(
         key=f"move_{what}_{patch.name}",
         on_click=bind(patch, take),
         args=(workspace, by, step, what, patch.name),
+        kwargs={"seen": patch.version},
+    )
+
+
+def _submit(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
+    st.button(
+        "Submit for review",
+        key=f"move_submitted_{patch.name}",
+        on_click=only_saved(workspace, by, patch, take),
+        args=(workspace, by, review.submit, "submitted", patch.name),
         kwargs={"seen": patch.version},
     )
 

@@ -58,6 +58,8 @@ LEGEND = (
     ("ignored", colors.IGNORE),
 )
 PLANES = (("XY", 0), ("XZ", 1), ("YZ", 2))
+AXES: Mapping[str, str] = {"XY": "x →, y ↓", "XZ": "x →, z ↓", "YZ": "y →, z ↓"}
+"""How each plane is drawn."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,10 @@ def most_changed(before: Bytes, after: Bytes | None) -> Zyx:
 
 
 def plane_png(picture: PatchPicture, shown: Shown, axis: int, at: Zyx) -> bytes:
-    """One plane as PNG: x to the right, y or z down (YZ: z to the right); the lines of ``at``."""
+    """Draw one plane as PNG: XY and XZ with x to the right, YZ with y to the right; y or z down.
+
+    The same orientation as in the viewer and the painter. The lines of ``at`` are lifted.
+    """
     codes, meanings = picture.overlay(shown)
     gray = _plane(picture.gray, axis, at)
     rgb = np.repeat(gray[:, :, np.newaxis], 3, axis=2).astype(np.float32)
@@ -142,7 +147,12 @@ def show_three(picture: PatchPicture, shown: Shown, at: Zyx) -> None:
     """The three planes side by side."""
     with st.container(key="tc_slices"):
         for column, (plane, axis) in zip(st.columns(3, gap="small"), PLANES, strict=True):
-            column.image(plane_png(picture, shown, axis, at), width="stretch", caption=plane)
+            column.image(
+                plane_png(picture, shown, axis, at),
+                width="stretch",
+                caption=f"{plane} · {AXES[plane]}",
+                alt=f"{plane} plane of the patch",
+            )
 
 
 def _border_of(shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -154,12 +164,12 @@ def _border_of(shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 def _plane(voxels: Bytes, axis: int, at: Zyx) -> Bytes:
     plane: Bytes = np.take(voxels, at[axis], axis=axis)
-    return plane.T if axis == 2 else plane
+    return plane
 
 
 def _crossed(rgb: NDArray[np.float32], axis: int, at: Zyx) -> NDArray[np.float32]:
     """Lift the row and the column of ``at`` a little, so that one finds it again."""
-    row, column = ((at.y, at.x), (at.z, at.x), (at.y, at.z))[axis]
+    row, column = ((at.y, at.x), (at.z, at.x), (at.z, at.y))[axis]
     rgb[row, :] = 0.8 * rgb[row, :] + 50
     rgb[:, column] = 0.8 * rgb[:, column] + 50
     return np.clip(rgb, 0, 255)

@@ -13,19 +13,25 @@ from typing import Any
 
 import streamlit as st
 
+from core.access.permissions import Action, may
 from core.errors import RootError
-from core.tomograms.data_roots import browse, contained_in, list_roots
+from core.tomograms.data_roots import add_root, browse, contained_in, list_roots
 from core.tomograms.pairing import COLUMNS, Pairing
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import plain
-from dashboard.ui.notifications import refuse, tell_outcomes
+from dashboard.ui.notifications import (
+    attempt,
+    refuse,
+    tell_outcomes,
+)
 from dashboard.ui.session_keys import Key
 from dashboard.ui.theme import count, size
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 
+ROOT_FIELD = "new_root"
 BROWSE, PATTERN, TABLE = "Browse", "Pattern", "CSV table"
 MAX_TABLE = 16 << 20
 FILES_SHOWN = 300
@@ -123,15 +129,55 @@ def save(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]
         bar.empty()
 
 
+def ask_for_root(workspace: Workspace, person: PersonRecord) -> None:
+    """Let an admin add a data root; tell everybody else who can."""
+    if not may(person.role, Action.ADD_ROOT):
+        st.caption("Ask an admin to add the folder of your tomograms in Settings → Data roots.")
+        return
+    with st.form("add_root", clear_on_submit=True):
+        st.text_input(
+            "Folder on the server",
+            key=ROOT_FIELD,
+            placeholder="/data/tomograms",
+            help="All tomograms and segmentations below it can be registered. Nothing is copied.",
+        )
+        st.form_submit_button(
+            "Add data root", type="primary", on_click=save_root, args=(workspace, person)
+        )
+    st.caption("The same on the command line:")
+    st.code(f"tomocurate roots add FOLDER --workspace {workspace.folder}", language="bash")
+
+
+def save_root(workspace: Workspace, person: PersonRecord) -> None:
+    """Add the data root that was typed."""
+    typed = str(st.session_state[ROOT_FIELD]).strip()
+    attempt(
+        lambda: add_root(workspace, person, absolute_folder(typed)),
+        lambda folder: f"Data root **{plain(folder)}** added by {plain(person.name)}.",
+    )
+
+
+def absolute_folder(text: str) -> Path:
+    """Read the path of a folder as it was typed.
+
+    Errors: RootError unless it is absolute: a page knows no current folder.
+    """
+    path = Path(text)
+    if not path.is_absolute():
+        raise RootError(f"{text[:200]!r}: not an absolute path; write one such as /data/tomograms.")
+    return path
+
+
 def show_registering(workspace: Workspace, person: PersonRecord) -> None:
     """The three ways, then the pairs, then one button."""
     roots = list_roots(workspace)
     if not roots:
         show_empty(
-            "There is no data root yet.",
-            "An admin adds the folder of the tomograms by registering the first on the command "
-            "line: tomocurate register TOMOGRAM --segmentation SEGMENTATION",
+            "No data root yet.",
+            "A data root is a folder that holds your tomograms. Pages read files below data "
+            "roots only.",
         )
+        ask_for_root(workspace, person)
         return
     way = st.segmented_control(
         "How",

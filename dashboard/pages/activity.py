@@ -14,16 +14,22 @@ from dashboard.ui.context import me, opened
 from dashboard.ui.empty_state import PROGRESS, show_empty
 from dashboard.ui.escape import plain
 from dashboard.ui.job_notices import KIND_NAMES
+from dashboard.ui.navigation import tabs
 from dashboard.ui.notifications import attempt, change_words
 from dashboard.ui.session_keys import Key
 from dashboard.ui.theme import begin, count
-from dashboard.ui.times import age, moment
+from dashboard.ui.times import (
+    age,
+    moment,
+    time_column,
+)
 from db.queries.jobs import JobFilter, JobRecord, WorkerRecord
 from db.queries.life import EventFilter, EventRecord, list_events
 from db.queries.people import PersonRecord, list_people
 from db.queries.volumes import segmentation_by_id, tomogram_by_id
 from db.vocabulary import JobState
 
+JOBS, LOG = "Jobs", "Who did what"
 JOBS_SHOWN = 12
 ENDED_SHOWN = 60
 EVENTS_SHOWN = 60
@@ -49,11 +55,13 @@ def show() -> None:
     """Show the page."""
     workspace, person = opened(), me()
     begin("Activity")
-    jobs, log = st.tabs(["Jobs", "Who did what"])
-    with jobs:
-        show_jobs(workspace, person)
-    with log:
-        _log(workspace)
+    shown = tabs("activity", [JOBS, LOG])
+    if shown[JOBS].open:
+        with shown[JOBS]:
+            show_jobs(workspace, person)
+    if shown[LOG].open:
+        with shown[LOG]:
+            _log(workspace)
 
 
 @st.fragment(run_every=POLLED_S)
@@ -88,7 +96,7 @@ def show_jobs(workspace: Workspace, person: PersonRecord) -> None:
         hide_index=True,
         key="ended",
         height=min(38 + 35 * len(ended), 460),
-        column_config={"Ended": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm:ss")},
+        column_config={"Ended": time_column("D MMM YYYY, HH:mm:ss")},
     )
 
 
@@ -279,7 +287,7 @@ def rows_of(events: tuple[EventRecord, ...]) -> list[dict[str, Any]]:
 
 
 _COLUMNS = {
-    "When": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm:ss", width="small"),
+    "When": time_column("D MMM YYYY, HH:mm:ss", width="small"),
     "Who": st.column_config.TextColumn(width="small"),
     "What": st.column_config.TextColumn(width="small"),
     "Details": st.column_config.TextColumn(width="large"),

@@ -11,6 +11,7 @@ from core.corrections.withdraw import reinstate_correction, withdraw_correction
 from core.imaging import colors
 from core.labels import review
 from core.labels.merge import MergePreview, merge, preview_merge
+from core.painting.save import forget_draft
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
 from core.workspace.results import Outcome
@@ -20,11 +21,14 @@ from dashboard.components.patch_details import (
     bind,
     can,
     counts,
+    not_saved,
+    only_saved,
     pick_way,
     read_life,
     show_comments,
     show_slots,
     take,
+    unsaved_draft,
 )
 from dashboard.components.patch_planes import (
     LEGEND,
@@ -51,6 +55,7 @@ from dashboard.ui.theme import (
 )
 from dashboard.ui.times import moment
 from db.errors import TomocurateError
+from db.queries.drafts import DraftRecord
 from db.queries.life import SlotRecord
 from db.queries.patches import PatchFilter, PatchRecord, PatchSort, list_patches
 from db.queries.people import PersonRecord
@@ -355,6 +360,10 @@ def _slot_button(
 
 def _merging(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
     patch = told.patch
+    draft = unsaved_draft(workspace, person, patch)
+    if draft:
+        _save_or_discard(workspace, person, patch, draft)
+        return
     if can(patch, Transition.MERGE, person) and patch.correction_count:
         _preview(workspace, person, told)
     if can(patch, Transition.SUBMIT, person) and not patch.stale:
@@ -362,7 +371,7 @@ def _merging(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
             "Submit for review",
             key=f"submit_{patch.name}",
             type="primary",
-            on_click=bind(patch, take),
+            on_click=only_saved(workspace, person, patch, take),
             args=(workspace, person, review.submit, "submitted for review", patch.name),
             kwargs={"seen": patch.version},
         )
@@ -372,6 +381,41 @@ def _merging(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
         st.info("A reviewer has it now.", icon=":material/rate_review:")
     if patch.stage is Stage.ACCEPTED and not patch.stale:
         st.success("Accepted: it is curated, and exports may hold it.", icon=":material/verified:")
+
+
+def _save_or_discard(
+    workspace: Workspace, person: PersonRecord, patch: PatchRecord, draft: DraftRecord
+) -> None:
+    with st.container(border=True):
+        said = not_saved(patch, draft)
+        st.warning(said[0].upper() + said[1:], icon=":material/edit_off:")
+        with st.container(horizontal=True):
+            st.button(
+                "Save in the painter",
+                key=f"to_painter_{patch.name}",
+                type="primary",
+                on_click=_open_painter,
+            )
+            with st.popover("Discard…", key=f"discard_draft_{patch.name}"):
+                st.caption("What you painted since you last saved is deleted.")
+                st.button(
+                    "Discard unsaved strokes",
+                    key=f"discard_{patch.name}",
+                    on_click=bind(patch, discard_draft),
+                    args=(workspace, person, patch.name),
+                )
+
+
+def _open_painter() -> None:
+    st.query_params[Query.WAY] = PAINT
+
+
+def discard_draft(workspace: Workspace, person: PersonRecord, name: str) -> None:
+    """Discard one's own unsaved strokes."""
+    attempt(
+        partial(forget_draft, workspace, person, name),
+        lambda _: f"Unsaved strokes on **{plain(name)}** discarded.",
+    )
 
 
 def _preview(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
@@ -397,7 +441,7 @@ def _preview(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
         f"Merge {count(len(preview.inputs), 'correction')}",
         key=f"merge_{patch.name}",
         type="primary",
-        on_click=bind(patch, merge_now),
+        on_click=only_saved(workspace, person, patch, merge_now),
         args=(workspace, person, patch.name),
     )
 
@@ -453,7 +497,7 @@ def _nothing_to_change(workspace: Workspace, person: PersonRecord, patch: PatchR
             "Submit with nothing to change",
             key=f"submit_nothing_{patch.name}",
             disabled=not sure,
-            on_click=bind(patch, take),
+            on_click=only_saved(workspace, person, patch, take),
             args=(workspace, person, review.submit, "submitted with nothing to change", patch.name),
             kwargs={"nothing_to_change": True, "seen": patch.version},
         )

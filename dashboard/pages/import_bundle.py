@@ -21,12 +21,17 @@ from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import plain
 from dashboard.ui.notifications import refuse, tell_outcomes
 from dashboard.ui.theme import begin, count, facts
+from dashboard.ui.times import time_column
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 from db.queries.sharing import list_bundles
 from db.vocabulary import JobKind, Licence
 
-FATES = {Fate.NEW: "new", Fate.KNOWN: "here already", Fate.SECOND: "second annotation"}
+FATES = {
+    Fate.NEW: "new",
+    Fate.KNOWN: "here already",
+    Fate.SECOND: "second annotation",
+}
 
 
 def show() -> None:
@@ -92,7 +97,11 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
     bar = st.progress(0.0, "Verifies every byte and voxel…")
     try:
         seen = look_into(
-            workspace, person, source, stated, progress=lambda done, total: tell(bar, done, total)
+            workspace,
+            person,
+            source,
+            stated,
+            progress=lambda done, total: tell(bar, done, total),
         )
     except TomocurateError as error:
         _refused(error)
@@ -252,7 +261,7 @@ def _bundles(workspace: Workspace) -> None:
         ],
         hide_index=True,
         key="bundles",
-        column_config={"Came in": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")},
+        column_config={"Came in": time_column()},
     )
 
 

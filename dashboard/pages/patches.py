@@ -17,7 +17,7 @@ from dashboard.ui.context import me, opened
 from dashboard.ui.empty_state import CHOOSE, show_empty
 from dashboard.ui.escape import plain
 from dashboard.ui.navigation import go_to, open_button
-from dashboard.ui.notifications import attempt, show_said
+from dashboard.ui.notifications import attempt
 from dashboard.ui.session_keys import Key, Query
 from dashboard.ui.theme import (
     BECAUSE_NAMES,
@@ -30,6 +30,7 @@ from dashboard.ui.theme import (
     stage_column,
     xyz,
 )
+from dashboard.ui.times import time_column
 from db.errors import TomocurateError
 from db.queries.page import MAX_LIMIT, Page
 from db.queries.patches import PatchFilter, PatchRecord, PatchSort, list_patches
@@ -53,6 +54,9 @@ def show() -> None:
         return
     if Query.TOMOGRAM in st.query_params:  # as bookmarks of earlier versions call the filter
         go_to(PAGE, **{patch_filter.TOMOGRAM: st.query_params[Query.TOMOGRAM]})
+    picked = st.session_state.pop(Key.OPEN, None)
+    if picked:
+        go_to(PAGE, patch=picked)
     st.session_state[Key.LIST] = st.query_params.to_dict()
     begin("Patches")
     apply_view(workspace, person)
@@ -63,8 +67,10 @@ def show() -> None:
     if not found.rows:
         _nothing(wanted)
         return
+    bar = st.container()
     chosen = _pictures(workspace, found) if how == PICTURES else _table(found)
-    _actions(workspace, person, wanted, chosen, found.total)
+    with bar:
+        _actions(workspace, person, wanted, chosen, found.total)
 
 
 def apply_view(workspace: Workspace, person: PersonRecord) -> None:
@@ -186,24 +192,36 @@ def _nothing(wanted: PatchFilter) -> None:
 
 
 def _table(found: Page[PatchRecord]) -> list[PatchRecord]:
-    # The selection is kept as numbers of rows: it ends where other rows stand in the table.
-    rows_shown = hashlib.sha256("\n".join(patch.name for patch in found.rows).encode())
-    said = st.dataframe(
+    names = [patch.name for patch in found.rows]
+    # Selection and clicks come as numbers of rows: another table begins where other rows stand.
+    mark = hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+    shown = st.dataframe(
         table_of(found.rows),
-        key=f"{TABLE_KEY}_{rows_shown.hexdigest()[:16]}",
+        key=f"{TABLE_KEY}_{mark}",
         on_select="rerun",
         selection_mode="multi-row",
         hide_index=True,
         height=min(38 + 35 * len(found), 640),
         column_config={
-            "Patch": st.column_config.TextColumn(pinned=True),
+            "Patch": st.column_config.ButtonColumn(
+                type="tertiary",
+                pinned=True,
+                alignment="left",
+                width="medium",
+                key=f"open_row_{mark}",
+                on_click=_open_row,
+                args=(f"open_row_{mark}", names),
+            ),
             "Stage": stage_column(),
             "Marks": st.column_config.ListColumn(width="medium"),
-            "Changed": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
+            "Changed": time_column(),
         },
     )
-    rows = said.selection.rows
-    return [found.rows[row] for row in rows if row < len(found.rows)]
+    return [found.rows[row] for row in shown.selection.rows if row < len(found.rows)]
+
+
+def _open_row(key: str, names: Sequence[str]) -> None:
+    st.session_state[Key.OPEN] = names[st.session_state[key].row]
 
 
 def _pictures(workspace: Workspace, found: Page[PatchRecord]) -> list[PatchRecord]:
@@ -249,7 +267,7 @@ def _actions(
         )
         patches: Sequence[PatchRecord] = names_of(workspace, wanted) if everything else chosen
         if not patches:
-            st.caption("Select patches to open, extract, merge or assign them.")
+            st.caption("Select patches to extract, merge, claim or assign them.")
             return
         st.markdown(f"**{count(len(patches), 'patch', 'patches')}**", width="content")
         if len(patches) == 1:
@@ -258,7 +276,6 @@ def _actions(
             _run_button(workspace, person, bulk.hits(move, patches, person))
         _claim_button(workspace, person, bulk.hits(Transition.CLAIM, patches, person))
         _assign_popover(workspace, person, bulk.hits(Transition.ASSIGN, patches, person))
-    show_said()
 
 
 def _run_button(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:

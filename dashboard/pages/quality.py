@@ -18,6 +18,7 @@ from dashboard.ui import sharing_plots
 from dashboard.ui.context import me, opened
 from dashboard.ui.empty_state import PATCHES, show_empty
 from dashboard.ui.escape import plain
+from dashboard.ui.navigation import tabs
 from dashboard.ui.notifications import attempt, refuse, tell_outcomes
 from dashboard.ui.plots import NO_TOOLS
 from dashboard.ui.sharing_plots import SPLIT_NAMES, model_of
@@ -33,6 +34,7 @@ from db.queries.sharing import (
 )
 from db.vocabulary import ExportKind, JobKind
 
+LABELS, MODELS = "Labels", "Models"
 FIELDS = {"Surface Dice": "surface_dice", "Dice": "dice"}
 
 
@@ -40,11 +42,13 @@ def show() -> None:
     """Show the labels' figures, and the models' scores."""
     workspace, person = opened(), me()
     begin("Quality", "Figures of the accepted labels, and of the models against them.")
-    labels, models = st.tabs(["Labels", "Models"])
-    with labels:
-        _labels(workspace, person)
-    with models:
-        _models(workspace, person)
+    shown = tabs("quality", [LABELS, MODELS])
+    if shown[LABELS].open:
+        with shown[LABELS]:
+            _labels(workspace, person)
+    if shown[MODELS].open:
+        with shown[MODELS]:
+            _models(workspace, person)
 
 
 def _labels(workspace: Workspace, person: PersonRecord) -> None:
@@ -87,7 +91,10 @@ def _measured(workspace: Workspace, person: PersonRecord, figures: Sequence[Labe
     bar = st.progress(0.0, "Measures…")
     try:
         found = measure_labels(
-            workspace, person, chosen or names[:AT_ONCE], lambda done, total: tell(bar, done, total)
+            workspace,
+            person,
+            chosen or names[:AT_ONCE],
+            lambda done, total: tell(bar, done, total),
         )
     except TomocurateError as error:
         st.error(plain(error))

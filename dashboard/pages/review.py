@@ -22,6 +22,7 @@ from dashboard.components.patch_details import (
     show_slots,
 )
 from dashboard.components.patch_planes import (
+    AXES,
     LEGEND,
     PLANES,
     PatchPicture,
@@ -97,7 +98,13 @@ def decide(
         word = f"merge {number} accepted"
     else:
         step = partial(
-            review.reject, workspace, person, patch.name, reason, merge_number=number, seen=version
+            review.reject,
+            workspace,
+            person,
+            patch.name,
+            reason,
+            merge_number=number,
+            seen=version,
         )
         word = f"merge {number} rejected, back to its annotator"
     done = attempt(
@@ -262,7 +269,12 @@ def _planes(picture: PatchPicture, key: str) -> None:
             )
         )
         for image, (plane, axis) in zip(images, PLANES, strict=True):
-            image.image(plane_png(picture, shown, axis, at), width="stretch", alt=plane)
+            image.image(
+                plane_png(picture, shown, axis, at),
+                width="stretch",
+                caption=f"{plane} · {AXES[plane]}",
+                alt=f"{plane} plane of the patch",
+            )
     chips(LEGEND if shown is Shown.DIFFERENCE else LEGEND[:1] + LEGEND[3:], "legend")
 
 

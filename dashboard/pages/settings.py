@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -15,9 +15,11 @@ from core.maintenance.doctor import examine
 from core.maintenance.verify_backup import verify_backup
 from core.tomograms.data_roots import list_roots
 from core.workspace.workspace import Workspace
+from dashboard.components.register_form import ask_for_root
 from dashboard.ui.context import me, opened, sign_out, site
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import plain
+from dashboard.ui.navigation import tabs
 from dashboard.ui.notifications import attempt, refuse
 from dashboard.ui.theme import ROLE_NAMES, begin, facts, size
 from dashboard.ui.times import age, moment
@@ -36,18 +38,10 @@ def show() -> None:
     workspace, person = opened(), me()
     begin("Settings")
     _me(person)
-    names = ["People", "Data roots", "Backups", "Doctor", "About"]
-    team, roots, backups, doctor, about = st.tabs(names)
-    with team:
-        _people(workspace, person)
-    with roots:
-        _roots(workspace)
-    with backups:
-        _backups(workspace, person)
-    with doctor:
-        _doctor(workspace, person)
-    with about:
-        _about(workspace)
+    for name, tab in tabs("settings", list(TABS)).items():
+        if tab.open:
+            with tab:
+                TABS[name](workspace, person)
 
 
 def add_person(
@@ -197,16 +191,14 @@ def rights() -> list[dict[str, str]]:
     ]
 
 
-def _roots(workspace: Workspace) -> None:
+def _roots(workspace: Workspace, person: PersonRecord) -> None:
     roots = list_roots(workspace)
     if not roots:
-        show_empty("No data root yet.", "An admin adds one by registering on the command line.")
+        show_empty("No data root yet.", "Add the folder that holds your tomograms.")
     for root in roots:
         st.text(str(root))
-    st.caption(
-        "Tomograms stay below these folders; pages read nothing else. An admin adds a root "
-        "by registering on the command line."
-    )
+    st.caption("Tomograms stay in these folders; pages read files below them only.")
+    ask_for_root(workspace, person)
 
 
 def _backups(workspace: Workspace, person: PersonRecord) -> None:
@@ -274,7 +266,7 @@ def keep_findings(workspace: Workspace) -> None:
     st.session_state[FINDINGS] = [[each.check, str(each.state), each.said] for each in found]
 
 
-def _about(workspace: Workspace) -> None:
+def _about(workspace: Workspace, person: PersonRecord) -> None:
     known = {
         "tomocurate": importlib.metadata.version("tomocurate"),
         "Workspace": plain(workspace.folder),
@@ -285,6 +277,14 @@ def _about(workspace: Workspace) -> None:
     facts(known)
     st.caption("Curation of membrane training labels from cryo-electron tomograms. BSD-3-Clause.")
 
+
+TABS: Mapping[str, Callable[[Workspace, PersonRecord], None]] = {
+    "People": _people,
+    "Data roots": _roots,
+    "Backups": _backups,
+    "Doctor": _doctor,
+    "About": _about,
+}
 
 if __name__ == "__main__":
     show()

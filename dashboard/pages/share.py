@@ -26,9 +26,11 @@ from dashboard.ui import sharing_plots
 from dashboard.ui.context import me, opened
 from dashboard.ui.empty_state import CHOOSE, PATCHES, show_empty
 from dashboard.ui.escape import plain
+from dashboard.ui.navigation import tabs
 from dashboard.ui.notifications import attempt, refuse
 from dashboard.ui.plots import NO_TOOLS
 from dashboard.ui.theme import begin, count, size
+from dashboard.ui.times import time_column
 from db.errors import TomocurateError
 from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord
@@ -43,6 +45,7 @@ LEVELS = {
     Level.MINIMAL: "Minimal: only the supervised core, thinned out",
 }
 FAULTS_SHOWN = 12
+TRAINING_SET, BUNDLE, BEFORE = "Training set", "Bundle", "Exported before"
 
 
 def show() -> None:
@@ -53,13 +56,16 @@ def show() -> None:
         st.info("Curators share. Below is what was exported so far.")
         _before(workspace)
         return
-    training, bundle, before = st.tabs(["Training set", "Bundle", "Exported before"])
-    with training:
-        _training_set(workspace, person)
-    with bundle:
-        _bundle(workspace, person)
-    with before:
-        _before(workspace)
+    shown = tabs("share", [TRAINING_SET, BUNDLE, BEFORE])
+    if shown[TRAINING_SET].open:
+        with shown[TRAINING_SET]:
+            _training_set(workspace, person)
+    if shown[BUNDLE].open:
+        with shown[BUNDLE]:
+            _bundle(workspace, person)
+    if shown[BEFORE].open:
+        with shown[BEFORE]:
+            _before(workspace)
 
 
 def _training_set(workspace: Workspace, person: PersonRecord) -> None:
@@ -201,7 +207,10 @@ def _bundle(workspace: Workspace, person: PersonRecord) -> None:
     facts = _facts(person)
     name = st.text_input("Name of the folder", "membrane-patches-1", key="bundle_name")
     archive = st.segmented_control(
-        "Also wrapped as", list(ArchiveKind), format_func=lambda kind: kind.value, key="archive"
+        "Also wrapped as",
+        list(ArchiveKind),
+        format_func=lambda kind: kind.value,
+        key="archive",
     )
     if facts is None:
         return
@@ -418,7 +427,7 @@ def _before(workspace: Workspace) -> None:
         ],
         hide_index=True,
         key="exports",
-        column_config={"Made": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")},
+        column_config={"Made": time_column()},
     )
 
 

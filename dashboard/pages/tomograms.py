@@ -18,9 +18,18 @@ from dashboard.components import patch_filter
 from dashboard.components.register_form import show_registering
 from dashboard.ui import plots
 from dashboard.ui.context import me, opened
-from dashboard.ui.empty_state import show_empty
+from dashboard.ui.empty_state import (
+    REGISTER,
+    show_empty,
+)
 from dashboard.ui.escape import plain
-from dashboard.ui.navigation import go_to, open_button, page_file
+from dashboard.ui.navigation import (
+    REGISTER_TAB,
+    go_to,
+    open_button,
+    page_file,
+    tabs,
+)
 from dashboard.ui.notifications import attempt, on_shown, refuse, tell_outcomes
 from dashboard.ui.session_keys import Query
 from dashboard.ui.theme import (
@@ -35,7 +44,10 @@ from dashboard.ui.theme import (
 from dashboard.ui.theme import (
     person as person_text,
 )
-from dashboard.ui.times import moment
+from dashboard.ui.times import (
+    moment,
+    time_column,
+)
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, patches_in
 from db.queries.people import PersonRecord
@@ -56,6 +68,7 @@ from db.vocabulary import Licence, Scope, Split
 GALLERY, TABLE = "Gallery", "Table"
 ROWS = {GALLERY: 24, TABLE: 100}
 PAGE = "tomograms"
+REGISTERED = "Registered"
 PERMISSION = "permission"
 PERMISSION_FIELDS = ("scope", "licence", "approved_by", "owner", "until", "embargo")
 
@@ -71,11 +84,13 @@ def show() -> None:
     if not may(person.role, Action.REGISTER):
         _all(workspace)
         return
-    there, more = st.tabs(["Registered", "Register more"])
-    with there:
-        _all(workspace)
-    with more:
-        show_registering(workspace, person)
+    shown = tabs(PAGE, [REGISTERED, REGISTER_TAB])
+    if shown[REGISTERED].open:
+        with shown[REGISTERED]:
+            _all(workspace)
+    if shown[REGISTER_TAB].open:
+        with shown[REGISTER_TAB]:
+            show_registering(workspace, person)
 
 
 def _all(workspace: Workspace) -> None:
@@ -119,8 +134,8 @@ def _nothing(wanted: TomogramFilter) -> None:
     if wanted == TomogramFilter():
         show_empty(
             "No tomogram is registered yet.",
-            "Go to “Register more” above and pick tomograms with their segmentations; the files "
-            "stay where they are.",
+            "Pick tomograms with their segmentations; the files stay where they are.",
+            REGISTER,
         )
         return
     show_empty("No tomogram fits.", "Write less of the token, or take the filter away.")
@@ -183,7 +198,7 @@ def _table(lines: Sequence[TomogramLine]) -> None:
         height=min(38 + 35 * len(lines), 640),
         column_config={
             "Voxel size (Å)": st.column_config.NumberColumn(format="%.3f"),
-            "Registered": st.column_config.DatetimeColumn(format="D MMM YYYY"),
+            "Registered": time_column("D MMM YYYY"),
         },
     )
     rows = said.selection.rows

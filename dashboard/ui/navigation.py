@@ -1,9 +1,13 @@
 """The pages in the order of the work: file, title and icon of each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import streamlit as st
+from streamlit.elements.lib.mutable_tab_container import TabContainer
+
+REGISTER_TAB = "Register more"
+"""The tab of Tomograms where files are registered."""
 
 
 class Place(NamedTuple):
@@ -49,3 +53,12 @@ def open_button(label: str, page: str, word: str, name: str, key: str, **options
     options = {"type": "tertiary", **options}
     if st.button(label, key=f"{key}_{name}", **options):
         go_to(page, **{word: name})
+
+
+def tabs(page: str, names: Sequence[str]) -> dict[str, TabContainer]:
+    """Put tabs on a page, by name; the address names the open one, which messages leave open.
+
+    Fill only the tab whose ``open`` is true: the others are not looked at.
+    """
+    made = st.tabs(names, key=f"{page}_tab", bind="query-params", on_change="rerun")
+    return dict(zip(names, made, strict=True))

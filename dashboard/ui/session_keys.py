@@ -33,6 +33,8 @@ class Key(StrEnum):
     """What was asked to be registered."""
     LIST = "list"
     """The address of the list of patches as it was left."""
+    OPEN = "open"
+    """The row of a table that was clicked."""
     BELOW = "below"
     """The folder that is browsed for tomograms."""
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import zoneinfo
+from typing import Any
 
 import streamlit as st
 
@@ -23,6 +24,18 @@ def age(at: dt.datetime, now: dt.datetime | None = None) -> str:
         if seconds >= unit:
             return f"{int(seconds // unit)} {name}"
     return "just now"
+
+
+def time_column(pattern: str = "D MMM YYYY, HH:mm", **options: Any) -> Any:
+    """Configure a column of times: in the person's time zone, which the header's help names."""
+    return st.column_config.DatetimeColumn(
+        format=pattern, timezone=zone_name(), help=f"Time zone: {zone_name()}", **options
+    )
+
+
+def zone_name() -> str:
+    """Name the person's time zone, such as Europe/Zurich; UTC where the browser tells none."""
+    return str(_zone())
 
 
 def _zone() -> dt.tzinfo:

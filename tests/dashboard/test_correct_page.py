@@ -4,10 +4,12 @@ import io
 import zipfile
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.painting.save import keep_draft
 from core.workspace.results import DONE, FAILED
 from dashboard.components.upload import Dropped, Taken, kit, painted_png, take_files, versions_of
 from dashboard.pages.correct import my_work, neighbours
@@ -168,3 +170,37 @@ def test_a_button_of_another_patch_than_the_address_names_changes_nothing(
 def test_the_address_names_the_patch_that_is_shown_first(lab: Lab, page: Open) -> None:
     assert page("correct").query_params == {"patch": lab.extracted}
     assert page("review").query_params == {"patch": lab.in_review}
+
+
+def keep_strokes(lab: Lab, name: str) -> None:
+    """Leave unsaved strokes on a patch, as the painter does when one goes to another tab."""
+    voxels = np.zeros((160, 160, 160), np.uint8)
+    voxels[80, 60:70, 60:70] = 1
+    keep_draft(lab.workspace, lab.me, name, voxels, 0)
+
+
+def test_nothing_is_merged_or_submitted_over_unsaved_strokes(lab: Lab, page: Open) -> None:
+    keep_strokes(lab, lab.extracted)
+    at = page("correct", patch=lab.extracted, how="Merge and submit")
+    assert "did not save it" in at.warning[0].value
+    assert not any(str(each.key).startswith(("merge", "submit")) for each in at.button)
+    at.button(key=f"discard_{lab.extracted}").click().run()
+    assert "discarded" in said(at)
+    assert at.checkbox(key=f"sure_{lab.extracted}")
+
+
+def test_strokes_that_came_after_the_page_was_drawn_stop_a_merge(lab: Lab, page: Open) -> None:
+    at = page("correct", patch=lab.correcting, how="Merge and submit")
+    keep_strokes(lab, lab.correcting)
+    at.button(key=f"merge_{lab.correcting}").click().run()
+    assert "save or discard it first" in at.error[0].value
+    assert record(lab, lab.correcting).stage is Stage.CORRECTING
+    at.button(key=f"to_painter_{lab.correcting}").click().run()
+    assert at.query_params["how"] == "Paint here"
+
+
+def test_a_freshly_claimed_patch_opens_in_the_painter(lab: Lab, page: Open) -> None:
+    at = page("correct", patch=lab.chosen, how="Merge and submit")
+    next(each for each in at.button if each.label == "Claim").click().run()
+    assert record(lab, lab.chosen).assignee == "Mia"
+    assert at.query_params == {"patch": lab.chosen}

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.access import people
 from core.jobs import queue
+from core.tomograms.data_roots import list_roots
+from core.workspace.workspace import Workspace
 from dashboard.pages.progress import read_board, target_of
 from dashboard.ui.job_notices import active_now, newly_finished
 from dashboard.ui.plots import stages_by
@@ -61,7 +64,7 @@ def test_somebody_elses_job_has_no_button_for_an_annotator(lab: Lab, page: Open)
 
 
 def test_the_log_is_filtered_and_paged(lab: Lab, page: Open) -> None:
-    at = page("activity", who="Ada", what="patch")
+    at = page("activity", activity_tab="Who did what", who="Ada", what="patch")
     table = next(each.value for each in at.dataframe if "Who" in each.value)
     assert set(table["Who"]) == {"Ada"}
 
@@ -102,7 +105,7 @@ def test_the_last_admin_stays_admin(lab: Lab, page: Open) -> None:
 
 
 def test_a_backup_is_made_verified_and_listed(lab: Lab, page: Open) -> None:
-    at = page("settings")
+    at = page("settings", settings_tab="Backups")
     at.button(key="back_up").click().run()
     assert not at.exception
     assert "made by Mia" in said(at)
@@ -112,7 +115,7 @@ def test_a_backup_is_made_verified_and_listed(lab: Lab, page: Open) -> None:
 
 
 def test_the_doctor_says_what_was_found(lab: Lab, page: Open) -> None:
-    at = page("settings")
+    at = page("settings", settings_tab="Doctor")
     at.button(key="examine").click().run()
     assert not at.exception
     assert ":material/check_circle:" in said(at)
@@ -120,8 +123,38 @@ def test_the_doctor_says_what_was_found(lab: Lab, page: Open) -> None:
 
 def test_who_manages_nobody_sees_people_and_no_forms(lab: Lab, page: Open) -> None:
     act_as(lab, Role.CURATOR)
-    at = page("settings")
-    assert not {"save_role", "access", "back_up", "examine"} & {str(b.key) for b in at.button}
+    for tab in ("People", "Data roots", "Backups", "Doctor"):
+        at = page("settings", settings_tab=tab)
+        assert not at.exception
+        assert not {"save_role", "access", "back_up", "examine"} & {str(b.key) for b in at.button}
+        assert not any("Add data root" in each.label for each in at.button)
+
+
+def test_a_tab_stays_open_when_a_message_appears(lab: Lab, page: Open) -> None:
+    at = page("settings", settings_tab="Backups")
+    at.button(key="back_up").click().run()
+    assert "made by Mia" in said(at)
+    at.run()
+    assert at.session_state["settings_tab"] == "Backups"
+    assert at.query_params["settings_tab"] == "Backups"
+
+
+def test_an_admin_adds_a_data_root_in_the_browser(
+    bare: Workspace, page: Open, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tomograms"
+    folder.mkdir()
+    at = page("tomograms", tomograms_tab="Register more")
+    assert "No data root yet" in said(at)
+    at.text_input(key="new_root").input("tomograms")
+    next(each for each in at.button if each.label == "Add data root").click().run()
+    assert "not an absolute path" in at.error[0].value
+    at.text_input(key="new_root").input(str(folder))
+    next(each for each in at.button if each.label == "Add data root").click().run()
+    assert not at.exception
+    assert "added by Mia" in said(at)
+    assert list_roots(bare) == (folder,)
+    assert at.segmented_control(key="register_how").value == "Browse"
 
 
 PLACES: list[tuple[str, dict[str, str]]] = [

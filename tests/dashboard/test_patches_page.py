@@ -81,7 +81,7 @@ def test_pictures_stand_beside_the_table(lab: Lab, page: Open) -> None:
     at = page("patches", **{"as": "Pictures"})
     assert not at.exception
     assert len(at.checkbox) >= 5
-    at.checkbox[0].check().run()
+    next(each for each in at.checkbox if each.label == "select").check().run()
     assert "**1 patch**" in said(at)
 
 

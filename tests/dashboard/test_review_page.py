@@ -1,10 +1,12 @@
 """Review: a verdict is saved with its version, a reason is needed, somebody else may be first."""
 
+import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.imaging.geometry import Zyx
@@ -129,3 +131,13 @@ def test_every_plane_of_every_kind_can_be_drawn(shown: Shown) -> None:
         picture = PatchPicture(gray, before, label)
         for axis in range(3):
             assert plane_png(picture, shown, axis, Zyx(20, 20, 20)).startswith(b"\x89PNG")
+
+
+def test_yz_is_drawn_with_y_to_the_right_and_z_down() -> None:
+    gray = np.zeros((40, 48, 56), np.uint8)
+    gray[35, 20, 30] = 255
+    picture = PatchPicture(gray, np.zeros_like(gray), None)
+    drawn = np.asarray(Image.open(io.BytesIO(plane_png(picture, Shown.IMAGE, 2, Zyx(5, 5, 30)))))
+    assert drawn.shape[:2] == (3 * 40, 3 * 48)
+    z, y = np.unravel_index(drawn[:, :, 0].argmax(), drawn.shape[:2])
+    assert (z // 3, y // 3) == (35, 20)

@@ -120,7 +120,7 @@ def test_a_stranger_is_told_what_to_ask_for_and_gets_no_session(
             answer = await through_the_provider(here, "mallory")
             assert answer.status_code == 403
             assert "mallory" in answer.text
-            assert "people identify" in answer.text
+            assert "people account NAME" in answer.text
             assert (await here.get("/")).status_code == 401
 
     run(journey())

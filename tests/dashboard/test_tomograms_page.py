@@ -27,7 +27,7 @@ def rooted(bare: Workspace, lab_template: Path) -> Workspace:
 
 
 def test_browsing_a_root_shows_the_pairs_and_registers_them(rooted: Workspace, page: Open) -> None:
-    at = page("tomograms")
+    at = page("tomograms", tomograms_tab="Register more")
     assert not at.exception
     at.button(key="pick_all").click().run()
     pairs = next(each.value for each in at.dataframe if "Becomes" in each.value)
@@ -44,7 +44,7 @@ def test_browsing_a_root_shows_the_pairs_and_registers_them(rooted: Workspace, p
 
 
 def test_a_pattern_below_a_root_finds_files(rooted: Workspace, page: Open) -> None:
-    at = page("tomograms")
+    at = page("tomograms", tomograms_tab="Register more")
     at.segmented_control(key="register_how").set_value("Pattern").run()
     at.text_input(key="register_pattern").input("TS_001*.mrc").run()
     at.button(key="pick_pattern").click().run()
@@ -115,7 +115,10 @@ def test_a_permission_is_stated_and_shown(lab: Lab, page: Open) -> None:
 
 def test_an_annotator_sees_no_way_to_register_or_permit(lab: Lab, page: Open) -> None:
     act_as(lab, Role.ANNOTATOR)
-    assert not any(str(each.key) == "register" for each in page("tomograms").button)
+    assert not any(
+        str(each.key) == "register"
+        for each in page("tomograms", tomograms_tab="Register more").button
+    )
     at = page("tomograms", tomogram="other/TS_001")
     assert not any(str(each.key).startswith(("pin", "save_voxel_size")) for each in at.button)
 
