@@ -5,8 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.components.shortcuts import keyboard_sheet
-from dashboard.ui.context import me, opened
-from dashboard.ui.job_notices import toast_finished
+from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.job_notices import notify_finished_jobs
 from dashboard.ui.navigation import PLACES
 from dashboard.ui.theme import CSS
 
@@ -21,10 +21,10 @@ def main() -> None:
     st.set_page_config(page_title="tomocurate", page_icon=ICON, layout="wide")
     st.html(CSS)
     page = st.navigation(pages(), position="top")
-    person = me()
+    person = current_person()
     page.run()
     keyboard_sheet(page.url_path or next(iter(PLACES)))
-    toast_finished(opened(), person)
+    notify_finished_jobs(current_workspace(), person)
 
 
 def pages() -> list[st.Page]:

@@ -17,9 +17,9 @@ from core.patches.extract import extract
 from core.patches.lifecycle import Transition, action_of, is_legal
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.job_notices import KIND_NAMES
-from dashboard.ui.notifications import attempt, refuse, tell_outcomes
+from dashboard.ui.notifications import notify_outcomes, notify_refusal, run_action
 from dashboard.ui.theme import count
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord
@@ -75,9 +75,9 @@ def run_many(
     if len(names) <= AT_ONCE:
         outcomes = _run(workspace, person, move, names)
         if outcomes is not None:
-            tell_outcomes(outcomes, f"{VERBS[move]} by {plain(person.name)}")
+            notify_outcomes(outcomes, f"{VERBS[move]} by {escape(person.name)}")
         return
-    attempt(
+    run_action(
         lambda: queue.submit_batch(workspace, person, JOB_OF[move], names),
         lambda job: (
             f"{KIND_NAMES[JOB_OF[move]]} of {count(len(names), 'patch', 'patches')} is "
@@ -89,13 +89,13 @@ def run_many(
 def assign_many(workspace: Workspace, person: PersonRecord, names: Sequence[str], to: str) -> None:
     """Give patches to somebody, each in its own transaction; what came of it is told."""
     outcomes = [_moved(partial(review.assign, workspace, person, name, to), name) for name in names]
-    tell_outcomes(outcomes, f"Assigned to {plain(to)} by {plain(person.name)}")
+    notify_outcomes(outcomes, f"Assigned to {escape(to)} by {escape(person.name)}")
 
 
 def claim_many(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -> None:
     """Take patches that nobody has."""
     outcomes = [_moved(partial(review.claim, workspace, person, name), name) for name in names]
-    tell_outcomes(outcomes, f"Claimed by {plain(person.name)}")
+    notify_outcomes(outcomes, f"Claimed by {escape(person.name)}")
 
 
 def _due(patch: PatchRecord, move: Transition) -> bool:
@@ -126,7 +126,7 @@ def _run(
     try:
         return STEP_OF[move](workspace, person, names, progress=progress)
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
         return None
     finally:
         bar.empty()

@@ -54,12 +54,12 @@ def import_source(workspace: Workspace, text: str) -> Path:
     return contained(workspace, path)
 
 
-def tell(bar: Any, done: int, total: int) -> None:
+def show_progress(bar: Any, done: int, total: int) -> None:
     """Show on a progress bar how many patches are done."""
     bar.progress(done / max(1, total), f"{done} of {total} patches")
 
 
-def creators_of(text: str) -> tuple[Creator, ...]:
+def parse_creators(text: str) -> tuple[Creator, ...]:
     """Creators, one a line: ``Family, Given; ORCID; Affiliation``.
 
     Errors: ExportError.
@@ -73,7 +73,7 @@ def creators_of(text: str) -> tuple[Creator, ...]:
     return tuple(creators)
 
 
-def tokens_of(text: str) -> dict[str, str]:
+def parse_names(text: str) -> dict[str, str]:
     """Dataset tokens and what they become: ``old = new, other = another``.
 
     Errors: ExportError.

@@ -14,31 +14,31 @@ from core.patches.lifecycle import Transition, action_of, is_legal
 from core.workspace.workspace import Workspace
 from dashboard.components.patch_planes import Shown, most_changed, patch_picture, show_three
 from dashboard.ui.empty_state import PATCHES, show_empty
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.navigation import go_to, page_file
 from dashboard.ui.notifications import (
     REFUSED,
-    attempt,
-    change_line,
-    on_shown,
-    saved_patch,
-    tell,
+    bind_to_shown,
+    describe_saved,
+    format_change,
+    notify,
+    run_action,
 )
 from dashboard.ui.session_keys import Key, Query
 from dashboard.ui.theme import (
-    BECAUSE_NAMES,
     KIND_COLORS,
+    REASON_NAMES,
     STAGE_NEXT,
-    begin,
-    chips,
+    begin_page,
     count,
-    facts,
+    format_size,
+    format_xyz,
     patch_dots,
-    person,
-    size,
-    xyz,
+    person_name,
+    show_chips,
+    show_facts,
 )
-from dashboard.ui.times import moment
+from dashboard.ui.times import format_time
 from db.errors import TomocurateError, UnknownNameError
 from db.queries.drafts import DraftRecord, draft_of
 from db.queries.life import CommentRecord, SlotRecord
@@ -49,7 +49,7 @@ from db.vocabulary import Role, Stage, Verdict
 Action = Callable[..., PatchRecord]
 
 
-def take(
+def run_step(
     workspace: Workspace,
     by: PersonRecord,
     step: Action,
@@ -59,9 +59,9 @@ def take(
     **more: Any,
 ) -> None:
     """Take a step of a patch and tell what was saved; a conflict shows the other's change."""
-    attempt(
+    run_action(
         partial(step, workspace, by, name, *told, **more),
-        lambda patch: saved_patch(what, patch, by),
+        lambda patch: describe_saved(what, patch, by),
         about=(workspace, name),
     )
 
@@ -91,20 +91,20 @@ def _unless_unsaved(
     if draft is None:
         step(*args, **options)
     else:
-        tell(REFUSED, f"Nothing was changed: {not_saved(patch, draft)}")
+        notify(REFUSED, f"Nothing was changed: {not_saved(patch, draft)}")
 
 
 def not_saved(patch: PatchRecord, draft: DraftRecord) -> str:
     """Say that strokes are not saved, as Markdown."""
     return (
-        f"you painted on {plain(patch.name)} and did not save it (last stroke "
-        f"{moment(draft.saved_at)}): save or discard it first."
+        f"you painted on {escape(patch.name)} and did not save it (last stroke "
+        f"{format_time(draft.saved_at)}): save or discard it first."
     )
 
 
 def bind(patch: PatchRecord, step: Callable[..., None]) -> Callable[..., None]:
     """Bind a handler to the patch that it was drawn for."""
-    return on_shown(Query.PATCH, patch.name, step)
+    return bind_to_shown(Query.PATCH, patch.name, step)
 
 
 def pick_way(label: str, ways: Sequence[str], name: str) -> str:
@@ -133,24 +133,24 @@ def can(patch: PatchRecord, move: Transition, by: PersonRecord) -> bool:
     return is_legal(patch, move) and may(by.role, action_of(move))
 
 
-def read_life(workspace: Workspace, name: str) -> PatchHistory | None:
+def read_history(workspace: Workspace, name: str) -> PatchHistory | None:
     """The life of the patch that an address names; where there is none, the page says so."""
     try:
         return life.show(workspace, name, events=200)
     except UnknownNameError as error:
-        begin("No such patch")
-        st.error(plain(error))
+        begin_page("No such patch")
+        st.error(escape(error))
         show_empty("The address names a patch that is not here.", "Look in the list.", PATCHES)
         return None
 
 
 def show_patch(workspace: Workspace, by: PersonRecord, name: str) -> None:
     """Show everything of one patch."""
-    told = read_life(workspace, name)
+    told = read_history(workspace, name)
     if told is None:
         return
     patch = told.patch
-    begin(plain(patch.name))
+    begin_page(escape(patch.name))
     _where_to(told, by)
     _moves(workspace, by, patch)
     left, right = st.columns([7, 5], gap="medium")
@@ -163,7 +163,7 @@ def show_patch(workspace: Workspace, by: PersonRecord, name: str) -> None:
             show_merges(told)
         with history:
             for event in reversed(told.events):
-                st.caption(change_line(event))
+                st.caption(format_change(event))
     with right:
         _facts(told)
         show_comments(workspace, by, patch, told.comments)
@@ -173,7 +173,7 @@ def show_patch(workspace: Workspace, by: PersonRecord, name: str) -> None:
 def _where_to(told: PatchHistory, by: PersonRecord) -> None:
     patch = told.patch
     with st.container(horizontal=True, vertical_alignment="center"):
-        chips(patch_dots(patch))
+        show_chips(patch_dots(patch))
         here = {Query.PATCH: patch.name}
         if st.button("All patches", icon=PATCHES.icon, type="tertiary", key="all_patches"):
             go_to("patches", **st.session_state.get(Key.LIST, {}))
@@ -185,7 +185,7 @@ def _where_to(told: PatchHistory, by: PersonRecord) -> None:
         if patch.current_merge_id is not None:
             _link("review", "Review", ":material/rate_review:", here)
     if patch.rejected_reason:
-        st.warning(f"Rejected: “{plain(patch.rejected_reason)}”", icon=":material/undo:")
+        st.warning(f"Rejected: “{escape(patch.rejected_reason)}”", icon=":material/undo:")
 
 
 def _link(page: str, label: str, icon: str, query: Mapping[str, str]) -> None:
@@ -215,7 +215,7 @@ def _button(
     st.button(
         label,
         key=f"move_{what}_{patch.name}",
-        on_click=bind(patch, take),
+        on_click=bind(patch, run_step),
         args=(workspace, by, step, what, patch.name),
         kwargs={"seen": patch.version},
     )
@@ -225,7 +225,7 @@ def _submit(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
     st.button(
         "Submit for review",
         key=f"move_submitted_{patch.name}",
-        on_click=only_saved(workspace, by, patch, take),
+        on_click=only_saved(workspace, by, patch, run_step),
         args=(workspace, by, review.submit, "submitted", patch.name),
         kwargs={"seen": patch.version},
     )
@@ -241,8 +241,8 @@ def _give(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
             "Assign",
             key=f"give_{patch.name}",
             type="primary",
-            on_click=bind(patch, take),
-            args=(workspace, by, review.assign, f"assigned to {plain(to)}", patch.name, to),
+            on_click=bind(patch, run_step),
+            args=(workspace, by, review.assign, f"assigned to {escape(to)}", patch.name, to),
             kwargs={"seen": patch.version},
         )
 
@@ -254,7 +254,7 @@ def _withdraw(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> Non
         st.button(
             "Withdraw",
             key=f"withdraw_{patch.name}",
-            on_click=bind(patch, take),
+            on_click=bind(patch, run_step),
             args=(workspace, by, review.withdraw, "withdrawn", patch.name, reason),
             kwargs={"seen": patch.version},
         )
@@ -270,7 +270,7 @@ def show_planes(workspace: Workspace, patch: PatchRecord) -> None:
     try:
         picture = patch_picture(folders.image_of(patch.name), folders.label_of(patch.name), after)
     except TomocurateError as error:
-        st.error(plain(error))
+        st.error(escape(error))
         return
     at = most_changed(picture.before, picture.after)
     shown = Shown.DIFFERENCE if after else Shown.BEFORE
@@ -281,28 +281,30 @@ def _facts(told: PatchHistory) -> None:
     patch = told.patch
     known = {
         "Stage": STAGE_NEXT[patch.stage],
-        "Annotator": person(patch.assignee),
-        "Chosen for": f"{BECAUSE_NAMES[patch.chosen_because]} · {person(patch.chosen_by)}, "
-        f"{moment(patch.chosen_at)}",
-        "Note": plain(patch.note) if patch.note else "–",
-        "Tomogram": plain(told.tomogram.name) if told.tomogram else "position unknown",
+        "Annotator": person_name(patch.assignee),
+        "Chosen for": f"{REASON_NAMES[patch.chosen_because]} · {person_name(patch.chosen_by)}, "
+        f"{format_time(patch.chosen_at)}",
+        "Note": escape(patch.note) if patch.note else "–",
+        "Tomogram": escape(told.tomogram.name) if told.tomogram else "position unknown",
         "Segmentation": _segmentation(told),
-        "Center x, y, z": xyz(patch.center),
+        "Center x, y, z": format_xyz(patch.center),
         "Voxel size": f"{patch.voxel_size:g} Å" if patch.voxel_size else "unknown",
-        "Saved": f"{moment(patch.updated_at)} by {person(patch.updated_by)}, version "
+        "Saved": f"{format_time(patch.updated_at)} by {person_name(patch.updated_by)}, version "
         f"{patch.version}",
     }
     if told.hold:
-        known["Painting now"] = f"{person(told.hold.person)} since {moment(told.hold.since)}"
-    facts(known)
+        known["Painting now"] = (
+            f"{person_name(told.hold.person)} since {format_time(told.hold.since)}"
+        )
+    show_facts(known)
 
 
 def _segmentation(told: PatchHistory) -> str:
     found = told.segmentation
     if found is None:
         return "unknown"
-    model = f"{plain(found.model)}, " if found.model else ""
-    return f"{model}{plain(found.on_disk.path)}"
+    model = f"{escape(found.model)}, " if found.model else ""
+    return f"{model}{escape(found.on_disk.path)}"
 
 
 def show_slots(slots: Sequence[SlotRecord]) -> None:
@@ -314,18 +316,18 @@ def show_slots(slots: Sequence[SlotRecord]) -> None:
         last = slot.latest
         with st.container(border=True, gap=None):
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{plain(slot.name)}**", width="content")
-                chips(_slot_dots(slot))
+                st.markdown(f"**{escape(slot.name)}**", width="content")
+                show_chips(_slot_dots(slot))
             painted = ", ".join(f"{kind} {number:,}" for kind, number in last.painted.items())
-            by = person(last.author or last.author_account or last.received_by)
+            by = person_name(last.author or last.author_account or last.received_by)
             st.caption(
-                f"version {last.number} · {plain(painted) or 'nothing painted'} · {by} · "
-                f"{moment(last.received_at)} · {size(last.size_bytes)}"
+                f"version {last.number} · {escape(painted) or 'nothing painted'} · {by} · "
+                f"{format_time(last.received_at)} · {format_size(last.size_bytes)}"
             )
             for finding in last.findings:
-                st.caption(f":material/info: {plain(finding)}")
+                st.caption(f":material/info: {escape(finding)}")
             if last.error:
-                st.caption(f":material/block: {plain(last.error)}")
+                st.caption(f":material/block: {escape(last.error)}")
 
 
 def _slot_dots(slot: SlotRecord) -> list[tuple[str, str]]:
@@ -349,21 +351,22 @@ def show_merges(told: PatchHistory) -> None:
             now = " · current" if merge.id == told.patch.current_merge_id else ""
             st.markdown(f"**Merge {merge.number}**{now}")
             st.caption(
-                f"{moment(merge.made_at)} by {person(merge.made_by)} · {counts(merge.counts)}"
+                f"{format_time(merge.made_at)} by {person_name(merge.made_by)} · "
+                f"{counts(merge.counts)}"
             )
             for finding in merge.findings:
-                st.caption(f":material/info: {plain(finding)}")
+                st.caption(f":material/info: {escape(finding)}")
             for verdict in told.reviews:
                 if verdict.merge == merge.number:
                     word = "accepted" if verdict.verdict is Verdict.ACCEPT else "rejected"
-                    why = f": “{plain(verdict.reason)}”" if verdict.reason else ""
-                    at = moment(verdict.decided_at)
-                    st.caption(f"**{word}** by {person(verdict.reviewer)}, {at}{why}")
+                    why = f": “{escape(verdict.reason)}”" if verdict.reason else ""
+                    at = format_time(verdict.decided_at)
+                    st.caption(f"**{word}** by {person_name(verdict.reviewer)}, {at}{why}")
 
 
 def counts(numbers: Mapping[str, int]) -> str:
     """What a merge did, in voxels."""
-    parts = [f"{plain(name.replace('_', ' '))} {number:,}" for name, number in numbers.items()]
+    parts = [f"{escape(name.replace('_', ' '))} {number:,}" for name, number in numbers.items()]
     return ", ".join(parts) or "nothing changed"
 
 
@@ -388,17 +391,17 @@ def show_comments(
 
 def add_comment(workspace: Workspace, by: PersonRecord, name: str, key: str) -> None:
     """Save the comment that was written into a field."""
-    attempt(
+    run_action(
         partial(review.comment, workspace, by, name, st.session_state[key]),
-        lambda said: f"Comment saved at {moment(said.made_at)} by {plain(by.name)}.",
+        lambda said: f"Comment saved at {format_time(said.made_at)} by {escape(by.name)}.",
     )
 
 
 def settle_comment(workspace: Workspace, by: PersonRecord, name: str, comment_id: int) -> None:
     """Mark a comment as settled."""
-    attempt(
+    run_action(
         partial(review.resolve_comment, workspace, by, name, comment_id),
-        lambda _: f"Comment settled by {plain(by.name)}.",
+        lambda _: f"Comment settled by {escape(by.name)}.",
     )
 
 
@@ -406,11 +409,11 @@ def _comment(
     workspace: Workspace, by: PersonRecord, patch: PatchRecord, said: CommentRecord
 ) -> None:
     with st.container(border=True, gap=None):
-        place = f" · at x, y, z {xyz(said.at)}" if said.at else ""
-        st.caption(f"**{person(said.author)}** · {moment(said.made_at)}{place}")
+        place = f" · at x, y, z {format_xyz(said.at)}" if said.at else ""
+        st.caption(f"**{person_name(said.author)}** · {format_time(said.made_at)}{place}")
         st.text(said.text)
         if said.resolved_at:
-            st.caption(f"settled by {person(said.resolved_by)}")
+            st.caption(f"settled by {person_name(said.resolved_by)}")
         elif can(patch, Transition.COMMENT, by):
             st.button(
                 "Settle",
@@ -428,6 +431,6 @@ def _exports(told: PatchHistory) -> None:
     for export in told.exports:
         split = f", {export.split.value}" if export.split else ""
         st.caption(
-            f"{moment(export.made_at)} · {plain(export.kind.value.replace('_', ' '))} · merge "
-            f"{export.merge}{split} · {plain(export.path)}"
+            f"{format_time(export.made_at)} · {escape(export.kind.value.replace('_', ' '))} · "
+            f"merge {export.merge}{split} · {escape(export.path)}"
         )

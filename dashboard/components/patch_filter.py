@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core.workspace.workspace import Workspace
-from dashboard.ui.theme import BECAUSE_NAMES, STAGE_NAMES
+from dashboard.ui.theme import REASON_NAMES, STAGE_NAMES
 from db.queries.patches import PatchFilter, PatchSort
 from db.queries.people import list_people
 from db.queries.volumes import list_datasets, tomogram_names
@@ -58,7 +58,7 @@ def filter_of(words: Mapping[str, Any]) -> PatchFilter:
         rules["dataset"] = words[DATASET]
     if words.get(TOMOGRAM):
         rules["dataset"], _, rules["tomogram"] = str(words[TOMOGRAM]).rpartition("/")
-    because = {name: why for why, name in BECAUSE_NAMES.items()}
+    because = {name: why for why, name in REASON_NAMES.items()}
     if words.get(BECAUSE) in because:
         rules["chosen_because"] = because[words[BECAUSE]]
     rules.update(MARKS.get(words.get(MARK) or "", {}))
@@ -77,7 +77,7 @@ def words_of(rules: Mapping[str, Any]) -> dict[str, Any]:
         PERSON: NOBODY if wanted.unassigned else wanted.assignee,
         DATASET: None if wanted.tomogram else wanted.dataset,
         TOMOGRAM: f"{wanted.dataset}/{wanted.tomogram}" if wanted.tomogram else None,
-        BECAUSE: BECAUSE_NAMES[wanted.chosen_because] if wanted.chosen_because else None,
+        BECAUSE: REASON_NAMES[wanted.chosen_because] if wanted.chosen_because else None,
         MARK: None,
     }
     for mark, asked in MARKS.items():
@@ -96,7 +96,7 @@ def rules_of(wanted: PatchFilter) -> dict[str, Any]:
     }
 
 
-def said(wanted: PatchFilter) -> str:
+def describe_filter(wanted: PatchFilter) -> str:
     """Whether anything is asked for, in a word for buttons."""
     return "all" if wanted == PatchFilter() else "all that the filter hits"
 
@@ -127,7 +127,7 @@ def filter_widgets(workspace: Workspace) -> tuple[PatchFilter, PatchSort]:
         ("Annotator", "any annotator", [NOBODY, *people], PERSON),
         ("Tomogram", "any tomogram", tomograms, TOMOGRAM),
         ("Mark", "any mark", list(MARKS), MARK),
-        ("Chosen for", "chosen for anything", list(BECAUSE_NAMES.values()), BECAUSE),
+        ("Chosen for", "chosen for anything", list(REASON_NAMES.values()), BECAUSE),
     ]
     if len(datasets) > 1:
         picks.insert(1, ("Dataset", "any dataset", datasets, DATASET))

@@ -20,14 +20,14 @@ from core.tomograms.pairing import COLUMNS, Pairing
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
 from dashboard.ui.empty_state import show_empty
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.notifications import (
-    attempt,
-    refuse,
-    tell_outcomes,
+    notify_outcomes,
+    notify_refusal,
+    run_action,
 )
 from dashboard.ui.session_keys import Key
-from dashboard.ui.theme import count, size
+from dashboard.ui.theme import count, format_size
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 
@@ -98,7 +98,9 @@ def plan_table(workspace: Workspace, name: str, content: bytes) -> tuple[Pairing
     Errors: VolumeError for what is no such table; RootError for a file outside all roots.
     """
     if len(content) > MAX_TABLE:
-        raise RootError(f"{name[:80]}: is larger than {size(MAX_TABLE)}; it is no table of paths.")
+        raise RootError(
+            f"{name[:80]}: is larger than {format_size(MAX_TABLE)}; it is no table of paths."
+        )
     roots = list_roots(workspace)
     ending = ".tsv" if name.lower().endswith(".tsv") else ".csv"
     with tempfile.TemporaryDirectory() as folder:
@@ -121,9 +123,9 @@ def save(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]
     try:
         outcomes = register(workspace, person, good, progress=progress)
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
     else:
-        tell_outcomes(outcomes, f"Registered by {plain(person.name)}")
+        notify_outcomes(outcomes, f"Registered by {escape(person.name)}")
         st.session_state.pop(Key.PAIRS, None)
     finally:
         bar.empty()
@@ -151,9 +153,9 @@ def ask_for_root(workspace: Workspace, person: PersonRecord) -> None:
 def save_root(workspace: Workspace, person: PersonRecord) -> None:
     """Add the data root that was typed."""
     typed = str(st.session_state[ROOT_FIELD]).strip()
-    attempt(
+    run_action(
         lambda: add_root(workspace, person, absolute_folder(typed)),
-        lambda folder: f"Data root **{plain(folder)}** added by {plain(person.name)}.",
+        lambda folder: f"Data root **{escape(folder)}** added by {escape(person.name)}.",
     )
 
 
@@ -219,11 +221,11 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
     try:
         listing = browse(workspace, person, root, folder)
     except TomocurateError as error:
-        st.error(plain(error))
+        st.error(escape(error))
         st.button("Back to the root", on_click=_back_to_root)
         return []
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"`{plain(root.name)}` / {plain(listing.below) or '·'}", width="content")
+        st.markdown(f"`{escape(root.name)}` / {escape(listing.below) or '·'}", width="content")
         if listing.below:
             st.button(
                 "Up",
@@ -234,7 +236,7 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
             )
         for number, name in enumerate(listing.folders[:40]):
             st.button(
-                plain(name),
+                escape(name),
                 icon=":material/folder:",
                 key=f"folder_{number}",
                 on_click=_go,
@@ -247,7 +249,7 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
     rows = [
         {
             "File": each.name,
-            "Size": size(each.size_bytes),
+            "Size": format_size(each.size_bytes),
             "Registered as": each.registered_as or "",
         }
         for each in volumes
@@ -287,7 +289,7 @@ def _pattern(root: Path) -> list[str]:
     try:
         return [below(root, pattern)]
     except TomocurateError as error:
-        st.error(plain(error))
+        st.error(escape(error))
         return []
 
 
@@ -321,7 +323,7 @@ def _named(stated: tuple[str, float | None, float | None]) -> dict[str, Any]:
 
 def _table(workspace: Workspace, person: PersonRecord) -> None:
     st.caption(
-        f"Columns: {', '.join(plain(each) for each in COLUMNS)}; tomogram is needed. Paths "
+        f"Columns: {', '.join(escape(each) for each in COLUMNS)}; tomogram is needed. Paths "
         "are whole, or below the first data root."
     )
     st.download_button(
@@ -337,7 +339,7 @@ def _table(workspace: Workspace, person: PersonRecord) -> None:
     try:
         pairings = plan_table(workspace, file.name, file.getvalue())
     except TomocurateError as error:
-        st.error(plain(error))
+        st.error(escape(error))
         return
     _show_pairings(workspace, person, pairings)
 
@@ -352,7 +354,7 @@ def _show_plan(workspace: Workspace, person: PersonRecord, asked: Asked) -> None
     try:
         pairings = plan(workspace, asked)
     except TomocurateError as error:
-        st.error(plain(error))
+        st.error(escape(error))
         return
     _show_pairings(workspace, person, pairings)
 

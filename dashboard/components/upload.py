@@ -19,7 +19,7 @@ from core.labels.inputs import extracted_label
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
 from dashboard.components.patch_planes import OPACITY, PatchPicture, patch_picture, png
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.theme import KIND_COLORS
 from db.errors import NotAllowedError, TomocurateError
 from db.queries.life import SlotRecord
@@ -31,7 +31,7 @@ ZIP = ".zip"
 
 
 @dataclass(frozen=True)
-class Dropped:
+class DroppedFile:
     """A file that was dropped; its name is what the browser says."""
 
     name: str
@@ -39,7 +39,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Taken:
+class ReceivedFile:
     """What came of one dropped file."""
 
     name: str
@@ -54,18 +54,18 @@ class Taken:
         return [self.name, self.outcome, self.said, list(self.findings), self.slot, self.sha256]
 
     @classmethod
-    def of(cls, kept: Sequence[Any]) -> "Taken":
+    def of(cls, kept: Sequence[Any]) -> "ReceivedFile":
         name, outcome, said, findings, slot, sha256 = kept
         return cls(name, outcome, said, tuple(findings), slot, sha256)
 
 
-def take_files(
+def receive_files(
     workspace: Workspace,
     person: PersonRecord,
     patch: str,
-    files: Sequence[Dropped],
+    files: Sequence[DroppedFile],
     seen: Mapping[str, int],
-) -> list[Taken]:
+) -> list[ReceivedFile]:
     """Take in files for a patch, one bad one stops no other; zips of kits go where they belong.
 
     ``seen`` are the versions on the page (``versions_of``): no file replaces one that came in
@@ -75,13 +75,13 @@ def take_files(
     for file in files:
         try:
             if file.name.lower().endswith(ZIP):
-                taken += _take_zip(workspace, person, file)
+                taken += _receive_zip(workspace, person, file)
             else:
-                taken.append(_take(workspace, person, patch, file, seen))
+                taken.append(_receive(workspace, person, patch, file, seen))
         except NotAllowedError:
             raise
         except TomocurateError as error:
-            taken.append(Taken(file.name, FAILED, str(error).removeprefix(f"{file.name}: ")))
+            taken.append(ReceivedFile(file.name, FAILED, str(error).removeprefix(f"{file.name}: ")))
     return taken
 
 
@@ -90,7 +90,7 @@ def versions_of(slots: Iterable[SlotRecord]) -> dict[str, int]:
     return {slot.name: slot.latest.number for slot in slots if slot.counts}
 
 
-def kit(workspace: Workspace, names: Sequence[str]) -> bytes:
+def make_kit(workspace: Workspace, names: Sequence[str]) -> bytes:
     """A zip with all that one needs to correct some patches elsewhere.
 
     Errors: StepError, OutputError.
@@ -100,7 +100,7 @@ def kit(workspace: Workspace, names: Sequence[str]) -> bytes:
     return out.getvalue()
 
 
-def painted_png(workspace: Workspace, patch: str, taken: Taken) -> bytes | None:
+def draw_painted(workspace: Workspace, patch: str, taken: ReceivedFile) -> bytes | None:
     """The section in which a taken correction paints most; None where it paints nothing."""
     if taken.sha256 is None or taken.slot is None or taken.outcome == FAILED:
         return None
@@ -117,31 +117,33 @@ def painted_png(workspace: Workspace, patch: str, taken: Taken) -> bytes | None:
     return _section_png(picture, masks)
 
 
-def _take(
+def _receive(
     workspace: Workspace,
     person: PersonRecord,
     patch: str,
-    file: Dropped,
+    file: DroppedFile,
     seen: Mapping[str, int],
-) -> Taken:
+) -> ReceivedFile:
     expected = seen.get(checked_name(file.name), 0)
     outcome = receive(workspace, person, patch, file.name, file.content, expected=expected)
-    return _taken(file.name, outcome)
+    return _received(file.name, outcome)
 
 
-def _take_zip(workspace: Workspace, person: PersonRecord, file: Dropped) -> list[Taken]:
+def _receive_zip(
+    workspace: Workspace, person: PersonRecord, file: DroppedFile
+) -> list[ReceivedFile]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kits.zip")
         path.write_bytes(file.content)
-        return [_taken(each.name, each) for each in receive_many(workspace, person, path)]
+        return [_received(each.name, each) for each in receive_many(workspace, person, path)]
 
 
-def _taken(name: str, outcome: Outcome) -> Taken:
+def _received(name: str, outcome: Outcome) -> ReceivedFile:
     told = outcome.details
     said = (outcome.message or "").removeprefix(f"{name}: ")
     if outcome.outcome == DONE and not said:
         said = f"saved as version {told.get('version', 1)}{_voxels(told.get('painted') or {})}"
-    return Taken(
+    return ReceivedFile(
         name, outcome.outcome, said, outcome.findings, told.get("slot"), told.get("sha256")
     )
 
@@ -165,15 +167,15 @@ def _section_png(picture: PatchPicture, masks: Any) -> bytes | None:
     return png(rgb.astype(np.uint8))
 
 
-def show_taken(workspace: Workspace, patch: str, taken: Sequence[Taken]) -> None:
+def show_received(workspace: Workspace, patch: str, taken: Sequence[ReceivedFile]) -> None:
     """Each file with what was found and a picture of what it paints."""
     for each in taken:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            picture = painted_png(workspace, patch, each)
+            picture = draw_painted(workspace, patch, each)
             if picture:
                 st.image(picture, width=120, alt=f"What {each.name} paints")
             with st.container(gap=None):
                 icon = ":material/block:" if each.outcome == FAILED else ":material/check:"
-                st.markdown(f"{icon} **{plain(each.name)}** {plain(each.said)}")
+                st.markdown(f"{icon} **{escape(each.name)}** {escape(each.said)}")
                 for finding in each.findings:
-                    st.caption(f":material/info: {plain(finding)}")
+                    st.caption(f":material/info: {escape(finding)}")

@@ -10,17 +10,17 @@ import streamlit as st
 from core.access.permissions import Action, may
 from core.jobs import queue
 from core.workspace.workspace import Workspace
-from dashboard.ui.context import me, opened
+from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import PROGRESS, show_empty
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.job_notices import KIND_NAMES
 from dashboard.ui.navigation import tabs
-from dashboard.ui.notifications import attempt, change_words
+from dashboard.ui.notifications import describe_change, run_action
 from dashboard.ui.session_keys import Key
-from dashboard.ui.theme import begin, count
+from dashboard.ui.theme import begin_page, count
 from dashboard.ui.times import (
-    age,
-    moment,
+    format_age,
+    format_time,
     time_column,
 )
 from db.queries.jobs import JobFilter, JobRecord, WorkerRecord
@@ -53,8 +53,8 @@ PERIODS = {"today": 1, "7 days": 7, "30 days": 30}
 
 def show() -> None:
     """Show the page."""
-    workspace, person = opened(), me()
-    begin("Activity")
+    workspace, person = current_workspace(), current_person()
+    begin_page("Activity")
     shown = tabs("activity", [JOBS, LOG])
     if shown[JOBS].open:
         with shown[JOBS]:
@@ -151,26 +151,26 @@ def title_of(job: JobRecord, names: Mapping[str, str]) -> str:
     if not on:
         return KIND_NAMES[job.kind]
     more = f" and {len(on) - 3} more" if len(on) > 3 else ""
-    return f"{KIND_NAMES[job.kind]} of {', '.join(plain(each) for each in on[:3])}{more}"
+    return f"{KIND_NAMES[job.kind]} of {', '.join(escape(each) for each in on[:3])}{more}"
 
 
 def cancel_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
     """Cancel a job."""
-    attempt(
+    run_action(
         partial(queue.cancel, workspace, person, job_id),
         lambda job: (
-            f"Job {job.id} is cancelled by {plain(person.name)}."
+            f"Job {job.id} is cancelled by {escape(person.name)}."
             if not job.is_active
-            else f"Job {job.id} ends at its next step, as {plain(person.name)} asked."
+            else f"Job {job.id} ends at its next step, as {escape(person.name)} asked."
         ),
     )
 
 
 def repeat_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
     """Queue a job again."""
-    attempt(
+    run_action(
         partial(queue.repeat, workspace, person, job_id),
-        lambda job: f"Job {job.id} is queued again by {plain(person.name)}.",
+        lambda job: f"Job {job.id} is queued again by {escape(person.name)}.",
     )
 
 
@@ -185,8 +185,8 @@ def _workers(workers: tuple[WorkerRecord, ...]) -> None:
         )
         return
     for worker in alive:
-        heard = age(worker.heartbeat_at, now)
-        st.caption(f"Worker {plain(worker.name)} on {plain(worker.host)}, heard of {heard}")
+        heard = format_age(worker.heartbeat_at, now)
+        st.caption(f"Worker {escape(worker.name)} on {escape(worker.host)}, heard of {heard}")
 
 
 def _job(
@@ -200,9 +200,9 @@ def _job(
                 _job_buttons(workspace, person, job)
         if job.state is JobState.RUNNING:
             said = "its worker fell silent; another takes it over" if job.lost else job.message
-            st.progress(job.progress, text=plain(said or "begins"))
+            st.progress(job.progress, text=escape(said or "begins"))
         if job.error:
-            st.caption(f":material/block: {plain(job.error)}")
+            st.caption(f":material/block: {escape(job.error)}")
 
 
 def _job_buttons(workspace: Workspace, person: PersonRecord, job: JobRecord) -> None:
@@ -225,11 +225,13 @@ def _job_buttons(workspace: Workspace, person: PersonRecord, job: JobRecord) -> 
 
 
 def _when(job: JobRecord) -> str:
-    at = moment(job.finished_at or job.started_at or job.created_at)
+    at = format_time(job.finished_at or job.started_at or job.created_at)
     if job.state is JobState.QUEUED and job.due_at > dt.datetime.now(dt.UTC):
-        at = f"for {moment(job.due_at)}"
+        at = f"for {format_time(job.due_at)}"
     tries = f", attempt {job.attempts} of {job.max_attempts}" if job.attempts > 1 else ""
-    return f"job {job.id} · {job.state.value} {at} · {plain(job.created_by or 'tomocurate')}{tries}"
+    return (
+        f"job {job.id} · {job.state.value} {at} · {escape(job.created_by or 'tomocurate')}{tries}"
+    )
 
 
 def _log(workspace: Workspace) -> None:
@@ -280,7 +282,7 @@ def rows_of(events: tuple[EventRecord, ...]) -> list[dict[str, Any]]:
             "Who": event.person or "tomocurate",
             "What": event.action,
             "Of": event.name,
-            "Details": change_words(event),
+            "Details": describe_change(event),
         }
         for event in events
     ]

@@ -26,14 +26,14 @@ from dashboard.components.viewer import (
     show_viewer,
     viewer_data,
 )
-from dashboard.ui.context import me, opened, person_key, signer
+from dashboard.ui.context import current_person, current_workspace, person_key, signer
 from dashboard.ui.empty_state import REGISTER, show_empty
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.navigation import page_file
-from dashboard.ui.notifications import refuse, show_said
+from dashboard.ui.notifications import notify_refusal, show_notifications
 from dashboard.ui.session_keys import Query
-from dashboard.ui.theme import BECAUSE_NAMES, STAGE_COLORS, STAGE_NAMES, begin, count
-from dashboard.ui.times import moment
+from dashboard.ui.theme import REASON_NAMES, STAGE_COLORS, STAGE_NAMES, begin_page, count
+from dashboard.ui.times import format_time
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, get_patch, patches_in
 from db.queries.people import PersonRecord
@@ -90,7 +90,7 @@ def scene_of(here: Opened, person: PersonRecord, selected: str | None, said: Sai
         [mark for patch in here.patches if (mark := _mark(patch))],
         selected,
         may_choose=bool(here.segmentations) and may(person.role, Action.CHOOSE),
-        reasons=[(because.value, name) for because, name in BECAUSE_NAMES.items()],
+        reasons=[(because.value, name) for because, name in REASON_NAMES.items()],
         said=said,
     )
 
@@ -120,11 +120,11 @@ def save_choice(
 
 def show() -> None:
     """Show the page."""
-    workspace = opened()
+    workspace = current_workspace()
     with workspace.catalog.read() as session:
         names = tomogram_names(session)
     if not names:
-        begin("Browse & choose")
+        begin_page("Browse & choose")
         show_empty(
             "There is no tomogram to look at yet.",
             "Register one with its predicted segmentation; then choose patch centers here.",
@@ -136,12 +136,12 @@ def show() -> None:
         name = _pick(names)
         here = open_tomogram(workspace, name)
         st.caption(_facts(here), width="content")
-    show_said()
+    show_notifications()
     if st.session_state.get(ASKED) != name:
         st.session_state[ASKED] = name
         want_previews(
             workspace,
-            me().id,
+            current_person().id,
             [
                 tomogram_name(here.tomogram.id),
                 *(segmentation_name(s.id) for s in here.segmentations),
@@ -155,7 +155,7 @@ def _pick(names: Sequence[str]) -> str:
     wanted = st.query_params.get(Query.TOMOGRAM)
     full = next((name for name in names if wanted in (name, name.partition("/")[2])), None)
     if wanted and full is None:
-        st.warning(f"There is no tomogram {plain(wanted)}; this is another.")
+        st.warning(f"There is no tomogram {escape(wanted)}; this is another.")
     st.session_state[PICKED] = full or st.session_state.get(PICKED) or names[0]
     name: str = st.selectbox(
         "Tomogram", names, key=PICKED, label_visibility="collapsed", on_change=_other, width=340
@@ -176,7 +176,7 @@ def _other() -> None:
 @st.fragment
 def _look(name: str) -> None:
     """The viewer and the patches below it; a choice runs only this."""
-    workspace, person = opened(), me()
+    workspace, person = current_workspace(), current_person()
     here = open_tomogram(workspace, name)
     said = st.session_state.get(SAID)
     scene = scene_of(here, person, st.query_params.get(Query.PATCH), Said(*said) if said else None)
@@ -186,7 +186,7 @@ def _look(name: str) -> None:
     def chosen() -> None:
         told = st.session_state[key].chosen
         if told:
-            patch, said = save_choice(workspace, me(), name, told, _to_correct(here))
+            patch, said = save_choice(workspace, current_person(), name, told, _to_correct(here))
             st.session_state[SAID] = list(said)
             if patch:
                 st.query_params[Query.PATCH] = patch
@@ -216,7 +216,7 @@ def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
             st.page_link(
                 page_file("correct"),
                 width="content",
-                help=plain(patch.name),
+                help=escape(patch.name),
                 label=f"{_number(patch.name)} :gray[{STAGE_NAMES[patch.stage].lower()}]",
                 query_params={str(Query.PATCH): patch.name},
             )
@@ -247,7 +247,7 @@ def extract_chosen(
     try:
         submit_batch(workspace, person, JobKind.EXTRACT, names)
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
         return
     st.toast(f"{label}: queued.", icon=":material/hourglass_top:")
 
@@ -265,7 +265,7 @@ def _mark(patch: PatchRecord) -> PatchMark | None:
     box = box_of(patch)
     if box is None or patch.center is None:
         return None
-    note = f"{STAGE_NAMES[patch.stage]} · {BECAUSE_NAMES[patch.chosen_because].lower()}"
+    note = f"{STAGE_NAMES[patch.stage]} · {REASON_NAMES[patch.chosen_because].lower()}"
     if patch.assignee:
         note += f" · {patch.assignee}"
     return PatchMark(
@@ -274,7 +274,7 @@ def _mark(patch: PatchRecord) -> PatchMark | None:
 
 
 def _said(outcome: Outcome, patch: PatchRecord, by: PersonRecord) -> Said:
-    what = f"saved at {moment(patch.updated_at)} by {by.name}, version {patch.version}"
+    what = f"saved at {format_time(patch.updated_at)} by {by.name}, version {patch.version}"
     if outcome.outcome != DONE:
         what = str(outcome.message)
     return Said("; ".join([f"{patch.name}: {what}", *outcome.findings]) + ".", True)

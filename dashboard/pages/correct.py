@@ -24,10 +24,10 @@ from dashboard.components.patch_details import (
     not_saved,
     only_saved,
     pick_way,
-    read_life,
+    read_history,
+    run_step,
     show_comments,
     show_slots,
-    take,
     unsaved_draft,
 )
 from dashboard.components.patch_planes import (
@@ -38,22 +38,29 @@ from dashboard.components.patch_planes import (
     patch_picture,
     show_three,
 )
-from dashboard.components.upload import Dropped, Taken, kit, show_taken, take_files, versions_of
-from dashboard.ui.context import me, opened
+from dashboard.components.upload import (
+    DroppedFile,
+    ReceivedFile,
+    make_kit,
+    receive_files,
+    show_received,
+    versions_of,
+)
+from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import CHOOSE, PATCHES, show_empty
-from dashboard.ui.escape import file_name, plain
+from dashboard.ui.escape import download_name, escape
 from dashboard.ui.navigation import go_to, open_button, page_file
-from dashboard.ui.notifications import attempt, refuse, tell_outcomes
+from dashboard.ui.notifications import notify_outcomes, notify_refusal, run_action
 from dashboard.ui.session_keys import Key, Query
 from dashboard.ui.theme import (
     LABEL_COLORS,
-    begin,
-    chips,
+    begin_page,
     count,
     patch_dots,
-    rules_beside,
+    show_chips,
+    show_rules,
 )
-from dashboard.ui.times import moment
+from dashboard.ui.times import format_time
 from db.errors import TomocurateError
 from db.queries.drafts import DraftRecord
 from db.queries.life import SlotRecord
@@ -72,16 +79,16 @@ KIT_MOST = 30
 
 def show() -> None:
     """Show the patch that the address names, else the first of my work."""
-    workspace, person = opened(), me()
+    workspace, person = current_workspace(), current_person()
     mine = my_work(workspace, person)
     if Query.PATCH not in st.query_params and mine:
         st.query_params[Query.PATCH] = mine[0].name
     name = st.query_params.get(Query.PATCH)
     if name is None:
-        begin("Correct")
+        begin_page("Correct")
         _nothing(workspace, person)
         return
-    told = read_life(workspace, name)
+    told = read_history(workspace, name)
     if told is None:
         return
     _patch(workspace, person, told, mine)
@@ -107,17 +114,17 @@ def drop_files(
     workspace: Workspace, person: PersonRecord, patch: str, seen: Mapping[str, int], key: str
 ) -> None:
     """Take in what was dropped on the page a moment ago, and empty the field for the next."""
-    files = [Dropped(file.name, file.getvalue()) for file in st.session_state.get(key) or []]
+    files = [DroppedFile(file.name, file.getvalue()) for file in st.session_state.get(key) or []]
     try:
-        taken = take_files(workspace, person, patch, files, seen)
+        taken = receive_files(workspace, person, patch, files, seen)
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
         return
-    st.session_state[Key.TAKEN] = [patch, [each.kept() for each in taken]]
+    st.session_state[Key.RECEIVED] = [patch, [each.kept() for each in taken]]
     st.session_state[Key.UPLOADS] = st.session_state.get(Key.UPLOADS, 0) + 1
     good = sum(each.outcome != "failed" for each in taken)
     outcomes = [Outcome(each.name, each.outcome, each.said or None) for each in taken]
-    tell_outcomes(outcomes, f"{count(good, 'correction')} taken in by {plain(person.name)}")
+    notify_outcomes(outcomes, f"{count(good, 'correction')} taken in by {escape(person.name)}")
 
 
 def merge_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
@@ -126,9 +133,9 @@ def merge_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
         with st.spinner("Merges…"):
             outcomes = merge(workspace, person, [name])
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
         return
-    tell_outcomes(outcomes, f"Merged by {plain(person.name)}")
+    notify_outcomes(outcomes, f"Merged by {escape(person.name)}")
 
 
 def collect_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
@@ -136,17 +143,17 @@ def collect_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
     try:
         outcomes = collect(workspace, person, [name])
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
         return
-    tell_outcomes(outcomes, f"Collected from the folder by {plain(person.name)}")
+    notify_outcomes(outcomes, f"Collected from the folder by {escape(person.name)}")
 
 
 def leave_out(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
     """Withdraw a correction from merges to come."""
-    attempt(
+    run_action(
         partial(withdraw_correction, workspace, person, name, slot, seen=seen),
         lambda _: (
-            f"**{plain(slot)}** is left out of merges, by {plain(person.name)}; its file is kept."
+            f"**{escape(slot)}** is left out of merges, by {escape(person.name)}; its file is kept."
         ),
         about=(workspace, name),
     )
@@ -154,9 +161,9 @@ def leave_out(workspace: Workspace, person: PersonRecord, name: str, slot: str, 
 
 def take_back(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
     """Take a withdrawn correction back."""
-    attempt(
+    run_action(
         partial(reinstate_correction, workspace, person, name, slot, seen=seen),
-        lambda _: f"**{plain(slot)}** counts again, by {plain(person.name)}.",
+        lambda _: f"**{escape(slot)}** counts again, by {escape(person.name)}.",
         about=(workspace, name),
     )
 
@@ -173,8 +180,8 @@ def _nothing(workspace: Workspace, person: PersonRecord) -> None:
     )
     for patch in found:
         with st.container(horizontal=True, vertical_alignment="center", border=True):
-            open_button(plain(patch.name), "correct", Query.PATCH, patch.name, "free")
-            chips(patch_dots(patch))
+            open_button(escape(patch.name), "correct", Query.PATCH, patch.name, "free")
+            show_chips(patch_dots(patch))
             if can(patch, Transition.CLAIM, person):
                 _claim(workspace, person, patch)
 
@@ -190,7 +197,7 @@ def _claim(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> No
 
 def claim_here(workspace: Workspace, person: PersonRecord, name: str, seen: int) -> None:
     """Claim a patch, and show it."""
-    take(workspace, person, review.claim, "claimed", name, seen=seen)
+    run_step(workspace, person, review.claim, "claimed", name, seen=seen)
     st.query_params.from_dict({Query.PATCH: name})
 
 
@@ -211,7 +218,7 @@ def _mine(
         with st.container(height=360 if len(mine) > 12 else "content", border=False, gap=None):
             for patch in mine[:LISTED]:
                 mark = ":material/undo: " if patch.rejected_reason else ""
-                label = f"{mark}{plain(patch.name)}"
+                label = f"{mark}{escape(patch.name)}"
                 shown = f"**{label}**" if patch.name == name else label
                 open_button(shown, "correct", Query.PATCH, patch.name, "my_work")
         if len(mine) > LISTED:
@@ -226,10 +233,10 @@ def _kit_button(
     stem = names[0] if len(names) == 1 else f"{len(names)}_patches"
     st.download_button(
         label,
-        data=partial(kit, workspace, names),
+        data=partial(make_kit, workspace, names),
         key=key,
         mime="application/zip",
-        file_name=file_name(f"kit_{stem}", ".zip"),
+        file_name=download_name(f"kit_{stem}", ".zip"),
         icon=":material/download:",
         on_click=note_download,
         args=(workspace, person, "kits", list(names)),
@@ -242,9 +249,9 @@ def _patch(
     workspace: Workspace, person: PersonRecord, told: PatchHistory, mine: Sequence[PatchRecord]
 ) -> None:
     patch = told.patch
-    begin(plain(patch.name))
+    begin_page(escape(patch.name))
     with st.container(horizontal=True, vertical_alignment="center"):
-        chips(patch_dots(patch))
+        show_chips(patch_dots(patch))
         way = pick_way("How", WAYS, patch.name)
         _mine(workspace, person, mine, patch.name)
         _turn(mine, patch.name)
@@ -292,15 +299,15 @@ def _who(told: PatchHistory, person: PersonRecord) -> None:
     patch = told.patch
     if patch.rejected_reason:
         verdict = next((each for each in reversed(told.reviews) if each.reason), None)
-        by = f"{plain(verdict.reviewer or 'a reviewer')} said" if verdict else "a reviewer said"
-        st.warning(f"Came back: {by} “{plain(patch.rejected_reason)}”", icon=":material/undo:")
+        by = f"{escape(verdict.reviewer or 'a reviewer')} said" if verdict else "a reviewer said"
+        st.warning(f"Came back: {by} “{escape(patch.rejected_reason)}”", icon=":material/undo:")
     if told.hold and told.hold.person_id != person.id:
         st.info(
-            f"{plain(told.hold.person)} paints on it since {moment(told.hold.since)}.",
+            f"{escape(told.hold.person)} paints on it since {format_time(told.hold.since)}.",
             icon=":material/brush:",
         )
     elif patch.assignee and patch.assignee != person.name:
-        st.info(f"{plain(patch.assignee)} has this patch.", icon=":material/person:")
+        st.info(f"{escape(patch.assignee)} has this patch.", icon=":material/person:")
 
 
 def _files(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
@@ -308,7 +315,7 @@ def _files(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> No
     st.markdown("**1 · Take it home**")
     _kit_button(workspace, person, [patch.name], "Download the kit", "kit_of_this")
     st.markdown("**2 · Paint** Add, Remove and Ignore in MITK, napari, Amira or 3D Slicer")
-    rules_beside()
+    show_rules()
     st.markdown("**3 · Bring it back**")
     if not can(patch, Transition.CORRECT, person):
         st.caption("Corrections cannot be added to this patch now, or not by you.")
@@ -331,9 +338,9 @@ def _files(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> No
         args=(workspace, person, patch.name),
         help="For people who save into the workspace's corrections folder.",
     )
-    kept = st.session_state.get(Key.TAKEN)
+    kept = st.session_state.get(Key.RECEIVED)
     if kept and kept[0] == patch.name:
-        show_taken(workspace, patch.name, [Taken.of(each) for each in kept[1]])
+        show_received(workspace, patch.name, [ReceivedFile.of(each) for each in kept[1]])
 
 
 def _slots(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
@@ -351,7 +358,7 @@ def _slot_button(
 ) -> None:
     label, step = ("Take back", take_back) if slot.withdrawn else ("Leave out", leave_out)
     st.button(
-        f"{label} {plain(slot.name)}",
+        f"{label} {escape(slot.name)}",
         key=f"slot_{slot.id}",
         on_click=bind(patch, step),
         args=(workspace, person, patch.name, slot.name, patch.version),
@@ -371,7 +378,7 @@ def _merging(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
             "Submit for review",
             key=f"submit_{patch.name}",
             type="primary",
-            on_click=only_saved(workspace, person, patch, take),
+            on_click=only_saved(workspace, person, patch, run_step),
             args=(workspace, person, review.submit, "submitted for review", patch.name),
             kwargs={"seen": patch.version},
         )
@@ -412,9 +419,9 @@ def _open_painter() -> None:
 
 def discard_draft(workspace: Workspace, person: PersonRecord, name: str) -> None:
     """Discard one's own unsaved strokes."""
-    attempt(
+    run_action(
         partial(forget_draft, workspace, person, name),
-        lambda _: f"Unsaved strokes on **{plain(name)}** discarded.",
+        lambda _: f"Unsaved strokes on **{escape(name)}** discarded.",
     )
 
 
@@ -424,7 +431,7 @@ def _preview(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
     if merged and not patch.stale:
         st.markdown(
             f"**Merge {merged.number}** holds all corrections, made "
-            f"{moment(merged.made_at)} by {plain(merged.made_by or 'somebody')}."
+            f"{format_time(merged.made_at)} by {escape(merged.made_by or 'somebody')}."
         )
         st.caption(counts(merged.counts))
         _planes(workspace, patch.name, None)
@@ -433,7 +440,7 @@ def _preview(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
     with st.spinner("Merges in memory…"):
         preview = preview_merge(workspace, patch.name)
     if preview.error:
-        st.error(plain(preview.error), icon=":material/block:")
+        st.error(escape(preview.error), icon=":material/block:")
         return
     _numbers(preview)
     _planes(workspace, patch.name, preview)
@@ -457,10 +464,10 @@ def _numbers(preview: MergePreview) -> None:
         ("claimed twice", did.contested, colors.WARNING),
         ("lost in the border", did.lost_in_border, colors.WARNING),
     )
-    chips([(f"{label} {number:,}", color) for label, number, color in cells])
+    show_chips([(f"{label} {number:,}", color) for label, number, color in cells])
     total = held.background + held.membrane + held.ignore
     shares = {"membrane": held.membrane, "background": held.background, "ignore": held.ignore}
-    chips(
+    show_chips(
         [
             (f"{name} {100 * number / total:.1f} %", LABEL_COLORS[name])
             for name, number in shares.items()
@@ -468,7 +475,7 @@ def _numbers(preview: MergePreview) -> None:
         "legend",
     )
     for finding in preview.findings:
-        st.caption(f":material/info: {plain(finding)}")
+        st.caption(f":material/info: {escape(finding)}")
 
 
 def _planes(workspace: Workspace, name: str, preview: MergePreview | None) -> None:
@@ -477,13 +484,13 @@ def _planes(workspace: Workspace, name: str, preview: MergePreview | None) -> No
         after = None if preview else folders.merged_of(name)
         picture = patch_picture(folders.image_of(name), folders.label_of(name), after)
     except TomocurateError as error:
-        st.error(plain(error))
+        st.error(escape(error))
         return
     if preview and preview.label is not None:
         picture = PatchPicture(picture.gray, picture.before, preview.label)
     at = most_changed(picture.before, picture.after)
     show_three(picture, Shown.DIFFERENCE, at)
-    chips(LEGEND, "legend")
+    show_chips(LEGEND, "legend")
 
 
 def _nothing_to_change(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> None:
@@ -497,7 +504,7 @@ def _nothing_to_change(workspace: Workspace, person: PersonRecord, patch: PatchR
             "Submit with nothing to change",
             key=f"submit_nothing_{patch.name}",
             disabled=not sure,
-            on_click=only_saved(workspace, person, patch, take),
+            on_click=only_saved(workspace, person, patch, run_step),
             args=(workspace, person, review.submit, "submitted with nothing to change", patch.name),
             kwargs={"nothing_to_change": True, "seen": patch.version},
         )

@@ -15,12 +15,12 @@ from core.jobs.queue import submit
 from core.tomograms.data_roots import list_roots
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
-from dashboard.components.bundle_form import SOURCE, UPLOADED, import_source, tell
-from dashboard.ui.context import me, opened
+from dashboard.components.bundle_form import SOURCE, UPLOADED, import_source, show_progress
+from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import show_empty
-from dashboard.ui.escape import plain
-from dashboard.ui.notifications import refuse, tell_outcomes
-from dashboard.ui.theme import begin, count, facts
+from dashboard.ui.escape import escape
+from dashboard.ui.notifications import notify_outcomes, notify_refusal
+from dashboard.ui.theme import begin_page, count, show_facts
 from dashboard.ui.times import time_column
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
@@ -36,8 +36,8 @@ FATES = {
 
 def show() -> None:
     """Show what is in quarantine, or ask for a bundle; and what came in so far."""
-    workspace, person = opened(), me()
-    begin("Import", "Bundles of other groups come in with their licence and attribution.")
+    workspace, person = current_workspace(), current_person()
+    begin_page("Import", "Bundles of other groups come in with their licence and attribution.")
     if may(person.role, Action.IMPORT):
         source = st.session_state.get(SOURCE)
         if source:
@@ -72,7 +72,7 @@ def _ask(workspace: Workspace) -> None:
             try:
                 st.session_state[SOURCE] = str(import_source(workspace, path))
             except TomocurateError as error:
-                refuse(error)
+                notify_refusal(error)
             st.rerun()
 
 
@@ -101,7 +101,7 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
             person,
             source,
             stated,
-            progress=lambda done, total: tell(bar, done, total),
+            progress=lambda done, total: show_progress(bar, done, total),
         )
     except TomocurateError as error:
         _refused(error)
@@ -151,7 +151,7 @@ def _stated() -> Stated | None:
 
 def _refused(error: TomocurateError) -> None:
     faults = getattr(error, "faults", (str(error),))
-    lines = "\n".join(f"- {plain(fault)}" for fault in faults[:12])
+    lines = "\n".join(f"- {escape(fault)}" for fault in faults[:12])
     more = f"\n- and {len(faults) - 12} more" if len(faults) > 12 else ""
     st.error(f"**It is refused; nothing came in:**\n{lines}{more}", icon=":material/gpp_bad:")
     st.button("Forget it", on_click=_forget, key="import_forget")
@@ -160,19 +160,19 @@ def _refused(error: TomocurateError) -> None:
 def _what_it_is(seen: Quarantine) -> None:
     said = seen.bundle.statement
     held = Counter(each.fate for each in seen.incoming)
-    facts(
+    show_facts(
         {
-            "Title": plain(said.title),
-            "Version": plain(said.version),
+            "Title": escape(said.title),
+            "Version": escape(said.version),
             "Licence": said.licence.value,
-            "To be thanked": plain(said.attribution),
+            "To be thanked": escape(said.attribution),
             "Privacy level": said.level.value,
-            "Bundle": plain(said.bundle_id),
+            "Bundle": escape(said.bundle_id),
             "Patches": ", ".join(f"{number} {FATES[fate]}" for fate, number in held.items()),
         }
     )
     if said.description:
-        st.caption(plain(said.description))
+        st.caption(escape(said.description))
 
 
 def rows_of(seen: Quarantine) -> list[dict[str, Any]]:
@@ -217,9 +217,9 @@ def _take_in(
     try:
         outcomes = import_bundle(workspace, person, source, stated, progress=came_in)
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
         return
-    tell_outcomes(outcomes, f"Taken in by {plain(person.name)}")
+    notify_outcomes(outcomes, f"Taken in by {escape(person.name)}")
     _forget()
 
 
@@ -227,7 +227,7 @@ def _queue(workspace: Workspace, person: PersonRecord, source: Path) -> None:
     try:
         submit(workspace, person, JobKind.IMPORT, {"file": str(source)})
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
         return
     _forget()
 

@@ -13,22 +13,22 @@ from core.tomograms.pictures import thumbnail_of_patch
 from core.workspace.workspace import Workspace
 from dashboard.components import bulk, patch_filter
 from dashboard.components.patch_details import show_patch
-from dashboard.ui.context import me, opened
+from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import CHOOSE, show_empty
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.navigation import go_to, open_button
-from dashboard.ui.notifications import attempt
+from dashboard.ui.notifications import run_action
 from dashboard.ui.session_keys import Key, Query
 from dashboard.ui.theme import (
-    BECAUSE_NAMES,
+    REASON_NAMES,
     STAGE_NAMES,
-    begin,
-    chips,
+    begin_page,
     count,
-    marks_of,
+    format_xyz,
+    list_marks,
     patch_dots,
+    show_chips,
     stage_column,
-    xyz,
 )
 from dashboard.ui.times import time_column
 from db.errors import TomocurateError
@@ -47,7 +47,7 @@ TABLE_KEY = "patch_table"
 
 def show() -> None:
     """Show one patch where the address names it, else the list."""
-    workspace, person = opened(), me()
+    workspace, person = current_workspace(), current_person()
     name = st.query_params.get(Query.PATCH)
     if name:
         show_patch(workspace, person, name)
@@ -58,7 +58,7 @@ def show() -> None:
     if picked:
         go_to(PAGE, patch=picked)
     st.session_state[Key.LIST] = st.query_params.to_dict()
-    begin("Patches")
+    begin_page("Patches")
     apply_view(workspace, person)
     wanted, sort = patch_filter.filter_widgets(workspace)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -82,14 +82,14 @@ def apply_view(workspace: Workspace, person: PersonRecord) -> None:
     try:
         st.session_state.update(patch_filter.words_of(view.rules))
     except TomocurateError as error:
-        st.error(plain(error))
+        st.error(escape(error))
 
 
 def keep_view(workspace: Workspace, person: PersonRecord, name: str, wanted: PatchFilter) -> None:
     """Keep the filter under a name."""
-    attempt(
+    run_action(
         lambda: save_view(workspace, person, name, PAGE, patch_filter.rules_of(wanted)),
-        lambda _: f"The view **{plain(name)}** is kept by {plain(person.name)}.",
+        lambda _: f"The view **{escape(name)}** is kept by {escape(person.name)}.",
     )
 
 
@@ -105,12 +105,12 @@ def table_of(patches: Sequence[PatchRecord]) -> list[dict[str, Any]]:
         {
             "Patch": patch.name,
             "Stage": [STAGE_NAMES[patch.stage]],
-            "Marks": marks_of(patch),
+            "Marks": list_marks(patch),
             "Annotator": patch.assignee or "–",
             "Corrections": patch.correction_count,
             "Comments": patch.comment_count,
-            "Chosen for": BECAUSE_NAMES[patch.chosen_because],
-            "Center x, y, z": xyz(patch.center),
+            "Chosen for": REASON_NAMES[patch.chosen_because],
+            "Center x, y, z": format_xyz(patch.center),
             "Changed": patch.updated_at,
         }
         for patch in patches
@@ -148,7 +148,9 @@ def _views(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> N
     with st.popover("Views", icon=":material/bookmark:"):
         views = list_views(workspace, person, PAGE)
         for view in views:
-            label = plain(view.name) if view.mine else f"{plain(view.name)} · {plain(view.owner)}"
+            label = (
+                escape(view.name) if view.mine else f"{escape(view.name)} · {escape(view.owner)}"
+            )
             if st.button(label, key=f"view_{view.owner}_{view.name}", type="tertiary"):
                 st.session_state[Key.VIEW] = view.name
                 st.rerun()
@@ -236,7 +238,7 @@ def _pictures(workspace: Workspace, found: Page[PatchRecord]) -> list[PatchRecor
                 else:
                     st.caption("no picture yet")
                 _open(patch)
-                chips(patch_dots(patch))
+                show_chips(patch_dots(patch))
                 if st.checkbox("select", key=f"select_{patch.id}"):
                     chosen.append(patch)
     return chosen
@@ -250,7 +252,7 @@ def _thumbnail(workspace: Workspace, patch: PatchRecord) -> bytes | None:
 
 
 def _open(patch: PatchRecord) -> None:
-    open_button(plain(patch.name), PAGE, Query.PATCH, patch.name, "open")
+    open_button(escape(patch.name), PAGE, Query.PATCH, patch.name, "open")
 
 
 def _actions(
@@ -263,7 +265,7 @@ def _actions(
     """What can be done with the chosen patches, or with all that the filter hits."""
     with st.container(horizontal=True, vertical_alignment="center", border=True):
         everything = st.checkbox(
-            f"{patch_filter.said(wanted)} ({total:,})", key="everything", value=False
+            f"{patch_filter.describe_filter(wanted)} ({total:,})", key="everything", value=False
         )
         patches: Sequence[PatchRecord] = names_of(workspace, wanted) if everything else chosen
         if not patches:

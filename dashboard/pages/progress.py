@@ -12,13 +12,13 @@ from core.access.permissions import Action, may
 from core.workspace.workspace import Workspace
 from dashboard.components import patch_filter
 from dashboard.ui import plots
-from dashboard.ui.context import me, opened
+from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import CHOOSE, REGISTER, show_empty
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.navigation import page_file
 from dashboard.ui.session_keys import Query
-from dashboard.ui.theme import STAGE_NAMES, begin, chips, count, patch_dots
-from dashboard.ui.times import age
+from dashboard.ui.theme import STAGE_NAMES, begin_page, count, patch_dots, show_chips
+from dashboard.ui.times import format_age
 from db.queries import overview
 from db.queries import progress as queries
 from db.queries.patches import PatchFilter, PatchRecord, PatchSort, count_patches, list_patches
@@ -93,8 +93,8 @@ def target_of(points: Sequence[Mapping[str, Any]], what: str) -> dict[str, str] 
 
 def show() -> None:
     """Show the page."""
-    workspace, person = opened(), me()
-    begin("Progress")
+    workspace, person = current_workspace(), current_person()
+    begin_page("Progress")
     board = read_board(workspace, person, dt.datetime.now(dt.UTC))
     if not board.numbers.tomograms and not board.patches:
         show_empty(
@@ -152,13 +152,13 @@ def _mine(board: Board, person: PersonRecord) -> None:
     if board.to_review and may(person.role, Action.REVIEW):
         shown = True
         in_review = board.numbers.patches[Stage.IN_REVIEW]
-        oldest = age(board.to_review[0].since)
+        oldest = format_age(board.to_review[0].since)
         st.markdown(
             f"**{count(in_review, 'patch', 'patches')} to review**, the oldest waits {oldest}"
         )
         with st.container(gap=None):
             for waiting in board.to_review[:SHOWN]:
-                _link("review", plain(waiting.name), {Query.PATCH: waiting.name})
+                _link("review", escape(waiting.name), {Query.PATCH: waiting.name})
     shown = _to_arrange(board, person) or shown
     if not shown:
         show_empty(
@@ -170,10 +170,10 @@ def _mine(board: Board, person: PersonRecord) -> None:
 
 def _patch_line(patch: PatchRecord) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        _link("correct", plain(patch.name), {Query.PATCH: patch.name})
-        chips(patch_dots(patch))
+        _link("correct", escape(patch.name), {Query.PATCH: patch.name})
+        show_chips(patch_dots(patch))
     if patch.rejected_reason:
-        st.caption(f"“{plain(patch.rejected_reason)}”")
+        st.caption(f"“{escape(patch.rejected_reason)}”")
 
 
 def _to_arrange(board: Board, person: PersonRecord) -> bool:

@@ -13,16 +13,16 @@ from core.imaging.quality import SURFACE_DICE_METHOD
 from core.jobs.queue import submit
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
-from dashboard.components.bundle_form import AT_ONCE, SCORES_SHOWN, tell
+from dashboard.components.bundle_form import AT_ONCE, SCORES_SHOWN, show_progress
 from dashboard.ui import sharing_plots
-from dashboard.ui.context import me, opened
+from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import PATCHES, show_empty
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.navigation import tabs
-from dashboard.ui.notifications import attempt, refuse, tell_outcomes
+from dashboard.ui.notifications import notify_outcomes, notify_refusal, run_action
 from dashboard.ui.plots import NO_TOOLS
 from dashboard.ui.sharing_plots import SPLIT_NAMES, model_of
-from dashboard.ui.theme import begin, count
+from dashboard.ui.theme import begin_page, count
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 from db.queries.sharing import (
@@ -40,8 +40,8 @@ FIELDS = {"Surface Dice": "surface_dice", "Dice": "dice"}
 
 def show() -> None:
     """Show the labels' figures, and the models' scores."""
-    workspace, person = opened(), me()
-    begin("Quality", "Figures of the accepted labels, and of the models against them.")
+    workspace, person = current_workspace(), current_person()
+    begin_page("Quality", "Figures of the accepted labels, and of the models against them.")
     shown = tabs("quality", [LABELS, MODELS])
     if shown[LABELS].open:
         with shown[LABELS]:
@@ -94,10 +94,10 @@ def _measured(workspace: Workspace, person: PersonRecord, figures: Sequence[Labe
             workspace,
             person,
             chosen or names[:AT_ONCE],
-            lambda done, total: tell(bar, done, total),
+            lambda done, total: show_progress(bar, done, total),
         )
     except TomocurateError as error:
-        st.error(plain(error))
+        st.error(escape(error))
         return
     finally:
         bar.empty()
@@ -163,7 +163,7 @@ def _models(workspace: Workspace, person: PersonRecord) -> None:
     st.plotly_chart(
         sharing_plots.scores_by_model(scores, FIELDS[field], field), key="scores", config=NO_TOOLS
     )
-    st.caption(f"Where a label says ignore, nothing counts. {plain(scores[0].method)}.")
+    st.caption(f"Where a label says ignore, nothing counts. {escape(scores[0].method)}.")
     _compared(scores, field)
     _table(scores)
 
@@ -206,12 +206,12 @@ def _score(workspace: Workspace, person: PersonRecord) -> None:
         try:
             outcomes = score_segmentations(workspace, person, progress=scored)
         except TomocurateError as error:
-            refuse(error)
+            notify_refusal(error)
         else:
-            tell_outcomes(outcomes, "Scored")
+            notify_outcomes(outcomes, "Scored")
         st.rerun()
     if later:
-        attempt(
+        run_action(
             lambda: submit(workspace, person, JobKind.SCORE, {"names": None}),
             lambda job: f"Job {job} scores them; see Activity.",
         )
@@ -230,10 +230,10 @@ def _training(workspace: Workspace, person: PersonRecord) -> None:
     model = st.text_input("Model, as its segmentations name it", key="trained_model")
     chosen = st.selectbox("Training set", list(sets), key="trained_on")
     if st.button("Save", key="trained_save", disabled=not model.strip()):
-        attempt(
+        run_action(
             lambda: state_training(workspace, person, sets[chosen], model),
             lambda outcome: (
-                f"{plain(outcome.name)}: {count(outcome.details['marked'], 'score')} "
+                f"{escape(outcome.name)}: {count(outcome.details['marked'], 'score')} "
                 "marked as trained on."
             ),
         )

@@ -17,7 +17,7 @@ from dashboard.components.patch_details import (
     can,
     counts,
     pick_way,
-    read_life,
+    read_history,
     show_comments,
     show_slots,
 )
@@ -31,15 +31,14 @@ from dashboard.components.patch_planes import (
     patch_picture,
     plane_png,
 )
-from dashboard.ui.context import me, opened
+from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import PATCHES, PROGRESS, show_empty
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.navigation import go_to, open_button, page_file
-from dashboard.ui.notifications import attempt, saved_patch
+from dashboard.ui.notifications import describe_saved, run_action
 from dashboard.ui.session_keys import Key, Query
-from dashboard.ui.theme import begin, chips, count, patch_dots
-from dashboard.ui.theme import person as person_text
-from dashboard.ui.times import age, moment
+from dashboard.ui.theme import begin_page, count, patch_dots, person_name, show_chips
+from dashboard.ui.times import format_age, format_time
 from db.errors import TomocurateError
 from db.queries.life import MergeRecord
 from db.queries.patches import PatchRecord
@@ -60,14 +59,14 @@ PLANES_WAY, AROUND_WAY = "Three planes", "Look around"
 
 def show() -> None:
     """Show the patch that the address names, else the one that waits longest."""
-    workspace, person = opened(), me()
+    workspace, person = current_workspace(), current_person()
     with workspace.catalog.read() as session:
         queue = waiting_reviews(session, QUEUE)
     if Query.PATCH not in st.query_params and queue:
         st.query_params[Query.PATCH] = queue[0].name
     name = st.query_params.get(Query.PATCH)
     if name is None:
-        begin("Review")
+        begin_page("Review")
         show_empty(
             "Nothing waits for a review.",
             "Merged patches appear here when their annotators submit them.",
@@ -75,7 +74,7 @@ def show() -> None:
             PROGRESS,
         )
         return
-    told = read_life(workspace, name)
+    told = read_history(workspace, name)
     if told is None:
         return
     _patch(workspace, person, told, queue)
@@ -107,8 +106,8 @@ def decide(
             seen=version,
         )
         word = f"merge {number} rejected, back to its annotator"
-    done = attempt(
-        step, lambda saved: saved_patch(word, saved, person), about=(workspace, patch.name)
+    done = run_action(
+        step, lambda saved: describe_saved(word, saved, person), about=(workspace, patch.name)
     )
     if done is None:
         return
@@ -167,14 +166,14 @@ def _queue(queue: Sequence[Waiting], name: str) -> None:
         st.container(height=460 if len(queue) > 14 else "content", border=False, gap=None),
     ):
         for each in queue:
-            label = plain(each.name)
+            label = escape(each.name)
             open_button(
                 f"**{label}**" if each.name == name else label,
                 "review",
                 Query.PATCH,
                 each.name,
                 "waiting",
-                help=f"waits {age(each.since)}",
+                help=f"waits {format_age(each.since)}",
             )
         if not queue:
             st.caption("Nothing waits for a review.")
@@ -184,9 +183,9 @@ def _patch(
     workspace: Workspace, person: PersonRecord, told: PatchHistory, queue: Sequence[Waiting]
 ) -> None:
     patch, merge = told.patch, told.current_merge
-    begin(plain(patch.name))
+    begin_page(escape(patch.name))
     with st.container(horizontal=True, vertical_alignment="center"):
-        chips(patch_dots(patch))
+        show_chips(patch_dots(patch))
         way = pick_way("Look", [PLANES_WAY, AROUND_WAY], patch.name)
         _queue(queue, patch.name)
         _turn(queue, patch.name, way)
@@ -201,8 +200,8 @@ def _patch(
         show_empty("This patch is not merged yet.", "There is nothing to review before.", PATCHES)
         return
     st.caption(
-        f"Merge {merge.number}, made {moment(merge.made_at)} by {person_text(merge.made_by)} from "
-        f"{count(len(merge.inputs), 'correction')} by {_painters(told)}"
+        f"Merge {merge.number}, made {format_time(merge.made_at)} by {person_name(merge.made_by)} "
+        f"from {count(len(merge.inputs), 'correction')} by {_painters(told)}"
     )
     picture = _picture(workspace, patch)
     if way == AROUND_WAY:
@@ -232,7 +231,7 @@ def _patch(
 
 def _painters(told: PatchHistory) -> str:
     names = {slot.latest.author or slot.latest.author_account for slot in told.slots if slot.counts}
-    return ", ".join(sorted(plain(name) for name in names if name)) or "nobody"
+    return ", ".join(sorted(escape(name) for name in names if name)) or "nobody"
 
 
 def _turn(queue: Sequence[Waiting], name: str, way: str) -> None:
@@ -248,7 +247,7 @@ def _picture(workspace: Workspace, patch: PatchRecord) -> PatchPicture | None:
     try:
         return patch_picture(*files)
     except TomocurateError as error:
-        st.error(plain(error))
+        st.error(escape(error))
         return None
 
 
@@ -275,7 +274,7 @@ def _planes(picture: PatchPicture, key: str) -> None:
                 caption=f"{plane} · {AXES[plane]}",
                 alt=f"{plane} plane of the patch",
             )
-    chips(LEGEND if shown is Shown.DIFFERENCE else LEGEND[:1] + LEGEND[3:], "legend")
+    show_chips(LEGEND if shown is Shown.DIFFERENCE else LEGEND[:1] + LEGEND[3:], "legend")
 
 
 def _shown(merge: str) -> Shown:
@@ -309,12 +308,12 @@ def _verdict(
     patch = told.patch
     _counts(merge)
     for finding in merge.findings:
-        st.caption(f":material/info: {plain(finding)}")
+        st.caption(f":material/info: {escape(finding)}")
     for verdict in told.reviews:
-        why = f": “{plain(verdict.reason)}”" if verdict.reason else ""
+        why = f": “{escape(verdict.reason)}”" if verdict.reason else ""
         st.caption(
             f"Merge {verdict.merge} {verdict.verdict.value}ed by "
-            f"{person_text(verdict.reviewer)}, {moment(verdict.decided_at)}{why}"
+            f"{person_name(verdict.reviewer)}, {format_time(verdict.decided_at)}{why}"
         )
     if patch.stale:
         st.warning(
@@ -370,7 +369,7 @@ def _counts(merge: MergeRecord) -> None:
     did = merge.counts
     if merge.nothing_to_change:
         st.info("Its annotator states that the prediction is right.", icon=":material/info:")
-    chips(
+    show_chips(
         [
             (f"{name} {did.get(name, 0):,}", color)
             for name, color in (

@@ -16,13 +16,13 @@ from core.maintenance.verify_backup import verify_backup
 from core.tomograms.data_roots import list_roots
 from core.workspace.workspace import Workspace
 from dashboard.components.register_form import ask_for_root
-from dashboard.ui.context import me, opened, sign_out, site
+from dashboard.ui.context import current_person, current_workspace, sign_out, site
 from dashboard.ui.empty_state import show_empty
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.navigation import tabs
-from dashboard.ui.notifications import attempt, refuse
-from dashboard.ui.theme import ROLE_NAMES, begin, facts, size
-from dashboard.ui.times import age, moment
+from dashboard.ui.notifications import notify_refusal, run_action
+from dashboard.ui.theme import ROLE_NAMES, begin_page, format_size, show_facts
+from dashboard.ui.times import format_age, format_time
 from db.errors import TomocurateError
 from db.queries.backups import BackupRecord
 from db.queries.people import PersonRecord
@@ -35,8 +35,8 @@ FINDINGS = "findings"
 
 def show() -> None:
     """Show the page."""
-    workspace, person = opened(), me()
-    begin("Settings")
+    workspace, person = current_workspace(), current_person()
+    begin_page("Settings")
     _me(person)
     for name, tab in tabs("settings", list(TABS)).items():
         if tab.open:
@@ -48,10 +48,11 @@ def add_person(
     workspace: Workspace, person: PersonRecord, name: str, role: Role, account: str
 ) -> None:
     """Add somebody to the people of this workspace."""
-    attempt(
+    run_action(
         lambda: people.add(workspace, person, name.strip(), role, account.strip() or None),
         lambda added: (
-            f"**{plain(added.name)}** may work here as {added.role.value}, by {plain(person.name)}."
+            f"**{escape(added.name)}** may work here as {added.role.value}, "
+            f"by {escape(person.name)}."
         ),
     )
 
@@ -60,11 +61,11 @@ def change_role(
     workspace: Workspace, person: PersonRecord, name: str, role: Role, seen: int
 ) -> None:
     """Change what somebody may do."""
-    attempt(
+    run_action(
         lambda: people.change_role(workspace, person, name, role, seen),
         lambda changed: (
-            f"**{plain(changed.name)}** is {changed.role.value} now · saved by "
-            f"{plain(person.name)}, version {changed.version}"
+            f"**{escape(changed.name)}** is {changed.role.value} now · saved by "
+            f"{escape(person.name)}, version {changed.version}"
         ),
     )
 
@@ -74,34 +75,34 @@ def change_access(
 ) -> None:
     """Disable somebody, or let them work again."""
     step = people.disable if disabled else people.enable
-    attempt(
+    run_action(
         lambda: step(workspace, person, name, seen),
         lambda changed: (
-            f"**{plain(changed.name)}** is {'disabled' if disabled else 'enabled'} · "
-            f"saved by {plain(person.name)}, version {changed.version}"
+            f"**{escape(changed.name)}** is {'disabled' if disabled else 'enabled'} · "
+            f"saved by {escape(person.name)}, version {changed.version}"
         ),
     )
 
 
 def back_up_now(workspace: Workspace, person: PersonRecord) -> None:
     """Make a backup."""
-    made = attempt(
+    made = run_action(
         lambda: make_backup(workspace, person),
         lambda made: (
-            f"Backup **{plain(made.name)}** made by {plain(person.name)}: "
-            f"{size(made.size_bytes)}, {made.files:,} files, {made.new_files:,} of them new."
+            f"Backup **{escape(made.name)}** made by {escape(person.name)}: "
+            f"{format_size(made.size_bytes)}, {made.files:,} files, {made.new_files:,} of them new."
         ),
     )
     for warning in made.warnings if made else ():
-        st.warning(plain(warning))
+        st.warning(escape(warning))
 
 
 def verify_now(workspace: Workspace, person: PersonRecord) -> None:
     """Restore the newest backup on trial."""
-    attempt(
+    run_action(
         lambda: verify_backup(workspace, person),
         lambda found: (
-            f"Backup **{plain(found.name)}** was restored on trial and is whole: "
+            f"Backup **{escape(found.name)}** was restored on trial and is whole: "
             f"{found.rows:,} rows and {found.files:,} files compared."
         ),
     )
@@ -109,7 +110,7 @@ def verify_now(workspace: Workspace, person: PersonRecord) -> None:
 
 def _me(person: PersonRecord) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"You are **{plain(person.name)}**, {person.role.value}.", width="content")
+        st.markdown(f"You are **{escape(person.name)}**, {person.role.value}.", width="content")
         if site().sign_in:
             st.button("Sign out", icon=":material/logout:", on_click=sign_out)
 
@@ -223,7 +224,9 @@ def _backups(workspace: Workspace, person: PersonRecord) -> None:
 def _last_good(backups: Sequence[BackupRecord]) -> None:
     good = [each for each in backups if each.verified_at is not None]
     if good:
-        st.caption(f"The last backup that was restored on trial is {age(good[0].made_at)} old.")
+        st.caption(
+            f"The last backup that was restored on trial is {format_age(good[0].made_at)} old."
+        )
     else:
         st.warning("No backup was restored on trial yet; verify one.", icon=":material/warning:")
 
@@ -232,11 +235,11 @@ def rows_of_backups(backups: Sequence[BackupRecord]) -> list[dict[str, Any]]:
     """Rows of the table of backups."""
     return [
         {
-            "Made": moment(each.made_at),
+            "Made": format_time(each.made_at),
             "Kind": each.kind.value.replace("_", " "),
-            "Size": size(each.size_bytes),
+            "Size": format_size(each.size_bytes),
             "By": each.made_by or "tomocurate",
-            "Verified": moment(each.verified_at) if each.verified_at else "–",
+            "Verified": format_time(each.verified_at) if each.verified_at else "–",
             "State": each.error or ("removed" if each.removed_at else "kept"),
         }
         for each in backups
@@ -253,7 +256,7 @@ def _doctor(workspace: Workspace, person: PersonRecord) -> None:
             keep_findings(workspace)
     with st.container(gap=None):
         for check, state, said in st.session_state.get(FINDINGS, []):
-            st.markdown(f"{ICONS.get(state, '')} **{plain(check)}** {plain(said)}")
+            st.markdown(f"{ICONS.get(state, '')} **{escape(check)}** {escape(said)}")
 
 
 def keep_findings(workspace: Workspace) -> None:
@@ -261,7 +264,7 @@ def keep_findings(workspace: Workspace) -> None:
     try:
         found: Sequence[Finding] = examine(workspace)
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
         return
     st.session_state[FINDINGS] = [[each.check, str(each.state), each.said] for each in found]
 
@@ -269,12 +272,12 @@ def keep_findings(workspace: Workspace) -> None:
 def _about(workspace: Workspace, person: PersonRecord) -> None:
     known = {
         "tomocurate": importlib.metadata.version("tomocurate"),
-        "Workspace": plain(workspace.folder),
-        "Catalog": plain(workspace.catalog.name),
+        "Workspace": escape(workspace.folder),
+        "Catalog": escape(workspace.catalog.name),
         "Streamlit": importlib.metadata.version("streamlit"),
         "Python": platform.python_version(),
     }
-    facts(known)
+    show_facts(known)
     st.caption("Curation of membrane training labels from cryo-electron tomograms. BSD-3-Clause.")
 
 

@@ -21,15 +21,21 @@ from core.exports.training_set import export_training_set, plan_export_set
 from core.jobs.queue import submit
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
-from dashboard.components.bundle_form import REPORT, creators_of, out_folder, tell, tokens_of
+from dashboard.components.bundle_form import (
+    REPORT,
+    out_folder,
+    parse_creators,
+    parse_names,
+    show_progress,
+)
 from dashboard.ui import sharing_plots
-from dashboard.ui.context import me, opened
+from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import CHOOSE, PATCHES, show_empty
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.navigation import tabs
-from dashboard.ui.notifications import attempt, refuse
+from dashboard.ui.notifications import notify_refusal, run_action
 from dashboard.ui.plots import NO_TOOLS
-from dashboard.ui.theme import begin, count, size
+from dashboard.ui.theme import begin_page, count, format_size
 from dashboard.ui.times import time_column
 from db.errors import TomocurateError
 from db.queries.patches import PatchFilter
@@ -50,8 +56,8 @@ TRAINING_SET, BUNDLE, BEFORE = "Training set", "Bundle", "Exported before"
 
 def show() -> None:
     """Show both ways out, and what went out before."""
-    workspace, person = opened(), me()
-    begin("Share", "Accepted patches leave as a training set, or as a bundle for others.")
+    workspace, person = current_workspace(), current_person()
+    begin_page("Share", "Accepted patches leave as a training set, or as a bundle for others.")
     if not may(person.role, Action.EXPORT):
         st.info("Curators share. Below is what was exported so far.")
         _before(workspace)
@@ -75,7 +81,7 @@ def _training_set(workspace: Workspace, person: PersonRecord) -> None:
         try:
             plan = plan_export_set(workspace, person, choice, options)
         except TomocurateError as error:
-            st.error(plain(error))
+            st.error(escape(error))
             return
     if not plan.cases:
         show_empty(
@@ -187,17 +193,17 @@ def _plan(plan: TrainingSetPlan) -> None:
     for column, split in zip(columns, Split, strict=False):
         column.metric(sharing_plots.SPLIT_NAMES[split], held.get(split, 0))
     columns[3].metric("Voxel size", f"{plan.voxel_size:g} Å" if plan.voxel_size else "mixed")
-    columns[4].metric("On disk, about", size(plan.bytes_estimate))
+    columns[4].metric("On disk, about", format_size(plan.bytes_estimate))
     st.plotly_chart(sharing_plots.balance(plan), key="set_balance", config=NO_TOOLS)
     for note in plan.notes:
-        st.caption(f":material/info: {plain(note)}")
+        st.caption(f":material/info: {escape(note)}")
     _faults([fault.said for fault in plan.faults])
 
 
 def _faults(said: list[str]) -> None:
     if not said:
         return
-    lines = "\n".join(f"- {plain(fault)}" for fault in said[:FAULTS_SHOWN])
+    lines = "\n".join(f"- {escape(fault)}" for fault in said[:FAULTS_SHOWN])
     more = f"\n- and {len(said) - FAULTS_SHOWN} more" if len(said) > FAULTS_SHOWN else ""
     st.error(f"**It cannot be written like this:**\n{lines}{more}", icon=":material/block:")
 
@@ -233,7 +239,7 @@ def _bundle(workspace: Workspace, person: PersonRecord) -> None:
     if not report.passed:
         return
     read = st.checkbox(
-        f"I, {plain(person.name)}, read this report and answer for the bundle.", key="signed"
+        f"I, {escape(person.name)}, read this report and answer for the bundle.", key="signed"
     )
     with st.container(horizontal=True):
         now = st.button("Sign and write", type="primary", disabled=not read, key="bundle_write")
@@ -301,16 +307,16 @@ def _facts(person: PersonRecord) -> BundleFacts | None:
             created=dt.datetime.now(dt.UTC).date(),
             level=level,
             version=version.strip(),
-            creators=creators_of(creators),
+            creators=parse_creators(creators),
             contact=contact.strip(),
             funding_statement=funding.strip(),
-            tokens=tokens_of(tokens),
+            tokens=parse_names(tokens),
             share_coordinates=places,
             finer_than_10_angstrom=finer,
         )
         made.check()
     except ExportError as error:
-        st.caption(f":material/edit: {plain(error)}")
+        st.caption(f":material/edit: {escape(error)}")
         return None
     return made
 
@@ -326,13 +332,13 @@ def _rehearsed(
             out_folder(workspace, name),
             facts,
             choice,
-            progress=lambda done, total: tell(bar, done, total),
+            progress=lambda done, total: show_progress(bar, done, total),
         )
     except ExportError as error:
         _faults(list(error.faults))
         return None
     except TomocurateError as error:
-        st.error(plain(error))
+        st.error(escape(error))
         return None
     finally:
         bar.empty()
@@ -374,7 +380,7 @@ def _report(report: PrivacyReport) -> None:
 def _run(step: Callable[[Callable[[int, int], None]], Outcome]) -> None:
     """Export at once, with progress; then the page is drawn anew with what to run."""
     bar = st.progress(0.0, "Writes…")
-    attempt(lambda: step(lambda done, total: tell(bar, done, total)), _told)
+    run_action(lambda: step(lambda done, total: show_progress(bar, done, total)), _told)
     st.session_state.pop(REPORT, None)
     st.rerun()
 
@@ -384,7 +390,7 @@ def _told(outcome: Outcome) -> str:
     archive = outcome.details.get("archive")
     wrapped = f" and `{archive}`" if archive else ""
     return (
-        f"**{plain(outcome.message or '')}** in `{outcome.details['folder']}`{wrapped}. To train "
+        f"**{escape(outcome.message or '')}** in `{outcome.details['folder']}`{wrapped}. To train "
         f"on it:\n```\n{commands}\n```"
     )
 
@@ -395,9 +401,9 @@ def _queue(
     try:
         job = submit(workspace, person, JobKind.EXPORT, arguments())
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
     else:
-        attempt(
+        run_action(
             lambda: job, lambda number: f"Job {number} writes it; Activity shows how far it is."
         )
     st.session_state.pop(REPORT, None)

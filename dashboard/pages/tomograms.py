@@ -17,12 +17,12 @@ from core.workspace.workspace import Workspace
 from dashboard.components import patch_filter
 from dashboard.components.register_form import show_registering
 from dashboard.ui import plots
-from dashboard.ui.context import me, opened
+from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import (
     REGISTER,
     show_empty,
 )
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.navigation import (
     REGISTER_TAB,
     go_to,
@@ -30,22 +30,20 @@ from dashboard.ui.navigation import (
     page_file,
     tabs,
 )
-from dashboard.ui.notifications import attempt, on_shown, refuse, tell_outcomes
+from dashboard.ui.notifications import bind_to_shown, notify_outcomes, notify_refusal, run_action
 from dashboard.ui.session_keys import Query
 from dashboard.ui.theme import (
     STAGE_COLORS,
-    begin,
+    begin_page,
     count,
-    facts,
-    size,
+    format_size,
+    format_xyz,
+    person_name,
+    show_facts,
     stage_bar,
-    xyz,
-)
-from dashboard.ui.theme import (
-    person as person_text,
 )
 from dashboard.ui.times import (
-    moment,
+    format_time,
     time_column,
 )
 from db.errors import TomocurateError
@@ -75,12 +73,12 @@ PERMISSION_FIELDS = ("scope", "licence", "approved_by", "owner", "until", "embar
 
 def show() -> None:
     """Show one tomogram where the address names it, else all."""
-    workspace, person = opened(), me()
+    workspace, person = current_workspace(), current_person()
     name = st.query_params.get(Query.TOMOGRAM)
     if name:
         _one(workspace, person, name)
         return
-    begin("Tomograms")
+    begin_page("Tomograms")
     if not may(person.role, Action.REGISTER):
         _all(workspace)
         return
@@ -168,7 +166,7 @@ def _thumbnail(workspace: Workspace, tomogram: TomogramRecord) -> bytes | None:
 
 
 def _link(tomogram: TomogramRecord) -> None:
-    open_button(plain(tomogram.name), PAGE, Query.TOMOGRAM, tomogram.name, "open")
+    open_button(escape(tomogram.name), PAGE, Query.TOMOGRAM, tomogram.name, "open")
 
 
 def rows_of(lines: Sequence[TomogramLine]) -> list[dict[str, Any]]:
@@ -176,12 +174,12 @@ def rows_of(lines: Sequence[TomogramLine]) -> list[dict[str, Any]]:
     return [
         {
             "Tomogram": line.tomogram.name,
-            "Voxels x, y, z": xyz(line.tomogram.on_disk.shape),
+            "Voxels x, y, z": format_xyz(line.tomogram.on_disk.shape),
             "Voxel size (Å)": line.tomogram.voxel_size,
             "Segmentations": line.segmentations,
             "Patches": sum(line.patches.values()),
             "Split": line.tomogram.split_pin.value if line.tomogram.split_pin else "",
-            "Size": size(line.tomogram.on_disk.size_bytes),
+            "Size": format_size(line.tomogram.on_disk.size_bytes),
             "Registered": line.tomogram.registered_at,
         }
         for line in lines
@@ -215,11 +213,11 @@ def _one(workspace: Workspace, person: PersonRecord, name: str) -> None:
             permission = permission_of(session, tomogram.id)
             patches = [each for each in patches_in(session, tomogram.id) if not each.withdrawn]
     except TomocurateError as error:
-        begin("No such tomogram")
-        st.error(plain(error))
+        begin_page("No such tomogram")
+        st.error(escape(error))
         _all_button()
         return
-    begin(plain(tomogram.name))
+    begin_page(escape(tomogram.name))
     with st.container(horizontal=True, vertical_alignment="center"):
         _all_button()
         st.page_link(
@@ -261,21 +259,22 @@ def _picture_and_facts(
         st.image(picture, width=256, alt=f"Middle of {tomogram.name}")
     override = " (stated over the header)" if tomogram.voxel_size_is_override else ""
     known = {
-        "Voxels x, y, z": xyz(tomogram.on_disk.shape),
+        "Voxels x, y, z": format_xyz(tomogram.on_disk.shape),
         "Voxel size": f"{tomogram.voxel_size:g} Å{override}"
         if tomogram.voxel_size
         else "unknown: curable, not exportable",
-        "File": f"{plain(tomogram.on_disk.path)}, {size(tomogram.on_disk.size_bytes)}, "
+        "File": f"{escape(tomogram.on_disk.path)}, {format_size(tomogram.on_disk.size_bytes)}, "
         f"{tomogram.on_disk.dtype}",
-        "Data root": plain(tomogram.on_disk.root),
+        "Data root": escape(tomogram.on_disk.root),
         "Preview": tomogram.preview.value,
-        "Registered": f"{moment(tomogram.registered_at)} by {person_text(tomogram.registered_by)}",
+        "Registered": f"{format_time(tomogram.registered_at)} by "
+        f"{person_name(tomogram.registered_by)}",
     }
-    facts(known)
+    show_facts(known)
     for twin in duplicates_of(workspace, tomogram):
-        st.caption(f":material/content_copy: holds the same bytes as {plain(twin)}")
+        st.caption(f":material/content_copy: holds the same bytes as {escape(twin)}")
     for warning in tomogram.header.get("warnings", []):
-        st.caption(f":material/info: {plain(warning)}")
+        st.caption(f":material/info: {escape(warning)}")
     if may(person.role, Action.REGISTER):
         _voxel_size(workspace, person, tomogram)
 
@@ -313,9 +312,11 @@ def state_voxel_size(
         )[0]
         outcomes = register(workspace, person, [replace(pairing, voxel_size=angstrom)])
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
         return
-    tell_outcomes(outcomes, f"Voxel size of {plain(tomogram.name)} saved by {plain(person.name)}")
+    notify_outcomes(
+        outcomes, f"Voxel size of {escape(tomogram.name)} saved by {escape(person.name)}"
+    )
 
 
 def _segmentations(segmentations: Sequence[SegmentationRecord]) -> None:
@@ -327,11 +328,11 @@ def _segmentations(segmentations: Sequence[SegmentationRecord]) -> None:
         )
     for each in segmentations:
         with st.container(border=True, gap=None):
-            st.markdown(f"**{plain(each.model or each.on_disk.file.name)}**")
-            threshold = "" if each.threshold is None else f" · membrane above {each.threshold:g}"
+            st.markdown(f"**{escape(each.model or each.on_disk.file.name)}**")
+            threshold = "" if each.threshold is None else f" · threshold {each.threshold:g}"
             st.caption(
-                f"{plain(each.on_disk.path)} · {size(each.on_disk.size_bytes)}{threshold} · "
-                f"registered {moment(each.registered_at)}"
+                f"{escape(each.on_disk.path)} · {format_size(each.on_disk.size_bytes)}{threshold}"
+                f" · registered {format_time(each.registered_at)}"
             )
 
 
@@ -364,8 +365,8 @@ def _permission(
         until = f", until {known.until:%-d %b %Y}" if known.until else ""
         after = f", not before {known.embargo:%-d %b %Y}" if known.embargo else ""
         st.caption(
-            f"**{known.scope.value}**{licence}{until}{after}, as {plain(known.approved_by)} "
-            f"said · owner {person_text(known.owner)} · version {known.version}"
+            f"**{known.scope.value}**{licence}{until}{after}, as {escape(known.approved_by)} "
+            f"said · owner {person_name(known.owner)} · version {known.version}"
         )
     if not may(person.role, Action.PERMIT):
         return
@@ -381,7 +382,7 @@ def _permission(
 
 def bind(tomogram: TomogramRecord, step: Callable[..., None]) -> Callable[..., None]:
     """Bind a handler to the tomogram that it was drawn for."""
-    return on_shown(Query.TOMOGRAM, tomogram.name, step)
+    return bind_to_shown(Query.TOMOGRAM, tomogram.name, step)
 
 
 def _permission_fields(tomogram: str, known: PermissionRecord | None) -> None:
@@ -415,11 +416,11 @@ def save_permission(
     told = {
         field: st.session_state[f"{PERMISSION}_{field}_{tomogram}"] for field in PERMISSION_FIELDS
     }
-    attempt(
+    run_action(
         partial(permit, workspace, person, tomogram, seen=seen, **told),
         lambda outcome: (
-            f"**{plain(tomogram)}** {plain(outcome.message or 'permitted')} · saved by "
-            f"{plain(person.name)}"
+            f"**{escape(tomogram)}** {escape(outcome.message or 'permitted')} · saved by "
+            f"{escape(person.name)}"
         ),
     )
 
@@ -453,10 +454,10 @@ def save_pin(
     workspace: Workspace, person: PersonRecord, tomogram: str, split: Split | None, seen: int
 ) -> None:
     """Send all patches of a tomogram to one split."""
-    attempt(
+    run_action(
         partial(pin, workspace, person, tomogram, split, seen=seen),
         lambda outcome: (
-            f"**{plain(tomogram)}** {plain(outcome.message)} · saved by {plain(person.name)}"
+            f"**{escape(tomogram)}** {escape(outcome.message)} · saved by {escape(person.name)}"
         ),
     )
 

@@ -18,7 +18,7 @@ from dashboard.ui import context as state
 # navigation, before any run has called st.navigation.
 PagesManager.uses_pages_directory = False
 
-workspace = state.opened()
+workspace = state.current_workspace()
 site = state.site()
 volumes = OpenVolumes(lambda name: viewed_file(workspace, name), previews(workspace))
 app = st.App(

@@ -23,14 +23,14 @@ from db.queries.people import PersonRecord
 NOBODY = "Your session is over, or you may no longer work here. Open tomocurate again."
 
 
-def opened() -> Workspace:
+def current_workspace() -> Workspace:
     """The workspace, opened once for all sessions of this process."""
-    return _opened(str(find_workspace(None).absolute()))
+    return _open_once(str(find_workspace(None).absolute()))
 
 
 def site() -> Site:
     """The running dashboard that this page belongs to."""
-    return _served() if KEY_FILE in os.environ else _alone(str(opened().folder))
+    return _served() if KEY_FILE in os.environ else _alone(str(current_workspace().folder))
 
 
 def signer() -> Signer:
@@ -38,7 +38,7 @@ def signer() -> Signer:
     return site().signer
 
 
-def me() -> PersonRecord:
+def current_person() -> PersonRecord:
     """The person of this browser session, read anew at each run; the page ends for nobody."""
     person = _person()
     if person is None or person.disabled:
@@ -53,7 +53,7 @@ def sign_out() -> None:
     """End this browser's session; its tokens count no more."""
     held = _held()
     if held:
-        leave(opened(), int(held.person), held.session, timedelta(seconds=site().lasts))
+        leave(current_workspace(), int(held.person), held.session, timedelta(seconds=site().lasts))
 
 
 def person_key(person: PersonRecord) -> str:
@@ -65,7 +65,7 @@ def _person() -> PersonRecord | None:
     if KEY_FILE not in os.environ:
         return _account()
     held = _held()
-    return present(opened(), int(held.person), held.session) if held else None
+    return present(current_workspace(), int(held.person), held.session) if held else None
 
 
 def _held() -> Held | None:
@@ -75,22 +75,22 @@ def _held() -> Held | None:
 
 def _account() -> PersonRecord | None:
     try:
-        return acting_person(opened())
+        return acting_person(current_workspace())
     except TomocurateError:
         return None
 
 
 @functools.cache
-def _opened(folder: str) -> Workspace:
+def _open_once(folder: str) -> Workspace:
     return open_workspace(Path(folder))
 
 
 @functools.cache
 def _served() -> Site:
-    return site_from(opened(), os.environ)
+    return site_from(current_workspace(), os.environ)
 
 
 @functools.cache
 def _alone(folder: str) -> Site:
-    person = acting_person(_opened(folder))
+    person = acting_person(_open_once(folder))
     return Site(Path(folder), Signer(secrets.token_bytes(KEY_BYTES)), "", person_key(person), 0)

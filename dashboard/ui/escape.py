@@ -19,19 +19,19 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f]
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-def plain(text: object) -> str:
+def escape(text: object) -> str:
     """Markdown that shows just this text, in one line."""
     words = _seen(text)
     words = _LINKS.sub(lambda found: _broken(found[0]), words)
     return _ESCAPED.sub(r"\\\1", words)
 
 
-def plot_text(text: object) -> str:
+def escape_html(text: object) -> str:
     """A label that Plotly shows as it is: it would follow <a href>."""
     return html.escape(_seen(text), quote=False)
 
 
-def file_name(text: object, ending: str = "") -> str:
+def download_name(text: object, ending: str = "") -> str:
     """A name for a download: letters, digits, dot, dash and underscore."""
     kept = _NAME.sub("_", str(text)).strip("._-") or "file"
     return f"{kept[:120]}{ending}"

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.jobs.queue import list_jobs
 from core.workspace.workspace import Workspace
-from dashboard.ui.escape import plain
+from dashboard.ui.escape import escape
 from dashboard.ui.session_keys import Key
 from db.queries.jobs import JobFilter, JobRecord
 from db.queries.people import PersonRecord
@@ -53,7 +53,7 @@ def active_now(jobs: tuple[JobRecord, ...], person: PersonRecord) -> list[int]:
 
 
 @st.fragment(run_every=EVERY_S)
-def toast_finished(workspace: Workspace, person: PersonRecord) -> None:
+def notify_finished_jobs(workspace: Workspace, person: PersonRecord) -> None:
     """Say which jobs ended since the last look."""
     jobs = list_jobs(workspace, JobFilter(top=True), limit=LOOKED_AT).rows
     for job in newly_finished(jobs, person, st.session_state.get(Key.JOBS_SEEN, [])):
@@ -61,6 +61,6 @@ def toast_finished(workspace: Workspace, person: PersonRecord) -> None:
         if job.kind in QUIET and job.state is not JobState.FAILED:
             continue
         said = f"{KIND_NAMES[job.kind]} {words}"
-        why = f": {plain(job.error)}" if job.error else ""
+        why = f": {escape(job.error)}" if job.error else ""
         st.toast(f"{said} (job {job.id}){why}", icon=icon, duration="long")
     st.session_state[Key.JOBS_SEEN] = active_now(jobs, person)

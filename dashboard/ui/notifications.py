@@ -1,6 +1,6 @@
 """What a step saved or refused, told once: who saved it, when, and at which version.
 
-A step is run by ``attempt``: what it raises for a person becomes one sentence on the page, and a
+A step is run by ``run_action``: what it raises for a person becomes one sentence on the page, and a
 conflict shows what the other person changed meanwhile. Nothing is lost by it.
 """
 
@@ -15,10 +15,10 @@ import streamlit as st
 from core.access.audit_log import note_refusal
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome
 from core.workspace.workspace import Workspace
-from dashboard.ui.context import me, opened
-from dashboard.ui.escape import plain
+from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.escape import escape
 from dashboard.ui.session_keys import Key
-from dashboard.ui.times import moment
+from dashboard.ui.times import format_time
 from db.errors import ConflictError, NotAllowedError, TomocurateError
 from db.queries.life import EventFilter, EventRecord, list_events
 from db.queries.patches import PatchRecord, find_patch
@@ -32,12 +32,12 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 WORDS = {DONE: "done", KEPT: "there already", SKIPPED: "skipped", FAILED: "failed"}
 
 
-def tell(kind: str, sentence: str, lines: Iterable[str] = ()) -> None:
+def notify(kind: str, sentence: str, lines: Iterable[str] = ()) -> None:
     """Keep a sentence (Markdown of ours; people's words made plain) until a page shows it."""
-    st.session_state.setdefault(Key.SAID, []).append([kind, sentence, list(lines)])
+    st.session_state.setdefault(Key.NOTIFICATIONS, []).append([kind, sentence, list(lines)])
 
 
-def attempt(
+def run_action(
     step: Callable[[], T],
     done: Callable[[T], str],
     about: tuple[Workspace, str] | None = None,
@@ -49,23 +49,23 @@ def attempt(
     try:
         result = step()
     except ConflictError as error:
-        tell(CONFLICT, plain(error), changes_of(*about) if about else ())
+        notify(CONFLICT, escape(error), recent_changes(*about) if about else ())
         return None
     except TomocurateError as error:
-        refuse(error)
+        notify_refusal(error)
         return None
-    tell(SAVED, done(result))
+    notify(SAVED, done(result))
     return result
 
 
-def refuse(error: TomocurateError) -> None:
+def notify_refusal(error: TomocurateError) -> None:
     """Tell why a step was refused; the log keeps who asked for what they may not do."""
-    tell(REFUSED, plain(error))
+    notify(REFUSED, escape(error))
     if isinstance(error, NotAllowedError):
-        note_refusal(opened(), me(), error)
+        note_refusal(current_workspace(), current_person(), error)
 
 
-def on_shown(word: str, name: str, step: Callable[..., None]) -> Callable[..., None]:
+def bind_to_shown(word: str, name: str, step: Callable[..., None]) -> Callable[..., None]:
     """Bind a button's handler to the patch or tomogram that it was drawn for.
 
     ``word`` is what the address calls it. Where the address names another by now (one went back
@@ -81,13 +81,13 @@ def _act_if_shown(
     if shown == name:
         step(*args, **options)
         return
-    now = f"the page now shows {plain(shown)}" if shown else "the page has moved on"
-    tell(REFUSED, f"Nothing was changed: this button was for {plain(name)}, and {now}.")
+    now = f"the page now shows {escape(shown)}" if shown else "the page has moved on"
+    notify(REFUSED, f"Nothing was changed: this button was for {escape(name)}, and {now}.")
 
 
-def show_said() -> None:
+def show_notifications() -> None:
     """Show what was told since, once."""
-    for kind, sentence, lines in st.session_state.pop(Key.SAID, []):
+    for kind, sentence, lines in st.session_state.pop(Key.NOTIFICATIONS, []):
         body = "\n".join([sentence, *(f"\n- {line}" for line in lines)])
         if kind == SAVED:
             st.success(body, icon=":material/check:")
@@ -99,54 +99,54 @@ def show_said() -> None:
             st.error(body, icon=":material/block:")
 
 
-def saved_patch(what: str, patch: PatchRecord, by: PersonRecord) -> str:
+def describe_saved(what: str, patch: PatchRecord, by: PersonRecord) -> str:
     """A patch was saved: by whom, when, at which version."""
-    at = moment(patch.updated_at)
+    at = format_time(patch.updated_at)
     return (
-        f"**{plain(patch.name)}** {what} · saved at {at} by {plain(by.name)}, "
+        f"**{escape(patch.name)}** {what} · saved at {at} by {escape(by.name)}, "
         f"version {patch.version}"
     )
 
 
-def tell_outcomes(outcomes: Sequence[Outcome], verb: str) -> None:
+def notify_outcomes(outcomes: Sequence[Outcome], verb: str) -> None:
     """Tell how many of a step's things were done, and every one that was not."""
     counts = {word: sum(each.outcome == word for each in outcomes) for word in WORDS}
     said = ", ".join(f"{number:,} {WORDS[word]}" for word, number in counts.items() if number)
     lines = [_line(each) for each in outcomes if each.outcome in (FAILED, SKIPPED) or each.findings]
     more = [f"and {len(lines) - 20} more"] if len(lines) > 20 else []
     kind = REFUSED if counts[FAILED] == len(outcomes) and outcomes else SAVED
-    tell(
+    notify(
         PARTLY if counts[FAILED] and kind == SAVED else kind,
         f"{verb}: {said or 'there was nothing to do'}.",
         [*lines[:20], *more],
     )
 
 
-def changes_of(workspace: Workspace, name: str) -> list[str]:
+def recent_changes(workspace: Workspace, name: str) -> list[str]:
     """The last changes of a patch, as lines."""
     with workspace.catalog.read() as session:
         patch = find_patch(session, name)
         if patch is None:
             return []
         events = list_events(session, EventFilter(patch_id=patch.id), limit=CHANGES_SHOWN)
-    return [change_line(event) for event in events]
+    return [format_change(event) for event in events]
 
 
-def change_line(event: EventRecord) -> str:
+def format_change(event: EventRecord) -> str:
     """One change: when, who, what, from what to what."""
     return (
-        f"{moment(event.at)} · **{plain(event.person or 'tomocurate')}** · {plain(event.action)}"
-        f"{change_text(event)}"
+        f"{format_time(event.at)} · **{escape(event.person or 'tomocurate')}** · "
+        f"{escape(event.action)}{change_markdown(event)}"
     )
 
 
-def change_text(event: EventRecord) -> str:
+def change_markdown(event: EventRecord) -> str:
     """What an event changed, as Markdown."""
-    said = change_words(event)
-    return f" · {plain(said)}" if said else ""
+    said = describe_change(event)
+    return f" · {escape(said)}" if said else ""
 
 
-def change_words(event: EventRecord) -> str:
+def describe_change(event: EventRecord) -> str:
     """What an event changed, as text: from what to what, and why."""
     before = event.before
     parts = []
@@ -169,4 +169,4 @@ def _value(value: Any) -> str:
 def _line(outcome: Outcome) -> str:
     message = (outcome.message or "").removeprefix(f"{outcome.name}: ")
     said = [message, *outcome.findings] if message else outcome.findings
-    return f"**{plain(outcome.name)}** {'; '.join(map(plain, said))}"
+    return f"**{escape(outcome.name)}** {'; '.join(map(escape, said))}"

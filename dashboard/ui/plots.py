@@ -6,7 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.ui.escape import plot_text
+from dashboard.ui.escape import escape_html
 from dashboard.ui.theme import LABEL_COLORS, REJECTED_COLOR, STAGE_COLORS, STAGE_NAMES
 from db.vocabulary import Stage, Verdict
 
@@ -21,7 +21,7 @@ def stages_by(counts: Mapping[str, Mapping[Stage, int]], what: str) -> go.Figure
     figure = go.Figure()
     for stage, color in STAGE_COLORS.items():
         figure.add_bar(
-            y=[plot_text(name) for name in names],
+            y=[escape_html(name) for name in names],
             x=[counts[name].get(stage, 0) for name in names],
             customdata=[[name, stage.value] for name in names],
             name=STAGE_NAMES[stage],
@@ -80,9 +80,9 @@ def reject_reasons(reasons: Sequence[tuple[str, int]]) -> go.Figure:
     """How often each reason was given."""
     figure = go.Figure()
     figure.add_bar(
-        y=[plot_text(_short(reason)) for reason, _ in reasons],
+        y=[escape_html(_short(reason)) for reason, _ in reasons],
         x=[number for _, number in reasons],
-        hovertext=[plot_text(reason) for reason, _ in reasons],
+        hovertext=[escape_html(reason) for reason, _ in reasons],
         hovertemplate="%{hovertext}: %{x}<extra></extra>",
         orientation="h",
         marker_color=REJECTED_COLOR,
@@ -141,7 +141,7 @@ def _add_box(figure: go.Figure, name: str, start: Any, stop: Any, color: str) ->
         z=[p[2] for p in points],
         mode="lines",
         line={"color": color, "width": 3},
-        name=plot_text(name),
+        name=escape_html(name),
         hoverinfo="name",
     )
 

@@ -9,13 +9,13 @@ from enum import StrEnum
 class Key(StrEnum):
     """Keys of the session state."""
 
-    SAID = "said"
+    NOTIFICATIONS = "notifications"
     """What the last steps saved or refused, to be shown once."""
     JOBS_SEEN = "jobs_seen"
     """Ids of this person's jobs that were running when the page last looked."""
     UPLOADS = "uploads"
     """Counts uploads, so that the field for files is empty after each."""
-    TAKEN = "taken"
+    RECEIVED = "received"
     """What came of the files that were dropped last, and on which patch."""
     PAINTING = "painting"
     """The patch that is open in the painter."""

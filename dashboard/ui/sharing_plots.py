@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from core.evaluation.label_figures import LabelFigures
 from core.exports.plan import TrainingSetPlan
 from core.imaging import colors
-from dashboard.ui.escape import plot_text
+from dashboard.ui.escape import escape_html
 from dashboard.ui.theme import LABEL_COLORS
 from db.queries.sharing import ScoreRecord
 from db.vocabulary import Split
@@ -60,7 +60,7 @@ def shares(figures: Sequence[LabelFigures]) -> go.Figure:
             figure.add_scatter(
                 x=[100 * each.ignore_share for each in chosen],
                 y=[100 * each.membrane_share for each in chosen],
-                text=[plot_text(each.patch) for each in chosen],
+                text=[escape_html(each.patch) for each in chosen],
                 name=SPLIT_NAMES[split] if split else "Not exported yet",
                 mode="markers",
                 marker={"color": SPLIT_COLORS[split], "size": 9, "opacity": 0.8},
@@ -77,7 +77,7 @@ def changes(figures: Sequence[LabelFigures]) -> go.Figure:
     figure = go.Figure()
     for field, name, color in CHANGES:
         figure.add_bar(
-            x=[plot_text(each.patch) for each in shown],
+            x=[escape_html(each.patch) for each in shown],
             y=[getattr(each, field) for each in shown],
             name=name,
             marker_color=color,
@@ -99,9 +99,9 @@ def scores_by_model(scores: Sequence[ScoreRecord], field: str, title: str) -> go
         chosen = [s for s in scores if s.in_training is trained and getattr(s, field) is not None]
         if chosen:
             figure.add_box(
-                x=[plot_text(model_of(s)) for s in chosen],
+                x=[escape_html(model_of(s)) for s in chosen],
                 y=[getattr(s, field) for s in chosen],
-                text=[plot_text(s.patch) for s in chosen],
+                text=[escape_html(s.patch) for s in chosen],
                 name=name,
                 boxpoints="all",
                 jitter=0.4,
@@ -130,14 +130,14 @@ def before_and_after(pairs: Mapping[str, tuple[float, float]], names: tuple[str,
     figure.add_scatter(
         x=[before for before, _ in pairs.values()],
         y=[after for _, after in pairs.values()],
-        text=[plot_text(name) for name in pairs],
+        text=[escape_html(name) for name in pairs],
         mode="markers",
         showlegend=False,
         marker={"size": 9, "color": "#0072B2", "opacity": 0.8},
         hovertemplate="%{text}<br>%{x:.3f} → %{y:.3f}<extra></extra>",
     )
-    figure.update_xaxes(title=plot_text(names[0]), range=[0, 1.02])
-    figure.update_yaxes(title=plot_text(names[1]), range=[0, 1.02])
+    figure.update_xaxes(title=escape_html(names[0]), range=[0, 1.02])
+    figure.update_yaxes(title=escape_html(names[1]), range=[0, 1.02])
     return _finished(figure, 380)
 
 

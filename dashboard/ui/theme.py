@@ -9,8 +9,8 @@ from typing import Any, Literal
 import streamlit as st
 
 from core.imaging import colors
-from dashboard.ui.escape import plain
-from dashboard.ui.notifications import show_said
+from dashboard.ui.escape import escape
+from dashboard.ui.notifications import show_notifications
 from db.queries.patches import PatchRecord
 from db.vocabulary import ChosenBecause, CorrectionKind, Role, Stage
 
@@ -50,7 +50,7 @@ LABEL_COLORS: Mapping[str, str] = {
     "background": "#999999",
     "ignore": colors.IGNORE,
 }
-BECAUSE_NAMES: Mapping[ChosenBecause, str] = {
+REASON_NAMES: Mapping[ChosenBecause, str] = {
     ChosenBecause.MISSED_MEMBRANE: "Missed membrane",
     ChosenBecause.FALSE_MEMBRANE: "False membrane",
     ChosenBecause.HARD_NEGATIVE: "Hard negative",
@@ -101,15 +101,15 @@ Dot = tuple[str, str]
 """A word of ours and its colour; never a word of somebody else: it is put into HTML."""
 
 
-def begin(title: str, said: str = "") -> None:
+def begin_page(title: str, said: str = "") -> None:
     """Head a page; ``said`` is one line of ours below its title. What was told is shown here."""
     st.title(title, anchor=False)
     if said:
         st.caption(said)
-    show_said()
+    show_notifications()
 
 
-def chips(dots: Sequence[Dot], kind: Literal["chip", "legend"] = "chip") -> None:
+def show_chips(dots: Sequence[Dot], kind: Literal["chip", "legend"] = "chip") -> None:
     """Small marks in a row, each with its dot of colour."""
     marks = "".join(
         f'<span class="tc-chip"><i style="--dot:{color}"></i>{word}</span>' for word, color in dots
@@ -131,7 +131,7 @@ def patch_dots(patch: PatchRecord) -> list[Dot]:
     return dots
 
 
-def marks_of(patch: PatchRecord) -> list[str]:
+def list_marks(patch: PatchRecord) -> list[str]:
     """The marks of a patch as words, for a table."""
     return [word for word, _ in patch_dots(patch)[1:]]
 
@@ -150,7 +150,7 @@ def stage_bar(counts: Mapping[Stage, int]) -> None:
     st.html(f'<div class="tc-bar">{parts}</div>')
 
 
-def rules_beside() -> None:
+def show_rules() -> None:
     """The guide's rules, where somebody chooses or paints."""
     with st.container(border=True, gap=None):
         for rule in RULES:
@@ -162,7 +162,7 @@ def count(number: int, word: str, words: str | None = None) -> str:
     return f"{number:,} {word if number == 1 else words or word + 's'}"
 
 
-def size(bytes_: int | None) -> str:
+def format_size(bytes_: int | None) -> str:
     """A file's size."""
     left = float(bytes_ or 0)
     for unit in ("B", "kB", "MB", "GB"):
@@ -172,21 +172,21 @@ def size(bytes_: int | None) -> str:
     return f"{left:.1f} TB"
 
 
-def xyz(center: Sequence[int] | None) -> str:
+def format_xyz(center: Sequence[int] | None) -> str:
     """A position (z, y, x) as people speak it: x, y, z."""
     return "unknown" if center is None else ", ".join(str(value) for value in reversed(center))
 
 
-def facts(known: Mapping[str, str]) -> None:
+def show_facts(known: Mapping[str, str]) -> None:
     """A small table of words of ours and what they are, as Markdown."""
     rows = "\n".join(f"| {name} | {value} |" for name, value in known.items())
     with st.container(key="tc_facts"):
         st.markdown(f"| | |\n|---|---|\n{rows}")
 
 
-def person(name: str | None) -> str:
+def person_name(name: str | None) -> str:
     """A name for Markdown."""
-    return plain(name) if name else "nobody"
+    return escape(name) if name else "nobody"
 
 
 def column(name: str, **options: Any) -> Any:

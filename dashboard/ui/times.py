@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 
-def moment(at: dt.datetime, now: dt.datetime | None = None) -> str:
+def format_time(at: dt.datetime, now: dt.datetime | None = None) -> str:
     """A time as the person's own clock shows it; the day is left out where it is today."""
     zone = _zone()
     local = at.astimezone(zone)
@@ -17,7 +17,7 @@ def moment(at: dt.datetime, now: dt.datetime | None = None) -> str:
     return f"{local:%-d %b %Y, %H:%M}"
 
 
-def age(at: dt.datetime, now: dt.datetime | None = None) -> str:
+def format_age(at: dt.datetime, now: dt.datetime | None = None) -> str:
     """How long ago, in one unit."""
     seconds = ((now or dt.datetime.now(dt.UTC)) - at).total_seconds()
     for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):

@@ -219,7 +219,7 @@ def _write(path: Path, voxels: np.ndarray) -> None:
 
 def _forget_opened() -> None:
     """Close what the pages opened: a process serves one workspace, the tests many."""
-    if state._opened.cache_info().currsize:
-        state.opened().close()
-    state._opened.cache_clear()
+    if state._open_once.cache_info().currsize:
+        state.current_workspace().close()
+    state._open_once.cache_clear()
     state._alone.cache_clear()

@@ -11,7 +11,14 @@ from streamlit.testing.v1 import AppTest
 
 from core.painting.save import keep_draft
 from core.workspace.results import DONE, FAILED
-from dashboard.components.upload import Dropped, Taken, kit, painted_png, take_files, versions_of
+from dashboard.components.upload import (
+    DroppedFile,
+    ReceivedFile,
+    draw_painted,
+    make_kit,
+    receive_files,
+    versions_of,
+)
 from dashboard.pages.correct import my_work, neighbours
 from db.queries.life import slots_of
 from db.queries.patches import PatchRecord, get_patch
@@ -28,17 +35,17 @@ def record(lab: Lab, name: str) -> PatchRecord:
 
 def test_several_dropped_files_are_taken_in_and_each_is_pictured(lab: Lab) -> None:
     files = [
-        Dropped("Add1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.ADD)),
-        Dropped("Remove1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.REMOVE, 6)),
+        DroppedFile("Add1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.ADD)),
+        DroppedFile("Remove1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.REMOVE, 6)),
     ]
-    taken = take_files(lab.workspace, lab.me, lab.extracted, files, seen={})
+    taken = receive_files(lab.workspace, lab.me, lab.extracted, files, seen={})
     assert [each.outcome for each in taken] == [DONE, DONE]
     assert "saved as version 1: add" in taken[0].said
-    picture = painted_png(lab.workspace, lab.extracted, taken[0])
+    picture = draw_painted(lab.workspace, lab.extracted, taken[0])
     assert picture
     assert Image.open(io.BytesIO(picture)).size == (480, 480)
     assert record(lab, lab.extracted).stage is Stage.CORRECTING
-    assert Taken.of(taken[0].kept()) == taken[0]
+    assert ReceivedFile.of(taken[0].kept()) == taken[0]
 
 
 @pytest.mark.parametrize(
@@ -55,31 +62,35 @@ def test_several_dropped_files_are_taken_in_and_each_is_pictured(lab: Lab) -> No
 def test_a_file_that_cannot_be_taken_gets_its_sentence_and_stops_no_other(
     lab: Lab, name: str, content: bytes, sentence: str
 ) -> None:
-    good = Dropped("Ignore1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.IGNORE))
-    taken = take_files(lab.workspace, lab.me, lab.extracted, [Dropped(name, content), good], {})
+    good = DroppedFile("Ignore1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.IGNORE))
+    taken = receive_files(
+        lab.workspace, lab.me, lab.extracted, [DroppedFile(name, content), good], {}
+    )
     assert [each.outcome for each in taken] == [FAILED, DONE]
     assert sentence in taken[0].said
-    assert painted_png(lab.workspace, lab.extracted, taken[0]) is None
+    assert draw_painted(lab.workspace, lab.extracted, taken[0]) is None
 
 
 def test_a_file_that_replaces_another_is_held_against_what_the_page_showed(lab: Lab) -> None:
-    again = Dropped("Add1.nrrd", paint(lab.workspace, lab.correcting, CorrectionKind.ADD, 5))
-    taken = take_files(lab.workspace, lab.me, lab.correcting, [again], seen={})
+    again = DroppedFile("Add1.nrrd", paint(lab.workspace, lab.correcting, CorrectionKind.ADD, 5))
+    taken = receive_files(lab.workspace, lab.me, lab.correcting, [again], seen={})
     assert taken[0].outcome == FAILED
     assert "changed it" in taken[0].said
     with lab.workspace.catalog.read() as session:
         seen = versions_of(slots_of(session, record(lab, lab.correcting).id))
     both = [(lab.me, DONE, 6), (lab.ada, FAILED, 7)]
     for person, outcome, edge in both:
-        file = Dropped("Add1.nrrd", paint(lab.workspace, lab.correcting, CorrectionKind.ADD, edge))
-        taken = take_files(lab.workspace, person, lab.correcting, [file], seen)
+        file = DroppedFile(
+            "Add1.nrrd", paint(lab.workspace, lab.correcting, CorrectionKind.ADD, edge)
+        )
+        taken = receive_files(lab.workspace, person, lab.correcting, [file], seen)
         assert taken[0].outcome == outcome
     assert f"{lab.me.name} changed it" in taken[0].said
     assert "version 2, you saw 1" in taken[0].said
 
 
 def test_a_kit_comes_back_sorted_by_its_folders(lab: Lab) -> None:
-    content = kit(lab.workspace, [lab.extracted, lab.correcting])
+    content = make_kit(lab.workspace, [lab.extracted, lab.correcting])
     names = zipfile.ZipFile(io.BytesIO(content)).namelist()
     assert any(lab.extracted in name for name in names)
     filled = io.BytesIO(content)
@@ -87,8 +98,8 @@ def test_a_kit_comes_back_sorted_by_its_folders(lab: Lab) -> None:
         folder = next(n for n in names if n.rstrip("/").endswith(f"corrections/{lab.extracted}"))
         painted = paint(lab.workspace, lab.extracted, CorrectionKind.ADD)
         archive.writestr(f"{folder.rstrip('/')}/Add7.nrrd", painted)
-    dropped = [Dropped("kit.zip", filled.getvalue())]
-    take_files(lab.workspace, lab.me, lab.correcting, dropped, seen={})
+    dropped = [DroppedFile("kit.zip", filled.getvalue())]
+    receive_files(lab.workspace, lab.me, lab.correcting, dropped, seen={})
     with lab.workspace.catalog.read() as session:
         slots = slots_of(session, get_patch(session, lab.extracted).id)
     assert [slot.name for slot in slots] == ["Add7.nrrd"]

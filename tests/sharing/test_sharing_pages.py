@@ -15,7 +15,7 @@ from core.errors import ExportError
 from core.evaluation.scores import score_segmentations
 from core.exports.check_folder import check_layout
 from core.jobs.queue import list_jobs
-from dashboard.components.bundle_form import creators_of, out_folder, tokens_of
+from dashboard.components.bundle_form import out_folder, parse_creators, parse_names
 from dashboard.pages.quality import paired
 from dashboard.ui import context as state
 from db.queries.patches import list_patches
@@ -25,7 +25,7 @@ from db.writes.events import Change
 from db.writes.people import change_person
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
-Open = Callable[[str], AppTest]
+Open = Callable[..., AppTest]
 
 
 @pytest.fixture
@@ -36,8 +36,10 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Open]]:
         monkeypatch.setenv("TOMOCURATE_WORKSPACE", str(lab.workspace.folder))
         monkeypatch.delenv("TOMOCURATE_KEY_FILE", raising=False)
 
-        def open_page(name: str) -> AppTest:
+        def open_page(name: str, tab: str | None = None) -> AppTest:
             at = AppTest.from_file(str(APP), default_timeout=120)
+            if tab:
+                at.query_params[f"{name}_tab"] = tab
             at.switch_page(f"pages/{name}.py").run()
             assert not at.exception
             return at
@@ -46,8 +48,8 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Open]]:
 
     yield on
     folder = state.find_workspace(None).absolute()
-    state._opened(str(folder)).close()
-    state._opened.cache_clear()
+    state._open_once(str(folder)).close()
+    state._open_once.cache_clear()
     state._alone.cache_clear()
 
 
@@ -132,7 +134,7 @@ def fill_bundle(at: AppTest, title: str) -> AppTest:
 
 
 def test_a_bundle_is_written_only_after_its_report_was_read_and_signed(ready, page):
-    at = fill_bundle(page(ready)("share"), "Membranes of algae")
+    at = fill_bundle(page(ready)("share", "Bundle"), "Membranes of algae")
     assert "No secret was found" in said(at)
     assert "can find these patches" in said(at)
     assert at.button(key="bundle_write").disabled
@@ -144,14 +146,14 @@ def test_a_bundle_is_written_only_after_its_report_was_read_and_signed(ready, pa
 
 
 def test_a_secret_in_a_bundle_is_shown_and_cannot_be_signed(ready, page):
-    at = fill_bundle(page(ready)("share"), "Membranes seen by Annika Notator")
+    at = fill_bundle(page(ready)("share", "Bundle"), "Membranes seen by Annika Notator")
     assert "must not leave" in said(at)
     assert not [button for button in at.button if button.key == "bundle_write"]
     assert list(ready.workspace.folders.exports.iterdir()) == []
 
 
 def test_a_bundle_on_the_server_is_looked_into_and_taken_in(lab, ready, page, tmp_path):
-    at = fill_bundle(page(ready)("share"), "Membranes of algae")
+    at = fill_bundle(page(ready)("share", "Bundle"), "Membranes of algae")
     at.checkbox(key="signed").check().run()
     press(at, "bundle_write")
     shutil.copytree(ready.workspace.folders.exports / "mine", lab.data / "mine")
@@ -211,7 +213,7 @@ def test_quality_shows_labels_and_measures_them(ready, page):
 
 
 def test_models_are_scored_from_the_page(ready, page):
-    at = press(page(ready)("quality"), "score_now")
+    at = press(page(ready)("quality", "Models"), "score_now")
     with ready.workspace.catalog.read() as session:
         assert len(list_scores(session)) == 6
     assert "Register another model" in said(at)
@@ -242,12 +244,12 @@ def test_a_bad_name_of_an_export_is_refused(lab, name):
 
 
 def test_creators_and_tokens_are_read_and_mistakes_told():
-    assert creators_of("Doe, Jane; 0000-0002-1825-0097; X\n\nRoe, Rick") == (
+    assert parse_creators("Doe, Jane; 0000-0002-1825-0097; X\n\nRoe, Rick") == (
         Creator("Doe, Jane", "0000-0002-1825-0097", "X"),
         Creator("Roe, Rick"),
     )
-    assert tokens_of("benedikt = algae, rory=cells") == {"benedikt": "algae", "rory": "cells"}
+    assert parse_names("benedikt = algae, rory=cells") == {"benedikt": "algae", "rory": "cells"}
     with pytest.raises(ExportError, match="old = new"):
-        tokens_of("benedikt")
+        parse_names("benedikt")
     with pytest.raises(ExportError, match="write a creator"):
-        creators_of("; ; ; x")
+        parse_creators("; ; ; x")
