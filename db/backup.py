@@ -8,18 +8,20 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, create_engine, inspect, make_url, text
+from sqlalchemy import URL, Connection, create_engine, inspect, make_url, text, update
 from sqlalchemy.exc import DBAPIError
 
 from db.engine import file_of, shown, told
 from db.errors import CatalogError
-from db.schema import check_file, row_counts
+from db.models.work import Fact
+from db.schema import CATALOG_MODE, check_file, row_counts
 
 POSTGRES_PROGRAMS = Path("/usr/lib/postgresql")
 """Where Debian keeps PostgreSQL's programs, by version."""
@@ -109,7 +111,9 @@ def load(archive: Path, url: URL) -> None:
     if file is not None:
         if os.path.lexists(file):
             raise CatalogError(f"{file}: is there already; nothing is restored over it.")
-        shutil.copyfile(archive, file)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, CATALOG_MODE)
+        with os.fdopen(descriptor, "wb") as copy, archive.open("rb") as source:
+            shutil.copyfileobj(source, copy)
         return
     with _connected(url) as connection:
         if inspect(connection).get_table_names():
@@ -155,10 +159,15 @@ def contents_of(connection: Connection) -> Contents:
     )
 
 
-def forget_machines(url: URL) -> None:
-    """Forget which machines wrote to a catalog: a restored one is new on this machine."""
+def make_independent(url: URL) -> None:
+    """Give a restored catalog an identity of its own, and forget the original's machines.
+
+    So it never takes the original's backups, records or folder for its own.
+    """
     with _connected(url) as connection:
         connection.execute(text("DELETE FROM hosts"))
+        statement = update(Fact).where(Fact.key == "catalog_id")
+        connection.execute(statement.values(value=str(uuid.uuid4())))
         connection.commit()
 
 

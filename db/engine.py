@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -27,9 +28,16 @@ from db.models.tables import Host
 APPLICATION_ID = 0x746F6D6F
 """SQLite's application_id of a catalog: "tomo"."""
 
+SECRET_OPTIONS = frozenset({"password", "sslpassword"})
+"""Options of a PostgreSQL address that are never shown."""
+
 BUSY_SECONDS = 20.0
 """How long one try waits for other writers; SQLite's queue is not fair, so there are several."""
 
+WAIT_S = 6
+"""Seconds that PostgreSQL waits for a lock, a server for an answer, we for a connection."""
+
+STATEMENT_S = 120
 TRIES = 4
 HOST_QUIET = timedelta(minutes=10)
 """Another machine that wrote to this SQLite file within this time may still be writing."""
@@ -74,7 +82,13 @@ def shown(url: URL) -> str:
     """Show a catalog's address to people: the file, or the URL without its password."""
     if url.drivername == "sqlite":
         return str(url.database)
-    return url.render_as_string(hide_password=True)
+    hidden = {key: "***" for key in url.query if key in SECRET_OPTIONS}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+def has_password(url: URL) -> bool:
+    """Return whether an address holds a password, as user:password@ or as an option."""
+    return bool(url.password) or any(key in SECRET_OPTIONS for key in url.query)
 
 
 def file_of(url: URL) -> Path | None:
@@ -101,7 +115,8 @@ class Catalog:
         self._may_write = network_file_ok or not self.on_network
         self._host_noted = float("-inf")
         self._writer = _engine(url, self.wal, query_only=False)
-        self._reader = _engine(url, self.wal, query_only=True) if self.file else self._writer
+        # Of its own on PostgreSQL too: while writers wait for a lock, readers find a connection.
+        self._reader = _engine(url, self.wal, query_only=True)
 
     @property
     def on_network(self) -> bool:
@@ -168,6 +183,8 @@ class Catalog:
         """Say in one sentence what the database says in its own words."""
         try:
             yield
+        except PoolTimeoutError as error:
+            raise CatalogBusyError(_BUSY.format(name=self.name)) from error
         except DBAPIError as error:
             raise told(error, self.name) from error
 
@@ -194,7 +211,8 @@ def note_host(session: Session, name: str, host: str, boot_id: str | None, now: 
 
     Errors: CatalogError while another machine may still be writing.
     """
-    for other in session.scalars(select(Host).where(Host.last_seen > now - HOST_QUIET)):
+    lately = Host.last_seen.between(now - HOST_QUIET, now + HOST_QUIET)  # later: a wrong clock
+    for other in session.scalars(select(Host).where(lately)):
         same = other.name == host or (boot_id is not None and other.boot_id == boot_id)
         if not same:
             raise CatalogError(
@@ -213,13 +231,14 @@ def told(error: DBAPIError, name: str) -> CatalogError:
     """One sentence for what a database reports; the original stays as its cause."""
     said = str(error.orig or error).strip().split("\n")[0]
     if _is_busy(error):
-        return CatalogBusyError(f"{name}: others are writing to the catalog; try again.")
+        return CatalogBusyError(_BUSY.format(name=name))
     for words, sentence in _REPORTS:
         if words in said:
             return CatalogError(f"{name}: {sentence}")
     return CatalogError(f"{name}: the catalog reports: {said}.")
 
 
+_BUSY = "{name}: others are writing to the catalog; try again."
 _REPORTS = (
     ("readonly database", "the catalog is read-only; make the file and its folder writable."),
     ("disk is full", "the disk is full; make space, nothing was changed."),
@@ -238,12 +257,19 @@ def _is_busy(error: Exception) -> bool:
     original = getattr(error, "orig", None)
     if isinstance(original, sqlite3.OperationalError):
         return "locked" in str(original)
-    return getattr(original, "sqlstate", None) in ("40001", "40P01", "55P03")
+    return getattr(original, "sqlstate", None) in ("40001", "40P01", "55P03", "57014", "25P03")
 
 
 def _engine(url: URL, wal: bool, *, query_only: bool) -> Engine:
     if url.drivername != "sqlite":
-        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=5)
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=5,
+            pool_timeout=WAIT_S,
+            connect_args={"connect_timeout": WAIT_S, "options": _limits(url)},
+        )
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     def connected(connection: sqlite3.Connection, _record: object) -> None:
@@ -267,6 +293,20 @@ def _engine(url: URL, wal: bool, *, query_only: bool) -> Engine:
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begin)
     return engine
+
+
+def _limits(url: URL) -> str:
+    """Return PostgreSQL's limits for our sessions: a forgotten transaction blocks nobody for long.
+
+    What the address itself sets comes later and wins.
+    """
+    ms = {
+        "lock_timeout": WAIT_S * 1000,
+        "statement_timeout": STATEMENT_S * 1000,
+        "idle_in_transaction_session_timeout": STATEMENT_S * 1000,
+    }
+    stated = url.query.get("options", "")
+    return " ".join([*(f"-c {name}={value}" for name, value in ms.items()), str(stated)]).strip()
 
 
 def _sqlite_version() -> tuple[int, int, int]:

@@ -1,6 +1,7 @@
 """Make, open and migrate a catalog; what is not ours, damaged or newer is refused untouched."""
 
 import contextlib
+import os
 import sqlite3
 import struct
 import uuid
@@ -19,6 +20,9 @@ from db.models.tables import Fact
 
 SCHEMA = "0003"
 """The migration that this program's tables are at."""
+
+CATALOG_MODE = 0o660
+"""Of a SQLite file, less the umask: it holds what roles decide about, so nothing for others."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MAGIC = b"SQLite format 3\0"
@@ -42,21 +46,30 @@ def open_catalog(url: str | URL, *, network_file_ok: bool = False) -> Catalog:
     return Catalog(parsed, network_file_ok=network_file_ok)
 
 
-def create_catalog(url: str | URL, *, network_file_ok: bool = False) -> Catalog:
-    """Make a new, empty catalog and open it.
+def create_catalog(
+    url: str | URL, *, network_file_ok: bool = False, catalog_id: str | None = None
+) -> Catalog:
+    """Make a new, empty catalog and open it; ``catalog_id`` continues a catalog that was lost.
 
     Errors: CatalogError where something is there already: nothing is made new over it.
     """
     parsed = parse_url(url)
     _check_absent(parsed)
-    catalog = Catalog(parsed, network_file_ok=network_file_ok)
+    catalog, made = Catalog(parsed, network_file_ok=network_file_ok), None
     try:
         catalog._check_may_write()
+        if catalog.file:
+            os.close(os.open(catalog.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, CATALOG_MODE))
+            made = catalog.file
         _upgrade(parsed, "head")
         with catalog.write() as session:
-            _state_facts(session)
-    except BaseException:
+            _state_facts(session, catalog_id)
+    except BaseException as error:
         catalog.close()
+        if made:
+            made.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise CatalogError(f"{made or shown(parsed)}: {error.strerror}.") from error
         raise
     return catalog
 
@@ -134,8 +147,8 @@ def _check_absent(url: URL) -> None:
         )
 
 
-def _state_facts(session: Session) -> None:
-    session.add(Fact(key="catalog_id", value=str(uuid.uuid4())))
+def _state_facts(session: Session, catalog_id: str | None) -> None:
+    session.add(Fact(key="catalog_id", value=catalog_id or str(uuid.uuid4())))
     session.add(Fact(key="made_at", value=datetime.now(UTC).isoformat()))
 
 

@@ -38,7 +38,8 @@ def _due_at(session: Session) -> datetime | None:
     if before is not None and before.is_active:
         return None
     made = last_backup(session)
-    times = [database_time(session) + FIRST] if made is None else [made.made_at + EVERY]
+    now = database_time(session)  # what lies after it was noted by a wrong clock
+    times = [now + FIRST] if made is None else [min(made.made_at, now) + EVERY]
     if before is not None and before.finished_at is not None:
-        times.append(before.finished_at + AGAIN)
+        times.append(min(before.finished_at, now) + AGAIN)
     return max(times)

@@ -30,7 +30,7 @@ from core.maintenance.manifest import (
     STAMP,
     STORE,
     Manifest,
-    manifests,
+    own_manifests,
     read_manifest,
     time_of,
     write_manifest,
@@ -54,6 +54,9 @@ from db.writes.events import Change
 
 DRILL_EVERY = timedelta(days=7)
 """How often the daily backup is also restored on trial."""
+
+BACKUP_MODE = 0o640
+"""Of a catalog's copy and its manifest, less the umask: the group reads them, nobody edits them."""
 
 ASKED_STAYS = timedelta(days=7)
 """One that somebody asked for, or that was made before a migration, stays so long at least."""
@@ -145,9 +148,8 @@ def _written(workspace: Workspace, path: Path, tell: Tell) -> Made:
     kind, at = path.stem.split("-", 2)[2], time_of(path)
     archive = path.with_suffix(copies.suffix(workspace.catalog.url))
     tell(0.0, "copies the catalog")
-    with whole_file(archive, exist_ok=False) as partial:
+    with whole_file(archive, exist_ok=False, mode=BACKUP_MODE) as partial:
         held = copies.dump(workspace.catalog.url, partial)
-        partial.chmod(0o600 if workspace.catalog.file is None else 0o660)
         digest = file_hash(partial), partial.stat().st_size
     tell(0.2, f"keeps {len(held.stored)} files")
     store = Store(path.parent / STORE)
@@ -157,26 +159,33 @@ def _written(workspace: Workspace, path: Path, tell: Tell) -> Made:
     labels, more = _keep_extracted(store, held.extracted, folders.label_of)
     images, most = _keep_extracted(store, held.unplaced, folders.image_of)
     manifest = Manifest(
-        path.stem,
-        at.isoformat(),
-        kind,
-        version("tomocurate"),
-        held.schema,
-        archive.name,
-        *digest,
-        held.counts,
-        held.stored,
-        labels,
-        images,
-        _public_settings(workspace),
-        shown(workspace.catalog.url),
-        drafts,
+        name=path.stem,
+        made_at=at.isoformat(),
+        kind=kind,
+        program=version("tomocurate"),
+        schema=held.schema,
+        archive=archive.name,
+        sha256=digest[0],
+        size_bytes=digest[1],
+        counts=held.counts,
+        stored=held.stored,
+        labels=labels,
+        images=images,
+        settings=_public_settings(workspace),
+        catalog=shown(workspace.catalog.url),
+        catalog_id=workspace.catalog_id,
+        drafts=drafts,
     )
-    with whole_file(path, exist_ok=False) as partial:
+    with whole_file(path, exist_ok=False, mode=BACKUP_MODE) as partial:
         write_manifest(partial, manifest)
     warnings = tuple(_warnings(workspace, path.parent, lost))
     return Made(
-        manifest.name, path, digest[1], manifest.files, fresh + more + most + newest, warnings
+        name=manifest.name,
+        path=path,
+        size_bytes=digest[1],
+        files=manifest.files,
+        new_files=fresh + more + most + newest,
+        warnings=warnings,
     )
 
 
@@ -268,12 +277,17 @@ def _record_failure(workspace: Workspace, change: Change, kind: BackupKind, said
 def _drill_is_due(workspace: Workspace, now: datetime) -> bool:
     with workspace.catalog.read() as session:
         last = last_verified_backup(session)
-    return last is None or last.verified_at is None or last.verified_at < now - DRILL_EVERY
+    if last is None or last.verified_at is None:
+        return True
+    return not now - DRILL_EVERY <= last.verified_at <= now  # a date in the future is wrong
 
 
 def _remove_old(workspace: Workspace, change: Change) -> None:
-    """Remove what the rule no longer keeps; the last verified backup always stays."""
-    there = manifests(workspace.backup_folder)
+    """Remove what the rule no longer keeps; the last verified backup always stays.
+
+    Backups of other catalogs in the same folder are theirs to remove.
+    """
+    there = own_manifests(workspace.backup_folder, workspace.catalog_id, workspace.catalog.name)
     with workspace.catalog.read() as session:
         verified = last_verified_backup(session)
     protected = {Path(verified.path).name} if verified else set()
@@ -284,7 +298,8 @@ def _remove_old(workspace: Workspace, change: Change) -> None:
         for path in there
         if times[path] > asked_since and not path.stem.endswith(f"-{BackupKind.DAILY}")
     }
-    gone = [path for path in there if path not in kept(times) and path.name not in protected]
+    keep = kept(times)
+    gone = [path for path in there if path not in keep and path.name not in protected]
     for path in gone:
         _remove(path)
     for path in _broken_off(workspace.backup_folder, change.at):

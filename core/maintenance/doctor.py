@@ -15,7 +15,7 @@ from db.engine import HOST_QUIET
 from db.errors import TomocurateError
 from db.queries.backups import last_backup, last_verified_backup, list_backups
 from db.queries.jobs import JobFilter, database_time, list_jobs, list_workers
-from db.queries.work import machines, unsound
+from db.queries.work import latest_time, machines, unsound
 from db.vocabulary import JobState
 
 __all__ = ["BAD", "OK", "WARN", "Finding", "examine", "examine_folder"]
@@ -24,6 +24,7 @@ BACKUP_LATE = timedelta(hours=26)
 BACKUP_OLD = timedelta(days=7)
 VERIFIED_OLD = timedelta(days=30)
 WAITS_LONG = timedelta(minutes=10)
+CLOCK_TOLERANCE = timedelta(minutes=10)
 WORKER_SILENT = timedelta(minutes=2)
 
 
@@ -44,6 +45,7 @@ def examine_folder(folder: Path, *, thorough: bool = False) -> tuple[Finding, ..
 def _examine(workspace: Workspace, thorough: bool) -> Iterator[Finding]:
     checks = (
         catalog_of,
+        clock_of,
         machines_of,
         backups_of,
         jobs_of,
@@ -74,13 +76,30 @@ def catalog_of(workspace: Workspace) -> Iterator[Finding]:
         yield Finding("catalog", OK, f"{name}: is sound.")
 
 
+def clock_of(workspace: Workspace) -> Iterator[Finding]:
+    """Nothing was recorded in the future: then the clock is wrong, or was."""
+    with workspace.catalog.read() as session:
+        latest, now = latest_time(session), database_time(session)
+        backup = last_backup(session)
+    times = [latest] if latest else []
+    times += [backup.made_at] if backup else []
+    if times and max(times) > now + CLOCK_TOLERANCE:
+        said = (
+            f"something was recorded for {max(times):%Y-%m-%d at %H:%M} UTC, and now it is "
+            f"{now:%Y-%m-%d at %H:%M}: the clock is wrong, or was; set it right."
+        )
+        yield Finding("clock", BAD, said)
+    else:
+        yield Finding("clock", OK, "nothing is recorded for a time to come.")
+
+
 def machines_of(workspace: Workspace) -> Iterator[Finding]:
     """A SQLite catalog is written by one machine."""
     if workspace.catalog.file is None:
         return
     with workspace.catalog.read() as session:
         seen, now = machines(session), database_time(session)
-    lately = [name for name, at in seen if at > now - HOST_QUIET]
+    lately = [name for name, at in seen if now - HOST_QUIET < at < now + HOST_QUIET]
     if len(lately) > 1:
         said = f"{named(lately)} all wrote to this SQLite file lately; let one machine do so."
         yield Finding("machines", BAD, said)
@@ -152,7 +171,7 @@ def workers_of(workspace: Workspace) -> Iterator[Finding]:
     with workspace.catalog.read() as session:
         workers, now = list_workers(session), database_time(session)
     alive = [each for each in workers if each.stopped_at is None]
-    fresh = [each.name for each in alive if each.heartbeat_at > now - WORKER_SILENT]
+    fresh = [each.name for each in alive if abs(now - each.heartbeat_at) < WORKER_SILENT]
     if fresh:
         yield Finding("workers", OK, f"{len(fresh)} alive: {named(fresh)}.")
     else:

@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ class Manifest:
     """The workspace's tomocurate.toml, without passwords."""
     catalog: str
     """Where the catalog lay."""
+    catalog_id: str = ""
+    """Identity of the catalog; empty in backups of a version before 0.2."""
     drafts: Mapping[str, str] = field(default_factory=dict)
     """sha256 of every unsaved draft, by the name of its file."""
 
@@ -70,7 +73,8 @@ def find_backup(folder: Path, name: str | None) -> Path:
     """
     there = manifests(folder)
     if name is None and there:
-        return there[-1]
+        tomorrow = datetime.now(UTC) + timedelta(days=1)  # a later date is of a wrong clock
+        return max(there, key=lambda path: (time_of(path) <= tomorrow, path.name))
     wanted = (name or "").removesuffix(".json").removesuffix(ARCHIVES[0]).removesuffix(ARCHIVES[1])
     for path in there:
         if path.stem == wanted:
@@ -83,6 +87,23 @@ def manifests(folder: Path) -> list[Path]:
     """The manifests of a folder's backups, the oldest first; other files are passed over."""
     found = [path for path in folder.glob("catalog-*.json") if NAME.match(path.stem)]
     return sorted(path for path in found if path.is_file() and not path.is_symlink())
+
+
+def own_manifests(folder: Path, catalog_id: str, name: str) -> list[Path]:
+    """Return the manifests of one catalog's backups, the oldest first.
+
+    Backups without an identity (of a version before 0.2) are told by the catalog's ``name``.
+    """
+
+    def is_own(path: Path) -> bool:
+        with suppress(BackupError):
+            manifest = read_manifest(path)
+            return manifest.catalog_id == catalog_id or (
+                not manifest.catalog_id and manifest.catalog == name
+            )
+        return False
+
+    return [path for path in manifests(folder) if is_own(path)]
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

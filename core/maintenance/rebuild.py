@@ -1,10 +1,11 @@
-"""Make a lost catalog anew from the records beside the patches and the files of the store.
+"""Rebuild a lost catalog from the records beside the patches and the files of the store.
 
-What comes back: patches with their whole lives, the tomograms and segmentations they were cut
-from with their permissions, the bundles they came with, and people by name. What does not: the
-event log, identities and roles (see ``roles_of``), tomograms that have no patch, segmentations
-that no patch uses, jobs, saved views, likenesses and scores. Everybody but who rebuilds is
-disabled: records do not tell who was, nor whose role was taken back.
+What comes back: patches with their whole history, the tomograms and segmentations they were cut
+from with their permissions, the bundles they came with, people by name, and the list of backups.
+What does not: the event log, identities and roles (see ``roles_of``), tomograms that have no patch,
+segmentations that no patch uses, unsaved drafts (their files are put aside), jobs, saved filters
+and scores. Everybody but who rebuilds is disabled: records do not tell who was, nor whose role was
+taken back.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,16 +19,18 @@ from core.access.account import current_account
 from core.corrections.store import Store
 from core.errors import RecordError
 from core.maintenance.checks.findings import named
+from core.maintenance.manifest import own_manifests, read_manifest, time_of
 from core.patches.record import read_sidecar, refresh_sidecars
-from core.workspace.folders import Folders
+from core.workspace.folders import DRAFT, Folders, make_shared
 from core.workspace.results import DONE, FAILED, Outcome, Progress, silent
-from core.workspace.settings import Settings, read_settings
-from core.workspace.workspace import Workspace
+from core.workspace.settings import read_settings
+from core.workspace.workspace import Workspace, bind, read_identity
 from db.engine import Catalog
 from db.errors import TomocurateError
 from db.queries.sharing import IMPORTED
 from db.schema import create_catalog
-from db.vocabulary import Role
+from db.vocabulary import BackupKind, Role
+from db.writes.backups import add_backup
 from db.writes.events import Change
 from db.writes.people import add_person, change_person
 from db.writes.rebuild import rebuild_patch
@@ -57,10 +60,14 @@ def rebuild(
             f"{Folders(folder).records}: holds no records, so there is nothing to make a catalog "
             "from; restore a backup."
         )
-    with create_catalog(settings.catalog_url(folder)) as catalog:
-        outcomes = tuple(_rebuilt(folder, settings, catalog, found, progress))
-        refresh_sidecars(Workspace(folder, settings, catalog))
-    return outcomes
+    identity = read_identity(folder)
+    with create_catalog(settings.catalog_url(folder), catalog_id=identity) as catalog:
+        workspace = Workspace(folder, settings, catalog)
+        outcomes = [*_rebuilt(workspace, found, identity, progress), *_put_drafts_aside(workspace)]
+        _list_backups(workspace)
+        refresh_sidecars(workspace, keep_newer=False)
+        bind(workspace)
+    return tuple(outcomes)
 
 
 def roles_of(records: list[Mapping[str, Any]]) -> dict[str, Role]:
@@ -91,16 +98,17 @@ def accounts_of(records: list[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _rebuilt(
-    folder: Path, settings: Settings, catalog: Catalog, found: list[Path], progress: Progress
+    workspace: Workspace, found: list[Path], identity: str | None, progress: Progress
 ) -> Iterator[Outcome]:
+    catalog = workspace.catalog
     records: list[Mapping[str, Any]] = []
     for path in found:
         try:
-            records.append(_checked(path, read_sidecar(path)))
+            records.append(_checked(path, read_sidecar(path), identity))
         except TomocurateError as error:
             yield _told(Outcome(path.stem, FAILED, str(error)), progress)
     people = _add_people(catalog, records)
-    store = Store(Folders(folder).store)
+    store = Store(workspace.folders.store)
     for start in range(0, len(records), AT_ONCE):
         with catalog.write() as session:
             outcomes = [
@@ -121,8 +129,37 @@ def _disabled(names: list[str]) -> Outcome:
     return Outcome("people", DONE, findings=(said,))
 
 
-def _checked(path: Path, record: dict[str, Any]) -> Mapping[str, Any]:
-    """A record whose name is its file's and whose lists can be walked."""
+def _list_backups(workspace: Workspace) -> None:
+    """List the backups that are there, which are the lost catalog's."""
+    own = own_manifests(workspace.backup_folder, workspace.catalog_id, workspace.catalog.name)
+    for path in own:
+        made = read_manifest(path)
+        change = Change(None, time_of(path))
+        digest = made.sha256, made.size_bytes
+        with workspace.catalog.write() as session:
+            add_backup(session, change, BackupKind(made.kind), str(path), digest, made.counts)
+
+
+def _put_drafts_aside(workspace: Workspace) -> Iterator[Outcome]:
+    """Move drafts away: their names hold numbers that others have now."""
+    drafts = sorted(workspace.folders.drafts.glob(f"*{DRAFT}"))
+    if not drafts:
+        return
+    aside = workspace.folders.drafts / "lost"
+    make_shared(aside)
+    for path in drafts:
+        path.replace(aside / path.name)
+    said = f"{len(drafts)} unsaved drafts were not rebuilt; their files lie in {aside}."
+    yield Outcome("drafts", DONE, findings=(said,))
+
+
+def _checked(path: Path, record: dict[str, Any], identity: str | None) -> Mapping[str, Any]:
+    """Return a record whose name is its file's, of this catalog, whose lists can be walked."""
+    if identity and record.get("catalog_id", identity) != identity:
+        raise RecordError(
+            f"{path}: is a record of another catalog ({str(record['catalog_id'])[:8]}); move it "
+            "back to its own workspace."
+        )
     if record.get("name") != path.stem:
         raise RecordError(f"{path}: is the record of {str(record.get('name'))[:80]!r}.")
     try:

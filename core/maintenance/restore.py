@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.corrections.store import Store
 from core.errors import BackupError, OutputError
-from core.files.atomic import sync_folder
+from core.files.atomic import sync_folder, whole_file
 from core.maintenance.kept_files import link_or_copy
 from core.maintenance.manifest import (
     STORE,
@@ -21,7 +21,7 @@ from core.maintenance.manifest import (
 from core.patches.record import refresh_sidecars
 from core.workspace.folders import Folders, make_shared
 from core.workspace.settings import FILE_NAME, Settings
-from core.workspace.workspace import Workspace
+from core.workspace.workspace import Workspace, bind
 from db import backup as copies
 from db.engine import parse_url, sqlite_url
 from db.queries.files import FileOfPatch, current_labels, latest_corrections
@@ -65,7 +65,7 @@ def _unpack(kept: Path, manifest: Manifest, folder: Path, catalog_url: str | Non
     url = parse_url(catalog_url) if catalog_url else sqlite_url(folder / "catalog.sqlite")
     copies.load(kept / manifest.archive, url)
     migrate(url)
-    copies.forget_machines(url)
+    copies.make_independent(url)
     _write_settings(folder, manifest, catalog_url)
     for sha256 in manifest.stored:
         link_or_copy(Store(kept / STORE).path_of(sha256), Store(folders.store), sha256)
@@ -78,6 +78,7 @@ def _unpack(kept: Path, manifest: Manifest, folder: Path, catalog_url: str | Non
             make_shared(path_of(name).parent)
             shutil.copyfile(Store(kept / STORE).path_of(sha256), path_of(name))
     with Workspace(folder, Settings(), open_catalog(url)) as workspace:
+        bind(workspace)
         put_files_back(workspace)
         refresh_sidecars(workspace)
 
@@ -108,11 +109,18 @@ def _lay(store: Store, each: FileOfPatch, target: Path) -> None:
 
 
 def _write_settings(folder: Path, manifest: Manifest, catalog_url: str | None) -> None:
-    """The settings as they were, with the catalog where it lies now."""
-    line = "catalog = " + _quoted(catalog_url or "catalog.sqlite")
-    kept = re.sub(r"(?m)^\s*catalog\s*=.*$", lambda _: line, manifest.settings, count=1)
+    """Write the settings as they were, with the catalog where it lies now.
+
+    ``backup_dir`` is commented out: it is the folder of the original's backups.
+    """
+    stated = catalog_url or "catalog.sqlite"
+    line = "catalog = " + _quoted(stated)
+    kept = re.sub(r"(?m)^(\s*backup_dir\s*=)", r"# of the original: \1", manifest.settings)
+    kept = re.sub(r"(?m)^\s*catalog\s*=.*$", lambda _: line, kept, count=1)
     text = kept if line in kept else f"{line}\n{kept}"
-    (folder / FILE_NAME).write_text(text, encoding="utf-8")
+    mode = 0o600 if Settings(catalog=stated).holds_password else 0o664
+    with whole_file(folder / FILE_NAME, mode=mode) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _quoted(text: str) -> str:

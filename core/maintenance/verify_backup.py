@@ -12,6 +12,7 @@ from core.maintenance.manifest import (
     check_archive,
     check_files,
     find_backup,
+    own_manifests,
     read_manifest,
 )
 from core.workspace.workspace import Workspace
@@ -45,7 +46,7 @@ def try_backup(workspace: Workspace, by_id: int | None, name: str | None = None)
 
     Errors: BackupError says what differs.
     """
-    path = find_backup(workspace.backup_folder, name)
+    path = _newest(workspace) if name is None else find_backup(workspace.backup_folder, name)
     manifest = read_manifest(path)
     check_archive(path, manifest)
     check_files(path.parent, manifest)
@@ -53,6 +54,14 @@ def try_backup(workspace: Workspace, by_id: int | None, name: str | None = None)
     with workspace.catalog.write() as session:
         note_verified(session, Change.now(by_id), str(path))
     return Verified(manifest.name, sum(manifest.counts.values()), manifest.files)
+
+
+def _newest(workspace: Workspace) -> Path:
+    """Return the newest backup of this catalog; the folder may hold another's too."""
+    folder, name = workspace.backup_folder, workspace.catalog.name
+    own = [path.stem for path in own_manifests(folder, workspace.catalog_id, name)]
+    newest = find_backup(folder, None)
+    return newest if newest.stem in own or not own else find_backup(folder, own[-1])
 
 
 def _try_out(archive: Path, manifest: Manifest, workspace: Workspace) -> None:

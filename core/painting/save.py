@@ -63,7 +63,7 @@ from db.queries.people import PersonRecord
 from db.vocabulary import CorrectionKind, Origin
 from db.writes.drafts import drop_draft
 from db.writes.events import Change, Subject, record_event
-from db.writes.patches import HOLD_LASTS, hold_patch, lock_patch, release_hold, save_draft
+from db.writes.patches import hold_ended, hold_patch, lock_patch, release_hold, save_draft
 
 
 @dataclass(frozen=True)
@@ -499,7 +499,7 @@ def _mine(slots: tuple[SlotRecord, ...], person: str) -> dict[CorrectionKind, Sl
 
 
 def _alive(held: HoldRecord | None) -> HoldRecord | None:
-    if held is None or held.heartbeat_at < Change.now(None).at - HOLD_LASTS:
+    if held is None or hold_ended(held.heartbeat_at, Change.now(None).at):
         return None
     return held
 

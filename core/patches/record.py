@@ -7,8 +7,8 @@ holds: people by name, merges by number, times in UTC. The same life gives the s
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from datetime import date
-from enum import Enum
+from datetime import date, datetime
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 
 from core.errors import RecordError
 from core.files.atomic import opened_regular, whole_file
+from core.imaging.hashes import file_hash
+from core.workspace.folders import make_shared
 from core.workspace.locks import patch_lock
 from core.workspace.workspace import Workspace
 from db.queries.files import patch_names
@@ -23,19 +25,37 @@ from db.queries.life import comments_of, exports_of, merges_of, reviews_of, slot
 from db.queries.patches import PatchRecord, get_patch
 from db.queries.sharing import bundle_of
 from db.queries.volumes import permission_of, segmentation_by_id, tomogram_by_id
+from db.queries.work import catalog_id, has_event, last_event
 
 FORMAT, FORMAT_VERSION = "tomocurate patch record", 1
 MAX_BYTES = 64 << 20
 """Of one record; a life with a thousand versions takes half a megabyte."""
 
+AHEAD_FOLDER = "ahead"
 AT_ONCE = 100
 """Records that are compared in one look at the catalog."""
 
 _IDS = frozenset({"id", "tomogram_id", "version"})
 
 
-def write_sidecar(workspace: Workspace, patch: str) -> Path:
+class RecordState(StrEnum):
+    """How a record stands to the catalog."""
+
+    CURRENT = "current"
+    BEHIND = "behind"
+    AHEAD = "ahead"
+    """It knows an event that the catalog does not: an older catalog was put back."""
+    FOREIGN = "foreign"
+    """It is the record of another catalog."""
+
+
+NOT_OURS = (RecordState.AHEAD, RecordState.FOREIGN)
+
+
+def write_sidecar(workspace: Workspace, patch: str, *, keep_newer: bool = True) -> Path:
     """Write a patch's record as its life is now; call it after a step, outside its transaction.
+
+    A record that holds what the catalog does not is put aside first, under ``records/ahead``.
 
     Errors: UnknownNameError; OutputError.
     """
@@ -43,6 +63,9 @@ def write_sidecar(workspace: Workspace, patch: str) -> Path:
     with patch_lock(workspace, patch, "record"):
         with workspace.catalog.read() as session:
             text = _text(session, patch)
+            state = _state(session, target, text)
+        if keep_newer and state in NOT_OURS:
+            _put_aside(target)
         with whole_file(target) as partial:
             partial.write_bytes(text)
     return target
@@ -73,36 +96,66 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     return record
 
 
-def refresh_sidecars(workspace: Workspace) -> int:
-    """Write every record that is absent or behind the catalog; give how many.
+def refresh_sidecars(workspace: Workspace, *, keep_newer: bool = True) -> int:
+    """Write every record that is absent or behind the catalog, and return how many.
 
-    A process that ends between its transaction and its record leaves one behind.
+    A process that ends between its transaction and its record leaves one behind. Records that are
+    ahead of the catalog, or another's, are left as they are with ``keep_newer``.
     """
-    behind = list(records_behind(workspace))
+    behind = [
+        name
+        for name, state in record_states(workspace)
+        if state == RecordState.BEHIND or not keep_newer
+    ]
     for patch in behind:
-        write_sidecar(workspace, patch)
+        write_sidecar(workspace, patch, keep_newer=keep_newer)
     return len(behind)
 
 
-def records_behind(workspace: Workspace) -> Iterator[str]:
-    """The patches whose record is not what would be written now, by name."""
+def record_states(workspace: Workspace) -> Iterator[tuple[str, RecordState]]:
+    """Compare every record with what would be written now; yield each that differs, by name."""
     with workspace.catalog.read() as session:
         names = patch_names(session)
     for start in range(0, len(names), AT_ONCE):
         with workspace.catalog.read() as session:
-            yield from [
-                name
+            states = [
+                (name, _state(session, workspace.folders.record_of(name), _text(session, name)))
                 for name in names[start : start + AT_ONCE]
-                if not _holds(workspace.folders.record_of(name), _text(session, name))
             ]
+        yield from (each for each in states if each[1] != RecordState.CURRENT)
 
 
-def _holds(path: Path, text: bytes) -> bool:
+def _state(session: Session, path: Path, text: bytes) -> RecordState:
+    """Tell a record's state; ``text`` is what would be written now."""
     try:
         with opened_regular(path) as file:
-            return file.read(len(text) + 1) == text
-    except OSError:
-        return False
+            if file.read(len(text) + 1) == text:
+                return RecordState.CURRENT
+        record = read_sidecar(path)
+        if record.get("catalog_id", own := catalog_id(session)) != own:
+            return RecordState.FOREIGN
+        return RecordState.AHEAD if _is_ahead(session, record) else RecordState.BEHIND
+    except (OSError, RecordError, ValueError, TypeError, KeyError):  # gone or damaged
+        return RecordState.BEHIND
+
+
+def _is_ahead(session: Session, record: Mapping[str, Any]) -> bool:
+    """Return whether a record knows an event that the catalog's history lacks."""
+    if "last_event" not in record:  # of a version before 0.2: it has only the time
+        patch = get_patch(session, str(record["name"]))
+        return datetime.fromisoformat(record["updated_at"]) > patch.updated_at
+    event = record["last_event"]
+    return event is not None and not has_event(
+        session, int(event["id"]), datetime.fromisoformat(event["at"])
+    )
+
+
+def _put_aside(record: Path) -> None:
+    """Move a record that must not be lost to ``records/ahead``, under a name of its own."""
+    folder = record.parent / AHEAD_FOLDER
+    make_shared(folder)
+    digest = file_hash(record)[:12]
+    record.replace(folder / f"{record.stem}-{digest}.json")
 
 
 def _text(session: Session, patch: str) -> bytes:
@@ -114,6 +167,7 @@ def _text(session: Session, patch: str) -> bytes:
 def _record(session: Session, patch: PatchRecord) -> dict[str, Any]:
     merges = merges_of(session, patch.id)
     numbers = {merge.id: merge.number for merge in merges}
+    event = last_event(session, patch.id)
     life = {
         "slots": slots_of(session, patch.id),
         "merges": merges,
@@ -127,6 +181,8 @@ def _record(session: Session, patch: PatchRecord) -> dict[str, Any]:
         "tomogram": _tomogram(session, patch),
         "segmentation": _segmentation(session, patch),
         "bundle": _bundle(session, patch),
+        "catalog_id": catalog_id(session),
+        "last_event": {"id": event[0], "at": event[1].isoformat()} if event else None,
         "current_merge": numbers.get(patch.current_merge_id or 0),
         "accepted_merge": numbers.get(patch.accepted_merge_id or 0),
     }

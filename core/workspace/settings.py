@@ -13,7 +13,7 @@ from sqlalchemy import URL
 from core.access.sign_in import SignIn, read_sign_in
 from core.errors import WorkspaceError
 from core.files.atomic import opened_regular
-from db.engine import parse_url, sqlite_url
+from db.engine import has_password, parse_url, sqlite_url
 
 FILE_NAME = "tomocurate.toml"
 CATALOG_VARIABLE = "TOMOCURATE_CATALOG"
@@ -50,6 +50,15 @@ class Settings:
         """
         stated = os.environ.get(CATALOG_VARIABLE) or self.catalog
         return parse_url(stated) if "://" in stated else sqlite_url(folder / stated)
+
+    def own_catalog_file(self, folder: Path) -> Path:
+        """Return the SQLite file that the settings name, whatever the environment says."""
+        return folder / (self.catalog if "://" not in self.catalog else "catalog.sqlite")
+
+    @property
+    def holds_password(self) -> bool:
+        """Whether the catalog's address in the settings has a password in it."""
+        return "://" in self.catalog and has_password(parse_url(self.catalog))
 
 
 def read_settings(folder: Path) -> Settings:

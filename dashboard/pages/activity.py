@@ -176,7 +176,7 @@ def repeat_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
 
 def _workers(workers: tuple[WorkerRecord, ...]) -> None:
     now = dt.datetime.now(dt.UTC)
-    alive = [w for w in workers if w.stopped_at is None and now - w.heartbeat_at < SILENT]
+    alive = [w for w in workers if w.stopped_at is None and abs(now - w.heartbeat_at) < SILENT]
     if not alive:
         st.warning(
             "No worker is at work, so jobs wait. `tomocurate serve` starts one; so does "

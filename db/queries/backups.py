@@ -40,7 +40,7 @@ def list_backups(session: Session, limit: int = LIMIT) -> tuple[BackupRecord, ..
 def last_backup(session: Session) -> BackupRecord | None:
     """The newest backup that succeeded and is still there."""
     good = Backup.error.is_(None), Backup.removed_at.is_(None)
-    newest = _backups().where(*good).order_by(Backup.made_at.desc()).limit(1)
+    newest = _backups().where(*good).order_by(Backup.id.desc()).limit(1)
     found = session.execute(newest).one_or_none()
     return _record(found[0], found[1]) if found else None
 
@@ -48,7 +48,7 @@ def last_backup(session: Session) -> BackupRecord | None:
 def last_verified_backup(session: Session) -> BackupRecord | None:
     """The backup that was last restored on trial and is still there."""
     good = Backup.verified_at.is_not(None), Backup.removed_at.is_(None)
-    newest = _backups().where(*good).order_by(Backup.made_at.desc()).limit(1)
+    newest = _backups().where(*good).order_by(Backup.id.desc()).limit(1)
     found = session.execute(newest).one_or_none()
     return _record(found[0], found[1]) if found else None
 

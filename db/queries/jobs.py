@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
@@ -14,6 +14,10 @@ from db.models.work import Job, JobEvent, Worker
 from db.queries.page import LIMIT, Page, count, paged
 from db.vocabulary import JobKind, JobState
 
+LONGEST_WAIT = timedelta(days=2)
+"""No job is queued for later than this; the daily backup is due after a day."""
+
+LONGEST_LEASE = timedelta(hours=1)
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -155,12 +159,23 @@ def something_is_due(session: Session) -> bool:
 
 
 def claimable(now: datetime) -> ColumnElement[bool]:
-    """Of jobs: queued and due, or given up by a silent worker; a batch comes after its parts."""
+    """Select jobs that are queued and due, or given up by a silent worker.
+
+    A batch comes after its parts. Times too far in the future were noted by a wrong clock and do
+    not count.
+    """
     part = aliased(Job)
     open_part = exists().where(part.parent_id == Job.id, part.state.in_(ACTIVE))
-    queued = and_(Job.state == JobState.QUEUED, Job.due_at <= now)
-    silent = and_(Job.state == JobState.RUNNING, Job.lease_until < now)
+    due = or_(Job.due_at <= now, Job.due_at > now + LONGEST_WAIT)
+    expired = or_(Job.lease_until < now, Job.lease_until > now + LONGEST_LEASE)
+    queued = and_(Job.state == JobState.QUEUED, due)
+    silent = and_(Job.state == JobState.RUNNING, expired)
     return and_(or_(queued, silent), ~open_part)
+
+
+def lease_is_over(lease_until: datetime | None, now: datetime) -> bool:
+    """Return whether a lease ended, or cannot be: it was given by a clock that was ahead."""
+    return lease_until is not None and not now <= lease_until <= now + LONGEST_LEASE
 
 
 def list_workers(session: Session, limit: int = LIMIT) -> tuple[WorkerRecord, ...]:
@@ -210,7 +225,7 @@ def _told(job: JobRecord, total: int, left: int) -> JobRecord:
 
 
 def _record(row: Job, person: str | None, now: datetime) -> JobRecord:
-    lost = row.state == JobState.RUNNING and row.lease_until is not None and row.lease_until < now
+    lost = row.state == JobState.RUNNING and lease_is_over(row.lease_until, now)
     return JobRecord(
         row.id,
         row.kind,

@@ -1,14 +1,38 @@
-"""Whether a catalog is sound, and which machines have written to it."""
+"""Queries for the catalog itself: its identity, its soundness, the machines that wrote to it."""
 
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.models.work import Host
+from db.models.work import Event, Fact, Host
 
+RECENT = 1000
 FAULTS = 20
 """So many are told."""
+
+
+def catalog_id(session: Session) -> str:
+    """Return the identity that a catalog got when it was made; a copy keeps it."""
+    return str(session.scalars(select(Fact.value).where(Fact.key == "catalog_id")).first() or "")
+
+
+def last_event(session: Session, patch_id: int) -> tuple[int, datetime] | None:
+    """Return id and time of a patch's latest event."""
+    statement = select(Event.id, Event.at).where(Event.patch_id == patch_id)
+    row = session.execute(statement.order_by(Event.id.desc()).limit(1)).first()
+    return (row.id, row.at) if row else None
+
+
+def has_event(session: Session, event_id: int, at: datetime) -> bool:
+    """Return whether this very event is part of the catalog's history."""
+    return session.scalar(select(Event.at).where(Event.id == event_id)) == at
+
+
+def latest_time(session: Session) -> datetime | None:
+    """Return the latest time of any of the last events."""
+    recent = select(Event.at).order_by(Event.id.desc()).limit(RECENT)
+    return max(session.scalars(recent), default=None)
 
 
 def unsound(session: Session) -> tuple[str, ...]:

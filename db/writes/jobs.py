@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from db.errors import ConflictError, StepError, UnknownNameError
 from db.models.work import Job, JobEvent, Worker
-from db.queries.jobs import ACTIVE, JobRecord, claimable, database_time, job_by_id
+from db.queries.jobs import ACTIVE, JobRecord, claimable, database_time, job_by_id, lease_is_over
 from db.vocabulary import JobKind, JobState
 from db.writes.events import Change, Subject, record_event
 
@@ -179,7 +179,7 @@ def cancel_job(session: Session, change: Change, job_id: int) -> JobRecord:
     statement = select(Job).where(Job.parent_id == job_id, Job.state.in_(ACTIVE)).order_by(Job.id)
     parts = session.scalars(statement.with_for_update()).all()
     for each in (*parts, row):
-        if each.state == JobState.QUEUED:
+        if each.state == JobState.QUEUED or lease_is_over(each.lease_until, now):
             _end(session, each, JobState.CANCELLED, now)
         elif each.state == JobState.RUNNING and not each.cancel_requested:
             each.cancel_requested = True

@@ -392,17 +392,20 @@ def test_old_backups_leave_but_never_the_last_verified_nor_foreign_files(
     foreign.write_text("{}")
     link = lab.backup_folder / "catalog-20200101T000000Z-daily.json"
     link.symlink_to(foreign)
-    for day in (790, 780, 779, 5, 1, 0):
-        at = datetime.now(UTC) - timedelta(days=day)
-        back_up(lab, admin.id, BackupKind.ASKED, now=at)
+    later = [
+        back_up(lab, admin.id, BackupKind.ASKED, now=datetime.now(UTC) - timedelta(days=day))
+        for day in (*range(790, 10, -40), 5, 1, 0)  # more than twelve months
+    ]
     asked = back_up(lab, admin.id, BackupKind.ASKED)
     make_backup(lab, admin)
     assert asked.path.exists()
     there = {path.name for path in manifests(lab.backup_folder)}
-    assert verified.path.name in there
+    assert verified.path.name in there, "the rule alone would not keep it"
+    assert later[0].path.name not in there, "nor is the next one, which nobody verified, kept"
     assert foreign.exists()
     assert link.is_symlink()
     gone = [each for each in list_backups(lab) if each.removed_at]
+    assert gone
     assert all(not Path(each.path).exists() for each in gone)
 
 

@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 from core.errors import RecordError
+from core.maintenance.backup import back_up, list_backups
 from core.maintenance.doctor import BAD, examine
 from core.maintenance.rebuild import rebuild, roles_of
 from core.patches.record import read_sidecar, write_sidecar
+from core.workspace.folders import DRAFT
 from core.workspace.results import DONE, FAILED
 from core.workspace.workspace import Workspace, open_workspace
 from db.errors import CatalogError
 from db.queries.life import comments_of, merges_of, reviews_of, slots_of
 from db.queries.patches import PatchRecord, list_patches
 from db.queries.people import get_person, person_by_account
-from db.vocabulary import Role
+from db.vocabulary import BackupKind, Role
 
 NUMBERED_ANEW = {
     "id",
@@ -87,6 +89,7 @@ def test_a_lost_catalog_is_rebuilt_with_the_same_lists(lost: Workspace, target: 
             old = read_sidecar(path)
             write_sidecar(again, path.stem)
             assert read_sidecar(path) == old
+        assert [path.name for path in again.folders.records.iterdir() if path.is_dir()] == []
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
@@ -160,3 +163,28 @@ def test_a_reviewer_is_more_than_an_annotator_and_a_curator_more_than_a_reviewer
         "comments": [],
     }
     assert roles_of([record]) == {"a": Role.ANNOTATOR, "b": Role.REVIEWER, "c": Role.CURATOR}
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_a_rebuilt_catalog_knows_its_backups_and_puts_drafts_aside(lost: Workspace, database: str):
+    made = back_up(lost, None, BackupKind.ASKED)
+    identity = lost.catalog_id
+    (lost.folders.drafts).mkdir(exist_ok=True)
+    (lost.folders.drafts / f"1-1-abc{DRAFT}").write_bytes(b"strokes")
+    lose(lost, None)
+    outcomes = {each.name: each for each in rebuild(lost.folder)}
+    assert "1 unsaved drafts were not rebuilt" in outcomes["drafts"].findings[0]
+    assert (lost.folders.drafts / "lost" / f"1-1-abc{DRAFT}").read_bytes() == b"strokes"
+    with open_workspace(lost.folder) as again:
+        assert again.catalog_id == identity
+        assert [each.path for each in list_backups(again)] == [str(made.path)]
+
+
+@pytest.mark.parametrize("database", ["sqlite"])
+def test_a_record_of_another_catalog_is_not_rebuilt(lost: Workspace, database: str):
+    path = lost.folders.record_of("other_TS_001_patch0")
+    path.write_text(json.dumps({**read_sidecar(path), "catalog_id": "f00f00f00"}))
+    lose(lost, None)
+    failed = [each for each in rebuild(lost.folder) if each.outcome == "failed"]
+    assert [each.name for each in failed] == ["other_TS_001_patch0"]
+    assert "of another catalog (f00f00f0)" in str(failed[0].message)

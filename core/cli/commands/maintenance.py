@@ -212,8 +212,8 @@ def rebuild(workspace: Path | None, catalog: str | None, as_json: bool) -> int:
     """Make a lost catalog again from the patches' records.
 
     A backup is better: records do not hold the event log, identities and roles, tomograms without
-    patches, segmentations that no patch uses, jobs, views and scores. Everybody but you comes back
-    disabled. What is there is not touched: move a damaged catalog away first.
+    patches, segmentations that no patch uses, unsaved drafts, jobs, views and scores. Everybody but
+    you comes back disabled. What is there is not touched: move a damaged catalog away first.
 
     \b
     tomocurate rebuild --workspace lab

@@ -13,7 +13,7 @@ from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import Box, Zyx
 from core.imaging.hashes import content_hash, file_hash
 from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
-from core.patches.record import records_behind
+from core.patches.record import AHEAD_FOLDER, NOT_OURS, RecordState, record_states
 from core.tomograms.source_files import check_unchanged
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
@@ -129,11 +129,21 @@ def records_of(workspace: Workspace) -> Iterator[Finding]:
     """Every patch has its record beside it, from which a lost catalog is made anew."""
     with workspace.catalog.read() as session:
         names = patch_names(session)
-    behind = list(records_behind(workspace))
+    states = list(record_states(workspace))
+    behind = [name for name, state in states if state == RecordState.BEHIND]
+    ahead = [name for name, state in states if state in NOT_OURS]
+    aside = sorted(path.name for path in workspace.folders.records.glob(f"{AHEAD_FOLDER}/*.json"))
     if behind:
         said = f"gone or behind the catalog: {named(behind)}; the daily backup writes them anew."
         yield Finding("records", WARN, said)
-    else:
+    if ahead or aside:
+        said = (
+            f"newer than the catalog, or of another one: {named([*ahead, *aside])}; an older "
+            "catalog was put back. Put the newer one back, or rebuild it from the records; they "
+            "are not overwritten."
+        )
+        yield Finding("records", BAD, said)
+    if not states and not aside:
         yield Finding("records", OK, f"{len(names)} patches have their records.")
 
 

@@ -5,8 +5,6 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from core.access.sign_in import SECRET_VARIABLE, Oidc, SignIn, is_here
 from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
 from core.tomograms.data_roots import list_roots
@@ -100,10 +98,8 @@ def client_secret_of(workspace: Workspace) -> Iterator[Finding]:
 
 def password_of(workspace: Workspace) -> Iterator[Finding]:
     """A password of the catalog does not stand where others read."""
-    if "://" not in workspace.settings.catalog:
-        return
     file = workspace.folder / FILE_NAME
-    if make_url(workspace.settings.catalog).password and file.stat().st_mode & 0o077:
+    if workspace.settings.holds_password and file.stat().st_mode & 0o077:
         yield _bad(
             f"{file}: holds the catalog's password and others may read it; state the address in "
             f"{CATALOG_VARIABLE}, or the password in ~/.pgpass."
