@@ -61,7 +61,7 @@ verify-consumers: $(VENV)/dev.done
 
 # Builds the pages' scripts anew; their built files are committed, so that nobody needs Node to run.
 frontend:
-	cd dashboard/frontend && npm ci --no-audit --no-fund && npm run types && npm run lint && npm run format:check && npm test && npm run build
+	cd dashboard/frontend && npm ci --no-audit --no-fund && npm run types && npm run lint && npm run format:check && npm run keys && npm test && npm run build
 
 frontend-check:
 	cd dashboard/frontend && npm run -s types && npm run -s lint

@@ -61,7 +61,8 @@ const { default: mount } = await import("/assets/SCRIPT");
 const parentElement = document.getElementById("host").attachShadow({ mode: "open" });
 window.told = [];
 const setTriggerValue = (name, value) => window.told.push([name, value]);
-window.end = mount({ data, parentElement, setTriggerValue });
+const setStateValue = setTriggerValue;
+window.end = mount({ data, parentElement, setTriggerValue, setStateValue });
 window.painter = parentElement.querySelector(".painter");
 new MutationObserver(() => {
   if (window.painter.dataset.state === "ready") window.readyMs ??= performance.now() - started;
@@ -215,9 +216,7 @@ def _page(workspace: Workspace, site: Site, request: Request) -> str:
         patch = get_patch(session, request.path_params["patch"])
     query = request.query_params
     sign = _Yesterday(SECRET) if "yesterday" in query else site.signer
-    data = painter_data(
-        person, patch, sign, read_only="look" in query, height=int(query.get("height", 560))
-    )
+    data = painter_data(person, patch, sign, read_only="look" in query)
     dark = "dark" in query
     return (
         _PAGE.replace("DATA", json.dumps(data))

@@ -20,8 +20,6 @@ from dashboard.ui.context import person_key, signer
 from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord
 
-HEIGHT = 540
-
 _SHIM = """
 const script = import(new URL("assets/FILE", document.baseURI).href);
 export default function (component) {
@@ -40,19 +38,26 @@ def painter(
     read_only: bool = False,
     merge: int | None = None,
     at: Zyx | None = None,
-    height: int = HEIGHT,
     key: str,
 ) -> Any:
     """Put the painter on the page, or with ``read_only`` the same view for a review.
 
     ``merge`` is the number of the merge that a review shows (None: the current one), ``at`` the
     voxel to look at, (z, y, x). The result's ``saved`` ({versions, at}) and ``commented`` ({at,
-    count}) are set once each. ``workspace`` names whose patch it is; voxels go by /api.
+    count}) are set once each; ``unsaved_strokes`` is a count that is right whenever the pointer is
+    outside the painter. ``workspace`` names whose patch it is; voxels go by /api.
     """
     del workspace  # the browser asks /api for everything
-    data = painter_data(me, patch, signer(), read_only=read_only, merge=merge, at=at, height=height)
+    data = painter_data(me, patch, signer(), read_only=read_only, merge=merge, at=at)
     mount = _component()
-    return mount(data=data, key=key, on_saved_change=_nothing, on_commented_change=_nothing)
+    return mount(
+        data=data,
+        key=key,
+        default={"unsaved_strokes": 0},
+        on_saved_change=_nothing,
+        on_commented_change=_nothing,
+        on_unsaved_strokes_change=_nothing,
+    )
 
 
 def painter_data(
@@ -63,7 +68,6 @@ def painter_data(
     read_only: bool,
     merge: int | None = None,
     at: Zyx | None = None,
-    height: int = HEIGHT,
 ) -> dict[str, Any]:
     """What the browser is told: plain values, and tokens for this patch."""
     named = patch_object(patch)
@@ -91,7 +95,6 @@ def painter_data(
         },
         "volume3d": f"assets/{built_script('volume3d')}",
         "border": BORDER,
-        "height": height,
     }
 
 

@@ -4,33 +4,35 @@ Streamlit's own shortcuts take letters and digits only, so the question mark is 
 left alone while somebody types.
 """
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 EVERYWHERE = {"?": "show or hide these keys", "Esc": "close", "r": "run this page again"}
+ASSETS = Path(__file__).parents[1] / "assets"
+
+
+def _planes(mode: str) -> dict[str, str]:
+    """Read the keys of viewer, painter or review, as their keymap was built."""
+    listed = json.loads((ASSETS / "keys.json").read_text(encoding="utf-8"))
+    return dict(listed[mode])
+
+
 KEYS: Mapping[str, Mapping[str, str]] = {
     "progress": {},
     "tomograms": {},
-    "browse": {
-        "wheel, ↑ ↓": "through the sections; with Shift ten at a time",
-        "click": "propose a center; its box is shown before it is saved",
-        "1 2 3": "XY, XZ or YZ large",
-        "+ − 0": "zoom in, out, whole plane (also Ctrl + wheel)",
-        "right button, a": "drag for contrast, automatic contrast",
-        "o / f": "overlay on or off, fill or outline",
-        "y": "y up, as 3dmod shows it",
-        "n / p": "next and previous patch",
-        "Esc": "forget the proposal",
-    },
+    "browse": _planes("viewer"),
     "patches": {},
-    "correct": {"n / p": "next and previous patch of my work"},
+    "correct": {**_planes("painter"), "n p": "next and previous patch of my work"},
     "review": {
         "1 2 3 4": "difference, before, after, image only",
         "a": "accept",
         "x": "reject, with the reason that is written",
-        "n / p": "next and previous patch of the queue",
+        "n p": "next and previous patch of the queue",
+        **_planes("review"),
     },
     "activity": {},
     "settings": {},

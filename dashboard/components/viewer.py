@@ -82,8 +82,6 @@ class Scene:
     """Value and label of each reason to choose a center."""
     at: Zyx | None = None
     said: Said | None = None
-    height: int | None = None
-    """Pixels; None fills the window."""
 
 
 class ChosenCenter(NamedTuple):
@@ -123,7 +121,6 @@ def viewer_data(scene: Scene, person: str, signer: Signer) -> dict[str, Any]:
             "refused": colors.REMOVE,
             "proposed": colors.ADD,
         },
-        "height": scene.height,
     }
 
 

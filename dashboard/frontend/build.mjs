@@ -4,10 +4,28 @@
 //   node build.mjs viewer              only this one
 //   node build.mjs --out FOLDER        elsewhere, to compare with what is committed
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
+
+/** Styles become text, without what only readers of the source need. */
+const minifiedStyles = {
+  name: "minified styles",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const style = await transform(readFileSync(path, "utf8"), { loader: "css", minify: true });
+      return { contents: style.code, loader: "text" };
+    });
+  },
+};
 
 const here = import.meta.dirname;
 const { values, positionals } = parseArgs({
@@ -30,7 +48,7 @@ for (const name of positionals.length ? positionals : every) {
     target: "es2022",
     charset: "utf8",
     legalComments: "inline",
-    loader: { ".css": "text" },
+    plugins: [minifiedStyles],
   });
   const code = result.outputFiles[0].contents;
   const hash = createHash("sha256").update(code).digest("hex").slice(0, 12);

@@ -192,11 +192,14 @@ def test_two_clicks_choose_a_patch_and_its_address_restores_the_place(
     expect(page.locator(".side")).to_contain_text(made[0].name)
 
 
-def test_question_mark_shows_the_keys(page: Page, address: str) -> None:
+def test_question_mark_shows_one_list_of_keys_of_page_and_viewer(page: Page, address: str) -> None:
     look(page, address)
     at = large(page)
     page.mouse.move(at["mid_x"], at["mid_y"])
     page.keyboard.press("?")
-    expect(page.locator(".viewer .help")).to_contain_text("y up, as 3dmod shows it")
+    expect(page.locator("dialog[open]")).to_have_count(1)
+    expect(page.locator("dialog[open]")).to_contain_text("y up, as 3dmod shows it")
     page.keyboard.press("Escape")
-    expect(page.locator(".viewer .help")).to_be_hidden()
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    page.get_by_role("button", name="?", exact=True).click()
+    expect(page.locator("dialog[open]")).to_contain_text("run this page again")

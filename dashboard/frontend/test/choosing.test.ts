@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Zyx } from "../src/planes/geometry.ts";
 import { placeIn, withPlace } from "../src/viewer/address.ts";
-import { actionOf } from "../src/viewer/keys.ts";
 import { objection, propose, wayToSave } from "../src/viewer/proposal.ts";
 import type { PatchMark } from "../src/viewer/types.ts";
 
@@ -64,22 +63,4 @@ test("an address that is nonsense names no place", () => {
     assert.equal(plane, null);
     assert.equal(at, null);
   }
-});
-
-test("c and r are left to Streamlit, and so is what has Ctrl, Alt or Meta", () => {
-  const key = (name: string, more = {}): ReturnType<typeof actionOf> =>
-    actionOf({
-      key: name,
-      shiftKey: false,
-      ctrlKey: false,
-      metaKey: false,
-      altKey: false,
-      ...more,
-    });
-  assert.equal(key("c"), null);
-  assert.equal(key("r"), null);
-  assert.equal(key("a", { ctrlKey: true }), null);
-  assert.deepEqual(key("ArrowUp"), { name: "slices", by: 1 });
-  assert.deepEqual(key("ArrowUp", { shiftKey: true }), { name: "slices", by: 10 });
-  assert.deepEqual(key("?", { shiftKey: true }), { name: "help" });
 });

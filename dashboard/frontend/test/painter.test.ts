@@ -1,13 +1,20 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { cellOf, disc, forEachVoxel, line, stroke } from "../src/painter/brush.ts";
+import {
+  type Brush,
+  cellOf,
+  forEachStrokeVoxel,
+  forEachVoxel,
+  line,
+  section,
+  tip,
+} from "../src/painter/brush.ts";
 import { sha256InScript } from "../src/painter/checksum.ts";
 import { connectedComponent } from "../src/painter/component_fill.ts";
 import { apply, between, changedVoxels, inverse } from "../src/painter/diff.ts";
 import { Drawing, History } from "../src/painter/drawing.ts";
 import { cut, Grid } from "../src/painter/grid.ts";
-import { actionOf } from "../src/painter/keys.ts";
 import { filled } from "../src/painter/polygon.ts";
 import { drawingOf, MERGED, Result } from "../src/painter/result.ts";
 import { ADD, BITS, IGNORE, type Kind, NOTHING, REMOVE } from "../src/painter/types.ts";
@@ -65,14 +72,48 @@ test("a brush through slices stops at the patch", () => {
   assert.deepEqual([...slices], [0, 1, 2, 3, 4]);
 });
 
+const disc = (size: number, through = 0): Brush => ({ size, through, isBall: false });
+const ball = (size: number): Brush => ({ size, through: 0, isBall: true });
+
 test("discs are round, and of their size", () => {
-  assert.equal(disc(1).length, 1);
-  assert.equal(disc(2).length, 4);
-  assert.equal(disc(3).length, 9);
+  assert.equal(tip(disc(1), 0).length, 1);
+  assert.equal(tip(disc(2), 0).length, 4);
+  assert.equal(tip(disc(3), 0).length, 9);
   for (const size of [4, 5, 9, 15]) {
-    const columns = disc(size).map((cell) => cell.column);
+    const columns = tip(disc(size), 0).map((cell) => cell.column);
     assert.equal(Math.max(...columns) - Math.min(...columns) + 1, size);
   }
+});
+
+test("a ball is as deep as it is wide, and the same in every plane", () => {
+  const { grid } = ready();
+  const at: Zyx = [6, 7, 8];
+  const painted = [0, 1, 2].map((axis) => {
+    const cell = [
+      { column: 8, row: 7 },
+      { column: 8, row: 6 },
+      { column: 7, row: 6 },
+    ][axis]!;
+    const voxels = new Set<number>();
+    forEachStrokeVoxel(grid, axis as Axis, at, [cell, cell], ball(5), (voxel) => voxels.add(voxel));
+    return [...voxels].sort((a, b) => a - b);
+  });
+  assert.deepEqual(painted[1], painted[0]);
+  assert.deepEqual(painted[2], painted[0]);
+  const slices = new Set(painted[0]!.map((voxel) => Math.floor(voxel / (14 * 16))));
+  assert.deepEqual([...slices], [4, 5, 6, 7, 8]);
+});
+
+test("a brush is drawn in the other planes where it cuts them", () => {
+  const brush = disc(5, 2);
+  const inOtherPlane = section(brush, 0, 1, 0); // XZ, through the middle of a brush in XY
+  const rows = inOtherPlane.map((cell) => cell.row);
+  const columns = inOtherPlane.map((cell) => cell.column);
+  assert.deepEqual([Math.min(...rows), Math.max(...rows)], [-2, 2]);
+  assert.deepEqual([Math.min(...columns), Math.max(...columns)], [-2, 2]);
+  assert.deepEqual(section(brush, 0, 1, 3), []);
+  assert.deepEqual(section(brush, 0, 0, 1), tip(brush, 0));
+  assert.deepEqual(section(brush, 0, 0, 3), []);
 });
 
 test("a line leaves no gap, and ends where it is told", () => {
@@ -93,13 +134,12 @@ test("a point between two voxels belongs to the one it lies in", () => {
 test("a stroke is a diff that can be taken back and done again", () => {
   const { grid, drawing } = ready();
   const before = drawing.voxels.slice();
-  forEachVoxel(
-    grid,
-    0,
-    [5, 5, 5],
-    1,
-    stroke({ column: 4, row: 5 }, { column: 10, row: 8 }, 3),
-    (voxel) => drawing.paint(voxel, ADD, "anywhere"),
+  const way = [
+    { column: 4, row: 5 },
+    { column: 10, row: 8 },
+  ] as const;
+  forEachStrokeVoxel(grid, 0, [5, 5, 5], way, disc(3, 1), (voxel) =>
+    drawing.paint(voxel, ADD, "anywhere"),
   );
   const diff = drawing.finish()!;
   const after = drawing.voxels.slice();
@@ -123,6 +163,27 @@ test("diffs between random drawings lead there and back", () => {
   assert.deepEqual(there, b);
   apply(inverse(diff), there);
   assert.deepEqual(there, a);
+});
+
+test("a stroke that is cancelled leaves nothing", () => {
+  const { grid, drawing } = ready();
+  drawing.voxels[grid.index(5, 5, 5)] = REMOVE;
+  const before = drawing.voxels.slice();
+  for (let x = 3; x < 9; x++) drawing.paint(grid.index(5, 5, x), ADD, "anywhere");
+  drawing.cancel();
+  assert.deepEqual(drawing.voxels, before);
+  assert.equal(drawing.finish(), null);
+});
+
+test("a stroke knows why voxels were not painted", () => {
+  const label = new Uint8Array(SIZE);
+  const { grid, drawing } = ready(label);
+  label[grid.index(5, 5, 5)] = 1;
+  drawing.paint(grid.index(0, 5, 5), ADD, "outside prediction");
+  drawing.paint(grid.index(5, 5, 5), ADD, "outside prediction");
+  assert.deepEqual(drawing.blocked, { border: 1, place: 1 });
+  drawing.finish();
+  assert.deepEqual(drawing.blocked, { border: 0, place: 0 });
 });
 
 test("a voxel painted twice in one stroke is told with what it was before the stroke", () => {
@@ -296,15 +357,6 @@ test("views tint what they are about", () => {
   assert.deepEqual(labelTint("difference", 0, 1, tints), tints.kinds[ADD]);
   assert.deepEqual(labelTint("before", 1, 0, tints), tints.membrane);
   assert.equal(labelTint("after", 1, 0, tints)[3], 0);
-});
-
-test("no key of Streamlit's own is taken, and control keys are left to the browser", () => {
-  const press = (key: string, held = {}): ReturnType<typeof actionOf> =>
-    actionOf({ key, shiftKey: false, ctrlKey: false, metaKey: false, altKey: false, ...held });
-  for (const key of ["c", "r", "C", "R"]) assert.equal(press(key), null);
-  assert.equal(press("r", { ctrlKey: true }), null);
-  assert.deepEqual(press("z", { ctrlKey: true }), { name: "undo" });
-  assert.deepEqual(press("ArrowUp", { shiftKey: true }), { name: "slices", by: 10 });
 });
 
 test("sha256 in script is sha256, at every length around a block", () => {

@@ -1,66 +1,54 @@
-// Keeps what is painted: every stroke in the browser at once, a draft on the server every few
-// seconds, versions when one saves; holds the patch; and says plainly when something is in the way.
+// Carries out what the autosave's state machine decides: strokes go to the browser's database at
+// once, drafts and versions to the server, and the patch is held while somebody paints on it.
 
 import { Refused } from "../api.ts";
 import { apply, type Diff } from "../painter/diff.ts";
 import { History } from "../painter/drawing.ts";
 import { type Layer, loadLayers, type OpenPatch, same } from "../painter/patch.ts";
-import { CONFLICT, isSignedOut, type Server, Unreachable } from "../painter/server.ts";
-import type {
-  Draft,
-  Facts,
-  HoldFacts,
-  PainterData,
-  SavedFacts,
-  Versions,
-} from "../painter/types.ts";
+import {
+  CONFLICT,
+  FORBIDDEN,
+  isSignedOut,
+  NOT_FOUND,
+  type Server,
+  Unreachable,
+} from "../painter/server.ts";
+import type { Draft, Facts, PainterData, SavedFacts, Versions } from "../painter/types.ts";
 import { type Journal, type Kept, replayed } from "./journal.ts";
+import {
+  type Answer,
+  type Effect,
+  type Event,
+  type Failure,
+  type Question,
+  START,
+  type State,
+  step,
+  type Timer,
+  unsavedStrokes,
+  WAIT_MS,
+} from "./machine.ts";
+import { clock } from "./messages.ts";
+import type { StrokeMove } from "./strokes.ts";
 import { Windows } from "./windows.ts";
 
-const DRAFT_MS = 4000;
-const HEARTBEAT_MS = 60_000;
-const FIRST_HEARTBEAT_MS = 5000; // a page that was reloaded may let go after the new one held
 const IDLE_MS = 15 * 60_000; // who does nothing for so long holds no longer
-const WAIT_MS = 10_000;
-const LONGEST_RETRY_MS = 30_000;
-
-export interface Choice {
-  text: string;
-  act: () => void;
-}
-
-export interface Notice {
-  text: string;
-  bad: boolean;
-  choices: Choice[];
-  blocks: boolean; // nothing can be painted before it is answered
-}
 
 export interface AutosaveEvents {
-  changed(): void; // the drawing as a whole
-  told(): void; // what is said about keeping
+  drawingChanged(): void; // as a whole
+  stateChanged(state: State): void;
   saved(saved: SavedFacts): void;
 }
 
 export class Autosave {
-  notice: Notice | null = null;
-  mayPaint = false;
-  said = "";
-  isBad = false;
-  isSaving = false;
-  private unsaved = 0;
-  private undrafted = 0;
-  private draftRevision: number;
-  private retryMs = DRAFT_MS;
-  private draftTimer = 0;
-  private drafting: Promise<void> = Promise.resolve();
-  private holdTimer = 0;
-  private lastActive = Date.now();
-  private draftsPaused = false;
-  private hasHeld = false;
+  state: State = START;
+  private unsavedWork: { kept: Kept | null; draft: Draft | null } = { kept: null, draft: null };
+  private versions: { facts: Facts; layers: Layer[]; saved: Uint8Array<ArrayBuffer> } | null = null;
+  private readonly timers = new Map<Timer, number>();
   private readonly windows: Windows;
   private lastWrite: Promise<void> = Promise.resolve();
-  private ended = false;
+  private lastActive = Date.now();
+  private isEnded = false;
 
   constructor(
     private readonly server: Server,
@@ -69,46 +57,40 @@ export class Autosave {
     private readonly data: PainterData,
     private readonly events: AutosaveEvents,
   ) {
-    this.draftRevision = patch.facts.draft?.revision ?? 0;
-    this.windows = new Windows(paintingOf(data), () => this.giveUpToAnotherWindow());
+    const giveUp = async (): Promise<void> => {
+      this.dispatch({ type: "gaveUp" });
+      await this.lastWrite;
+    };
+    this.windows = new Windows(paintingOf(data), giveUp);
   }
 
   get strokes(): number {
-    return this.unsaved;
+    return unsavedStrokes(this.state);
   }
 
-  /** What was not saved is offered, then the patch is held. */
+  get hasJournal(): boolean {
+    return this.journal !== null;
+  }
+
+  /** Find what was not saved earlier, and hold the patch. */
   async begin(): Promise<void> {
-    this.mayPaint = !this.data.readOnly && this.patch.facts.mayPaint;
-    if (!this.mayPaint) return;
-    if (await this.windows.isTaken()) return this.inAnotherWindow();
+    const revision = this.patch.facts.draft?.revision ?? 0;
+    const isPainter = !this.data.readOnly && this.patch.facts.mayPaint;
+    if (!isPainter) return this.dispatch({ type: "opened", revision, holder: { by: "role" } });
+    if (await this.windows.isTaken()) {
+      return this.dispatch({ type: "opened", revision, holder: { by: "window", isAsked: true } });
+    }
     this.windows.hold();
-    void this.takeHold(null);
-    await this.offerUnsaved();
+    const question = await this.findUnsavedWork();
+    this.dispatch({ type: "opened", revision, holder: null });
+    this.dispatch({ type: "unsavedWork", question });
   }
 
-  /** A stroke was drawn (or taken back): keep it now. */
-  add(diff: Diff): void {
-    const before = (): Parameters<Journal["rebase"]>[0] => ({
-      voxels: without(this.patch.drawing.voxels, diff),
-      versions: this.patch.base,
-      continued: this.patch.continued,
-    });
-    this.unsaved += 1;
-    this.undrafted += 1;
-    this.lastActive = Date.now();
-    if (this.journal) {
-      this.lastWrite = this.journal
-        .add(diff, before)
-        .catch(() =>
-          this.tell(
-            "This browser does not keep your strokes (is its storage full?): save now.",
-            true,
-          ),
-        );
-    }
-    this.planDraft(DRAFT_MS);
-    this.events.told();
+  /** A stroke was drawn, undone or redone: keep it now. */
+  add(diff: Diff, move: StrokeMove): void {
+    this.active();
+    this.writeToJournal(diff);
+    this.dispatch({ type: "stroke", move });
   }
 
   /** Resolves when every stroke so far is on the disk of this computer. */
@@ -116,264 +98,211 @@ export class Autosave {
     return this.lastWrite;
   }
 
-  async save(): Promise<void> {
-    if (this.isSaving || !this.mayPaint || this.notice?.blocks) return;
-    this.isSaving = true;
-    clearTimeout(this.draftTimer);
-    this.events.told();
-    await this.drafting; // one that came after the save would be refused
-    const sent = this.patch.drawing.voxels.slice();
-    const strokes = this.unsaved;
-    const number = this.journal?.strokes ?? 0;
-    try {
-      const { base, continued, shape } = this.patch;
-      this.accept(await this.server.save(sent, shape, base, continued), sent, strokes, number);
-    } catch (error) {
-      this.notSaved(error);
-    } finally {
-      this.isSaving = false;
-      this.events.told();
-    }
+  save(): void {
+    this.dispatch({ type: "saveAsked" });
   }
 
-  /** Go on with the work of others: it becomes part of this drawing, one kind a voxel. */
-  async goOnWith(layers: readonly Layer[]): Promise<void> {
-    const { patch } = this;
-    const voxels = patch.joined(layers);
-    for (const { slot } of layers)
-      patch.continued = { ...patch.continued, [slot.name]: slot.version };
-    const diff = patch.replace(voxels);
-    patch.history = new History();
-    await this.journal?.clear();
-    this.add(diff);
-    this.events.changed();
+  answer(answer: Answer): void {
+    this.dispatch({ type: "answered", answer });
   }
 
-  /** Forget everything that was not saved. */
-  async startOver(): Promise<void> {
-    const { patch } = this;
-    patch.continued = {};
-    patch.base = patch.facts.base;
-    patch.replace(patch.saved);
-    patch.history = new History();
-    this.unsaved = this.undrafted = 0;
-    await this.journal?.clear();
-    await this.drafting;
-    await this.server.forgetDraft().catch(() => undefined);
-    this.draftRevision = 0;
-    this.draftsPaused = false;
-    this.notice = null;
-    this.events.changed();
+  /** The pointer leaves the painter, or the page: what no draft holds is sent now. */
+  leaving(): void {
+    this.dispatch({ type: "leaving" });
   }
 
   active(): void {
     this.lastActive = Date.now();
   }
 
+  /** Go on with the work of others: it becomes part of this drawing, one kind a voxel. */
+  goOnWith(layers: readonly Layer[]): void {
+    const { patch } = this;
+    const voxels = patch.joined(layers);
+    for (const { slot } of layers) {
+      patch.continued = { ...patch.continued, [slot.name]: slot.version };
+    }
+    const diff = patch.replace(voxels);
+    patch.history = new History();
+    this.clearJournal();
+    this.add(diff, "stroke");
+    this.events.drawingChanged();
+  }
+
   end(): void {
-    this.ended = true;
-    clearTimeout(this.draftTimer);
-    clearTimeout(this.holdTimer);
+    this.leaving();
+    this.isEnded = true;
+    for (const timer of this.timers.values()) clearTimeout(timer);
     this.windows.close();
-    if (this.mayPaint) void this.server.letGo();
+    if (this.state.phase !== "held") void this.server.letGo();
     void this.lastWrite.finally(() => this.journal?.close());
   }
 
-  dismiss(): void {
-    this.notice = null;
-    this.events.told();
+  private dispatch(event: Event): void {
+    if (this.isEnded) return;
+    const [state, effects] = step(this.state, event);
+    this.state = state;
+    for (const effect of effects) this.carryOut(effect);
+    this.events.stateChanged(this.state);
   }
 
-  private inAnotherWindow(): void {
-    this.mayPaint = false;
-    const paint = async (): Promise<void> => {
-      this.dismiss();
-      await this.windows.takeOver();
-      this.patch.facts = await this.server.facts();
-      this.draftRevision = this.patch.facts.draft?.revision ?? 0;
-      await this.begin();
-    };
-    this.ask({
-      text: "You paint on this patch in another window.",
-      bad: false,
-      blocks: false,
-      choices: [
-        { text: "Only look", act: () => this.dismiss() },
-        {
-          text: "Paint here",
-          act: () => void paint().catch((error: unknown) => this.notSaved(error)),
-        },
-      ],
-    });
-  }
-
-  private async giveUpToAnotherWindow(): Promise<void> {
-    this.mayPaint = false;
-    clearTimeout(this.draftTimer);
-    clearTimeout(this.holdTimer);
-    await this.lastWrite;
-    this.tell("You paint on this patch in another window now.");
-  }
-
-  private async offerUnsaved(): Promise<void> {
-    const { patch } = this;
-    const kept = await this.journal?.read().catch(() => null);
-    const here = kept ? replayed(kept) : null;
-    const draft = patch.facts.draft ? await this.server.draft().catch(() => null) : null;
-    const useful = (voxels: Uint8Array | null): voxels is Uint8Array<ArrayBuffer> =>
-      voxels !== null && voxels.length === patch.grid.size && !same(voxels, patch.saved);
-    const choices: Choice[] = [];
-    if (kept && useful(here)) choices.push({ text: wordsOf(kept), act: () => this.restore(kept) });
-    if (draft && useful(draft.voxels) && !(here && same(here, draft.voxels))) {
-      const when = clock(patch.facts.draft!.savedAt);
-      choices.push({
-        text: `Go on with the draft on the server (${when})`,
-        act: () => this.take(draft),
-      });
+  private carryOut(effect: Effect): void {
+    switch (effect.run) {
+      case "wait":
+        return this.wait(effect.timer, effect.ms);
+      case "stop":
+        return this.stop(effect.timer);
+      case "draft":
+        return this.attempt(() => this.draft(), "draftFailed");
+      case "forgetDraft":
+        return this.attempt(() => this.forgetDraft(), "draftFailed");
+      case "save":
+        return this.attempt(() => this.saveNow(), "saveFailed");
+      case "compareVersions":
+        return this.attempt(() => this.compareVersions(), "saveFailed");
+      case "hold":
+        return void this.hold(null);
+      case "takeOver":
+        return void this.hold(effect.since);
+      case "checkFree":
+        return void this.checkFree();
+      case "lookAgain":
+        return this.attempt(() => this.lookAgain(), "holdFailed");
+      case "takeWindow":
+        return this.attempt(() => this.takeWindow(), "holdFailed");
+      case "restoreBrowser":
+        return this.restoreBrowser(this.unsavedWork.kept!);
+      case "restoreDraft":
+        return this.restoreDraft(this.unsavedWork.draft!);
+      case "startOver":
+        return void this.startOver();
+      case "adopt":
+        return this.adopt(effect.which);
     }
-    if (!choices.length) {
-      if (kept) await this.journal?.clear();
-      return;
-    }
-    choices.push({ text: "Start from the saved version", act: () => void this.startOver() });
-    const text = "There is unsaved work of yours on this patch.";
-    this.ask({ text, bad: false, blocks: true, choices });
   }
 
-  private restore(kept: Kept): void {
-    const { patch } = this;
-    patch.base = kept.base.versions;
-    patch.continued = kept.base.continued;
-    patch.drawing.voxels.set(kept.base.voxels);
-    for (const diff of kept.strokes) apply(diff, patch.drawing.voxels);
-    patch.history = new History(kept.strokes);
-    patch.recount();
-    this.journal?.goOn(kept);
-    this.unsaved = this.undrafted = kept.strokes.length;
-    this.answered();
-  }
-
-  private take(draft: Draft): void {
-    this.patch.base = draft.base ?? this.patch.facts.base;
-    this.patch.continued = draft.continued;
-    const diff = this.patch.replace(draft.voxels);
-    void (this.journal?.clear() ?? Promise.resolve()).then(() => {
-      this.patch.history.add(diff);
-      this.add(diff);
-      this.answered();
-    });
-  }
-
-  private answered(): void {
-    this.notice = null;
-    this.planDraft(DRAFT_MS);
-    this.events.changed();
-  }
-
-  private accept(
-    saved: SavedFacts,
-    sent: Uint8Array<ArrayBuffer>,
-    strokes: number,
-    number: number,
+  private attempt(
+    action: () => Promise<void>,
+    type: "draftFailed" | "saveFailed" | "holdFailed",
   ): void {
-    const { patch } = this;
-    const wasContinued = patch.continued;
-    patch.facts = saved.facts;
-    patch.base = saved.facts.base;
-    patch.saved = sent;
-    patch.layers = patch.layers.filter((layer) => !(layer.slot.name in wasContinued));
-    patch.continued = {};
-    patch.recount();
-    this.unsaved -= strokes;
-    this.undrafted = Math.min(this.undrafted, this.unsaved);
-    this.draftRevision = 0;
-    this.draftsPaused = false;
-    this.notice = null;
-    this.lastWrite =
-      this.journal?.rebase({ voxels: sent, versions: patch.base, continued: {} }, number) ??
-      Promise.resolve();
-    if (this.unsaved) this.planDraft(DRAFT_MS);
-    this.tell(savedWords(saved));
+    action().catch((error: unknown) => this.dispatch({ type, failure: failureOf(error) }));
+  }
+
+  private wait(timer: Timer, ms: number): void {
+    this.stop(timer);
+    this.timers.set(
+      timer,
+      window.setTimeout(() => this.due(timer), ms),
+    );
+  }
+
+  private stop(timer: Timer): void {
+    clearTimeout(this.timers.get(timer));
+  }
+
+  private due(timer: Timer): void {
+    if (timer === "draft") return this.dispatch({ type: "draftDue" });
+    if (this.state.holder) return this.dispatch({ type: "freeDue" });
+    this.dispatch({ type: "holdDue", isActive: Date.now() - this.lastActive < IDLE_MS });
+  }
+
+  private writeToJournal(diff: Diff): void {
+    const { journal, patch } = this;
+    if (!journal) return;
+    const before = (): Kept["base"] => ({
+      voxels: without(patch.drawing.voxels, diff),
+      versions: patch.base,
+      continued: patch.continued,
+    });
+    this.lastWrite = journal.add(diff, before).catch(() => this.dispatch({ type: "browserFull" }));
+  }
+
+  /** What is written after this waits for it: the database keeps the order of transactions. */
+  private clearJournal(): void {
+    this.journal?.clear().catch(() => this.dispatch({ type: "browserFull" }));
+  }
+
+  private async draft(): Promise<void> {
+    const { shape, base, continued, drawing } = this.patch;
+    const { revision } = this.state;
+    const voxels = drawing.voxels.slice();
+    const draft = await this.server.keepDraft(voxels, shape, revision, base, continued);
+    this.dispatch({ type: "drafted", revision: draft.revision, at: draft.savedAt });
+  }
+
+  private async forgetDraft(): Promise<void> {
+    await this.server.forgetDraft();
+    this.dispatch({ type: "draftForgotten" });
+  }
+
+  private async saveNow(): Promise<void> {
+    const { patch, journal } = this;
+    const voxels = patch.drawing.voxels.slice();
+    const number = journal?.strokes ?? 0;
+    const { base, continued, shape } = patch;
+    const saved = await this.server.save(voxels, shape, base, continued);
+    patch.adoptSaved(saved.facts, voxels);
+    const rest = { voxels, versions: patch.base, continued: {} };
+    this.lastWrite = journal?.rebase(rest, number) ?? Promise.resolve();
+    this.dispatch({ type: "saved", text: savedWords(saved) });
     this.events.saved(saved);
   }
 
-  private notSaved(error: unknown): void {
-    const kept = this.journal
-      ? "Your strokes are kept in this browser."
-      : "Do not close this page.";
-    if (error instanceof Refused && error.status === CONFLICT) {
-      void this.offerBoth(error.message);
-    } else if (error instanceof Unreachable) {
-      this.planDraft(this.retryMs);
-      this.tell(
-        `Not saved: the server cannot be reached. ${kept} Save again when it is back.`,
-        true,
-      );
-    } else {
-      const why = error instanceof Refused ? error.message : String(error);
-      this.tell(`Not saved: ${why}${isSignedOut(error) ? "" : ` ${kept}`}`, true);
-    }
-  }
-
   /** Somebody saved since, or took the patch over: nothing is lost, and a person decides. */
-  private async offerBoth(why: string): Promise<void> {
-    try {
-      const facts = await this.server.facts();
-      if (facts.hold && facts.hold.personId !== this.data.person.id)
-        return this.takenOver(facts.hold);
-      const { layers, saved } = await loadLayers(this.server, facts, false);
-      const adopt = (voxels: Uint8Array | null): void => {
-        this.patch.facts = facts;
-        this.patch.layers = layers;
-        this.patch.saved = saved;
-        this.patch.base = facts.base;
-        this.patch.continued = voxels === saved ? {} : stillThere(this.patch.continued, facts);
-        this.notice = null;
-        const diff = this.patch.replace(voxels ?? this.patch.drawing.voxels);
-        if (diff.length) {
-          this.patch.history.add(diff);
-          this.add(diff);
-        }
-        this.events.changed();
-      };
-      this.ask({
-        text: why,
-        bad: true,
-        blocks: true,
-        choices: [
-          {
-            text: "Save what is painted here",
-            act: () => {
-              adopt(null);
-              void this.save();
-            },
-          },
-          { text: "Take the saved one", act: () => adopt(saved) },
-          { text: "Join both", act: () => adopt(joinedKinds(this.patch.drawing.voxels, saved)) },
-        ],
-      });
-    } catch (error) {
-      this.notSaved(
-        error instanceof Refused && error.status === CONFLICT ? new Unreachable() : error,
-      );
-    }
+  private async compareVersions(): Promise<void> {
+    const facts = await this.server.facts();
+    if (this.isHeldByAnother(facts)) return;
+    this.versions = { facts, ...(await loadLayers(this.server, facts, false)) };
+    const written = facts.slots.find((slot) => slot.mine);
+    const when = written ? ` at ${clock(written.at)}` : "";
+    const reason = `Your corrections were saved elsewhere${when}: ${versionWords(facts.base, this.patch.base)}.`;
+    this.dispatch({ type: "conflictSeen", reason });
   }
 
-  private async takeHold(takeOverFrom: string | null): Promise<void> {
+  private adopt(which: "mine" | "theirs" | "both"): void {
+    const { patch } = this;
+    const { facts, layers, saved } = this.versions!;
+    patch.facts = facts;
+    patch.layers = layers;
+    patch.saved = saved;
+    patch.base = facts.base;
+    patch.continued = which === "theirs" ? {} : stillThere(patch.continued, facts);
+    if (which === "theirs") return void this.startOver();
+    const joined = which === "both" ? joinedKinds(patch.drawing.voxels, saved) : null;
+    const diff = patch.replace(joined ?? patch.drawing.voxels);
+    if (diff.length) {
+      patch.history.add(diff);
+      this.add(diff, "stroke");
+    }
+    this.events.drawingChanged();
+  }
+
+  private async hold(takeOverFrom: string | null): Promise<void> {
     try {
       await this.server.hold(takeOverFrom);
-      if (!this.mayPaint) await this.lookAgain();
-      this.mayPaint = true;
-      if (this.notice?.choices.some((choice) => choice.text === TAKE_OVER)) this.notice = null;
-      this.planHeartbeat(this.hasHeld ? HEARTBEAT_MS : FIRST_HEARTBEAT_MS);
-      this.hasHeld = true;
+      this.dispatch({ type: "holdGranted" });
     } catch (error) {
-      if (error instanceof Refused && error.status === CONFLICT)
-        await this.heldByAnother(error.message);
-      else if (error instanceof Refused) this.refusedHold(error);
-      else this.planHeartbeat(WAIT_MS);
+      await this.holdRefused(error);
     }
-    this.events.told();
+  }
+
+  private async holdRefused(error: unknown): Promise<void> {
+    const failure = failureOf(error);
+    const facts = failure.kind === "conflict" ? await this.server.facts().catch(() => null) : null;
+    if (facts && this.isHeldByAnother(facts)) return;
+    this.dispatch({ type: "holdFailed", failure });
+  }
+
+  private isHeldByAnother({ hold }: Facts): boolean {
+    if (!hold || hold.personId === this.data.person.id) return false;
+    this.dispatch({ type: "heldBy", name: hold.person, since: hold.since });
+    return true;
+  }
+
+  private async checkFree(): Promise<void> {
+    const facts = await this.server.facts().catch(() => null);
+    if (facts && !facts.hold) return this.dispatch({ type: "seenFree" });
+    this.wait("hold", WAIT_MS);
   }
 
   /** Somebody else painted meanwhile: their work is shown, one's own drawing stays. */
@@ -382,169 +311,126 @@ export class Autosave {
     patch.facts = await server.facts();
     patch.layers = (await loadLayers(server, patch.facts, false)).layers;
     patch.recount();
-    this.events.changed();
+    this.events.drawingChanged();
   }
 
-  private async heldByAnother(why: string): Promise<void> {
-    const { hold } = await this.server.facts();
-    if (!hold || hold.personId === this.data.person.id) {
-      this.mayPaint = false;
-      return this.tell(why, true);
-    }
-    this.takenOver(hold);
+  private async takeWindow(): Promise<void> {
+    await this.windows.takeOver();
+    this.patch.facts = await this.server.facts();
+    await this.begin();
+    this.events.drawingChanged();
   }
 
-  private takenOver(hold: HoldFacts): void {
-    this.mayPaint = false;
-    clearTimeout(this.draftTimer);
-    const mine = this.unsaved ? " Your unsaved strokes are kept in this browser." : "";
-    this.ask({
-      text: `${hold.person} paints on this patch since ${clock(hold.since)}.${mine}`,
-      bad: false,
-      blocks: false,
-      choices: [
-        { text: "Only look", act: () => this.dismiss() },
-        { text: TAKE_OVER, act: () => void this.takeHold(hold.since) },
-        { text: "Wait until it is free", act: () => this.wait() },
-      ],
-    });
+  /** What an earlier visit left: strokes in this browser, a draft on the server. */
+  private async findUnsavedWork(): Promise<Question | null> {
+    const { patch, journal } = this;
+    const kept = (await journal?.read().catch(() => null)) ?? null;
+    const here = kept ? replayed(kept) : null;
+    const draft = patch.facts.draft ? await this.server.draft().catch(() => null) : null;
+    const differs = (voxels: Uint8Array | null): boolean =>
+      voxels !== null && voxels.length === patch.grid.size && !same(voxels, patch.saved);
+    const isOffered = kept !== null && kept.strokes.length > 0 && differs(here);
+    const isDraftOffered =
+      draft !== null && differs(draft.voxels) && !(isOffered && same(here!, draft.voxels));
+    if (kept && !isOffered && !isDraftOffered) await journal?.clear();
+    if (!isOffered && !isDraftOffered) return null;
+    this.unsavedWork = { kept, draft };
+    return {
+      about: "unsaved",
+      browser: isOffered ? { strokes: kept!.strokes.length, at: kept!.at } : null,
+      draftAt: isDraftOffered ? patch.facts.draft!.savedAt : null,
+    };
   }
 
-  private wait(): void {
-    this.dismiss();
-    this.tell("Waiting until the patch is free …");
-    clearTimeout(this.holdTimer);
-    this.holdTimer = later(WAIT_MS, async () => {
-      const facts = await this.server.facts().catch(() => null);
-      if (this.ended) return;
-      if (facts && !facts.hold) {
-        this.tell("The patch is free: you hold it now.");
-        return this.takeHold(null);
-      }
-      this.wait();
-    });
+  private restoreBrowser(kept: Kept): void {
+    const { patch } = this;
+    patch.base = kept.base.versions;
+    patch.continued = kept.base.continued;
+    patch.drawing.voxels.set(kept.base.voxels);
+    for (const diff of kept.strokes) apply(diff, patch.drawing.voxels);
+    patch.history = new History(kept.strokes);
+    patch.recount();
+    this.journal?.goOn(kept);
+    this.dispatch({ type: "restored", strokes: kept.strokes.length });
+    this.events.drawingChanged();
   }
 
-  /** A session that is over hinders saving, not painting. */
-  private refusedHold(error: Refused): void {
-    if (isSignedOut(error)) this.planHeartbeat(WAIT_MS);
-    else this.mayPaint = false;
-    this.tell(error.message, true);
+  private restoreDraft(draft: Draft): void {
+    const { patch } = this;
+    patch.base = draft.base ?? patch.facts.base;
+    patch.continued = draft.continued;
+    const diff = patch.replace(draft.voxels);
+    this.clearJournal();
+    patch.history.add(diff);
+    this.add(diff, "stroke");
+    this.events.drawingChanged();
   }
 
-  private planHeartbeat(ms: number): void {
-    clearTimeout(this.holdTimer);
-    this.holdTimer = later(ms, async () => {
-      if (this.ended) return;
-      if (Date.now() - this.lastActive < IDLE_MS) await this.takeHold(null);
-      else this.planHeartbeat(HEARTBEAT_MS);
-    });
-  }
-
-  private planDraft(ms: number): void {
-    clearTimeout(this.draftTimer);
-    if (!this.undrafted || !this.mayPaint || this.draftsPaused || this.ended) return;
-    this.draftTimer = later(ms, () => (this.drafting = this.draft()));
-  }
-
-  private async draft(): Promise<void> {
-    if (this.isSaving || this.notice?.blocks) return this.planDraft(DRAFT_MS);
-    const sent = this.undrafted;
-    try {
-      const voxels = this.patch.drawing.voxels.slice();
-      const { shape, base, continued } = this.patch;
-      const kept = await this.server.keepDraft(voxels, shape, this.draftRevision, base, continued);
-      this.draftRevision = kept.revision;
-      this.undrafted -= sent;
-      this.retryMs = DRAFT_MS;
-      if (!this.isSaving) this.tell(`Draft kept at ${clock(kept.savedAt)}`);
-    } catch (error) {
-      this.draftFailed(error);
-    }
-    this.planDraft(this.retryMs);
-  }
-
-  private draftFailed(error: unknown): void {
-    this.retryMs = Math.min(this.retryMs * 2, LONGEST_RETRY_MS);
-    if (error instanceof Unreachable) {
-      this.tell(
-        `The server cannot be reached; your ${strokesWord(this.unsaved)} are kept in this browser.`,
-        true,
-      );
-    } else if (error instanceof Refused && error.status === CONFLICT) {
-      this.draftsPaused = true;
-      this.tell(
-        "You paint on this patch in another window too, or saved it there; drafts stop here until you save.",
-        true,
-      );
-    } else {
-      this.tell(error instanceof Refused ? error.message : String(error), true);
-    }
-  }
-
-  private ask(notice: Notice): void {
-    this.notice = notice;
-    this.events.told();
-  }
-
-  private tell(text: string, bad = false): void {
-    this.said = text;
-    this.isBad = bad;
-    this.events.told();
+  /** Forget everything that was not saved. */
+  private async startOver(): Promise<void> {
+    const { patch } = this;
+    patch.continued = {};
+    patch.base = patch.facts.base;
+    patch.replace(patch.saved);
+    patch.history = new History();
+    this.clearJournal();
+    await this.server.forgetDraft().catch(() => undefined);
+    this.dispatch({ type: "startedOver" });
+    this.events.drawingChanged();
   }
 }
-
-const TAKE_OVER = "Take it over";
 
 /** Who paints which patch: what the journal and the windows of a browser share. */
 export function paintingOf({ person, object }: PainterData): string {
   return `${location.host}/${person.id}/${object}`;
 }
 
-export function clock(iso: string): string {
-  return new Date(iso).toLocaleTimeString([], {
-    hour: "2-digit",
-    minute: "2-digit",
-    hourCycle: "h23",
-  });
-}
-
-export function strokesWord(count: number): string {
-  return count === 1 ? "1 stroke" : `${count} strokes`;
+function failureOf(error: unknown): Failure {
+  if (error instanceof Unreachable) return { kind: "unreachable" };
+  if (!(error instanceof Refused)) return { kind: "refused", text: String(error) };
+  const text = error.message;
+  if (error.status === CONFLICT) return { kind: "conflict", text };
+  if (isSignedOut(error)) return { kind: "signedOut", text };
+  const isForbidden = error.status === FORBIDDEN || error.status === NOT_FOUND;
+  return { kind: isForbidden ? "forbidden" : "refused", text };
 }
 
 function savedWords({ versions, withdrawn, savedAt, facts }: SavedFacts): string {
   const shown = Object.keys(versions).length ? versions : facts.base;
   const written = Object.entries(shown).map(
-    ([slot, version]) => `${slot.split(".")[0]} version ${version}`,
+    ([slot, version]) => `${stemOf(slot)} version ${version}`,
   );
-  const gone = withdrawn.map((slot) => `${slot.split(".")[0]} withdrawn`);
+  const gone = withdrawn.map((slot) => `${stemOf(slot)} withdrawn`);
   return [`Saved at ${clock(savedAt)}`, ...written, ...gone].join(", ");
 }
 
-function wordsOf(kept: Kept): string {
-  const when = clock(new Date(kept.at).toISOString());
-  return `Go on with the ${strokesWord(kept.strokes.length)} kept in this browser (${when})`;
+/** Which slots have other versions than this window began with. */
+function versionWords(saved: Versions, seen: Versions): string {
+  const words = Object.entries(saved)
+    .filter(([slot, version]) => version !== seen[slot])
+    .map(([slot, version]) => `${stemOf(slot)} has version ${version}, you saw ${seen[slot] ?? 0}`);
+  return words.join("; ") || "a version is missing that this window began with";
+}
+
+function stemOf(slot: string): string {
+  return slot.split(".")[0]!;
 }
 
 function without(voxels: Uint8Array, diff: Diff): Uint8Array<ArrayBuffer> {
   const before = new Uint8Array(voxels);
-  for (let i = 0; i < diff.length; i += 3)
+  for (let i = 0; i < diff.length; i += 3) {
     before.fill(diff[i + 2]! & 255, diff[i]!, diff[i]! + diff[i + 1]!);
+  }
   return before;
 }
 
 /** Of the slots that a drawing goes on with, those that nobody changed since. */
 function stillThere(continued: Versions, { slots }: Facts): Versions {
-  const there = slots.filter((slot) => !slot.mine && slot.version === continued[slot.name]);
-  return Object.fromEntries(there.map((slot) => [slot.name, slot.version]));
+  const unchanged = slots.filter((slot) => !slot.mine && slot.version === continued[slot.name]);
+  return Object.fromEntries(unchanged.map((slot) => [slot.name, slot.version]));
 }
 
 /** What is painted here wins over what is only painted there. */
 function joinedKinds(here: Uint8Array, there: Uint8Array): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(here, (kind, i) => kind || there[i]!);
-}
-
-function later(ms: number, act: () => void | Promise<void>): number {
-  return setTimeout(() => void act(), ms) as unknown as number;
 }

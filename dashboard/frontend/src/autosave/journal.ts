@@ -1,7 +1,7 @@
 // Every stroke in the browser's own database, as soon as it is drawn: what reload, crash and a lost
 // network leave. A painting is the drawing it began with (its base) and the strokes since.
 
-import { apply, type Diff } from "../painter/diff.ts";
+import { apply, type Diff, inverse } from "../painter/diff.ts";
 import type { Versions } from "../painter/types.ts";
 
 const DATABASE = "tomocurate-painter";
@@ -50,7 +50,7 @@ export class Journal {
     const last = strokes.at(-1)!;
     return {
       base,
-      strokes: strokes.map((stroke) => stroke.diff),
+      strokes: folded(strokes.map((stroke) => stroke.diff)),
       lastNumber: last.number,
       at: last.at,
     };
@@ -109,10 +109,25 @@ export class Journal {
     return IDBKeyRange.bound([this.painting, 0], [this.painting, Infinity]);
   }
 
-  /** Strict: a stroke that was told to be kept is on the disk. */
+  /** Strict: a stroke that counts as kept is on the disk. */
   private write(): IDBTransaction {
     return this.database.transaction([BASES, STROKES], "readwrite", { durability: "strict" });
   }
+}
+
+/** Strokes without those that were undone: a stroke followed by its inverse is none. */
+export function folded(strokes: readonly Diff[]): Diff[] {
+  const rest: Diff[] = [];
+  for (const stroke of strokes) {
+    const last = rest.at(-1);
+    if (last && isSame(inverse(last), stroke)) rest.pop();
+    else rest.push(stroke);
+  }
+  return rest;
+}
+
+function isSame(a: Diff, b: Diff): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
 }
 
 /** The drawing that a journal leads to. */

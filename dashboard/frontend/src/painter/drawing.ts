@@ -14,6 +14,8 @@ const MOST_HISTORY_BYTES = 64 << 20;
 
 export class Drawing {
   readonly voxels: Uint8Array<ArrayBuffer>;
+  /** Voxels of the stroke in progress that were not painted, and why. */
+  blocked = { border: 0, place: 0 };
   private readonly before: Uint8Array;
   private readonly isTouched: Uint8Array;
   private touched = new Int32Array(1024);
@@ -48,14 +50,29 @@ export class Drawing {
       if (was !== this.voxels[voxel]) builder.add(voxel, was, this.voxels[voxel]!);
     }
     this.touchedCount = 0;
+    this.blocked = { border: 0, place: 0 };
     const diff = builder.done();
     return diff.length ? diff : null;
   }
 
+  /** Take the stroke in progress back, as if it had never begun. */
+  cancel(): void {
+    for (const voxel of this.touched.subarray(0, this.touchedCount)) {
+      this.isTouched[voxel] = 0;
+      this.voxels[voxel] = this.before[voxel]!;
+    }
+    this.touchedCount = 0;
+  }
+
   private allows(voxel: number, where: Where): boolean {
-    if (!this.canvas.inside[voxel]) return false;
+    if (!this.canvas.inside[voxel]) {
+      this.blocked.border += 1;
+      return false;
+    }
     if (where === "anywhere") return true;
-    return (this.canvas.predicted[voxel] === MEMBRANE) === (where === "on prediction");
+    const isAllowed = (this.canvas.predicted[voxel] === MEMBRANE) === (where === "on prediction");
+    if (!isAllowed) this.blocked.place += 1;
+    return isAllowed;
   }
 
   private touch(voxel: number): void {

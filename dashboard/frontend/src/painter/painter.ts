@@ -1,62 +1,79 @@
 // The painter: three linked planes to paint on, the live result, and the keeping of every stroke.
 
 import { Refused } from "../api.ts";
-import { Autosave, paintingOf, strokesWord } from "../autosave/autosave.ts";
+import { Autosave, paintingOf } from "../autosave/autosave.ts";
 import { Journal } from "../autosave/journal.ts";
+import { messageOf, noticeOf } from "../autosave/messages.ts";
+import { strokesWord } from "../autosave/strokes.ts";
 import type { Component } from "../component.ts";
-import { AUTOMATIC_PERCENT, byPercentile, dragged } from "../planes/contrast.ts";
-import { button, element } from "../planes/elements.ts";
-import { AXES, type Axis, clampTo, moved, type PlanePoint, type Zyx } from "../planes/geometry.ts";
-import { type Cell, forEachVoxel, MOST_SIZE, MOST_THROUGH, stroke } from "./brush.ts";
-import { connectedComponent } from "./component_fill.ts";
+import { button, element, refill } from "../planes/elements.ts";
+import { AXES, type Axis, clampTo, type Zyx } from "../planes/geometry.ts";
+import { HelpPanel } from "../planes/help_panel.ts";
+import { actionOf, isPlanesAction, type Mode, type PainterAction } from "../planes/keymap.ts";
+import { isDark } from "../planes/palette.ts";
+import type { SlicePane } from "../planes/slice_pane.ts";
+import { isTypedInto, type PlanesEvents, ThreePlanes } from "../planes/three_planes.ts";
+import { MOST_SIZE, MOST_THROUGH } from "./brush.ts";
 import type { Diff } from "./diff.ts";
-import { type Action, actionOf, HELP } from "./keys.ts";
-import { Pane, type PaneEvents } from "./pane.ts";
-import { countRows, panel } from "./panel.ts";
-import { type Layer, OpenPatch } from "./patch.ts";
-import { filled } from "./polygon.ts";
-import type { Scene } from "./scene.ts";
+import { PageState } from "./page_state.ts";
+import { Painting, type PaintingEvents } from "./painting.ts";
+import { countRows, type PanelEvents, panel } from "./panel.ts";
+import { OpenPatch } from "./patch.ts";
+import { PatchPicture } from "./patch_picture.ts";
+import { automaticContrast, nextView, openScene, type Scene } from "./scene.ts";
 import { Server, Unreachable } from "./server.ts";
 import { brushbar, type ToolbarEvents, toolbar } from "./toolbar.ts";
-import { Tool, type ToolName } from "./tools.ts";
-import { type Kind, MEMBRANE, type PainterData } from "./types.ts";
-import { palette, REVIEW_VIEWS, VIEWS, type View } from "./views.ts";
-import { Volume3dView } from "./volume3d_view.ts";
+import type { ToolName } from "./tools.ts";
+import type { Kind, PainterData } from "./types.ts";
+import type { View } from "./views.ts";
+import { type ShownLabel, Volume3dView } from "./volume3d_view.ts";
 
 const RETRY_MS = 3000;
+const PLACES_KEPT = "tomocurate-painter-at:"; // in this tab, by patch
 
 export class Painter {
-  readonly root = element("div", "painter");
+  readonly root = element("div", "painter three-planes");
   private readonly bar = element("div", "bar");
   private readonly brushbar = element("div", "bar");
+  private readonly readout = element("div", "readout");
   private readonly status = element("div", "status");
   private readonly keeping = element("div", "keeping");
-  private readonly noticeBox = element("div", "notice");
+  private readonly notice = element("div", "notice");
   private readonly side = element("div", "side");
-  private readonly help = element("dialog", "help");
-  private readonly volume3d: Volume3dView;
-  private readonly panes: Pane[];
-  private readonly sizes = new ResizeObserver(() => this.panes.forEach((pane) => pane.resize()));
+  private readonly help = new HelpPanel();
+  private readonly volume3d = new Volume3dView(() => this.shownLabel());
   private readonly server = new Server();
+  private readonly planes: ThreePlanes;
+  private readonly painting: Painting;
+  private readonly page: PageState;
   private scene: Scene | null = null;
   private autosave: Autosave | null = null;
-  private hovering: Axis | null = null;
   private opened = "";
   private commentNumber = -1;
-  private isDrawing = false;
   private isBegun = false; // what was not saved earlier was looked for
   private isEnded = false;
   private readonly leave = (): void => this.autosave?.end();
+  /** Somebody goes elsewhere: the page must know what is not saved here. */
+  private readonly leaving = (): void => {
+    if (this.planes.isDragging) return;
+    this.autosave?.leaving();
+    this.page.flush();
+  };
 
   constructor(private component: Component<PainterData>) {
-    this.panes = AXES.map((axis) => new Pane(axis, () => this.scene, this.paneEvents()));
-    const [large, second, third] = this.panes as [Pane, Pane, Pane];
-    large.element.classList.add("large");
-    this.volume3d = new Volume3dView(() => this.shownLabel());
-    const beside = element("div", "beside", second.element, third.element, this.volume3d.element);
-    const body = element("div", "body", large.element, beside, this.side);
-    this.root.append(this.bar, this.brushbar, this.noticeBox, body, this.status, this.help);
-    this.root.tabIndex = 0;
+    this.page = new PageState({
+      setState: (name, value) => this.component.setStateValue(name, value),
+      trigger: (name, value) => this.component.setTriggerValue(name, value),
+    });
+    this.painting = new Painting(() => this.scene!, this.paintingEvents());
+    this.planes = new ThreePlanes(
+      this.root,
+      () => this.scene,
+      (pane) => new PatchPicture(pane, () => this.scene),
+      this.painting,
+      this.planesEvents(),
+    );
+    this.build();
     this.listen();
     component.parentElement.append(this.root);
   }
@@ -65,7 +82,6 @@ export class Painter {
   async take(component: Component<PainterData>): Promise<void> {
     this.component = component;
     const { data } = component;
-    this.root.style.setProperty("--painter-height", `${data.height}px`);
     this.root.classList.toggle("dark", isDark(this.root));
     this.server.take(data);
     const wanted = `${data.object} ${data.readOnly} ${data.merge}`;
@@ -74,17 +90,31 @@ export class Painter {
       await this.open(data);
     } else if (this.scene && data.at && String(data.at) !== String(this.scene.data.at)) {
       this.scene.data = data;
-      this.go(clampTo(data.at, this.scene.patch.shape));
+      this.planes.go(clampTo(data.at, this.scene.shape));
     }
   }
 
   end(): void {
     this.isEnded = true;
     removeEventListener("pagehide", this.leave);
+    document.removeEventListener("visibilitychange", this.leaving);
+    this.page.flush();
     this.autosave?.end();
-    this.sizes.disconnect();
+    this.planes.end();
     this.volume3d.end();
     this.root.remove();
+  }
+
+  private build(): void {
+    const [large, second, third] = this.planes.panes as [SlicePane, SlicePane, SlicePane];
+    const beside = element("div", "beside", second.element, third.element, this.volume3d.element);
+    const body = element("div", "body", large.element, beside, this.side, this.notice);
+    const { position } = this.planes;
+    const foot = element("div", "foot", position, this.readout, this.status, this.keeping);
+    this.keeping.setAttribute("role", "status");
+    this.notice.setAttribute("role", "alert");
+    this.root.append(this.bar, this.brushbar, body, foot, this.help.element);
+    this.root.tabIndex = 0;
   }
 
   private async open(data: PainterData): Promise<void> {
@@ -100,298 +130,210 @@ export class Painter {
         data.readOnly ? null : Journal.open(paintingOf(data)).catch(() => null),
       ]);
       if (this.isEnded || data.object !== this.component.data.object) return;
-      this.autosave = new Autosave(this.server, patch, journal, data, {
-        changed: () => this.refreshAll(),
-        told: () => this.refreshKeeping(),
-        saved: (saved) => {
-          this.refreshAll();
-          this.component.setTriggerValue("saved", { versions: saved.versions, at: saved.savedAt });
-        },
-      });
-      this.scene = begin(data, patch);
-      this.panes.forEach((pane) => pane.resize());
-      this.updatePanes();
-      await this.autosave.begin();
-      this.isBegun = true;
-      this.say("");
-      this.refreshAll();
-      this.focusGently();
+      await this.show(data, patch, journal);
     } catch (error) {
       this.openFailed(error, data);
     }
   }
 
-  private openFailed(error: unknown, data: PainterData): void {
-    if (this.isEnded) return;
-    if (error instanceof Refused) {
-      this.root.dataset["state"] = "refused";
-      return this.say(error.message, true);
-    }
-    const lost = error instanceof Unreachable;
-    this.say(
-      lost
-        ? "The server cannot be reached; trying again …"
-        : `Cannot open the patch: ${String(error)}`,
-      true,
-    );
-    if (lost) setTimeout(() => !this.isEnded && void this.open(data), RETRY_MS);
+  private async show(data: PainterData, patch: OpenPatch, journal: Journal | null): Promise<void> {
+    this.scene = openScene(data, patch, data.at ?? lastPlace(data));
+    this.autosave = new Autosave(this.server, patch, journal, data, {
+      drawingChanged: () => this.refreshAll(),
+      stateChanged: () => this.refreshKeeping(),
+      saved: (saved) => {
+        this.refreshAll();
+        this.page.setUnsaved(this.autosave!.strokes);
+        this.page.trigger("saved", { versions: saved.versions, at: saved.savedAt });
+      },
+    });
+    this.refreshBars();
+    this.planes.begin();
+    this.composeAll();
+    await this.autosave.begin();
+    this.isBegun = true;
+    this.say("");
+    this.refreshKeeping();
+    this.refreshAll();
   }
 
-  private paneEvents(): PaneEvents {
+  private openFailed(error: unknown, data: PainterData): void {
+    if (this.isEnded) return;
+    if (error instanceof Unreachable) {
+      this.say("The server cannot be reached; trying again …", true);
+      setTimeout(() => !this.isEnded && void this.open(data), RETRY_MS);
+      return;
+    }
+    const isRefused = error instanceof Refused;
+    if (isRefused) this.root.dataset["state"] = "refused";
+    const reason = isRefused ? error.message : `The patch cannot be opened: ${String(error)}`;
+    this.say("");
+    this.planes.fail(reason, () => void this.open(data));
+  }
+
+  private planesEvents(): PlanesEvents {
     return {
-      scrolled: (axis, by) => this.go(moved(this.scene!.at, axis, by, this.scene!.patch.shape)),
-      pressed: (axis, cell) => this.pressed(axis, cell),
-      dragged: (axis, from, to) =>
-        this.paintCells(axis, stroke(from, to, this.scene!.tool.brush.size)),
-      lassoed: (axis, points) => this.lassoed(axis, points),
-      released: () => this.finishStroke(),
-      moved: (voxel) => this.go(voxel),
-      hovered: (voxel) => this.hovered(voxel),
-      contrastDragged: (dx, dy) => {
-        this.scene!.contrast = dragged(this.scene!.contrast, dx, dy);
-        this.updatePanes();
+      moved: (from) => this.moved(from),
+      changed: () => this.composeAll(),
+      enlarged: () => {
+        this.scene!.brushAt = null;
+        this.composeAll();
       },
+      pointed: (voxel) => this.pointed(voxel),
+      viewChanged: (pane) => pane.draw(),
+      automaticContrast: () => automaticContrast(this.scene!.patch.gray),
     };
   }
 
-  private pressed(axis: Axis, cell: Cell): void {
-    const { tool, patch } = this.scene!;
-    if (tool.name === "comment") return this.pin(axis, cell);
-    if (!this.canPaint()) return;
-    if (tool.name === "pen") return this.paintCells(axis, stroke(cell, cell, tool.brush.size));
-    if (tool.name !== "component") return;
-    const seed = this.voxelOf(axis, cell);
-    if (seed === null || patch.predicted[seed] !== MEMBRANE) {
-      return this.say("Here is no predicted membrane; click on a piece of the prediction.", true);
-    }
-    for (const voxel of connectedComponent(patch.predicted, patch.shape, seed))
-      patch.drawing.paint(voxel, tool.kind, "anywhere");
-    this.finishStroke();
+  private paintingEvents(): PaintingEvents {
+    return {
+      leave: () => this.leaveToPaint(),
+      changed: (diff, move) => this.drawingChanged(diff, move),
+      painted: () => this.composeAll(),
+      hint: (text) => this.say(text, text !== ""),
+      pinned: (at) => this.pin(at),
+      movedTo: (at) => this.planes.go(at),
+    };
   }
 
-  private lassoed(axis: Axis, points: PlanePoint[]): void {
-    if (!this.canPaint()) return this.updatePanes();
-    this.paintCells(axis, filled(points));
-    this.finishStroke();
-  }
-
-  private paintCells(axis: Axis, cells: Iterable<Cell>): void {
-    if (!this.canPaint()) return;
-    const { tool, patch, at } = this.scene!;
-    const { kind } = tool;
-    const { where, through } = tool.brush;
-    this.isDrawing = true;
-    forEachVoxel(patch.grid, axis, at, through, cells, (voxel) =>
-      patch.drawing.paint(voxel, kind, where),
-    );
-    this.updatePanes();
-  }
-
-  private finishStroke(): void {
-    this.isDrawing = false;
-    const diff = this.scene!.patch.drawing.finish();
-    if (diff) {
-      this.scene!.patch.history.add(diff);
-      this.changed(diff);
-    } else this.updatePanes();
+  private leaveToPaint(): ReturnType<PaintingEvents["leave"]> {
+    const { scene, autosave } = this;
+    if (!scene?.isPainter) return "look";
+    if (!this.isBegun || !autosave || autosave.state.phase === "conflict") return "wait";
+    return scene.mayPaint ? "paint" : "look";
   }
 
   /** A stroke is there, or was taken back: count, keep, show. */
-  private changed(diff: Diff): void {
+  private drawingChanged(diff: Diff, move: "stroke" | "undo" | "redo"): void {
     const { patch } = this.scene!;
     patch.result.follow(diff);
-    this.autosave!.add(diff);
+    this.autosave!.add(diff, move);
     this.side.querySelector(".numbers")?.replaceChildren(countRows(patch.result.counts()));
-    this.refreshBars();
-    this.updatePanes();
+    this.composeAll();
     this.volume3d.refreshSoon();
   }
 
-  private canPaint(): boolean {
-    const { autosave, scene } = this;
-    return Boolean(
-      this.isBegun && scene?.mayPaint && autosave?.mayPaint && !autosave.notice?.blocks,
-    );
+  private moved(from: Zyx): void {
+    const { at, data } = this.scene!;
+    this.root.dataset["at"] = at.join(",");
+    sessionStorage.setItem(PLACES_KEPT + data.object, at.join(","));
+    for (const pane of this.planes.panes) {
+      if (at[pane.shows] !== from[pane.shows]) compose(pane);
+      pane.draw();
+    }
   }
 
-  private undo(): void {
-    if (!this.canPaint() || this.isDrawing) return;
-    const { patch } = this.scene!;
-    const diff = patch.history.undo(patch.drawing.voxels);
-    if (diff) this.changed(diff);
-  }
-
-  private redo(): void {
-    if (!this.canPaint() || this.isDrawing) return;
-    const { patch } = this.scene!;
-    const diff = patch.history.redo(patch.drawing.voxels);
-    if (diff) this.changed(diff);
-  }
-
-  private pin(axis: Axis, cell: Cell): void {
+  private pointed(voxel: Zyx | null): void {
     const { scene } = this;
-    const voxel = this.placeOf(axis, cell);
-    if (!scene || !voxel || !scene.patch.facts.mayComment) return;
-    scene.pin = voxel;
-    this.go(voxel);
+    if (!scene) return;
+    const gray = voxel && scene.patch.gray[scene.patch.grid.index(...voxel)];
+    this.readout.textContent = voxel
+      ? `pointer ${[...voxel].reverse().join(", ")}   gray ${gray}`
+      : "";
+    scene.brushAt = voxel && { axis: this.planes.current.shows, voxel };
+    if (!this.planes.isDragging) this.planes.draw();
+  }
+
+  private pin(at: Zyx): void {
+    const scene = this.scene!;
+    scene.pin = at;
+    scene.comment = "";
+    this.planes.go(at);
     this.refreshSide();
   }
 
   private async comment(text: string, at: Zyx | null): Promise<void> {
-    const { scene } = this;
-    if (!scene) return;
+    const scene = this.scene!;
     try {
       scene.patch.facts.comments = await this.server.comment(text, at);
       scene.pin = null;
-      this.component.setTriggerValue("commented", { at, count: scene.patch.facts.comments.length });
+      this.page.trigger("commented", { at, count: scene.patch.facts.comments.length });
       this.refreshSide();
-      this.updatePanes();
+      this.planes.draw();
     } catch (error) {
       this.say(error instanceof Error ? error.message : String(error), true);
     }
   }
 
-  private go(at: Zyx): void {
-    this.scene!.at = at;
-    this.root.dataset["at"] = at.join(",");
-    this.updatePanes();
-  }
-
-  private hovered(voxel: Zyx | null): void {
-    const { scene } = this;
-    if (!scene || !voxel) return this.say("");
-    const [z, y, x] = voxel;
-    this.say(
-      `x ${x}   y ${y}   z ${z}   gray ${scene.patch.gray[scene.patch.grid.index(z, y, x)]}`,
-    );
-  }
-
-  private act(action: Action, scene: Scene): void {
-    const { tool, patch } = scene;
+  private act(action: PainterAction): void {
+    const scene = this.scene!;
+    const { brush } = scene.tool;
     switch (action.name) {
       case "kind":
         return this.chooseKind(action.kind);
       case "tool":
         return this.chooseTool(action.tool);
       case "size":
-        tool.brush.size = within(tool.brush.size + action.by, 1, MOST_SIZE);
-        return this.refreshBars();
+        brush.size = within(brush.size + action.by, 1, MOST_SIZE);
+        return this.brushChanged();
       case "through":
-        tool.brush.through = within(tool.brush.through + action.by, 0, MOST_THROUGH);
-        return this.refreshBars();
+        brush.through = within(brush.through + action.by, 0, MOST_THROUGH);
+        return this.brushChanged();
       case "where":
-        tool.nextPlace();
-        return this.refreshBars();
+        scene.tool.nextPlace();
+        return this.brushChanged();
       case "undo":
-        return this.undo();
+        return this.painting.undo();
       case "redo":
-        return this.redo();
+        return this.painting.redo();
       case "save":
-        return void this.autosave?.save();
-      case "slices":
-        return this.go(moved(scene.at, this.hovering ?? scene.main, action.by, patch.shape));
-      case "plane":
-        return this.enlarge(action.axis);
-      case "zoom":
-        return this.paneUnder().zoom(action.factor);
-      case "fit":
-        this.panes.forEach((pane) => pane.fit());
-        return this.updatePanes();
+        return this.autosave?.save();
       case "view":
         return this.chooseView(nextView(scene));
       case "overlay":
         scene.overlay = !scene.overlay;
-        return this.updatePanes();
-      case "flip":
-        scene.flipped = !scene.flipped;
-        return this.updatePanes();
-      case "contrast":
-        scene.contrast = automatic(patch.gray);
-        return this.updatePanes();
-      case "comment":
+        this.refreshBars();
+        return this.composeAll();
+      case "nextComment":
         return this.nextComment();
       case "volume3d":
         return this.volume3d.toggle(this.component.data.volume3d);
       case "help":
-        return this.help.open ? this.help.close() : this.help.show();
+        return this.help.toggle(this.mode);
       case "dismiss":
-        scene.pin = null;
-        return this.refreshAll();
+        return this.dismiss();
     }
+  }
+
+  private dismiss(): void {
+    if (this.help.isOpen) return this.help.close();
+    this.scene!.pin = null;
+    this.refreshSide();
+    this.planes.draw();
   }
 
   private chooseKind(kind: Kind): void {
     const { tool } = this.scene!;
     tool.kind = kind;
     if (tool.name === "comment") tool.name = "pen";
-    this.refreshBars();
+    this.brushChanged();
     this.refreshSide();
   }
 
-  private chooseTool(tool: ToolName): void {
-    if (tool === "comment" && !this.scene!.patch.facts.mayComment) return;
-    this.scene!.tool.name = tool;
-    this.scene!.pin = null;
-    this.refreshBars();
+  private chooseTool(name: ToolName): void {
+    const scene = this.scene!;
+    if (name === "comment" && !scene.patch.facts.mayComment) return;
+    scene.tool.name = name;
+    scene.pin = null;
+    this.brushChanged();
     this.refreshSide();
-    this.updatePanes();
   }
 
   private chooseView(view: View): void {
     this.scene!.view = view;
     this.refreshBars();
-    this.updatePanes();
+    this.composeAll();
   }
 
   private nextComment(): void {
-    const pinned = this.scene!.patch.facts.comments.filter(
-      (comment) => comment.at && !comment.resolved,
-    );
-    if (!pinned.length) return;
+    const { comments } = this.scene!.patch.facts;
+    const pinned = comments.filter((comment) => comment.at && !comment.resolved);
+    if (!pinned.length) return this.say("No comment is pinned to a voxel.");
     this.commentNumber = (this.commentNumber + 1) % pinned.length;
-    this.go(pinned[this.commentNumber]!.at!);
+    this.planes.go(pinned[this.commentNumber]!.at!);
   }
 
-  private enlarge(axis: Axis): void {
-    const { scene } = this;
-    scene!.main = axis;
-    const order = [axis, ...AXES.filter((other) => other !== axis)];
-    this.panes.forEach((pane, i) => pane.show(order[i]!));
-    this.updatePanes();
-  }
-
-  private paneUnder(): Pane {
-    return this.panes.find((pane) => pane.shows === this.hovering) ?? this.panes[0]!;
-  }
-
-  private voxelOf(axis: Axis, cell: Cell): number | null {
-    const place = this.placeOf(axis, cell);
-    return place && this.scene!.patch.grid.index(...place);
-  }
-
-  private placeOf(axis: Axis, cell: Cell): Zyx | null {
-    const { patch, at } = this.scene!;
-    const { rows, columns } = patch.grid.plane(axis, 0);
-    if (cell.row < 0 || cell.column < 0 || cell.row >= rows || cell.column >= columns) return null;
-    const [rowAt, columnAt] = (
-      [
-        [1, 2],
-        [0, 2],
-        [0, 1],
-      ] as const
-    )[axis];
-    const place: [number, number, number] = [...at];
-    place[rowAt] = cell.row;
-    place[columnAt] = cell.column;
-    return place;
-  }
-
-  private shownLabel(): {
-    label: Uint8Array;
-    was: Uint8Array;
-    shape: Zyx;
-    colors: PainterData["colors"];
-  } | null {
+  private shownLabel(): ShownLabel | null {
     const { scene } = this;
     if (!scene) return null;
     const { patch, data } = scene;
@@ -399,14 +341,21 @@ export class Painter {
     return { label, was: patch.predicted, shape: patch.shape, colors: data.colors };
   }
 
+  private get mode(): Mode {
+    return this.scene?.isPainter ? "painter" : "review";
+  }
+
+  private brushChanged(): void {
+    this.refreshBars();
+    this.planes.draw();
+  }
+
   private refreshAll(): void {
     const { scene, autosave } = this;
     if (!scene || !autosave) return;
-    scene.mayPaint = autosave.mayPaint;
     this.refreshBars();
     this.refreshSide();
-    this.refreshKeeping();
-    this.updatePanes();
+    this.composeAll();
     this.volume3d.refreshSoon();
     this.root.dataset["at"] = scene.at.join(",");
   }
@@ -415,22 +364,10 @@ export class Painter {
     const { scene, autosave } = this;
     if (!scene || !autosave) return;
     const events = this.toolbarEvents();
-    const keeping = { unsaved: autosave.strokes, isSaving: autosave.isSaving };
-    this.refill(this.bar, [toolbar(scene, keeping, events)]);
-    this.refill(this.brushbar, [brushbar(scene, events, this.keeping)]);
-  }
-
-  /** New content; who had the focus inside keeps it, so that keys go on working. */
-  private refill(box: HTMLElement, content: Node[]): void {
-    const focused = (this.root.getRootNode() as ShadowRoot | Document).activeElement;
-    const title = focused instanceof HTMLElement && box.contains(focused) ? focused.title : null;
-    box.replaceChildren(...content);
-    if (title === null) return;
-    const again = [...box.querySelectorAll<HTMLElement>("button, select")].find(
-      (each) => title && each.title === title,
-    );
-    const next = again && !again.matches(":disabled") ? again : this.root;
-    next.focus({ preventScroll: true });
+    const isSaving = autosave.state.phase === "saving" || autosave.state.isSaveWaiting;
+    const keeping = { unsaved: autosave.strokes, isSaving };
+    refill(this.bar, [toolbar(scene, keeping, events)], this.root);
+    refill(this.brushbar, [brushbar(scene, events)], this.root);
   }
 
   private toolbarEvents(): ToolbarEvents {
@@ -438,115 +375,120 @@ export class Painter {
       kindChosen: (kind) => this.chooseKind(kind),
       toolChosen: (tool) => this.chooseTool(tool),
       viewChosen: (view) => this.chooseView(view),
-      changed: () => this.updatePanes(),
-      undone: () => this.undo(),
-      redone: () => this.redo(),
-      saved: () => void this.autosave?.save(),
-      volume3d: () => this.volume3d.toggle(this.component.data.volume3d),
-      helped: () => this.act({ name: "help" }, this.scene!),
+      brushChanged: () => this.planes.draw(),
+      overlayChanged: () => this.composeAll(),
+      overlayToggled: () => this.act({ name: "overlay" }),
+      undone: () => this.painting.undo(),
+      redone: () => this.painting.redo(),
+      saved: () => this.autosave?.save(),
+      volume3dToggled: () => this.act({ name: "volume3d" }),
+      enlarged: () => this.planes.toggleFullScreen(),
+      helped: () => this.act({ name: "help" }),
     };
   }
 
   private refreshSide(): void {
     const { scene, autosave } = this;
     if (!scene || !autosave) return;
-    const parts = panel(scene, {
-      layersChanged: () => this.updatePanes(),
-      continued: (layers: Layer[]) => void autosave.goOnWith(layers),
-      jumped: (at) => this.go(at),
-      commented: (text, at) => void this.comment(text, at),
-      startedOver: () => void autosave.startOver(),
-    });
-    this.refill(this.side, parts);
+    refill(this.side, panel(scene, autosave.strokes, this.panelEvents()), this.root);
   }
 
-  /** What is said about keeping: the notice above, the line below, and the state for everybody. */
+  private panelEvents(): PanelEvents {
+    return {
+      layersChanged: () => this.composeAll(),
+      continued: (layers) => this.autosave!.goOnWith(layers),
+      jumped: (at) => this.planes.go(at),
+      commented: (text, at) => void this.comment(text, at),
+      startedOver: () => this.autosave!.answer("discard"),
+    };
+  }
+
+  /** What the autosave reports: the notice over the planes, the line below, the state for everybody. */
   private refreshKeeping(): void {
     const { autosave, scene } = this;
-    if (!autosave || !this.isBegun) return;
-    const { notice } = autosave;
-    if (scene && scene.mayPaint !== autosave.mayPaint) {
-      scene.mayPaint = autosave.mayPaint;
+    if (!autosave || !scene || !this.isBegun) return;
+    const { state, strokes } = autosave;
+    const mayPaint = state.phase !== "held" && state.phase !== "conflict";
+    if (scene.mayPaint !== mayPaint) {
+      scene.mayPaint = mayPaint;
       this.refreshSide();
-      this.updatePanes();
+      this.planes.draw();
     }
     this.refreshBars();
-    const choices =
-      notice?.choices.map((choice) => button(choice.text, choice.text, choice.act)) ?? [];
-    this.noticeBox.className = notice ? `notice shown${notice.bad ? " bad" : ""}` : "notice";
-    this.refill(this.noticeBox, notice ? [element("span", "", notice.text), ...choices] : []);
-    const unsaved = autosave.strokes ? `${strokesWord(autosave.strokes)} not saved` : "";
-    this.keeping.textContent = [unsaved, autosave.said].filter(Boolean).join("   ·   ");
-    this.keeping.classList.toggle("bad", autosave.isBad);
-    this.root.dataset["unsaved"] = String(autosave.strokes);
-    this.root.dataset["state"] = notice?.blocks
-      ? "asking"
-      : autosave.isSaving
-        ? "saving"
-        : autosave.mayPaint
-          ? "ready"
-          : "looking";
-    void autosave.kept().then(() => (this.root.dataset["kept"] = String(autosave.strokes)));
+    this.refreshNotice(autosave);
+    const message = messageOf(state, autosave.hasJournal);
+    const unsaved = strokes ? `${strokesWord(strokes)} not saved` : "";
+    this.keeping.textContent = [unsaved, message.text].filter(Boolean).join("   ·   ");
+    this.keeping.title = this.keeping.textContent;
+    this.keeping.classList.toggle("bad", message.isError);
+    const discard = this.side.querySelector<HTMLButtonElement>(".discard");
+    if (discard) discard.disabled = !strokes || !mayPaint;
+    this.tellState(autosave);
   }
 
-  private updatePanes(): void {
-    this.panes.forEach((pane) => pane.update());
+  private refreshNotice(autosave: Autosave): void {
+    const notice = noticeOf(autosave.state);
+    const text = notice?.text ?? "";
+    const choices = notice?.choices ?? [];
+    const shown = [text, ...choices.map((choice) => choice.text)].join("\n");
+    if (this.notice.dataset["shown"] === shown) return;
+    this.notice.dataset["shown"] = shown;
+    this.notice.className = notice ? `notice shown${notice.isError ? " bad" : ""}` : "notice";
+    const buttons = choices.map(({ text, answer }) =>
+      button(text, text, () => autosave.answer(answer)),
+    );
+    refill(this.notice, notice ? [element("span", "", text), ...buttons] : [], this.root);
+  }
+
+  private tellState(autosave: Autosave): void {
+    const { state, strokes } = autosave;
+    const { dataset } = this.root;
+    dataset["unsaved"] = String(strokes);
+    dataset["state"] = stateWord(state);
+    this.page.setUnsaved(strokes);
+    void autosave.kept().then(() => (dataset["kept"] = String(strokes)));
+  }
+
+  private composeAll(): void {
+    this.planes.panes.forEach(compose);
+    this.planes.draw();
   }
 
   private listen(): void {
     const { root } = this;
     root.addEventListener("keydown", (event) => this.keyDown(event));
-    root.addEventListener("keyup", (event) => this.hold(event, false));
-    root.addEventListener("pointerenter", () => this.focusGently());
-    root.addEventListener("pointerdown", () => this.autosave?.active());
+    root.addEventListener("pointerdown", () => {
+      this.page.setPainting(true);
+      this.autosave?.active();
+    });
+    root.addEventListener("pointerup", () => this.page.setPainting(false));
+    root.addEventListener("pointercancel", () => this.page.setPainting(false));
+    root.addEventListener("pointerleave", this.leaving);
+    document.addEventListener("visibilitychange", this.leaving);
     addEventListener("pagehide", this.leave);
-    for (const pane of this.panes) {
-      this.sizes.observe(pane.element);
-      pane.element.addEventListener("pointerenter", () => (this.hovering = pane.shows));
-      pane.element.addEventListener("pointerleave", () => (this.hovering = null));
-    }
     root.addEventListener("askpoint", (event) => this.answerPoint(event as CustomEvent<Asked>));
-    const rows = HELP.map(([keys, what]) =>
-      element("tr", "", element("td", "keys", keys), element("td", "", what)),
-    );
-    this.help.append(element("h4", "", "Keys"), element("table", "", ...rows));
-    this.help.addEventListener("click", () => this.help.close());
   }
 
-  /** Tell where a voxel lies on the page, for whoever points there with a real pointer. */
+  /** Where a voxel lies on the page, for whoever points there with a real pointer. */
   private answerPoint({ detail }: CustomEvent<Asked>): void {
-    detail.point =
-      this.panes.find((pane) => pane.shows === detail.axis)?.pageOf(detail.voxel) ?? null;
+    const pane = this.planes.panes.find((candidate) => candidate.shows === detail.axis);
+    detail.point = pane?.pageOf(detail.voxel) ?? null;
   }
 
   private keyDown(event: KeyboardEvent): void {
-    this.hold(event, true);
-    const target = event.composedPath()[0];
-    const isTyping = target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement;
-    const action = isTyping ? null : actionOf(event);
-    if (!action || !this.scene) return;
+    if (!this.scene || isTypedInto(event.composedPath()[0])) return;
+    const action = actionOf(event, this.mode);
+    if (!action) return;
     event.preventDefault();
     event.stopPropagation();
-    this.act(action, this.scene);
+    if (isPlanesAction(action)) this.planes.act(action);
+    else this.act(action as PainterAction);
   }
 
-  private hold(event: KeyboardEvent, isDown: boolean): void {
-    if (event.key !== " " || event.composedPath()[0] !== this.root) return;
-    event.preventDefault();
-    this.panes.forEach((pane) => (pane.isPanning = isDown));
-  }
-
-  private focusGently(): void {
-    const active = document.activeElement;
-    const isTyping = active instanceof HTMLInputElement || active instanceof HTMLTextAreaElement;
-    const within = (this.root.getRootNode() as ShadowRoot | Document).activeElement;
-    if (!isTyping && !(within instanceof HTMLTextAreaElement))
-      this.root.focus({ preventScroll: true });
-  }
-
-  private say(text: string, bad = false): void {
+  private say(text: string, isError = false): void {
     this.status.textContent = text;
-    this.status.classList.toggle("bad", bad);
+    this.status.title = text;
+    this.status.classList.toggle("bad", isError);
   }
 }
 
@@ -556,42 +498,20 @@ interface Asked {
   point: { x: number; y: number } | null;
 }
 
-function begin(data: PainterData, patch: OpenPatch): Scene {
-  const [depth, height, width] = patch.shape;
-  const middle: Zyx = [Math.floor(depth / 2), Math.floor(height / 2), Math.floor(width / 2)];
-  return {
-    data,
-    patch,
-    tool: new Tool(),
-    palette: palette(data.colors),
-    at: data.at ? clampTo(data.at, patch.shape) : middle,
-    main: 0,
-    view: data.readOnly ? "after" : "corrections",
-    contrast: automatic(patch.gray),
-    opacity: 0.55,
-    overlay: true,
-    flipped: false,
-    mayPaint: false,
-    pin: null,
-  };
+function compose(pane: SlicePane): void {
+  (pane.picture as PatchPicture).compose();
 }
 
-function automatic(gray: Uint8Array): Scene["contrast"] {
-  const histogram = new Array<number>(256).fill(0);
-  for (let i = 0; i < gray.length; i += 7) histogram[gray[i]!]! += 1;
-  return byPercentile(histogram, AUTOMATIC_PERCENT);
+/** Where one looked last in this patch. */
+function lastPlace({ object }: PainterData): Zyx | null {
+  const numbers = (sessionStorage.getItem(PLACES_KEPT + object) ?? "").split(",").map(Number);
+  return numbers.length === AXES.length ? [numbers[0]!, numbers[1]!, numbers[2]!] : null;
 }
 
-function nextView(scene: Scene): View {
-  const views = scene.data.readOnly ? REVIEW_VIEWS : VIEWS;
-  return views[(views.indexOf(scene.view) + 1) % views.length]!;
-}
-
-/** Whether the page's theme is dark: text on the accent colour must stand out there, too. */
-function isDark(root: HTMLElement): boolean {
-  const color = getComputedStyle(root).getPropertyValue("--st-background-color").trim();
-  const channels = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})/i.exec(color)?.slice(1) ?? ["ff"];
-  return channels.every((channel) => Number.parseInt(channel, 16) < 96);
+function stateWord({ phase, isSaveWaiting }: Autosave["state"]): string {
+  if (phase === "conflict") return "asking";
+  if (phase === "saving" || isSaveWaiting) return "saving";
+  return phase === "held" ? "looking" : "ready";
 }
 
 function within(value: number, least: number, most: number): number {

@@ -1,6 +1,7 @@
 // Beside the planes: the brush's rule, the live result, what others painted, comments.
 
-import { clock } from "../autosave/autosave.ts";
+import { clock } from "../autosave/messages.ts";
+import { strokesWord } from "../autosave/strokes.ts";
 import { button, element } from "../planes/elements.ts";
 import type { Zyx } from "../planes/geometry.ts";
 import { example, KIND_RULES } from "./examples.ts";
@@ -17,12 +18,12 @@ export interface PanelEvents {
   startedOver(): void;
 }
 
-export function panel(scene: Scene, events: PanelEvents): HTMLElement[] {
+export function panel(scene: Scene, unsaved: number, events: PanelEvents): HTMLElement[] {
   const parts: HTMLElement[] = [];
-  if (scene.mayPaint && scene.tool.name !== "comment") parts.push(rule(scene));
-  else if (scene.pin) parts.push(writing(scene.pin, events));
+  if (scene.isPainter && scene.tool.name !== "comment") parts.push(rule(scene));
+  else if (scene.pin) parts.push(writing(scene, scene.pin, events));
   parts.push(result(scene), ...layers(scene, events), ...comments(scene, events));
-  if (scene.mayPaint) parts.push(startOver(events));
+  if (scene.isPainter) parts.push(startOver(scene.mayPaint ? unsaved : 0, events));
   return parts;
 }
 
@@ -145,24 +146,32 @@ function commentRow(comment: CommentFacts, events: PanelEvents): HTMLElement {
   return row;
 }
 
-function writing(at: Zyx, events: PanelEvents): HTMLElement {
+function writing(scene: Scene, at: Zyx, events: PanelEvents): HTMLElement {
   const text = element("textarea", "");
   text.rows = 3;
+  text.title = "Comment";
+  text.value = scene.comment;
   text.placeholder = "What should one know about this place?";
-  const post = button("Post", "Keep this comment", () => {
+  const send = (): void => {
     if (text.value.trim()) events.commented(text.value, at);
+  };
+  text.addEventListener("input", () => (scene.comment = text.value));
+  text.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send();
   });
   const title = `Comment at ${at[2]}, ${at[1]}, ${at[0]} (x, y, z)`;
   setTimeout(() => text.focus());
+  const post = button("Post", "Post this comment (Ctrl + Enter)", send);
   return element("div", "writing", element("h4", "", title), text, post);
 }
 
-function startOver(events: PanelEvents): HTMLElement {
+function startOver(unsaved: number, events: PanelEvents): HTMLElement {
   const made = button("Discard unsaved strokes", "Back to the version that is saved", () => {
     if (made.dataset["sure"]) return events.startedOver();
     made.dataset["sure"] = "yes";
-    made.textContent = "Really discard them?";
+    made.textContent = `Discard ${strokesWord(unsaved)}?`;
   });
-  made.className = "quiet";
+  made.className = "quiet discard";
+  made.disabled = !unsaved;
   return made;
 }

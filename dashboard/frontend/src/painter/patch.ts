@@ -64,6 +64,17 @@ export class OpenPatch {
     );
   }
 
+  /** The drawing was saved as new versions; what it went on with is part of it now. */
+  adoptSaved(facts: Facts, voxels: Uint8Array<ArrayBuffer>): void {
+    const { continued } = this;
+    this.facts = facts;
+    this.base = facts.base;
+    this.saved = voxels;
+    this.layers = this.layers.filter((layer) => !(layer.slot.name in continued));
+    this.continued = {};
+    this.recount();
+  }
+
   /** Change many voxels at once, as one stroke. */
   replace(voxels: Uint8Array): Diff {
     const diff = between(this.drawing.voxels, voxels);

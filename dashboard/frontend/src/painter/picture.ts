@@ -1,6 +1,6 @@
 // One plane as RGBA, twice: the gray voxels with the border out of bounds, and the tints over them.
 
-import type { Tint } from "./views.ts";
+import { type Tint, wordOf } from "../planes/palette.ts";
 
 const SHADES = [0.5, 0.36] as const; // of the border's stripes
 const STRIPE = 8; // voxels between the stripes of the border
@@ -47,11 +47,6 @@ export function checker(
     const odd = ((i % columns) + Math.floor(i / columns)) & 1;
     if (odd && isMarked(i)) words[i] = word;
   }
-}
-
-/** Red, green, blue and opacity as the little-endian word of ImageData. */
-export function wordOf([red, green, blue, alpha]: Tint, opacity: number): number {
-  return ((Math.round(alpha * opacity * 255) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
 function stripeAt(pixel: number, columns: number): boolean {

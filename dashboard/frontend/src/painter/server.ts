@@ -15,7 +15,8 @@ import type {
 } from "./types.ts";
 
 export const CONFLICT = 409;
-const FORBIDDEN = 403;
+export const FORBIDDEN = 403;
+export const NOT_FOUND = 404;
 const SIGNED_OUT = 401;
 const BASE_HEADER = "x-tomocurate-base";
 const CONTINUED_HEADER = "x-tomocurate-continued";

@@ -3,20 +3,23 @@
 import { table } from "../planes/contrast.ts";
 import type { Axis } from "../planes/geometry.ts";
 import { outline } from "../planes/masks.ts";
+import { NO_TINT } from "../planes/palette.ts";
 import { cut } from "./grid.ts";
 import { checker, grayWords, lay } from "./picture.ts";
 import { isContested, isLost } from "./result.ts";
 import type { Scene } from "./scene.ts";
-import { BITS, MEMBRANE } from "./types.ts";
-import { labelTint, stateTints, type Tint } from "./views.ts";
+import { BITS, IGNORED, MEMBRANE } from "./types.ts";
+import { labelTint, stateTints } from "./views.ts";
 
 const OUTLINE_OPACITY = 0.9;
 
-/** The gray of the plane; the border is out of bounds. */
+/** The gray of the plane; the border and padded voxels are out of bounds. */
 export function grayPlane(scene: Scene, axis: Axis): Uint32Array<ArrayBuffer> {
   const { patch } = scene;
   const plane = patch.grid.plane(axis, scene.at[axis]);
   const inside = cut(patch.grid.inside, plane);
+  const predicted = cut(patch.predicted, plane);
+  for (let i = 0; i < inside.length; i++) if (predicted[i] === IGNORED) inside[i] = 0;
   return grayWords(cut(patch.gray, plane), table(scene.contrast), inside, plane.columns);
 }
 
@@ -37,12 +40,10 @@ export function overlayPlane(scene: Scene, axis: Axis): Uint32Array<ArrayBuffer>
       columns,
       rows,
     );
-    lay(words, [NONE, scene.palette.membrane], (i) => edge[i]!, OUTLINE_OPACITY);
+    lay(words, [NO_TINT, scene.palette.membrane], (i) => edge[i]!, OUTLINE_OPACITY);
   }
   return words;
 }
-
-const NONE: Tint = [0, 0, 0, 0];
 
 /** The live result: every voxel by its state; contested and lost ones in a checker pattern. */
 function layStates(scene: Scene, words: Uint32Array, axis: Axis): void {
@@ -87,6 +88,6 @@ function layLabels(
   const tints = Array.from({ length: 16 }, (_, pair) =>
     labelTint(view, pair >> 2, pair & 3, scene.palette),
   );
-  tints[0] = NONE;
+  tints[0] = NO_TINT;
   lay(words, tints, (i) => (inside[i] ? (was[i]! << 2) | is[i]! : 0), scene.opacity);
 }

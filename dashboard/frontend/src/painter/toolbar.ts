@@ -1,6 +1,7 @@
-// The controls above the planes: what one paints with, how, and the way back.
+// The controls above the planes: what one paints with, how, and the way back. They stay where they
+// are: what cannot be used now is disabled, not removed.
 
-import { button, element, slider } from "../planes/elements.ts";
+import { button, choices, element, slider, toggle } from "../planes/elements.ts";
 import { MOST_SIZE, MOST_THROUGH } from "./brush.ts";
 import type { Scene } from "./scene.ts";
 import { PLACES, TOOL_NAMES, type ToolName } from "./tools.ts";
@@ -11,11 +12,14 @@ export interface ToolbarEvents {
   kindChosen(kind: Kind): void;
   toolChosen(tool: ToolName): void;
   viewChosen(view: View): void;
-  changed(): void;
+  brushChanged(): void;
+  overlayChanged(): void;
+  overlayToggled(): void;
   undone(): void;
   redone(): void;
   saved(): void;
-  volume3d(): void;
+  volume3dToggled(): void;
+  enlarged(): void;
   helped(): void;
 }
 
@@ -31,135 +35,125 @@ const TOOL_KEYS: Readonly<Record<ToolName, string>> = {
   component: "g",
   comment: "m",
 };
+const TOOLS: readonly ToolName[] = ["pen", "outline", "component", "comment"];
 
 export interface Keeping {
   unsaved: number;
   isSaving: boolean;
 }
 
+/** The first row: kind, tool, undo, save, view. */
 export function toolbar(scene: Scene, keeping: Keeping, events: ToolbarEvents): HTMLElement {
   const bar = element("div", "toolbar");
-  if (scene.mayPaint) bar.append(...paintingTools(scene, keeping, events));
-  bar.append(views(scene, events), element("span", "spring"));
-  if (!scene.mayPaint && scene.patch.facts.mayComment)
-    bar.append(toolButton(scene, "comment", events));
-  bar.append(button("3D", "The label in three dimensions (t)", events.volume3d));
-  bar.append(button("?", "Keys (?)", events.helped));
+  if (scene.isPainter) bar.append(...paintingTools(scene, keeping, events));
+  bar.append(viewChoice(scene, events), element("span", "spring"));
+  if (!scene.isPainter && scene.patch.facts.mayComment) {
+    bar.append(toolChoice(scene, ["comment"], events));
+  }
+  bar.append(
+    button("3D", "Show the label in three dimensions (t)", events.volume3dToggled),
+    button("Full screen", "Full screen (Shift + f)", events.enlarged),
+    button("?", "Keys (?)", events.helped),
+  );
   return bar;
 }
 
-/** The second row: size, slices, where; the pen alone has a size. */
-export function brushbar(scene: Scene, events: ToolbarEvents, keeping: HTMLElement): HTMLElement {
+/** The second row: size, slices, where, and the overlay. */
+export function brushbar(scene: Scene, events: ToolbarEvents): HTMLElement {
   const bar = element("div", "toolbar brush");
-  if (scene.mayPaint && scene.tool.name !== "comment") bar.append(...brushControls(scene, events));
-  bar.append(
-    slider("Overlay", scene.opacity, [0.1, 1, 0.05], (value) => {
-      scene.opacity = value;
-      events.changed();
-    }),
-    element("span", "spring"),
-    keeping,
-  );
+  if (scene.isPainter) bar.append(...brushControls(scene, events));
+  const overlay = toggle("Overlay", "Overlay on or off (o)", scene.overlay, events.overlayToggled);
+  const opacity = slider("Opacity", scene.opacity, [0.1, 1, 0.05], (value) => {
+    scene.opacity = value;
+    events.overlayChanged();
+  });
+  bar.append(overlay, opacity);
   return bar;
 }
 
 function paintingTools(scene: Scene, keeping: Keeping, events: ToolbarEvents): HTMLElement[] {
-  const { tool, patch } = scene;
-  const kinds = element("div", "group kinds");
-  for (const kind of [ADD, REMOVE, IGNORE, NOTHING] as const) {
-    const name = KIND_NAMES[kind];
-    const chosen = button(name, `${name} (${KIND_KEYS[kind]})`, () => events.kindChosen(kind));
-    chosen.dataset["kind"] = name.toLowerCase();
-    chosen.setAttribute("aria-pressed", String(tool.kind === kind && tool.name !== "comment"));
-    kinds.append(chosen);
-  }
-  const tools = element(
-    "div",
-    "group",
-    ...(["pen", "outline", "component", "comment"] as const).map((name) =>
-      toolButton(scene, name, events),
-    ),
-  );
+  const { history } = scene.patch;
   const undo = button("Undo", "Undo (z)", events.undone);
-  const redo = button("Redo", "Redo (Shift+z)", events.redone);
-  undo.disabled = !patch.history.canUndo;
-  redo.disabled = !patch.history.canRedo;
+  const redo = button("Redo", "Redo (Shift + z)", events.redone);
+  undo.disabled = !scene.mayPaint || !history.canUndo;
+  redo.disabled = !scene.mayPaint || !history.canRedo;
   const save = button(
     keeping.isSaving ? "Saving …" : "Save",
     "Save as a version (s)",
     events.saved,
   );
   save.className = "save";
-  save.disabled = keeping.isSaving || !keeping.unsaved;
+  save.disabled = !scene.mayPaint || keeping.isSaving || !keeping.unsaved;
+  const kinds = kindChoice(scene, events);
+  const tools = toolChoice(scene, TOOLS, events);
+  if (!scene.mayPaint) disable(kinds);
   return [kinds, tools, element("div", "group", undo, redo), save];
 }
 
-function toolButton(scene: Scene, name: ToolName, events: ToolbarEvents): HTMLButtonElement {
-  const chosen = button(TOOL_NAMES[name], `${TOOL_NAMES[name]} (${TOOL_KEYS[name]})`, () =>
-    events.toolChosen(name),
-  );
-  chosen.dataset["tool"] = name;
-  chosen.setAttribute("aria-pressed", String(scene.tool.name === name));
-  return chosen;
+function kindChoice({ tool }: Scene, events: ToolbarEvents): HTMLElement {
+  const kinds = ([ADD, REMOVE, IGNORE, NOTHING] as const).map((kind) => ({
+    value: kind,
+    text: KIND_NAMES[kind],
+    title: `${KIND_NAMES[kind]} (${KIND_KEYS[kind]})`,
+  }));
+  const chosen = tool.name === "comment" ? null : tool.kind;
+  return choices<Kind>("kind", kinds, chosen, events.kindChosen);
 }
 
-function views(scene: Scene, events: ToolbarEvents): HTMLElement {
-  const group = element("div", "group views");
-  for (const view of scene.data.readOnly ? REVIEW_VIEWS : VIEWS) {
-    const chosen = button(VIEW_NAMES[view], `Show ${VIEW_NAMES[view].toLowerCase()} (v)`, () =>
-      events.viewChosen(view),
-    );
-    chosen.dataset["view"] = view;
-    chosen.setAttribute("aria-pressed", String(scene.view === view));
-    group.append(chosen);
-  }
-  return group;
+function toolChoice(
+  { tool }: Scene,
+  names: readonly ToolName[],
+  events: ToolbarEvents,
+): HTMLElement {
+  const tools = names.map((name) => ({
+    value: name,
+    text: TOOL_NAMES[name],
+    title: `${TOOL_NAMES[name]} (${TOOL_KEYS[name]})`,
+  }));
+  return choices<ToolName>("tool", tools, tool.name, events.toolChosen);
+}
+
+function viewChoice(scene: Scene, events: ToolbarEvents): HTMLElement {
+  const views = (scene.data.readOnly ? REVIEW_VIEWS : VIEWS).map((view) => ({
+    value: view,
+    text: VIEW_NAMES[view],
+    title: `Show ${VIEW_NAMES[view].toLowerCase()} (v)`,
+  }));
+  return choices<View>("view", views, scene.view, events.viewChosen);
 }
 
 function brushControls(scene: Scene, events: ToolbarEvents): HTMLElement[] {
   const { brush, name, kind } = scene.tool;
-  const parts: HTMLElement[] = [];
-  if (name === "pen") {
-    parts.push(
-      number("Size", brush.size, [1, MOST_SIZE], (value) => {
-        brush.size = value;
-        events.changed();
-      }),
-    );
-  }
-  if (name !== "component") {
-    parts.push(
-      number("± slices", brush.through, [0, MOST_THROUGH], (value) => {
-        brush.through = value;
-        events.changed();
-      }),
-    );
-  }
-  if (kind !== NOTHING && name !== "component") parts.push(places(scene, events));
-  if (name === "component") {
-    parts.push(
-      element(
-        "span",
-        "word",
-        `Click a piece of the prediction: ${KIND_NAMES[kind]} takes all of it, in 3D.`,
-      ),
-    );
-  }
-  return parts;
+  const size = number("Size", brush.size, [1, MOST_SIZE], (value) => {
+    brush.size = value;
+    events.brushChanged();
+  });
+  const through = number("± slices", brush.through, [0, MOST_THROUGH], (value) => {
+    brush.through = value;
+    events.brushChanged();
+  });
+  const places = placeChoice(scene, events);
+  const isPen = name === "pen";
+  const isShape = isPen || name === "outline";
+  enable(size, scene.mayPaint && isPen);
+  enable(through, scene.mayPaint && isShape);
+  enable(places, scene.mayPaint && isShape && kind !== NOTHING);
+  return [size, through, places];
 }
 
-function places(scene: Scene, events: ToolbarEvents): HTMLElement {
+function placeChoice(scene: Scene, events: ToolbarEvents): HTMLElement {
+  const { brush } = scene.tool;
   const choice = element("select", "");
   choice.title = "Where this brush paints (w)";
   for (const where of PLACES) {
     const option = element("option", "", where);
     option.value = where;
-    option.selected = where === scene.tool.brush.where;
+    option.selected = where === brush.where;
     choice.append(option);
   }
   choice.addEventListener("change", () => {
-    scene.tool.brush.where = choice.value as (typeof PLACES)[number];
-    events.changed();
+    brush.where = choice.value as (typeof PLACES)[number];
+    events.brushChanged();
   });
   return element("label", "slider", "Paints", choice);
 }
@@ -170,11 +164,22 @@ function number(
   [least, most]: readonly [number, number],
   moved: (value: number) => void,
 ): HTMLElement {
-  const shown = element("output", "", String(value));
+  const output = element("output", "", String(value));
   const made = slider(label, value, [least, most, 1], (next) => {
-    shown.textContent = String(next);
+    output.textContent = String(next);
     moved(next);
   });
-  made.append(shown);
+  made.append(output);
   return made;
+}
+
+function enable(control: HTMLElement, isEnabled: boolean): void {
+  if (!isEnabled) disable(control);
+}
+
+function disable(control: HTMLElement): void {
+  control.classList.add("disabled");
+  for (const input of control.querySelectorAll<HTMLInputElement>("button, input, select")) {
+    input.disabled = true;
+  }
 }

@@ -1,5 +1,6 @@
-// What the painter paints with: the tool, the kind of voxel, the brush's size and where it may paint.
+// What the painter paints with: the tool, the kind of voxel, and the brush of each kind.
 
+import type { Brush } from "./brush.ts";
 import type { Where } from "./drawing.ts";
 import { ADD, IGNORE, type Kind, NOTHING, REMOVE } from "./types.ts";
 
@@ -12,24 +13,22 @@ export const TOOL_NAMES: Readonly<Record<ToolName, string>> = {
 };
 export const PLACES: readonly Where[] = ["anywhere", "on prediction", "outside prediction"];
 
-interface Brush {
-  size: number; // diameter in voxels
-  through: number; // slices on both sides
+export interface KindBrush extends Brush {
   where: Where;
 }
 
-/** Each kind keeps its own size and place: Ignore is coarse, Add is fine. */
+/** Each kind keeps its own brush: Ignore is coarse, Add is fine. */
 export class Tool {
   kind: Kind = ADD;
   name: ToolName = "pen";
-  private readonly brushes: Record<Kind, Brush> = {
-    [NOTHING]: { size: 7, through: 0, where: "anywhere" },
-    [ADD]: { size: 3, through: 0, where: "outside prediction" },
-    [REMOVE]: { size: 9, through: 0, where: "on prediction" },
-    [IGNORE]: { size: 15, through: 2, where: "anywhere" },
+  private readonly brushes: Record<Kind, KindBrush> = {
+    [NOTHING]: { size: 7, through: 0, isBall: false, where: "anywhere" },
+    [ADD]: { size: 3, through: 0, isBall: false, where: "outside prediction" },
+    [REMOVE]: { size: 9, through: 0, isBall: false, where: "on prediction" },
+    [IGNORE]: { size: 15, through: 2, isBall: false, where: "anywhere" },
   };
 
-  get brush(): Brush {
+  get brush(): KindBrush {
     return this.brushes[this.kind];
   }
 

@@ -36,7 +36,6 @@ export interface PainterData {
   colors: Colors;
   volume3d: string; // the script of the 3D view
   border: number;
-  height: number;
 }
 
 export interface SlotFacts {

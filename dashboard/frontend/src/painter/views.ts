@@ -1,6 +1,6 @@
 // What is drawn over the gray voxels in each view: a colour and an opacity for every voxel state.
 
-import { parseColor } from "../planes/masks.ts";
+import { NO_TINT, parseColor, type Tint } from "../planes/palette.ts";
 import { isContested, isInside, isLost, MERGED, predictedIn } from "./result.ts";
 import { ADD, type Colors, IGNORE, IGNORED, MEMBRANE, NOTHING, REMOVE } from "./types.ts";
 
@@ -15,9 +15,6 @@ export const VIEW_NAMES: Readonly<Record<View, string>> = {
   difference: "Difference",
 };
 
-export type Tint = readonly [number, number, number, number]; // red, green, blue, opacity
-const NONE: Tint = [0, 0, 0, 0];
-
 export interface Palette {
   kinds: readonly Tint[]; // by kind: nothing, Add, Remove, Ignore
   membrane: Tint;
@@ -27,7 +24,7 @@ export interface Palette {
 export function palette(colors: Colors): Palette {
   const tint = (color: string, opacity: number): Tint => [...parseColor(color), opacity];
   return {
-    kinds: [NONE, tint(colors.add, 1), tint(colors.remove, 1), tint(colors.ignore, 1)],
+    kinds: [NO_TINT, tint(colors.add, 1), tint(colors.remove, 1), tint(colors.ignore, 1)],
     membrane: tint(colors.prediction, 1),
     warning: tint(colors.warning, 1),
   };
@@ -43,7 +40,7 @@ export function labelTint(view: View, was: number, is: number, colors: Palette):
   const { kinds, membrane } = colors;
   if (view === "before") return valueTint(was, colors);
   if (view === "after") return valueTint(is, colors);
-  if (was === is) return is === MEMBRANE ? faint(membrane) : NONE;
+  if (was === is) return is === MEMBRANE ? faint(membrane) : NO_TINT;
   if (is === IGNORED) return kinds[IGNORE]!;
   return is === MEMBRANE ? kinds[ADD]! : kinds[REMOVE]!;
 }
@@ -54,7 +51,7 @@ export function faint([red, green, blue]: Tint): Tint {
 
 function stateTint(view: View, state: number, colors: Palette): Tint {
   const was = predictedIn(state);
-  if (!isInside(state)) return isLost(state) ? colors.warning : NONE;
+  if (!isInside(state)) return isLost(state) ? colors.warning : NO_TINT;
   if (view === "corrections")
     return isContested(state) ? colors.warning : claimTint(state & 7, colors);
   if (view === "result") return resultTint(was, MERGED[state]!, colors);
@@ -70,11 +67,11 @@ function claimTint(claims: number, { kinds }: Palette): Tint {
 /** The label as it will be: what was added stands out, what was removed is gone. */
 function resultTint(was: number, is: number, { kinds, membrane }: Palette): Tint {
   if (is === IGNORED) return kinds[IGNORE]!;
-  if (is !== MEMBRANE) return NONE;
+  if (is !== MEMBRANE) return NO_TINT;
   return was === MEMBRANE ? membrane : kinds[ADD]!;
 }
 
 function valueTint(value: number, { kinds, membrane }: Palette): Tint {
   if (value === MEMBRANE) return membrane;
-  return value === IGNORED ? kinds[IGNORE]! : NONE;
+  return value === IGNORED ? kinds[IGNORE]! : NO_TINT;
 }

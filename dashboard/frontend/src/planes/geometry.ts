@@ -45,6 +45,10 @@ export function clampTo(voxel: Zyx, shape: Zyx): Zyx {
   return [kept[0]!, kept[1]!, kept[2]!];
 }
 
+export function middleOf([depth, height, width]: Zyx): Zyx {
+  return [Math.floor(depth / 2), Math.floor(height / 2), Math.floor(width / 2)];
+}
+
 export function moved(at: Zyx, axis: Axis, by: number, shape: Zyx): Zyx {
   const next: [number, number, number] = [...at];
   next[axis] += by;

@@ -1,11 +1,11 @@
 // What is drawn over a plane: patch boxes and centers, the crosshair, the scale bar.
 
 import type { Axis, Zyx } from "./geometry.ts";
-import { columnAxis, planeSize, rowAxis, toPlane } from "./geometry.ts";
+import { planeSize, toPlane } from "./geometry.ts";
 import { scaleBar } from "./scalebar.ts";
 import { toCanvas, type Viewport } from "./viewport.ts";
 
-export interface Drawing {
+export interface Marks {
   context: CanvasRenderingContext2D;
   view: Viewport;
   axis: Axis;
@@ -24,17 +24,11 @@ const HALO = "rgba(0,0,0,.7)";
 const FAINT = 0.6;
 
 /** A box where the plane cuts it; nothing where it does not. */
-export function drawBox(
-  drawing: Drawing,
-  start: Zyx,
-  stop: Zyx,
-  at: Zyx,
-  style: BoxStyle,
-): boolean {
-  const { axis, context, pixelRatio } = drawing;
+export function drawBox(marks: Marks, start: Zyx, stop: Zyx, at: Zyx, style: BoxStyle): boolean {
+  const { axis, context, pixelRatio } = marks;
   if (at[axis] < start[axis] || at[axis] >= stop[axis]) return false;
-  const a = place(drawing, start);
-  const b = place(drawing, stop);
+  const a = place(marks, start);
+  const b = place(marks, stop);
   const sides = [
     Math.min(a.x, b.x),
     Math.min(a.y, b.y),
@@ -55,9 +49,9 @@ export function drawBox(
 }
 
 /** A center: filled where the plane holds it, hollow where it lies elsewhere in the box. */
-export function drawCenter(drawing: Drawing, center: Zyx, at: Zyx, color: string): void {
-  const { context, pixelRatio, axis } = drawing;
-  const { x, y } = place(drawing, center, 0.5);
+export function drawCenter(marks: Marks, center: Zyx, at: Zyx, color: string): void {
+  const { context, pixelRatio, axis } = marks;
+  const { x, y } = place(marks, center, 0.5);
   context.save();
   context.beginPath();
   context.arc(x, y, 4 * pixelRatio, 0, 2 * Math.PI);
@@ -72,16 +66,10 @@ export function drawCenter(drawing: Drawing, center: Zyx, at: Zyx, color: string
   context.restore();
 }
 
-export function drawLabel(
-  drawing: Drawing,
-  start: Zyx,
-  stop: Zyx,
-  text: string,
-  color: string,
-): void {
-  const { context, pixelRatio } = drawing;
-  const a = place(drawing, start);
-  const b = place(drawing, stop);
+export function drawLabel(marks: Marks, start: Zyx, stop: Zyx, text: string, color: string): void {
+  const { context, pixelRatio } = marks;
+  const a = place(marks, start);
+  const b = place(marks, stop);
   context.save();
   context.font = `${11 * pixelRatio}px system-ui, sans-serif`;
   const x = Math.min(a.x, b.x) + 4 * pixelRatio;
@@ -95,10 +83,10 @@ export function drawLabel(
 }
 
 /** Two lines through the position, open around it. */
-export function drawCrosshair(drawing: Drawing, at: Zyx, color: string): void {
-  const { context, view, axis, shape, pixelRatio } = drawing;
+export function drawCrosshair(marks: Marks, at: Zyx, color: string): void {
+  const { context, view, axis, shape, pixelRatio } = marks;
   const { width, height } = planeSize(shape, axis);
-  const { x, y } = place(drawing, at, 0.5);
+  const { x, y } = place(marks, at, 0.5);
   const gap = 10 * pixelRatio;
   const right = view.left + width * view.scale;
   const bottom = view.top + height * view.scale;
@@ -120,8 +108,8 @@ export function drawCrosshair(drawing: Drawing, at: Zyx, color: string): void {
   context.restore();
 }
 
-export function drawScaleBar(drawing: Drawing, voxelSizeAngstrom: number): void {
-  const { context, view, pixelRatio } = drawing;
+export function drawScaleBar(marks: Marks, voxelSizeAngstrom: number): void {
+  const { context, view, pixelRatio } = marks;
   const bar = scaleBar(voxelSizeAngstrom, view.scale, context.canvas.width * 0.25);
   const x = 12 * pixelRatio;
   const y = context.canvas.height - 14 * pixelRatio;
@@ -135,13 +123,9 @@ export function drawScaleBar(drawing: Drawing, voxelSizeAngstrom: number): void 
   context.restore();
 }
 
-function place(drawing: Drawing, position: Zyx, within = 0): { x: number; y: number } {
-  const { axis, view, shape } = drawing;
+function place(marks: Marks, position: Zyx, within = 0): { x: number; y: number } {
+  const { axis, view, shape } = marks;
   const point = toPlane(position, axis);
   const { height } = planeSize(shape, axis);
   return toCanvas(view, { column: point.column + within, row: point.row + within }, height);
-}
-
-export function axesOf(axis: Axis): { down: Axis; right: Axis } {
-  return { down: rowAxis(axis), right: columnAxis(axis) };
 }

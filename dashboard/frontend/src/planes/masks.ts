@@ -1,13 +1,4 @@
-// Puts gray voxels and membrane masks together into one RGBA picture.
-
-export interface Mask {
-  voxels: Uint32Array; // indices of what is painted: few, so that nothing runs over all others
-  rgb: readonly [number, number, number];
-}
-
-export type Style = "fill" | "outline";
-
-export const MOST_THICK = 4;
+// The voxels of masks and of their edges.
 
 /** The indices of the voxels of a mask. */
 export function voxelsOf(inside: Uint8Array): Uint32Array {
@@ -62,42 +53,4 @@ function isEnclosed(inside: Uint8Array, i: number, width: number, height: number
   const x = i % width;
   const rim = x === 0 || x === width - 1 || i < width || i >= width * (height - 1);
   return !rim && !!(inside[i - 1] && inside[i + 1] && inside[i - width] && inside[i + width]);
-}
-
-/** Gray through the table, then every mask blended over it. */
-export function compose(
-  gray: Uint8Array,
-  table: Uint32Array,
-  masks: readonly Mask[],
-  opacity: number,
-): Uint32Array<ArrayBuffer> {
-  const out = new Uint32Array(gray.length);
-  for (let i = 0; i < gray.length; i++) out[i] = table[gray[i]!]!;
-  for (const { voxels, rgb } of masks) blend(out, voxels, rgb, opacity);
-  return out;
-}
-
-export function parseColor(color: string): [number, number, number] {
-  const value = Number.parseInt(color.slice(1), 16);
-  return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
-}
-
-function blend(
-  out: Uint32Array,
-  voxels: Uint32Array,
-  [r, g, b]: readonly [number, number, number],
-  opacity: number,
-): void {
-  const keep = 1 - opacity;
-  const red = r * opacity;
-  const green = g * opacity;
-  const blue = b * opacity;
-  for (const i of voxels) {
-    const word = out[i]!;
-    out[i] =
-      0xff000000 |
-      ((((word >> 16) & 255) * keep + blue) << 16) |
-      ((((word >> 8) & 255) * keep + green) << 8) |
-      ((word & 255) * keep + red);
-  }
 }

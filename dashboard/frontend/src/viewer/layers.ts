@@ -2,7 +2,9 @@
 
 import { askFacts, Refused, type Tokens } from "../api.ts";
 import { AXIS_LETTERS, type Axis, planeIndex, planeSize, type Zyx } from "../planes/geometry.ts";
-import { edgeOf, type Mask, parseColor, type Style, voxelsOf } from "../planes/masks.ts";
+import { edgeOf, voxelsOf } from "../planes/masks.ts";
+import { parseColor } from "../planes/palette.ts";
+import type { Mask, Style } from "./compose.ts";
 import { decodeGray, type Slice, Slices, unpack } from "./slices.ts";
 import type { Facts, ViewedObject } from "./types.ts";
 

@@ -1,23 +1,19 @@
-// Everything that is shown now, and the one place that changes it.
+// Everything that the viewer shows now.
 
-import type { Contrast } from "../planes/contrast.ts";
-import type { Axis, Zyx } from "../planes/geometry.ts";
-import type { Style } from "../planes/masks.ts";
+import type { PlanesState } from "../planes/slice_pane.ts";
+import type { Style } from "./compose.ts";
 import type { Layer } from "./layers.ts";
 import type { Proposal } from "./proposal.ts";
 import type { ViewerData } from "./types.ts";
 
-export interface Scene {
+export interface Scene extends PlanesState {
   data: ViewerData;
   tomogram: Layer;
   segmentations: Layer[];
-  at: Zyx;
-  main: Axis;
-  contrast: Contrast;
   style: Style;
   opacity: number;
   overlay: boolean;
-  flipped: boolean;
+  boxes: boolean; // of the patches
   selected: string | null;
   proposal: Proposal | null;
 }

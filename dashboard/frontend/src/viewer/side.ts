@@ -30,9 +30,12 @@ function invitation(scene: Scene): HTMLElement[] {
   const patch = scene.data.patches.find((p) => p.name === scene.selected);
   if (patch) {
     const [z, y, x] = patch.center;
+    const link = element("a", "", "Open this patch");
+    link.href = new URL(`patches?patch=${encodeURIComponent(patch.name)}`, document.baseURI).href;
     return [
       element("h4", "", patch.name),
       element("p", "", `${patch.note}. Center ${x}, ${y}, ${z}.`),
+      element("p", "", link),
     ];
   }
   const text = scene.data.mayChoose

@@ -38,7 +38,6 @@ export interface ViewerData {
   message: string | null; // what came of the last choice: "saved" or why not
   messageIsError: boolean;
   colors: { selected: string; refused: string; proposed: string };
-  height: number | null; // pixels; null fills the window
 }
 
 export interface Facts {

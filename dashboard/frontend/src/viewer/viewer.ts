@@ -2,57 +2,62 @@
 
 import { Refused, Tokens } from "../api.ts";
 import type { Component } from "../component.ts";
-import { AUTOMATIC_PERCENT, byPercentile, dragged } from "../planes/contrast.ts";
-import { element } from "../planes/elements.ts";
-import { AXES, type Axis, clampTo, moved, type Zyx } from "../planes/geometry.ts";
+import { AUTOMATIC_PERCENT, byPercentile } from "../planes/contrast.ts";
+import { element, refill } from "../planes/elements.ts";
+import { AXIS_LETTERS, type Axis, clampTo, middleOf, type Zyx } from "../planes/geometry.ts";
+import { HelpPanel } from "../planes/help_panel.ts";
+import { actionOf, isPlanesAction, type ViewerAction } from "../planes/keymap.ts";
+import { isDark } from "../planes/palette.ts";
+import type { SlicePane } from "../planes/slice_pane.ts";
+import { isTypedInto, type PlanesEvents, ThreePlanes } from "../planes/three_planes.ts";
 import { placeIn, withPlace } from "./address.ts";
-import { type Action, actionOf, HELP } from "./keys.ts";
 import { Layer } from "./layers.ts";
-import { Pane, type PaneEvents } from "./pane.ts";
+import { PanAndClick } from "./pan_and_click.ts";
 import { propose } from "./proposal.ts";
 import type { Scene } from "./scene.ts";
 import { sidePanel } from "./side.ts";
 import { toolbar } from "./toolbar.ts";
-import type { Choice, NearBorder, ViewedObject, ViewerData } from "./types.ts";
+import type { Choice, NearBorder, PatchMark, ViewedObject, ViewerData } from "./types.ts";
+import { type PictureEvents, VolumePicture } from "./volume_picture.ts";
 
 const PREVIEW_POLL_MS = 3000;
 const ADDRESS_MS = 300;
 const CENTER_VOXELS = 8;
 
 export class Viewer {
-  private readonly root = element("div", "viewer");
+  private readonly root = element("div", "viewer three-planes");
   private readonly bar = element("div", "bar");
+  private readonly readout = element("div", "readout");
   private readonly status = element("div", "status");
-  private readonly beside = element("div", "beside");
   private readonly info = element("div", "info");
-  private readonly help = element("dialog", "help");
+  private readonly help = new HelpPanel();
   private readonly tokens = new Tokens();
-  private readonly panes: Pane[];
-  private readonly sizes = new ResizeObserver(() => this.panes.forEach((pane) => pane.resize()));
+  private readonly planes: ThreePlanes;
   private scene: Scene | null = null;
   private opened = ""; // what the layers were opened for
-  private fresh = true; // the address says where to begin, once
-  private hovering: Axis | null = null;
+  private isFresh = true; // the address says where to begin, once
+  private details = new Map<SlicePane, string>();
   private poll = 0;
   private addressTimer = 0;
-  private ended = false;
+  private isEnded = false;
 
   constructor(private component: Component<ViewerData>) {
-    this.panes = AXES.map((axis) => new Pane(axis, () => this.scene, this.paneEvents()));
-    const large = this.panes[0]!.element;
-    large.classList.add("large");
-    this.beside.append(this.panes[1]!.element, this.panes[2]!.element, this.info);
-    const body = element("div", "body", large, this.beside);
-    this.root.append(this.bar, body, this.status, this.help);
+    this.planes = new ThreePlanes(
+      this.root,
+      () => this.scene,
+      (pane) => new VolumePicture(pane, () => this.scene, this.pictureEvents()),
+      new PanAndClick((pane, voxel) => this.clicked(pane, voxel)),
+      this.planesEvents(),
+    );
+    const [large, second, third] = this.planes.panes as [SlicePane, SlicePane, SlicePane];
+    const beside = element("div", "beside", second.element, third.element, this.info);
+    const body = element("div", "body", large.element, beside);
+    const foot = element("div", "foot", this.planes.position, this.readout, this.status);
+    this.status.setAttribute("role", "status");
+    this.root.append(this.bar, body, foot, this.help.element);
     this.root.tabIndex = 0;
-    this.root.addEventListener("keydown", (event) => this.pressed(event));
-    this.root.addEventListener("pointerenter", () => this.focusGently());
-    this.panes.forEach((pane) => {
-      this.sizes.observe(pane.element);
-      pane.element.addEventListener("pointerenter", () => (this.hovering = pane.shows));
-      pane.element.addEventListener("pointerleave", () => (this.hovering = null));
-    });
-    this.fillHelp();
+    this.root.addEventListener("keydown", (event) => this.keyDown(event));
+    large.canvas.addEventListener("dblclick", () => this.planes.fit());
     component.parentElement.append(this.root);
   }
 
@@ -60,29 +65,28 @@ export class Viewer {
   async take(component: Component<ViewerData>): Promise<void> {
     this.component = component;
     const { data } = component;
-    if (data.height) this.root.style.setProperty("--viewer-height", `${data.height}px`);
+    this.root.classList.toggle("dark", isDark(this.root));
     const files = [data.tomogram, ...data.segmentations];
     for (const { object, token } of files) this.tokens.keep(object, token);
     const wanted = files.map((file) => file.object).join(" ");
     if (wanted !== this.opened) {
       this.opened = wanted;
-      await this.open(data);
-      return;
+      return this.open(data);
     }
     const { scene } = this;
     if (!scene) return;
-    const selection = data.selected !== scene.data.selected && data.selected !== scene.selected;
+    const isSelected = data.selected !== scene.data.selected && data.selected !== scene.selected;
     scene.data = data;
-    if (selection) this.select(data.selected);
-    this.adopt(scene);
+    if (isSelected) this.select(data.selected);
+    this.adoptSaved(scene);
     this.refreshAll();
   }
 
   end(): void {
-    this.ended = true;
+    this.isEnded = true;
     clearTimeout(this.poll);
     clearTimeout(this.addressTimer);
-    this.sizes.disconnect();
+    this.planes.end();
     this.stopLayers();
     this.root.remove();
   }
@@ -98,11 +102,10 @@ export class Viewer {
         ...data.segmentations.map((file) => this.openOverlay(file, refused)),
       ]);
       const segmentations = opened.filter((layer) => layer !== null);
-      if (this.ended || data.tomogram.object !== this.component.data.tomogram.object) return;
-      this.scene = this.begin(data, tomogram!, segmentations);
-      this.panes.forEach((pane) => pane.fit());
-      this.arrange();
-      this.panes.forEach((pane) => pane.resize());
+      if (this.isEnded || data.tomogram.object !== this.component.data.tomogram.object) return;
+      this.scene = this.sceneOf(this.component.data, tomogram!, segmentations);
+      this.refreshBar();
+      this.planes.begin();
       this.refreshAll();
       this.watchPreviews();
       this.say(refused.join(" "), refused.length > 0);
@@ -111,7 +114,7 @@ export class Viewer {
     }
   }
 
-  /** A segmentation whose file cannot be read is left out, and said. */
+  /** A segmentation whose file cannot be read is left out, and reported. */
   private async openOverlay(file: ViewedObject, refused: string[]): Promise<Layer | null> {
     try {
       return await Layer.open(file, this.tokens);
@@ -122,59 +125,59 @@ export class Viewer {
     }
   }
 
-  private begin(data: ViewerData, tomogram: Layer, segmentations: Layer[]): Scene {
-    const { shape, histogram } = tomogram.facts;
-    const link = placeIn(this.fresh ? location.search : "");
-    this.fresh = false;
+  private sceneOf(data: ViewerData, tomogram: Layer, segmentations: Layer[]): Scene {
+    const { shape, histogram, voxelSizeAngstrom } = tomogram.facts;
+    const link = placeIn(this.isFresh ? location.search : "");
+    this.isFresh = false;
     const selected = data.selected ?? link.patch;
-    const patch = data.patches.find((p) => p.name === selected);
-    const middle: Zyx = [shape[0] / 2, shape[1] / 2, shape[2] / 2];
-    const at = link.at ?? data.at ?? patch?.center ?? middle;
+    const patch = data.patches.find((candidate) => candidate.name === selected);
     return {
       data,
       tomogram,
       segmentations,
-      at: clampTo([Math.floor(at[0]), Math.floor(at[1]), Math.floor(at[2])], shape),
+      shape,
+      at: clampTo(link.at ?? data.at ?? patch?.center ?? middleOf(shape), shape),
       main: link.plane ?? data.plane,
       contrast: byPercentile(histogram, AUTOMATIC_PERCENT),
-      style: "outline",
-      opacity: 0.6,
-      overlay: true,
+      voxelSizeAngstrom,
+      crossColor: data.colors.selected,
       flipped: false,
+      style: "fill",
+      opacity: 0.5,
+      overlay: true,
+      boxes: true,
       selected: patch?.name ?? null,
       proposal: null,
     };
   }
 
   /** After a save the proposal is a patch, and goes. */
-  private adopt(scene: Scene): void {
-    const { proposal } = scene;
+  private adoptSaved(scene: Scene): void {
+    const { proposal, data, shape } = scene;
     if (!proposal) return;
-    const saved = scene.data.patches.some((p) => String(p.center) === String(proposal.center));
-    scene.proposal = saved
-      ? null
-      : propose(
-          proposal.center,
-          scene.tomogram.facts.shape,
-          scene.data.patchSide,
-          scene.data.patches,
-        );
+    const isSaved = data.patches.some((patch) => String(patch.center) === String(proposal.center));
+    scene.proposal = isSaved ? null : propose(proposal.center, shape, data.patchSide, data.patches);
   }
 
-  private paneEvents(): PaneEvents {
+  private planesEvents(): PlanesEvents {
     return {
-      scrolled: (axis, by) =>
-        this.go(moved(this.scene!.at, axis, by, this.scene!.tomogram.facts.shape)),
-      clicked: (axis, voxel) => this.clicked(axis, voxel),
-      hovered: (voxel, gray) => this.hovered(voxel, gray),
-      contrastDragged: (dx, dy) => {
-        this.scene!.contrast = dragged(this.scene!.contrast, dx, dy);
-        this.updatePanes();
-      },
-      contrastEnded: () => undefined,
-      shown: (axis, index) => {
-        this.root.dataset[`shown${"ZYX"[axis]}`] = String(index);
-        this.root.dispatchEvent(new CustomEvent("sliceshown", { detail: { axis, index } }));
+      moved: (from) => this.moved(from),
+      changed: () => this.refreshAll(),
+      enlarged: () => this.refreshAll(),
+      pointed: (voxel) => this.pointed(voxel),
+      viewChanged: (pane) => this.viewChanged(pane),
+      automaticContrast: () =>
+        byPercentile(this.scene!.tomogram.facts.histogram, AUTOMATIC_PERCENT),
+    };
+  }
+
+  private pictureEvents(): PictureEvents {
+    return {
+      shown: (pane, index) => {
+        const letter = AXIS_LETTERS[pane.shows].toUpperCase();
+        this.root.dataset[`shown${letter}`] = String(index);
+        const detail = { axis: pane.shows, index };
+        this.root.dispatchEvent(new CustomEvent("sliceshown", { detail }));
       },
       failed: (error) => this.failed(error),
       overlayFailed: (layer) => {
@@ -184,140 +187,115 @@ export class Viewer {
     };
   }
 
-  private clicked(axis: Axis, voxel: Zyx): void {
+  private moved(from: Zyx): void {
+    const { at } = this.scene!;
+    for (const pane of this.planes.panes) {
+      if (at[pane.shows] === from[pane.shows]) pane.draw();
+      else void update(pane);
+    }
+    this.tellAddress();
+  }
+
+  /** Zooming may need another resolution of the slice, or thicker outlines. */
+  private viewChanged(pane: SlicePane): void {
+    const { detail } = pane.picture as VolumePicture;
+    if (this.details.get(pane) === detail) pane.draw();
+    else void update(pane);
+    this.details.set(pane, detail);
+  }
+
+  private clicked(pane: SlicePane, voxel: Zyx): void {
     const { scene } = this;
     if (!scene) return;
-    const { data, tomogram } = scene;
-    const hit = this.patchNear(axis, voxel);
-    scene.selected = hit;
-    scene.proposal =
-      data.mayChoose && !hit
-        ? propose(voxel, tomogram.facts.shape, data.patchSide, data.patches)
-        : null;
-    this.go(voxel);
+    const { data, shape } = scene;
+    const selected = this.patchNear(pane.shows, voxel);
+    scene.selected = selected;
+    const mayPropose = data.mayChoose && !selected;
+    scene.proposal = mayPropose ? propose(voxel, shape, data.patchSide, data.patches) : null;
+    this.planes.go(voxel);
     this.refreshSide();
   }
 
   /** A patch whose center is drawn within a few voxels of a click. */
   private patchNear(axis: Axis, voxel: Zyx): string | null {
-    const near = this.scene!.data.patches.find(
-      ({ center, start, stop }) =>
-        voxel[axis] >= start[axis] &&
-        voxel[axis] < stop[axis] &&
-        center.every((c, i) => i === axis || Math.abs(c - voxel[i]!) <= CENTER_VOXELS),
-    );
-    return near?.name ?? null;
+    const { data, boxes } = this.scene!;
+    const isNear = ({ center, start, stop }: PatchMark): boolean =>
+      voxel[axis] >= start[axis] &&
+      voxel[axis] < stop[axis] &&
+      center.every((c, i) => i === axis || Math.abs(c - voxel[i]!) <= CENTER_VOXELS);
+    return (boxes && data.patches.find(isNear)?.name) || null;
   }
 
   private select(name: string | null): void {
     const { scene } = this;
     if (!scene) return;
-    const patch = scene.data.patches.find((p) => p.name === name);
+    const patch = scene.data.patches.find((candidate) => candidate.name === name);
     scene.selected = patch?.name ?? null;
-    if (patch) scene.at = clampTo(patch.center, scene.tomogram.facts.shape);
-  }
-
-  private go(at: Zyx): void {
-    const { scene } = this;
-    if (!scene) return;
-    const from = scene.at;
-    scene.at = at;
-    for (const pane of this.panes) {
-      if (at[pane.shows] === from[pane.shows]) pane.draw();
-      else void pane.update();
-    }
-    this.tellAddress();
+    if (patch) this.planes.go(clampTo(patch.center, scene.shape));
   }
 
   private tellAddress(): void {
     clearTimeout(this.addressTimer);
-    this.addressTimer = setTimeout(() => {
+    this.addressTimer = window.setTimeout(() => {
       const { scene } = this;
-      if (!scene || this.ended) return;
+      if (!scene || this.isEnded) return;
       const query = withPlace(location.search, scene.main, scene.at, scene.selected);
-      history.replaceState(history.state, "", `${location.pathname}${query}${location.hash}`);
-    }, ADDRESS_MS) as unknown as number;
+      const address = `${location.pathname}${query}${location.hash}`;
+      history.replaceState(history.state, "", address);
+    }, ADDRESS_MS);
   }
 
-  private hovered(voxel: Zyx | null, gray: number | null): void {
+  private pointed(voxel: Zyx | null): void {
     const { scene } = this;
-    if (!scene || !voxel) return this.say("");
+    if (!scene || !voxel) {
+      this.readout.textContent = "";
+      return;
+    }
+    const gray = (this.planes.current.picture as VolumePicture).grayAt(voxel);
     const [low, high] = scene.tomogram.facts.window;
     const value = gray === null ? "" : `   ≈ ${(low + ((high - low) * gray) / 255).toPrecision(4)}`;
-    this.say(`x ${voxel[2]}   y ${voxel[1]}   z ${voxel[0]}${value}`);
+    this.readout.textContent = `pointer ${[...voxel].reverse().join(", ")}${value}`;
   }
 
-  private pressed(event: KeyboardEvent): void {
-    const action = actionOf(event);
-    if (!action || !this.scene || event.target instanceof HTMLInputElement) return;
+  private keyDown(event: KeyboardEvent): void {
+    if (!this.scene || isTypedInto(event.composedPath()[0])) return;
+    const action = actionOf(event, "viewer");
+    if (!action) return;
     event.preventDefault();
     event.stopPropagation();
-    this.act(action, this.scene);
+    if (isPlanesAction(action)) this.planes.act(action);
+    else this.act(action as ViewerAction, this.scene);
   }
 
-  private act(action: Action, scene: Scene): void {
-    const { shape } = scene.tomogram.facts;
+  private act(action: ViewerAction, scene: Scene): void {
     switch (action.name) {
-      case "slices":
-        return this.go(moved(scene.at, this.hovering ?? scene.main, action.by, shape));
-      case "plane":
-        return this.enlarge(action.axis);
-      case "zoom":
-        return this.panes[0]!.zoom(action.factor);
       case "patch":
         return this.step(action.by);
-      case "fit":
-        return this.fit();
       case "overlay":
         scene.overlay = !scene.overlay;
         return this.refreshAll();
       case "style":
         scene.style = scene.style === "fill" ? "outline" : "fill";
         return this.refreshAll();
-      case "flip":
-        scene.flipped = !scene.flipped;
+      case "boxes":
+        scene.boxes = !scene.boxes;
         return this.refreshAll();
-      case "contrast":
-        return this.contrastBy(AUTOMATIC_PERCENT);
       case "help":
-        return this.toggleHelp();
+        return this.help.toggle("viewer");
       case "dismiss":
-        if (this.help.open) return this.help.close();
+        if (this.help.isOpen) return this.help.close();
         scene.proposal = null;
         return this.refreshAll();
     }
   }
 
   private step(by: 1 | -1): void {
-    const { patches } = this.scene!.data;
+    const { data, selected } = this.scene!;
+    const { patches } = data;
     if (!patches.length) return;
-    const now = patches.findIndex((p) => p.name === this.scene!.selected);
-    const next = patches[(now + by + patches.length) % patches.length]!;
-    this.select(next.name);
+    const now = patches.findIndex((patch) => patch.name === selected);
+    this.select(patches[(now + by + patches.length) % patches.length]!.name);
     this.refreshAll();
-  }
-
-  private enlarge(axis: Axis): void {
-    this.scene!.main = axis;
-    this.arrange();
-    this.refreshAll();
-  }
-
-  /** The large pane shows the main plane, the small ones the others. */
-  private arrange(): void {
-    const { main } = this.scene!;
-    const order = [main, ...AXES.filter((axis) => axis !== main)];
-    this.panes.forEach((pane, i) => pane.show(order[i]!));
-  }
-
-  private fit(): void {
-    this.panes.forEach((pane) => pane.fit());
-    this.updatePanes();
-  }
-
-  private contrastBy(percent: number): void {
-    this.scene!.contrast = byPercentile(this.scene!.tomogram.facts.histogram, percent);
-    this.updatePanes();
   }
 
   private choose(why: string, nearBorder: NearBorder): void {
@@ -338,128 +316,110 @@ export class Viewer {
     const { scene } = this;
     const fits = scene?.proposal?.fits;
     if (!scene || !fits) return;
-    scene.proposal = propose(
-      fits,
-      scene.tomogram.facts.shape,
-      scene.data.patchSide,
-      scene.data.patches,
-    );
-    this.go(fits);
+    scene.proposal = propose(fits, scene.shape, scene.data.patchSide, scene.data.patches);
+    this.planes.go(fits);
     this.refreshSide();
   }
 
   private refreshAll(): void {
+    if (!this.scene) return;
     this.refreshBar();
     this.refreshSide();
     this.updatePanes();
     this.tellAddress();
-    this.root.dataset["patches"] = String(this.scene?.data.patches.length ?? 0);
+    this.root.dataset["patches"] = String(this.scene.data.patches.length);
   }
 
   private refreshBar(): void {
     const { scene } = this;
     if (!scene) return;
-    this.keepFocus(() =>
-      this.bar.replaceChildren(
-        toolbar(scene, {
-          planeChosen: (axis) => this.enlarge(axis),
-          overlayChanged: () => this.refreshAll(),
-          opacityChanged: () => this.updatePanes(),
-          contrastByPercent: (percent) => this.contrastBy(percent),
-          fitted: () => this.fit(),
-          helped: () => this.toggleHelp(),
-        }),
-      ),
-    );
+    const bar = toolbar(scene, {
+      planeChosen: (axis) => this.planes.enlarge(axis),
+      overlayChanged: () => this.refreshAll(),
+      opacityChanged: () => this.updatePanes(),
+      styleChosen: (style) => {
+        scene.style = style;
+        this.refreshAll();
+      },
+      boxesToggled: () => this.act({ name: "boxes" }, scene),
+      contrastByPercent: (percent) => {
+        scene.contrast = byPercentile(scene.tomogram.facts.histogram, percent);
+        this.updatePanes();
+      },
+      fitted: () => this.planes.fit(),
+      enlarged: () => this.planes.toggleFullScreen(),
+      helped: () => this.act({ name: "help" }, scene),
+    });
+    refill(this.bar, [bar], this.root);
   }
 
   private refreshSide(): void {
     const { scene } = this;
     if (!scene) return;
     this.info.classList.remove("saving");
-    this.keepFocus(() =>
-      this.info.replaceChildren(
-        sidePanel(scene, {
-          shifted: () => this.shift(),
-          dismissed: () => this.act({ name: "dismiss" }, scene),
-          chosen: (why, way) => this.choose(why, way),
-        }),
-      ),
-    );
-    this.panes.forEach((pane) => pane.draw());
-  }
-
-  /** A pressed button that is drawn anew leaves the focus, and so the keys, with the viewer. */
-  private keepFocus(draw: () => void): void {
-    const tree = this.root.getRootNode() as Document | ShadowRoot;
-    const held = this.root.contains(tree.activeElement);
-    draw();
-    if (held && !this.root.contains(tree.activeElement)) this.root.focus({ preventScroll: true });
+    const side = sidePanel(scene, {
+      shifted: () => this.shift(),
+      dismissed: () => this.act({ name: "dismiss" }, scene),
+      chosen: (why, way) => this.choose(why, way),
+    });
+    refill(this.info, [side], this.root);
+    this.planes.draw();
   }
 
   private updatePanes(): void {
-    this.panes.forEach((pane) => void pane.update());
+    for (const pane of this.planes.panes) void update(pane);
   }
 
   /** Until the previews are there, look now and then whether they are. */
   private watchPreviews(): void {
     clearTimeout(this.poll);
     const { scene } = this;
-    const waiting = [scene!.tomogram, ...scene!.segmentations].filter((l) => !l.facts.hasPreview);
+    const layers = [scene!.tomogram, ...scene!.segmentations];
+    const waiting = layers.filter((layer) => !layer.facts.hasPreview);
     if (!waiting.length) return;
-    this.poll = setTimeout(async () => {
-      try {
-        const changed = await Promise.all(waiting.map((layer) => layer.refresh()));
-        if (this.ended || scene !== this.scene) return;
-        if (changed.some(Boolean)) this.refreshAll();
-        this.watchPreviews();
-      } catch (error) {
-        this.failed(error);
-      }
-    }, PREVIEW_POLL_MS) as unknown as number;
+    this.poll = window.setTimeout(
+      () => void this.lookForPreviews(scene!, waiting),
+      PREVIEW_POLL_MS,
+    );
+  }
+
+  private async lookForPreviews(scene: Scene, waiting: Layer[]): Promise<void> {
+    try {
+      const changed = await Promise.all(waiting.map((layer) => layer.refresh()));
+      if (this.isEnded || scene !== this.scene) return;
+      if (changed.some(Boolean)) this.refreshAll();
+      this.watchPreviews();
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   private failed(error: unknown): void {
-    if (this.ended || (error instanceof DOMException && error.name === "AbortError")) return;
-    const known = error instanceof Refused;
-    this.say(
-      known ? error.message : "The server cannot be reached; this view goes on when it is back.",
-      true,
-    );
-    if (!known)
-      setTimeout(() => (this.scene ? this.updatePanes() : this.retryOpen()), PREVIEW_POLL_MS);
+    if (this.isEnded || (error instanceof DOMException && error.name === "AbortError")) return;
+    if (error instanceof Refused) {
+      this.say("");
+      return this.planes.fail(error.message, () => this.reopen());
+    }
+    this.say("The server cannot be reached; this view goes on when it is back.", true);
+    setTimeout(() => (this.scene ? this.updatePanes() : this.reopen()), PREVIEW_POLL_MS);
   }
 
-  private retryOpen(): void {
-    if (!this.ended) void this.open(this.component.data);
+  private reopen(): void {
+    if (!this.isEnded) void this.open(this.component.data);
   }
 
-  private say(text: string, bad = false): void {
+  private say(text: string, isError = false): void {
     this.status.textContent = text;
-    this.status.classList.toggle("bad", bad);
-  }
-
-  private toggleHelp(): void {
-    if (this.help.open) this.help.close();
-    else this.help.show();
-  }
-
-  private fillHelp(): void {
-    const rows = HELP.map(([keys, what]) =>
-      element("tr", "", element("td", "keys", keys), element("td", "", what)),
-    );
-    this.help.append(element("h4", "", "Keys"), element("table", "", ...rows));
-    this.help.addEventListener("click", () => this.help.close());
-  }
-
-  private focusGently(): void {
-    const active = document.activeElement;
-    const typing = active instanceof HTMLInputElement || active instanceof HTMLTextAreaElement;
-    if (!typing) this.root.focus({ preventScroll: true });
+    this.status.title = text;
+    this.status.classList.toggle("bad", isError);
   }
 
   private stopLayers(): void {
     this.scene?.tomogram.stop();
     this.scene?.segmentations.forEach((layer) => layer.stop());
   }
+}
+
+function update(pane: SlicePane): Promise<void> {
+  return (pane.picture as VolumePicture).update();
 }

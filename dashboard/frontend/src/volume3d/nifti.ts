@@ -2,7 +2,7 @@
 
 import { type Colors, IGNORED, MEMBRANE } from "../painter/types.ts";
 import type { ShownLabel } from "../painter/volume3d_view.ts";
-import { parseColor } from "../planes/masks.ts";
+import { parseColor } from "../planes/palette.ts";
 
 const HEADER_BYTES = 352;
 const FACTOR = 2;
