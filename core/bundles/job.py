@@ -37,6 +37,8 @@ def set_arguments(
             "rule": asdict(options.rule),
             "recipe": asdict(options.recipe),
             "val_from": options.val_from and str(options.val_from),
+            "voxel_size": options.voxel_size,
+            "mixed_voxel_sizes": options.mixed_voxel_sizes,
         },
     }
 
@@ -127,6 +129,8 @@ def _options(given: Mapping[str, Any]) -> SetOptions:
         rule=SplitRule(**given["rule"]),
         recipe=Recipe(**given["recipe"]),
         val_from=Path(given["val_from"]) if given["val_from"] else None,
+        voxel_size=given.get("voxel_size"),
+        mixed_voxel_sizes=bool(given.get("mixed_voxel_sizes")),
     )
 
 

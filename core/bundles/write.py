@@ -29,7 +29,13 @@ from core.bundles.privacy.report import (
     write_report,
 )
 from core.exports.case import WrittenCase, shipped_box
-from core.exports.manifest import SUMS, canonical_json, hash_files, sums_text
+from core.exports.manifest import (
+    SUMS,
+    canonical_json,
+    hash_files,
+    listed_files,
+    sums_text,
+)
 from core.exports.patch import CuratedPatch
 from core.exports.plan import (
     Progress,
@@ -130,7 +136,7 @@ def write_bundle(
     Errors: ExportError with every fault, also of the privacy report; OutputError.
     """
     plan.check()
-    with OutFolder(out, marker=MARKER, overwrite=overwrite) as target:
+    with OutFolder(out, marker=MARKER, overwrite=overwrite, written=listed_files) as target:
         cases, report, bundle_id = _fill(plan, target.staging, secrets, progress)
         refuse(fault.said for fault in report.faults)
         unchanged = target.publish()
@@ -154,7 +160,7 @@ def rehearse_bundle(
     Errors: ExportError for faults of the training set; OutputError.
     """
     plan.check()
-    with OutFolder(beside, marker=MARKER, overwrite=True) as target:
+    with OutFolder(beside, marker=MARKER, overwrite=True, written=listed_files) as target:
         return _fill(plan, target.staging, secrets, progress)[1]
 
 

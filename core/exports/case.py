@@ -12,7 +12,7 @@ from core.exports.duplicates import fingerprint, pack
 from core.exports.intensity import ZScored, take_normalised, z_score
 from core.exports.naming import image_file, label_file
 from core.exports.patch import CuratedPatch, core_box
-from core.exports.validate import read_label
+from core.exports.validate import read_label, shape_faults
 from core.imaging.formats.nifti import fill_nifti
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Grid, Zyx, whole
@@ -88,6 +88,8 @@ class WrittenCase:
 def write_case(case: PlannedCase, voxel_size: float, recipe: Recipe, folder: Path) -> WrittenCase:
     """Write a case's two files into an export's folder, which has its subfolders.
 
+    ``voxel_size`` (angstrom) becomes the spacing.
+
     Errors: ExportError, one sentence that names the patch.
     """
     patch = case.patch
@@ -99,6 +101,8 @@ def write_case(case: PlannedCase, voxel_size: float, recipe: Recipe, folder: Pat
     label = read_label(patch.label_path)
     _check_same(f"{patch.name}: its label ", label, patch.label_hash)
     label = _cut(label, cut)
+    for fault in shape_faults(patch.name, Zyx(*scored.voxels.shape), Zyx(*label.shape)):
+        raise ExportError(fault.said)
     _ignore_padding(label, _real(patch, cut))
     grid = _grid(patch, voxel_size, recipe, cut)
     fill_nifti(folder / case.image, scored.voxels, grid)

@@ -68,6 +68,25 @@ def manifest_json(
     }
 
 
+def listed_files(folder: Path) -> frozenset[str]:
+    """List the files that an earlier export says it wrote, as relative POSIX paths.
+
+    A training set says so in its manifest, a bundle in SHA256SUMS; neither lists itself.
+    """
+    facts = _load(folder / MANIFEST)
+    files = facts.get("files") if isinstance(facts, dict) else None
+    named = set(files) if isinstance(files, dict) else set()
+    if (folder / SUMS).is_file():
+        lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+        named |= {line.partition("  ")[2] for line in lines}
+    return frozenset(named | {MANIFEST, SUMS})
+
+
+def read_splits(folder: Path) -> Any:
+    """Read an export's ``splits_final.json``; None where there is none that can be read."""
+    return _load(folder / SPLITS)
+
+
 def hash_files(folder: Path) -> dict[str, str]:
     """sha256 of every file below a folder, by its relative POSIX path."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -100,3 +119,10 @@ def _case(case: WrittenCase) -> dict[str, Any]:
         "review_status": str(patch.status),
         "model": patch.model,
     }
+
+
+def _load(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, OSError, RecursionError):
+        return None

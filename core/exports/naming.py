@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from core.errors import ExportError
-from core.exports.patch import CuratedPatch
+from core.exports.patch import CuratedPatch, Imported
 from db.vocabulary import Split
 
 CASE = re.compile(r"[a-z0-9]{2,16}_[A-Za-z0-9]{1,64}_patch[0-9]{1,9}", re.ASCII)
@@ -19,14 +19,21 @@ CASE = re.compile(r"[a-z0-9]{2,16}_[A-Za-z0-9]{1,64}_patch[0-9]{1,9}", re.ASCII)
 
 IMAGE_ENDING = "_0000.nii.gz"
 LABEL_ENDING = ".nii.gz"
+MARK_DIGITS = 8
+"""Of the hash that is added to the names of two tomograms that would be called alike."""
+
+_LONGEST_TOMOGRAM = 64
 _NUMBER = re.compile(r"_patch([0-9]{1,9})$", re.ASCII)
 
 
 class CaseName(NamedTuple):
-    """What a patch is called in an export, and the group that a reader may know it belongs to."""
+    """What a patch is called in an export."""
 
     case: str
     group: str
+    """What a reader of the export may know it belongs to."""
+    source: str
+    """What the case is named after (real name): two of them never share a name."""
 
 
 Naming = Callable[[CuratedPatch, Split], CaseName]
@@ -38,60 +45,58 @@ class RealNames:
 
     def __call__(self, patch: CuratedPatch, split: Split) -> CaseName:
         if patch.imported is not None:
-            return CaseName(patch.imported.patch_id, patch.imported.source_group)
+            return imported_name(patch.imported)
         token = re.sub(r"[^A-Za-z0-9]", "", patch.tomogram)
-        return CaseName(case_name(patch, token, patch_number(patch)), token)
+        case = case_name(patch, token, patch_number(patch))
+        return CaseName(case, token, f"{patch.dataset}/{patch.tomogram}")
+
+
+def imported_name(imported: Imported) -> CaseName:
+    """Keep the name under which a patch was shared."""
+    source = f"{imported.bundle_id}/{imported.patch_id.rpartition('_patch')[0]}"
+    return CaseName(imported.patch_id, imported.source_group, source)
 
 
 def label_file(case: str) -> str:
-    """The label's file name, which is the case's."""
+    """Name a case's label file."""
     return case + LABEL_ENDING
 
 
 def image_file(case: str) -> str:
-    """The image's file name: channel 0 of the case, as nnU-Net and MemBrain-seg ask."""
+    """Name a case's image file: channel 0, as nnU-Net and MemBrain-seg ask."""
     return case + IMAGE_ENDING
 
 
 def name_cases(
     patches: Sequence[CuratedPatch], split: Mapping[str, Split], naming: Naming
 ) -> tuple[dict[str, CaseName], list[str]]:
-    """Name all patches, keyed by their real name; and a sentence for each that has no good one.
+    """Name all patches, keyed by their real name; and a sentence for each that has no good name.
 
-    ``split`` is keyed by the patches' real names.
+    ``split`` is keyed by the patches' real names. Tomograms that would be called alike
+    (``TS_1`` and ``TS-1``, ours and another lab's) get a mark each.
     """
     names: dict[str, CaseName] = {}
     faults: list[str] = []
-    taken: dict[str, str] = {}
     for patch in patches:
         try:
-            named = naming(patch, split[patch.name])
+            names[patch.name] = naming(patch, split[patch.name])
         except ExportError as error:
             faults.append(str(error))
-            continue
-        if named.case.casefold() in taken:
-            named = _apart(patch, named)
-        other = taken.setdefault(named.case.casefold(), patch.name)
-        if other != patch.name:
-            faults.append(f"{patch.name}: would be called {named.case}, as {other}; rename one.")
-        names[patch.name] = named
+    imported = {patch.name for patch in patches if patch.imported is not None}
+    names = _tell_apart(names, imported)
+    taken: dict[str, str] = {}
+    for name, named in names.items():
+        other = taken.setdefault(named.case.casefold(), name)
+        if other != name:
+            faults.append(f"{name}: would be called {named.case}, as {other}; leave one out.")
     return names, faults
-
-
-def _apart(patch: CuratedPatch, named: CaseName) -> CaseName:
-    """Another name for a patch that came in under a name that two groups use."""
-    if patch.imported is None:
-        return named
-    mark = hashlib.sha256(patch.imported.bundle_id.encode()).hexdigest()[:8]
-    front, _, number = named.case.rpartition("_patch")
-    return CaseName(f"{front}x{mark}_patch{number}", f"{named.group}x{mark}")
 
 
 def patch_number(patch: CuratedPatch) -> str:
     """Read the number at the end of a patch's name. Errors: ExportError."""
     found = _NUMBER.search(patch.name)
     if found is None:
-        raise ExportError(f"{patch.name}: does not end in _patch and a number.")
+        raise ExportError(f"{patch.name}: the name does not end in _patch and a number.")
     return found.group(1)
 
 
@@ -107,3 +112,37 @@ def case_name(
             "_patch<N> with a token of 2 to 16 letters or digits (no underscore)."
         )
     return case
+
+
+def mark_of(source: str) -> str:
+    """Make a mark that tells sources apart: letters and digits, the same everywhere."""
+    return "x" + hashlib.sha256(source.encode()).hexdigest()[:MARK_DIGITS]
+
+
+def _tell_apart(names: Mapping[str, CaseName], imported: set[str]) -> dict[str, CaseName]:
+    """Mark the names of sources that share a prefix; our only one keeps its plain name."""
+    ours: dict[str, set[str]] = {}
+    sources: dict[str, set[str]] = {}
+    for name, named in names.items():
+        prefix = _prefix(named)
+        sources.setdefault(prefix, set()).add(named.source)
+        if name not in imported:
+            ours.setdefault(prefix, set()).add(named.source)
+    return {
+        name: _marked(named)
+        if len(sources[_prefix(named)]) > 1 and ours.get(_prefix(named)) != {named.source}
+        else named
+        for name, named in names.items()
+    }
+
+
+def _prefix(named: CaseName) -> str:
+    return named.case.rpartition("_patch")[0].casefold()
+
+
+def _marked(named: CaseName) -> CaseName:
+    mark = mark_of(named.source)
+    front, _, number = named.case.rpartition("_patch")
+    token, _, tomogram = front.partition("_")
+    short = tomogram[: _LONGEST_TOMOGRAM - len(mark)]
+    return CaseName(f"{token}_{short}{mark}_patch{number}", f"{named.group}{mark}", named.source)

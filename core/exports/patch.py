@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from core.imaging.geometry import BORDER, Box, Zyx
-from core.imaging.labels import MergeCounts, core_of
+from core.imaging.labels import LabelCounts, core_of
 from db.vocabulary import CorrectionKind, Licence, Scope, Split
 
 ACCEPTED = "accepted"
@@ -86,7 +86,10 @@ class CuratedPatch:
     recorded: Split | None = None
     """The split of its first export, kept since."""
     status: str = ACCEPTED
-    counts: MergeCounts | None = None
+    counts: LabelCounts | None = None
+    """Of its label, as recorded when it was merged; None: they are read from the file."""
+    newer_corrections: bool = False
+    """Corrections came after the accepted label, which does not hold them."""
     imported: Imported | None = None
     normalised: bool = False
     """The image is z-scored already (it came from a bundle): shipped as it is."""

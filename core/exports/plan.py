@@ -8,7 +8,8 @@ beside the target, and the folder appears whole or not at all.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from core.errors import ExportError, LabelError, VolumeError
@@ -21,7 +22,9 @@ from core.exports.manifest import (
     dataset_json,
     entries_of,
     hash_files,
+    listed_files,
     manifest_json,
+    read_splits,
 )
 from core.exports.naming import Naming, RealNames, name_cases
 from core.exports.patch import CuratedPatch
@@ -33,7 +36,10 @@ from core.exports.validate import (
     Rule,
     balance_faults,
     inspect_patch,
+    is_same_size,
     leakage_faults,
+    listed_sizes,
+    size_groups,
     voxel_size_faults,
 )
 from core.files.whole_folder import OutFolder
@@ -46,6 +52,12 @@ THREADS = 2
 BYTES_A_VOXEL = {False: 3.75, True: 1.85}
 """Compressed, by whether the image is rounded; measured on noise (0.03 for the label)."""
 
+MIXED = "MemBrain-seg trains on them as they are, nnU-Net resamples them to one size"
+REPLANNED = (
+    "the split changed: nnU-Net keeps the earlier splits_final.json of its preprocessed folder, "
+    "so remove that before you plan again"
+)
+
 Progress = Callable[[int, int], None]
 
 
@@ -57,6 +69,10 @@ class SetOptions:
     recipe: Recipe = field(default_factory=Recipe)
     val_from: Path | None = None
     """A training set or unpacked bundle whose validation patches are taken over."""
+    voxel_size: float | None = None
+    """Angstrom: only patches of this size; a size that nobody stated is taken to be this."""
+    mixed_voxel_sizes: bool = False
+    """Several voxel sizes in one set: MemBrain-seg's loader looks at no spacing."""
     accepted_only: bool = True
     naming: Naming = field(default_factory=RealNames)
 
@@ -68,13 +84,16 @@ class TrainingSetPlan:
     options: SetOptions
     cases: tuple[PlannedCase, ...]
     voxel_size: float | None
-    """Angstrom, of all cases."""
+    """Angstrom, of all cases; None where they differ."""
     counts: Mapping[str, LabelCounts]
     """Of each patch's label, by its real name."""
     folds: tuple[Mapping[str, Sequence[str]], ...]
     reference: Reference | None
     leaky: bool
     notes: tuple[str, ...]
+    """What a person should know now."""
+    recorded_notes: tuple[str, ...]
+    """Those that follow from the set itself, and stand in its manifest."""
     faults: tuple[Fault, ...]
 
     @property
@@ -117,11 +136,21 @@ class WrittenSet:
     cases: tuple[WrittenCase, ...]
     unchanged: bool = False
     """An equal export lay there already and was left as it is."""
+    kept: tuple[str, ...] = ()
+    """Files in the folder that no export wrote: they stay."""
+    split_changed: bool = False
+    """It replaced an export with another split."""
 
     @property
     def commands(self) -> tuple[str, ...]:
         """What to run to train on it."""
-        return training_commands(self.folder)
+        return training_commands(self.folder, split_changed=self.split_changed)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of what was written."""
+        kept = (f"kept what no export wrote: {', '.join(self.kept)}",) if self.kept else ()
+        return (*self.plan.notes, *kept, *((REPLANNED,) if self.split_changed else ()))
 
 
 def plan_training_set(
@@ -136,6 +165,7 @@ def plan_training_set(
     """
     options = options or SetOptions()
     patches = sorted(patches, key=lambda patch: patch.name)
+    patches, notes = _of_voxel_size(patches, options.voxel_size)
     faults, reference = [*_twice(patches), *_nothing(patches)], None
     if options.val_from is not None:
         reference = read_reference(options.val_from)
@@ -145,9 +175,13 @@ def plan_training_set(
             pool.map(lambda p: inspect_patch(p, accepted_only=options.accepted_only), patches)
         )
     faults += [fault for one in looked for fault in one.faults]
-    size, wrong = voxel_size_faults({patch.name: patch.voxel_size for patch in patches})
+    sizes = {patch.name: patch.voxel_size for patch in patches}
+    size, wrong = voxel_size_faults(sizes, mixed=options.mixed_voxel_sizes)
     faults += wrong
-    return _dealt(patches, options, linked, _Looked(looked, size, reference, faults))
+    if options.mixed_voxel_sizes and size is None and not wrong:
+        known = {name: each for name, each in sizes.items() if each is not None}
+        notes.append(f"several voxel sizes ({listed_sizes(size_groups(known))}): {MIXED}")
+    return _dealt(patches, options, linked, _Looked(looked, size, reference, faults, notes))
 
 
 def write_training_set(
@@ -161,14 +195,22 @@ def write_training_set(
     Errors: ExportError with every fault; OutputError where it cannot be written.
     """
     plan.check()
-    with OutFolder(out, marker=MANIFEST, overwrite=overwrite) as target:
+    before = read_splits(out)
+    with OutFolder(out, marker=MANIFEST, overwrite=overwrite, written=listed_files) as target:
         cases = write_cases(plan, target.staging, progress)
         write_lists(plan, cases, target.staging, out.name)
         files = hash_files(target.staging)
         facts = _facts(plan)
         write_text(target.staging / MANIFEST, canonical_json(manifest_json(cases, files, facts)))
         unchanged = target.publish()
-    return WrittenSet(out, plan, cases, unchanged)
+    return WrittenSet(
+        folder=out,
+        plan=plan,
+        cases=cases,
+        unchanged=unchanged,
+        kept=target.kept,
+        split_changed=before is not None and before != read_splits(out),
+    )
 
 
 def write_cases(
@@ -178,9 +220,9 @@ def write_cases(
     for split in (Split.TRAIN, Split.VAL, *({case.split for case in plan.cases} & {Split.TEST})):
         for name in FOLDERS[split]:
             (folder / name).mkdir()
-    size = plan.voxel_size or 1.0
 
     def write(case: PlannedCase) -> WrittenCase | str:
+        size = plan.voxel_size or case.patch.voxel_size or 1.0
         try:
             return write_case(case, size, plan.options.recipe, folder)
         except (ExportError, LabelError, VolumeError) as error:
@@ -195,7 +237,7 @@ def write_cases(
     refuse(one for one in done if isinstance(one, str))
     cases = tuple(one for one in done if isinstance(one, WrittenCase))
     if plan.reference is not None:
-        copy_reference(plan.reference, cases, size, plan.options.recipe, folder)
+        copy_reference(plan.reference, cases, plan.voxel_size, plan.options.recipe, folder)
     return cases
 
 
@@ -208,15 +250,22 @@ def write_lists(
     write_text(folder / SPLITS, canonical_json(list(plan.folds)))
 
 
-def training_commands(folder: Path) -> tuple[str, ...]:
-    """The lines that train on the folder, for MemBrain-seg and nnU-Net v2."""
+def training_commands(folder: Path, *, split_changed: bool = False) -> tuple[str, ...]:
+    """List the lines that train on the folder, for MemBrain-seg and nnU-Net v2.
+
+    nnU-Net keeps the ``splits_final.json`` of its preprocessed folder when a set is planned
+    again, and stops where the set's own differs: after a ``split_changed`` it must go first.
+    """
     name = folder.name
     number = name[7:10] if name.startswith("Dataset") and name[7:10].isdigit() else "NNN"
     link = "" if number != "NNN" else "   # nnU-Net wants it in $nnUNet_raw as DatasetNNN_NAME"
+    known = name if number != "NNN" else "DatasetNNN_NAME"
+    forget = f"rm -f $nnUNet_preprocessed/{known}/{SPLITS}   # of the earlier split"
     return (
         f"membrain train --data-dir {folder}",
         f"membrain finetune --pretrained-checkpoint-path CHECKPOINT.ckpt --finetune-data-dir "
         f"{folder}",
+        *((forget,) if split_changed else ()),
         f"nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity{link}",
         f"nnUNetv2_train {number} 3d_fullres 0",
     )
@@ -243,6 +292,7 @@ class _Looked:
     voxel_size: float | None
     reference: Reference | None
     faults: list[Fault]
+    notes: list[str]
 
 
 def _dealt(
@@ -254,7 +304,13 @@ def _dealt(
     dealt = deal([_item(patch) for patch in patches], options.rule, linked)
     names, clashes = name_cases(patches, dealt.split, options.naming)
     cases = tuple(
-        PlannedCase(p, *names[p.name], dealt.unit[p.name], dealt.split[p.name])
+        PlannedCase(
+            patch=p,
+            case=names[p.name].case,
+            group=names[p.name].group,
+            unit=dealt.unit[p.name],
+            split=dealt.split[p.name],
+        )
         for p in patches
         if p.name in names
     )
@@ -267,15 +323,16 @@ def _dealt(
     if looked.reference is not None:
         faults += looked.reference.clashes(cases)
     return TrainingSetPlan(
-        options,
-        cases,
-        looked.voxel_size,
-        counts,
-        tuple(_folds(cases, looked.reference)),
-        looked.reference,
-        dealt.leaky,
-        dealt.notes,
-        tuple(faults),
+        options=options,
+        cases=cases,
+        voxel_size=looked.voxel_size,
+        counts=counts,
+        folds=tuple(_folds(cases, looked.reference)),
+        reference=looked.reference,
+        leaky=dealt.leaky,
+        notes=(*looked.notes, *dealt.notes, *_state_notes(patches)),
+        recorded_notes=tuple(looked.notes),
+        faults=tuple(faults),
     )
 
 
@@ -292,6 +349,62 @@ def _folds(cases: Sequence[PlannedCase], reference: Reference | None) -> list[di
     if reference is not None:
         return folds(units, split)[:1]
     return folds(units, split)
+
+
+def _of_voxel_size(
+    patches: Sequence[CuratedPatch], size: float | None
+) -> tuple[list[CuratedPatch], list[str]]:
+    """Take the patches of one voxel size (angstrom); an unknown one is taken to be it."""
+    if size is None:
+        return list(patches), []
+    unknown = [patch.name for patch in patches if patch.voxel_size is None]
+    stated = [patch if patch.voxel_size else replace(patch, voxel_size=size) for patch in patches]
+    taken = [patch for patch in stated if is_same_size(patch.voxel_size, size)]
+    notes = [f"{name}: its voxel size was unknown and taken to be {size:g} Å" for name in unknown]
+    if len(taken) < len(patches):
+        left = len(patches) - len(taken)
+        notes.append(f"{left} of {len(patches)} patches left out: not of {size:g} Å")
+    return taken, notes
+
+
+def _state_notes(patches: Sequence[CuratedPatch]) -> list[str]:
+    """Name patches and tomograms whose state somebody should know before the set is used."""
+    today = datetime.now(UTC).date()
+    notes = [
+        f"{patch.name}: has corrections that its accepted label does not hold; merge and review "
+        "it again, or leave it out"
+        for patch in patches
+        if patch.newer_corrections
+    ]
+    embargoes = {
+        f"{patch.dataset}/{patch.tomogram}": patch.permission.embargo_until
+        for patch in patches
+        if patch.permission is not None and patch.permission.embargo_until is not None
+    }
+    return notes + [
+        f"{name}: under embargo until {day}; the set holds its name and positions, so keep it in "
+        "the lab"
+        for name, day in sorted(embargoes.items())
+        if today < day
+    ]
+
+
+def _permissions(plan: TrainingSetPlan) -> dict[str, object]:
+    """State what the owners allow, by tomogram, so that it travels with the set."""
+    given = {
+        f"{case.patch.dataset}/{case.patch.tomogram}": case.patch.permission
+        for case in plan.cases
+        if case.patch.permission is not None
+    }
+    return {
+        name: {
+            "scope": each.scope.value,
+            "licence": each.licence and each.licence.value,
+            "embargo_until": each.embargo_until and each.embargo_until.isoformat(),
+            "until": each.until and each.until.isoformat(),
+        }
+        for name, each in given.items()
+    }
 
 
 def _twice(patches: Sequence[CuratedPatch]) -> list[Fault]:
@@ -321,5 +434,6 @@ def _facts(plan: TrainingSetPlan) -> dict[str, object]:
         "leaky_validation": plan.leaky,
         "validation_from": plan.reference.facts if plan.reference else None,
         "split_rule": {"val_fraction": rule.val_fraction, "salt": rule.salt},
-        "notes": list(plan.notes),
+        "notes": list(plan.recorded_notes),
+        "permissions": _permissions(plan),
     }

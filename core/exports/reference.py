@@ -15,7 +15,7 @@ from core.exports.case import FOLDERS, PlannedCase, Recipe, WrittenCase
 from core.exports.check_folder import Pair, check_pair, list_pairs
 from core.exports.manifest import Entry
 from core.exports.naming import image_file, label_file
-from core.exports.validate import SAME_SIZE, Fault, Rule
+from core.exports.validate import Fault, Rule, is_same_size
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
 from core.imaging.hashes import content_hash
@@ -81,11 +81,11 @@ def read_reference(folder: Path) -> Reference:
 def copy_reference(
     reference: Reference,
     cases: Sequence[WrittenCase],
-    voxel_size: float,
+    voxel_size: float | None,
     recipe: Recipe,
     folder: Path,
 ) -> None:
-    """Copy the patches into an export's validation folders.
+    """Copy the patches into an export's validation folders; any spacing where ours differ.
 
     Errors: ExportError for another voxel size, or a patch that trains here under another name.
     """
@@ -95,7 +95,7 @@ def copy_reference(
         with open_volume(pair.image) as volume:
             stated = volume.grid.spacing_xyz[0] if volume.grid else 1.0
             same = trained.get(content_hash(volume.read(whole(volume.shape))))
-        if abs(stated - spacing) > SAME_SIZE * spacing:
+        if spacing is not None and not is_same_size(stated, spacing):
             raise ExportError(
                 f"{pair.case}: of {reference.folder} has spacing {stated:g}, this export "
                 f"{spacing:g}; export with the same voxel size and spacing unit."

@@ -1,7 +1,7 @@
 """The catalog's accepted patches as the values that an export takes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from core.access.permissions import Action, require
 from core.corrections.store import Store
 from core.exports.patch import ACCEPTED, CuratedPatch, Imported, Method, Permission
 from core.imaging.geometry import Box, Zyx
+from core.imaging.labels import LabelCounts
 from core.workspace.workspace import Workspace
 from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord
@@ -108,6 +109,8 @@ def curated_patch(workspace: Workspace, record: CuratedRecord) -> CuratedPatch:
         image_hash=patch.image_hash,
         label_hash=record.label.label_hash,
         second_label_hash=None if record.second is None else record.second.label_hash,
+        counts=_counts(record),
+        newer_corrections=patch.newer_corrections_wait,
         status=ACCEPTED if patch.accepted_merge_id == record.label.id else str(patch.stage),
     )
     return _as_it_came(curated, record.origin) if imported else curated
@@ -133,6 +136,15 @@ def _as_it_came(patch: CuratedPatch, origin: Mapping[str, Any]) -> CuratedPatch:
         core_only=bool(origin.get("core_only")),
         model=origin.get("model"),
         recorded=patch.recorded or (Split(split) if split else None),
+    )
+
+
+def _counts(record: CuratedRecord) -> LabelCounts | None:
+    """The counts that the merge recorded; None for a merge of before there were any."""
+    names = [field.name for field in fields(LabelCounts)]
+    values = record.label.values
+    return (
+        LabelCounts(**{name: values[name] for name in names}) if set(names) <= set(values) else None
     )
 
 

@@ -61,7 +61,7 @@ def export_training_set(
     _record(workspace, by, chosen, written)
     said = f"{len(written.cases)} patches" + (", as it was" if written.unchanged else "")
     return Outcome(
-        str(out), KEPT if written.unchanged else DONE, said, written.plan.notes, _details(written)
+        str(out), KEPT if written.unchanged else DONE, said, written.notes, _details(written)
     )
 
 
@@ -101,6 +101,7 @@ def _options(plan: TrainingSetPlan) -> Mapping[str, Any]:
         "quantise": recipe.quantise,
         "unit_spacing": recipe.unit_spacing,
         "voxel_size_angstrom": plan.voxel_size,
+        "mixed_voxel_sizes": plan.options.mixed_voxel_sizes,
     }
 
 

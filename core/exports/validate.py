@@ -65,24 +65,38 @@ class Inspected:
 
 
 def inspect_patch(patch: CuratedPatch, *, accepted_only: bool = True) -> Inspected:
-    """Look into a patch's files: read the label, and the image's header."""
+    """Look into a patch's files: the label, and the image's header.
+
+    Where the catalog has the label's counts, nothing is read: ``write_case`` checks every voxel.
+    """
     faults = list(_record_faults(patch, accepted_only))
     try:
-        with open_volume(patch.image_path) as image, open_volume(patch.label_path) as label:
-            shape = image.shape
-            faults += shape_faults(patch.name, image.shape, label.shape)
-            counts = count_values(check_label(label.read(whole(label.shape))))
+        shape, counts, wrong = _recorded(patch) if patch.counts else _read(patch)
     except LabelError as error:
         fault = Fault(Rule.VALUES, f"{patch.name}: its label {error}")
         return Inspected(patch.name, faults=(*faults, fault))
     except VolumeError as error:
         fault = Fault(Rule.FILE, f"{patch.name}: {error}")
         return Inspected(patch.name, faults=(*faults, fault))
-    faults += labelled_faults(patch.name, counts)
+    faults += [*wrong, *labelled_faults(patch.name, counts)]
     if patch.box.shape != shape:
         said = f"{patch.name}: its record says {_xyz(patch.box.shape)} voxels (x, y, z), but its"
         faults.append(Fault(Rule.SHAPE, f"{said} image has {_xyz(shape)}; extract it again."))
     return Inspected(patch.name, shape, counts, tuple(faults))
+
+
+def _recorded(patch: CuratedPatch) -> tuple[Zyx, LabelCounts, list[Fault]]:
+    missing = [path for path in (patch.image_path, patch.label_path) if not path.is_file()]
+    if missing:
+        raise VolumeError(f"{missing[0]}: is missing; restore it from a backup.")
+    shape = patch.box.shape
+    return shape, patch.counts or LabelCounts(0, 0, 0), shape_faults(patch.name, shape, shape)
+
+
+def _read(patch: CuratedPatch) -> tuple[Zyx, LabelCounts, list[Fault]]:
+    with open_volume(patch.image_path) as image, open_volume(patch.label_path) as label:
+        counts = count_values(check_label(label.read(whole(label.shape))))
+        return image.shape, counts, shape_faults(patch.name, image.shape, label.shape)
 
 
 def shape_faults(name: str, image: Zyx, label: Zyx) -> list[Fault]:
@@ -113,19 +127,33 @@ def labelled_faults(name: str, counts: LabelCounts) -> list[Fault]:
     ]
 
 
-def voxel_size_faults(sizes: Mapping[str, float | None]) -> tuple[float | None, list[Fault]]:
-    """One known voxel size for all patches (keyed by name), or faults that list the groups."""
+def voxel_size_faults(
+    sizes: Mapping[str, float | None], *, mixed: bool = False
+) -> tuple[float | None, list[Fault]]:
+    """Find the one voxel size of all patches (keyed by name), or what is wrong.
+
+    With ``mixed`` several sizes are no fault, and None is their common size.
+    """
     unknown = sorted(name for name, size in sizes.items() if size is None)
     faults = []
     if unknown:
-        said = f"{_some(unknown)}: the voxel size is unknown; state it with --voxel-size."
-        faults.append(Fault(Rule.VOXEL_SIZE, said))
+        said = f"{_some(unknown)}: the voxel size is unknown; state it, or export with"
+        faults.append(Fault(Rule.VOXEL_SIZE, f"{said} --voxel-size ANGSTROM."))
     groups = size_groups({name: size for name, size in sizes.items() if size is not None})
-    if len(groups) > 1:
-        listed = "; ".join(f"{size:g} Å: {_some(names)}" for size, names in groups)
-        said = f"voxel sizes are mixed ({listed}); export one group at a time."
-        faults.append(Fault(Rule.VOXEL_SIZE, said))
+    if len(groups) > 1 and not mixed:
+        said = f"voxel sizes are mixed ({listed_sizes(groups)}); choose one with --voxel-size, or"
+        faults.append(Fault(Rule.VOXEL_SIZE, f"{said} take all with --mixed-voxel-sizes."))
     return (groups[0][0] if len(groups) == 1 and not unknown else None), faults
+
+
+def listed_sizes(groups: Sequence[tuple[float, Sequence[str]]]) -> str:
+    """List voxel sizes and the patches that have them, for a sentence."""
+    return "; ".join(f"{size:g} Å: {_some(names)}" for size, names in groups)
+
+
+def is_same_size(size: float | None, other: float) -> bool:
+    """Compare two voxel sizes: ±1 % is one."""
+    return size is not None and abs(size - other) <= SAME_SIZE * other
 
 
 def size_groups(sizes: Mapping[str, float]) -> list[tuple[float, list[str]]]:

@@ -238,11 +238,6 @@ def test_an_unknown_voxel_size_is_refused(lab):
     assert "voxel size is unknown" in refused([*lab.patches(), lab.patch("X", voxel_size=None)])
 
 
-def test_names_that_a_file_system_may_confuse_are_refused(lab):
-    patches = [lab.patch("TS_1"), lab.patch("ts1"), lab.patch("B")]
-    assert "rename one" in refused(patches)
-
-
 def test_a_token_with_an_underscore_is_refused(lab):
     assert "no underscore" in refused([*lab.patches(), lab.patch("X", dataset="my_data")])
 

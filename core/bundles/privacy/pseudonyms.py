@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import ExportError, OutputError
-from core.exports.naming import CaseName, case_name, patch_number
+from core.exports.naming import CaseName, case_name, imported_name, patch_number
 from core.exports.patch import CuratedPatch
 from db.vocabulary import Split
 
@@ -48,10 +48,11 @@ class PseudonymNames:
 
     def __call__(self, patch: CuratedPatch, split: Split) -> CaseName:
         if patch.imported is not None:
-            return CaseName(patch.imported.patch_id, patch.imported.source_group)
+            return imported_name(patch.imported)
         group = self.pseudonyms.of("tomogram", patch.source_group)
         tomogram = self.pseudonyms.of("tomogram", f"{patch.dataset}/{patch.tomogram}")
-        return CaseName(case_name(patch, tomogram, patch_number(patch), self.tokens), group)
+        case = case_name(patch, tomogram, patch_number(patch), self.tokens)
+        return CaseName(case, group, tomogram)
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,13 @@ class ContributorNames:
 
     def __call__(self, patch: CuratedPatch, split: Split) -> CaseName:
         if patch.imported is not None:
-            return CaseName(patch.imported.patch_id, patch.imported.source_group)
+            return imported_name(patch.imported)
         owner = patch.permission.owner if patch.permission else ""
         group = self.pseudonyms.of("contributor", f"{owner}\0{split}")
         own = self.pseudonyms.of("number", patch.name)
         number = str(int(own[1:], 36) % 10**9)
-        return CaseName(case_name(patch, group, number, self.tokens), group)
+        case = case_name(patch, group, number, self.tokens)
+        return CaseName(case, group, group)
 
 
 def read_or_make_key(path: Path) -> bytes:

@@ -61,6 +61,13 @@ def choice_options(command: Command) -> Command:
 @click.option("--val-fraction", type=click.FloatRange(0, 1), default=0.2, show_default=True)
 @click.option("--val-from", type=PATH, help="Take another set's validation patches.")
 @click.option("--allow-leaky-val", is_flag=True, help="With one tomogram only: validate on it.")
+@click.option(
+    "--voxel-size",
+    type=click.FloatRange(0, 1000, min_open=True),
+    metavar="ANGSTROM",
+    help="Only patches of this voxel size; an unknown one is taken to be it.",
+)
+@click.option("--mixed-voxel-sizes", is_flag=True, help="Several voxel sizes in one set.")
 @click.option("--quantise", is_flag=True, help="Half the size: 1/256 standard deviation.")
 @click.option("--unit-spacing", is_flag=True, help="Spacing 1, as MemBrain-seg writes.")
 @click.option("--overwrite", is_flag=True, help="Replace a training set in OUT that differs.")
@@ -259,6 +266,8 @@ def _set_options(options: dict[str, Any]) -> "SetOptions":
         rule=SplitRule(options["val_fraction"], allow_leaky_val=options["allow_leaky_val"]),
         recipe=Recipe(quantise=options["quantise"], unit_spacing=options["unit_spacing"]),
         val_from=options["val_from"],
+        voxel_size=options["voxel_size"],
+        mixed_voxel_sizes=options["mixed_voxel_sizes"],
     )
 
 

@@ -14,6 +14,7 @@ from core.exports.check_folder import Pair
 from db.vocabulary import Split
 
 SPLITS = {Split.TRAIN: "train", Split.VAL: "validation", Split.TEST: "test"}
+METADATA = "metadata.jsonl"
 COLUMNS = ("source_group", "voxel_size_angstrom", "licence", "attribution", "review_status")
 """Columns of a bundle's patches.csv that go along."""
 
@@ -47,6 +48,17 @@ class NiftiFolder:
         if not (folder / self.marker).exists():
             (folder / self.marker).write_bytes(CARD.encode())
 
+    def written(self, folder: Path) -> frozenset[str]:
+        """List the pages, and what each split's ``metadata.jsonl`` names."""
+        named = {self.marker, "LICENSE"}
+        for split in SPLITS.values():
+            listed = folder / split / METADATA
+            lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+            rows = [json.loads(line) for line in lines]
+            files = [row[f"{kind}_file_name"] for row in rows for kind in ("image", "label")]
+            named |= {f"{split}/{name}" for name in (METADATA, *files)}
+        return frozenset(named)
+
 
 def _write_split(pairs: Sequence[Pair], facts: dict[str, dict[str, str]], folder: Path) -> None:
     folder.mkdir()
@@ -56,7 +68,7 @@ def _write_split(pairs: Sequence[Pair], facts: dict[str, dict[str, str]], folder
         shutil.copyfile(pair.label, folder / pair.label.name)
         files = {"image_file_name": pair.image.name, "label_file_name": pair.label.name}
         lines.append(json.dumps({**files, "patch_id": pair.case, **facts.get(pair.case, {})}))
-    (folder / "metadata.jsonl").write_bytes(("\n".join(lines) + "\n").encode())
+    (folder / METADATA).write_bytes(("\n".join(lines) + "\n").encode())
 
 
 def _facts_by_case(source: Path) -> dict[str, dict[str, str]]:

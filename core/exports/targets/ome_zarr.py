@@ -4,6 +4,7 @@ The Zarr version 2 layout is a few JSON files and raw chunks, so it is written h
 needs no library: https://ngff.openmicroscopy.org/0.4 and https://zarr-specs.readthedocs.io.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ class OmeZarr:
             _write_case(pair, folder / SPLITS[pair.split] / f"{pair.case}.zarr")
         listed = {pair.case: f"{SPLITS[pair.split]}/{pair.case}.zarr" for pair in cases}
         (folder / self.marker).write_bytes(canonical_json(listed).encode())
+
+    def written(self, folder: Path) -> frozenset[str]:
+        """List ``cases.json``, and all files of the groups that it names."""
+        groups = json.loads((folder / self.marker).read_bytes()).values()
+        files = [path for group in groups for path in (folder / group).rglob("*")]
+        return frozenset({self.marker, *(path.relative_to(folder).as_posix() for path in files)})
 
 
 def _write_case(pair: Pair, group: Path) -> None:

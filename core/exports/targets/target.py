@@ -26,6 +26,10 @@ class Target(Protocol):
         """Write all cases into an empty folder; ``source`` is the training set that has them."""
         ...
 
+    def written(self, folder: Path) -> frozenset[str]:
+        """List what an earlier export in this form wrote, as relative POSIX paths."""
+        ...
+
 
 def targets() -> Mapping[str, Target]:
     """All targets by name; each is imported when it is asked for."""
@@ -48,6 +52,8 @@ def convert(source: Path, out: Path, target: Target, *, overwrite: bool = False)
     if faults or not pairs:
         said = (*faults, f"{source}: holds no cases; name a training set or an unpacked bundle.")
         raise ExportError(said[0], said if not pairs else tuple(faults))
-    with OutFolder(out, marker=target.marker, overwrite=overwrite) as folder:
+    with OutFolder(
+        out, marker=target.marker, overwrite=overwrite, written=target.written
+    ) as folder:
         target.write(pairs, source, folder.staging)
         return folder.publish()
