@@ -170,6 +170,7 @@ def test_the_websocket_of_pages_opens_through_the_proxy(
         try:
             with connect(
                 address,
+                open_timeout=60,
                 sock=socket.create_connection(("127.0.0.1", outside)),
                 ssl=trusting(),
                 origin=f"https://{NAME}:{outside}",

@@ -66,7 +66,8 @@ def serving(folder: Path, port: int = 0) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def opened_browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium; waits are long, since the machine may be busy with other tests."""
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM))
         try:

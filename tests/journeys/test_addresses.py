@@ -63,7 +63,7 @@ class Desk(NamedTuple):
 
     def shows(self, name: str, word: str = "patch") -> None:
         """Expect a patch or tomogram in the title and in the address."""
-        expect(self.page.locator("h1").first).to_have_text(name, timeout=20_000)
+        expect(self.page.locator("h1").first).to_have_text(name, timeout=60_000)
         settle(self.page)
         assert parse_qs(urlsplit(self.page.url).query).get(word) == [name]
 
@@ -183,10 +183,10 @@ def goes_back_and_forth(desk: Desk, first: str, second: str, word: str) -> None:
 def test_back_to_browse_shows_the_tomogram_again(desk: Desk) -> None:
     desk.go(f"browse?tomogram={quote(SECOND)}")
     desk.page.get_by_role("link", name="Patches", exact=True).click()
-    expect(desk.page.locator("h1").first).to_have_text("Patches", timeout=20_000)
+    expect(desk.page.locator("h1").first).to_have_text("Patches", timeout=60_000)
     settle(desk.page)
     desk.page.go_back()
-    expect(desk.page.locator("h1").first).to_have_text("Browse & choose", timeout=20_000)
+    expect(desk.page.locator("h1").first).to_have_text("Browse & choose", timeout=60_000)
     settle(desk.page)
     expect(desk.page.locator('[data-testid="stException"]')).to_have_count(0)
     assert parse_qs(urlsplit(desk.page.url).query)["tomogram"] == [SECOND]

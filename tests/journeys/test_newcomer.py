@@ -120,7 +120,7 @@ def choose_by_a_click(way: Way) -> None:
     side = way.page.locator(".side")
     expect(side).to_contain_text("In doubt, Ignore.")
     side.get_by_role("button", name="Missed membrane").click()
-    expect(side).to_contain_text("version 1", timeout=30_000)
+    expect(side).to_contain_text("version 1", timeout=60_000)
     assert way.patch()
 
 
@@ -178,7 +178,7 @@ def accept_by_key(way: Way) -> None:
 def see_it_in_progress(way: Way) -> None:
     way.go("")
     chart = way.page.locator(".js-plotly-plot").first
-    expect(chart).to_contain_text(f"other/{TOKEN}", timeout=30_000)
+    expect(chart).to_contain_text(f"other/{TOKEN}", timeout=60_000)
 
 
 def the_record_holds_the_whole_way(way: Way) -> None:

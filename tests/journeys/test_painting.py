@@ -59,7 +59,7 @@ class Easel:
         self.page.goto(self.address)
         self.wait("state && state !== 'opening'")
 
-    def wait(self, condition: str, timeout: float = 20_000) -> None:
+    def wait(self, condition: str, timeout: float = 60_000) -> None:
         names = "const {state, unsaved, kept, at} = window.painter?.dataset ?? {};"
         self.page.wait_for_function(f"() => {{ {names} return {condition}; }}", timeout=timeout)
 
@@ -114,7 +114,7 @@ class Easel:
         self.page.locator(".notice button", has_text=words).click()
 
     def says(self, words: str) -> None:
-        self.page.locator(".painter", has_text=words).wait_for(timeout=20_000)
+        self.page.locator(".painter", has_text=words).wait_for(timeout=60_000)
 
     def count(self, name: str) -> int:
         cell = self.page.locator(f'[data-count="{name}"] .number')

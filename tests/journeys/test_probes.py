@@ -174,4 +174,4 @@ def test_the_probes_are_really_shown(page: tuple[Page, str, list[str]]) -> None:
     tab, base, _ = page
     tab.goto(f"{base}/patches?patch=other_TS_001_patch1")
     settle(tab)
-    tab.get_by_text("onerror=window.probed").first.wait_for(timeout=20_000)
+    tab.get_by_text("onerror=window.probed").first.wait_for(timeout=60_000)

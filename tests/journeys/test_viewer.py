@@ -72,7 +72,7 @@ def look(page: Page, address: str, query: str = "") -> Locator:
     base = address.partition("/open")[0]
     page.goto(f"{base}/browse{query}")
     viewer = page.locator(".viewer[data-shown-z][data-shown-y][data-shown-x]")
-    viewer.wait_for(timeout=30_000)
+    viewer.wait_for(timeout=60_000)
     return viewer
 
 
@@ -170,7 +170,7 @@ def test_two_clicks_choose_a_patch_and_its_address_restores_the_place(
     side = page.locator(".side")
     expect(side).to_contain_text("In doubt, Ignore.")
     side.get_by_role("button", name="False membrane").click()
-    expect(side).to_contain_text("version 1", timeout=20_000)
+    expect(side).to_contain_text("version 1", timeout=60_000)
     expect(viewer).to_have_attribute("data-patches", "1")
     made = patches(lab)
     assert [patch.chosen_because for patch in made] == [ChosenBecause.FALSE_MEMBRANE]
@@ -186,7 +186,7 @@ def test_two_clicks_choose_a_patch_and_its_address_restores_the_place(
     link = page.url
     page.goto("about:blank")
     page.goto(link)
-    viewer.wait_for(timeout=30_000)
+    viewer.wait_for(timeout=60_000)
     expect(page.locator(".pane.large .caption")).to_contain_text("XZ  y = ")
     assert words(page) == told
     expect(page.locator(".side")).to_contain_text(made[0].name)
