@@ -48,6 +48,7 @@ def bundle_arguments(
     choice: Choice,
     facts: BundleFacts,
     *,
+    rule: SplitRule | None = None,
     overwrite: bool = False,
     archive: ArchiveKind | None = None,
 ) -> dict[str, Any]:
@@ -59,6 +60,7 @@ def bundle_arguments(
         "archive": archive and archive.value,
         "choice": _choice_as_json(choice),
         "facts": asdict(facts) | {"created": facts.created.isoformat()},
+        "rule": rule and asdict(rule),
     }
 
 
@@ -91,6 +93,7 @@ def run_export(
             )
         archive = arguments.get("archive")
         facts, packed = _facts(arguments["facts"]), ArchiveKind(archive) if archive else None
+        rule = SplitRule(**arguments["rule"]) if arguments.get("rule") else None
     except (KeyError, TypeError, ValueError) as error:
         raise ExportError(f"the job's arguments are not those of an export ({error}).") from error
     outcome = export_bundle(
@@ -99,6 +102,7 @@ def run_export(
         out,
         facts,
         choice,
+        rule=rule,
         overwrite=overwrite,
         archive=packed,
         progress=progress,

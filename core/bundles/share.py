@@ -19,6 +19,7 @@ from core.bundles.write import (
 from core.exports.plan import Progress
 from core.exports.record import record_export
 from core.exports.selection import Choice, Chosen, choose_curated
+from core.exports.split import SplitRule
 from core.imaging.hashes import file_hash
 from core.workspace.results import DONE, KEPT, Outcome
 from core.workspace.workspace import Workspace
@@ -41,7 +42,7 @@ def plan_share(
 
     Errors: ExportError for facts that a metadata format refuses; NotAllowedError.
     """
-    return _plan(workspace, choose_curated(workspace, by, choice or Choice()), facts)
+    return _plan(workspace, choose_curated(workspace, by, choice or Choice()), facts, None)
 
 
 def rehearse_share(
@@ -51,6 +52,7 @@ def rehearse_share(
     facts: BundleFacts,
     choice: Choice | None = None,
     *,
+    rule: SplitRule | None = None,
     progress: Progress | None = None,
 ) -> PrivacyReport:
     """Make the privacy report for the signer to read; nothing is kept.
@@ -58,7 +60,7 @@ def rehearse_share(
     Errors: ExportError; OutputError; NotAllowedError.
     """
     chosen = choose_curated(workspace, by, choice or Choice())
-    plan = _plan(workspace, chosen, facts)
+    plan = _plan(workspace, chosen, facts, rule)
     secrets = catalog_secrets(workspace, chosen, facts)
     return rehearse_bundle(plan, Path(out).absolute(), secrets, progress)
 
@@ -70,6 +72,7 @@ def export_bundle(
     facts: BundleFacts,
     choice: Choice | None = None,
     *,
+    rule: SplitRule | None = None,
     overwrite: bool = False,
     archive: ArchiveKind | None = None,
     progress: Progress | None = None,
@@ -81,7 +84,7 @@ def export_bundle(
     out = Path(out).absolute()
     chosen = choose_curated(workspace, by, choice or Choice())
     written = write_bundle(
-        _plan(workspace, chosen, facts),
+        _plan(workspace, chosen, facts, rule),
         out,
         catalog_secrets(workspace, chosen, facts),
         overwrite=overwrite,
@@ -96,8 +99,10 @@ def export_bundle(
     return Outcome(str(out), KEPT if written.unchanged else DONE, said, notes, _details(written))
 
 
-def _plan(workspace: Workspace, chosen: Chosen, facts: BundleFacts) -> BundlePlan:
-    return plan_bundle(chosen.patches, facts, pseudonyms_of(workspace), chosen.linked)
+def _plan(
+    workspace: Workspace, chosen: Chosen, facts: BundleFacts, rule: SplitRule | None
+) -> BundlePlan:
+    return plan_bundle(chosen.patches, facts, pseudonyms_of(workspace), chosen.linked, rule)
 
 
 def _record(workspace: Workspace, by: PersonRecord, chosen: Chosen, written: WrittenBundle) -> None:

@@ -1,5 +1,6 @@
 """Quality: how good the labels are, and whether re-training made the model better."""
 
+import time
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -21,9 +22,11 @@ from dashboard.ui.escape import escape
 from dashboard.ui.navigation import tabs
 from dashboard.ui.notifications import notify_outcomes, notify_refusal, run_action
 from dashboard.ui.plots import NO_TOOLS
+from dashboard.ui.session_keys import Key
 from dashboard.ui.sharing_plots import SPLIT_NAMES, model_of
 from dashboard.ui.theme import begin_page, count
 from db.errors import TomocurateError
+from db.queries.patches import PatchSort, list_patches
 from db.queries.people import PersonRecord
 from db.queries.sharing import (
     ModelScore,
@@ -35,6 +38,8 @@ from db.queries.sharing import (
 from db.vocabulary import ExportKind, JobKind
 
 LABELS, MODELS = "Labels", "Models"
+READ_UNASKED = 2000
+"""Patches whose figures are read without asking: more than a second beyond."""
 FIELDS = {"Surface Dice": "surface_dice", "Dice": "dice"}
 
 
@@ -52,16 +57,18 @@ def show() -> None:
 
 
 def _labels(workspace: Workspace, person: PersonRecord) -> None:
-    figures = label_figures(workspace, person)
+    figures = _figures(workspace, person)
+    if figures is None:
+        return
     if not figures:
         show_empty(
             "No label is accepted yet.",
-            "A reviewer accepts patches; then figures stand here.",
+            "Figures appear here when a reviewer has accepted patches.",
             PATCHES,
         )
         return
     columns = st.columns(4)
-    columns[0].metric("Accepted labels", len(figures))
+    columns[0].metric("Accepted labels", f"{len(figures):,}")
     columns[1].metric("Ignore, mean", f"{fmean(f.ignore_share for f in figures):.1%}")
     columns[2].metric("Membrane, mean", f"{fmean(f.membrane_share for f in figures):.1%}")
     columns[3].metric(
@@ -70,65 +77,109 @@ def _labels(workspace: Workspace, person: PersonRecord) -> None:
     left, right = st.columns(2, gap="medium")
     left.plotly_chart(sharing_plots.shares(figures), key="shares", config=NO_TOOLS)
     right.plotly_chart(sharing_plots.changes(figures), key="changes", config=NO_TOOLS)
-    st.caption("Shares leave out the border of 16 voxels, which is ignore in every patch.")
-    _measured(workspace, person, figures)
-
-
-def _measured(workspace: Workspace, person: PersonRecord, figures: Sequence[LabelFigures]) -> None:
-    """Components and agreement, which take a look at the volumes."""
-    names = [each.patch for each in figures]
-    chosen = st.multiselect(
-        "Measure the labels themselves",
-        names,
-        default=[],
-        key="measured",
-        placeholder="all",
-        max_selections=AT_ONCE,
-        help="Components, Dice and surface Dice before and after the corrections.",
+    st.caption(
+        "Shares exclude the border of 16 voxels, which is ignore in every patch. "
+        + sharing_plots.describe_sample(figures)
     )
-    if not st.button("Measure", key="measure"):
+    _measured(workspace, person, [figure.patch for figure in figures])
+
+
+def _figures(workspace: Workspace, person: PersonRecord) -> tuple[LabelFigures, ...] | None:
+    """Read the figures of all labels: by itself in a small lab, on request in a large one."""
+    with workspace.catalog.read() as session:
+        newest = list_patches(session, sort=PatchSort.UPDATED, limit=1)
+    state = f"{newest.total} {newest.rows[0].updated_at if newest.rows else ''}"
+    if newest.total > READ_UNASKED:
+        st.button(
+            "Compute figures",
+            key="figures",
+            icon=":material/query_stats:",
+            on_click=_ask_figures,
+            help=f"Reads the record of {newest.total:,} patches; takes some seconds.",
+        )
+        if Key.FIGURES not in st.session_state:
+            return None
+        state = st.session_state[Key.FIGURES]
+    return _read_figures(state, str(workspace.folder), workspace, person)
+
+
+def _ask_figures() -> None:
+    st.session_state[Key.FIGURES] = str(time.time_ns())
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the accepted labels…")
+def _read_figures(
+    state: str, folder: str, _workspace: Workspace, _person: PersonRecord
+) -> tuple[LabelFigures, ...]:
+    del state, folder  # the key of the cache
+    return label_figures(_workspace, _person)
+
+
+def _measured(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -> None:
+    """Measure components and agreement, for which label files are read."""
+    st.subheader("Measurements", anchor=False)
+    st.caption(
+        "Reads label files: connected components, and Dice and surface Dice before and after "
+        "correction."
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.multiselect(
+            "Patches",
+            names[:READ_UNASKED],
+            default=[],
+            key="measured",
+            placeholder=f"the first {min(len(names), AT_ONCE)}",
+            max_selections=AT_ONCE,
+        )
+        asked = st.button("Measure", key="measure")
+    if asked:
+        _measure(workspace, person, chosen or names[:AT_ONCE])
+    rows = st.session_state.get(Key.MEASURES)
+    if not rows:
         return
-    bar = st.progress(0.0, "Measures…")
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="measures",
+        placeholder="–",
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f")
+            for name in ("Dice", "Surface Dice", "Second annotator (Dice)")
+        },
+    )
+    st.caption(f"Dice before and after correction. Surface Dice: {SURFACE_DICE_METHOD}.")
+
+
+def _measure(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -> None:
+    bar = st.progress(0.0, "Measuring…")
     try:
-        found = measure_labels(
-            workspace,
-            person,
-            chosen or names[:AT_ONCE],
-            lambda done, total: show_progress(bar, done, total),
+        measured = measure_labels(
+            workspace, person, names, lambda done, total: show_progress(bar, done, total)
         )
     except TomocurateError as error:
         st.error(escape(error))
         return
     finally:
         bar.empty()
-    st.dataframe(
-        [row_of(each) for each in found],
-        hide_index=True,
-        key="measures",
-        column_config={
-            name: st.column_config.NumberColumn(format="%.3f")
-            for name in ("Dice", "Surface Dice", "Second annotator (Dice)")
-        },
-    )
-    st.caption(f"Dice before and after the corrections. Surface Dice: {SURFACE_DICE_METHOD}.")
+    st.session_state[Key.MEASURES] = [row_of(one) for one in measured]
 
 
 def row_of(measured: Measured) -> dict[str, Any]:
-    """A row of the table of measures."""
+    """Make a row of the table of measurements."""
     quality, second = measured.quality, measured.agreement
     if quality is None:
-        return {"Patch": measured.patch, "Said": measured.fault}
+        return {"Patch": measured.patch, "Message": measured.fault}
     change = quality.change
     return {
         "Patch": measured.patch,
         "Components": quality.components.count,
         "Largest (%)": round(100 * quality.components.largest_fraction, 1),
         "Small islands": quality.components.small_islands,
-        "Sections with membrane": quality.membrane_sections,
+        "Slices with membrane": quality.membrane_sections,
         "Dice": change.dice if change else None,
         "Surface Dice": change.surface_dice if change else None,
         "Second annotator (Dice)": second.dice if second else None,
-        "Said": "",
+        "Message": "",
     }
 
 
@@ -192,11 +243,11 @@ def _summary(summary: Sequence[ModelScore]) -> None:
 def _score(workspace: Workspace, person: PersonRecord) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         now = st.button("Score all segmentations", key="score_now", type="primary")
-        later = st.button("Let a worker score them", key="score_queue")
+        later = st.button("Run in background", key="score_queue")
         with st.popover("A model was trained on…"):
             _training(workspace, person)
     if now:
-        bar = st.progress(0.0, "Scores…")
+        bar = st.progress(0.0, "Scoring…")
         told: list[Outcome] = []
 
         def scored(outcome: Outcome) -> None:
@@ -213,7 +264,7 @@ def _score(workspace: Workspace, person: PersonRecord) -> None:
     if later:
         run_action(
             lambda: submit(workspace, person, JobKind.SCORE, {"names": None}),
-            lambda job: f"Job {job} scores them; see Activity.",
+            lambda job: f"Queued as job {job}. Activity shows progress.",
         )
         st.rerun()
 

@@ -23,6 +23,9 @@ SPLIT_COLORS: Mapping[Split | None, str] = {
     Split.TEST: "#882255",
     None: "#999999",
 }
+DOTS = 2000
+"""Dots that a browser draws without a wait."""
+MOST_CHANGED = 12
 CHANGES = (
     ("added", "Added", colors.ADD),
     ("removed", "Removed", colors.REMOVE),
@@ -52,8 +55,8 @@ def balance(plan: TrainingSetPlan) -> go.Figure:
 
 
 def shares(figures: Sequence[LabelFigures]) -> go.Figure:
-    """Ignore and membrane shares of labels, a dot a patch."""
-    figure = go.Figure()
+    """Plot ignore and membrane shares of labels, a dot per patch."""
+    figure, figures = go.Figure(), _sample(figures)
     for split in (*Split, None):
         chosen = [each for each in figures if each.split is split]
         if chosen:
@@ -72,21 +75,34 @@ def shares(figures: Sequence[LabelFigures]) -> go.Figure:
 
 
 def changes(figures: Sequence[LabelFigures]) -> go.Figure:
-    """Voxels that the corrections changed, by patch."""
-    shown = sorted(figures, key=lambda each: -(each.added + each.removed + each.ignored))[:40]
+    """Plot how many voxels the corrections changed, of the most changed patches."""
+    shown = sorted(figures, key=lambda each: -(each.added + each.removed + each.ignored))
+    shown = shown[:MOST_CHANGED]
     figure = go.Figure()
     for field, name, color in CHANGES:
         figure.add_bar(
-            x=[escape_html(each.patch) for each in shown],
-            y=[getattr(each, field) for each in shown],
+            y=[escape_html(each.patch) for each in shown],
+            x=[getattr(each, field) for each in shown],
             name=name,
+            orientation="h",
             marker_color=color,
-            hovertemplate=f"%{{x}}<br>{name}: %{{y:,d}} voxels<extra></extra>",
+            hovertemplate=f"%{{y}}<br>{name}: %{{x:,d}} voxels<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.2)
-    figure.update_xaxes(type="category", showticklabels=len(shown) <= 12)
-    figure.update_yaxes(title="Voxels changed", rangemode="tozero")
+    figure.update_yaxes(type="category", autorange="reversed", title=None)
+    figure.update_xaxes(title="Voxels changed, most changed patches", rangemode="tozero")
     return _finished(figure, 340)
+
+
+def describe_sample(figures: Sequence[LabelFigures]) -> str:
+    """Say how many of the labels the dots are, where they are not all."""
+    if len(figures) <= DOTS:
+        return ""
+    return f"The dots are {len(_sample(figures)):,} of {len(figures):,} labels."
+
+
+def _sample(figures: Sequence[LabelFigures]) -> Sequence[LabelFigures]:
+    return figures[:: -(-len(figures) // DOTS)] if figures else figures
 
 
 def scores_by_model(scores: Sequence[ScoreRecord], field: str, title: str) -> go.Figure:

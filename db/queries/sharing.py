@@ -185,7 +185,8 @@ def curated_records(
     merged_too: bool = False,
 ) -> tuple[CuratedRecord, ...]:
     """Patches with an accepted label, by name; with ``merged_too`` also those merely merged."""
-    patches = [p for p in _all_patches(session, wanted) if names is None or p.name in set(names)]
+    only = None if names is None else set(names)
+    patches = [p for p in all_patches(session, wanted) if only is None or p.name in only]
     taken = {patch.id: patch.accepted_merge_id for patch in patches}
     if merged_too:
         taken |= _merged_only(session, [p for p in patches if p.accepted_merge_id is None])
@@ -308,7 +309,7 @@ def likely_twins(
     """Extracted patches that may show the same place as one of this voxel size: latest first."""
     left_out = set(without)
     near: list[PatchRecord] = []
-    for patch in _all_patches(session, PatchFilter()):
+    for patch in all_patches(session, PatchFilter()):
         sizes = patch.voxel_size, voxel_size
         same = None in sizes or abs((sizes[0] or 0) - (sizes[1] or 0)) <= 0.02 * (sizes[1] or 1)
         if same and patch.image_hash is not None and patch.id not in left_out:
@@ -484,7 +485,8 @@ def _merged_only(session: Session, patches: Sequence[PatchRecord]) -> dict[int, 
     return {p.id: p.current_merge_id for p in patches if p.current_merge_id not in rejected}
 
 
-def _all_patches(session: Session, wanted: PatchFilter) -> Iterator[PatchRecord]:
+def all_patches(session: Session, wanted: PatchFilter) -> Iterator[PatchRecord]:
+    """Read every patch that a filter hits, a page at a time."""
     offset = 0
     while True:
         page = list_patches(session, wanted, offset=offset, limit=MAX_LIMIT)

@@ -20,6 +20,7 @@ from dashboard.pages.quality import paired
 from dashboard.ui import context as state
 from db.queries.patches import list_patches
 from db.queries.sharing import ScoreRecord, list_bundles, list_exports, list_scores
+from db.queries.volumes import tomogram_names
 from db.vocabulary import JobKind, Role, Split
 from db.writes.events import Change
 from db.writes.people import change_person
@@ -93,11 +94,12 @@ def test_who_may_not_share_sees_what_was_shared(ready, page, name, role):
 
 
 def test_a_plan_is_shown_and_written_with_the_lines_to_run(ready, page):
-    at = page(ready)("share")
+    at = press(page(ready)("share"), "set_check")
     assert {metric.label: metric.value for metric in at.metric}["Voxel size"] == "10 Å"
     at.text_input(key="set_name").set_value("Dataset777_Mine").run()
     press(at, "set_write")
-    assert "membrain finetune" in said(at)
+    at = page(ready)("share", "Exported before")
+    assert "membrain finetune" in at.code[0].value
     assert check_layout(ready.workspace.folders.exports / "Dataset777_Mine") == []
     with ready.workspace.catalog.read() as session:
         assert list_exports(session)[0].patch_count == 6
@@ -105,13 +107,13 @@ def test_a_plan_is_shown_and_written_with_the_lines_to_run(ready, page):
 
 def test_a_plan_with_faults_cannot_be_written(lab, page):
     lab.accepted("TS_001")
-    at = page(lab)("share")
-    assert "It cannot be written like this" in said(at)
+    at = press(page(lab)("share"), "set_check")
+    assert "Cannot be written yet" in said(at)
     assert at.button(key="set_write").disabled
 
 
 def test_a_name_that_leaves_the_exports_is_refused(ready, page):
-    at = page(ready)("share")
+    at = press(page(ready)("share"), "set_check")
     at.text_input(key="set_name").set_value("../outside").run()
     press(at, "set_write")
     assert "the name of an export" in said(at).replace("\\", "")
@@ -119,7 +121,7 @@ def test_a_name_that_leaves_the_exports_is_refused(ready, page):
 
 
 def test_a_training_set_can_be_left_to_a_worker(ready, page):
-    press(page(ready)("share"), "set_queue")
+    press(press(page(ready)("share"), "set_check"), "set_queue")
     jobs = list_jobs(ready.workspace).rows
     assert [job.kind for job in jobs] == [JobKind.EXPORT]
     assert jobs[0].arguments["what"] == "training_set"
@@ -135,7 +137,7 @@ def fill_bundle(at: AppTest, title: str) -> AppTest:
 
 def test_a_bundle_is_written_only_after_its_report_was_read_and_signed(ready, page):
     at = fill_bundle(page(ready)("share", "Bundle"), "Membranes of algae")
-    assert "No secret was found" in said(at)
+    assert "No secret found" in said(at)
     assert "can find these patches" in said(at)
     assert at.button(key="bundle_write").disabled
     at.checkbox(key="signed").check().run()
@@ -253,3 +255,38 @@ def test_creators_and_tokens_are_read_and_mistakes_told():
         parse_names("benedikt")
     with pytest.raises(ExportError, match="write a creator"):
         parse_creators("; ; ; x")
+
+
+def test_share_reads_no_label_before_somebody_asks(ready, page):
+    shutil.rmtree(ready.workspace.folders.store)
+    at = page(ready)("share")
+    assert not at.metric
+    assert not at.error
+    press(at, "set_check")
+    assert "Cannot be written yet" in said(at)
+    at.text_input(key="set_model").set_value("another").run()
+    assert not at.error
+
+
+def test_a_bundle_of_one_tomogram_is_brought_to_an_end_on_its_tab(ready, page):
+    with ready.workspace.catalog.read() as session:
+        first, *others = tomogram_names(session)
+    at = page(ready)("share", "Bundle")
+    at.multiselect(key="bundle_without").set_value(others).run()
+    fill_bundle(at, "Membranes of algae")
+    assert "“Validate on the only tomogram”" in said(at).replace("\\", "")
+    assert "--" not in at.error[0].value.replace("\\", "")
+    at.toggle(key="bundle_leaky").set_value(True).run()
+    press(at, "bundle_report")
+    assert "No secret found" in said(at)
+    at.checkbox(key="signed").check().run()
+    press(at, "bundle_write")
+    assert (ready.workspace.folders.exports / "mine" / "bundle.json").is_file()
+    assert first
+
+
+def test_a_missing_permission_is_linked(lab, page):
+    lab.accepted("TS_001")
+    at = fill_bundle(page(lab)("share", "Bundle"), "Membranes of algae")
+    assert "set it on the tomogram's page" in said(at).replace("\\", "")
+    assert any(str(each.key).startswith("bundle_permission_") for each in at.button)
