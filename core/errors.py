@@ -58,6 +58,10 @@ class VolumeError(TomocurateError):
     """A volume file cannot be read as what it claims to be."""
 
 
+class LabelNamesError(VolumeError):
+    """A multi-label file whose label names cannot be read."""
+
+
 class PointsError(TomocurateError):
     """A coordinate file holds no usable patch centers."""
 

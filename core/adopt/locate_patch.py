@@ -93,7 +93,7 @@ def _boxes(volume: Volume, patches: Mapping[str, FoundPatch]) -> dict[str, Box]:
 def _stated(volume: Volume, image: Path) -> Box | None:
     """The box that an image's header states, if the tomogram has just these voxels there."""
     with open_volume(image) as patch:
-        if patch.grid is None or volume.dtype != patch.dtype:
+        if patch.grid is None:
             return None
         spacing = np.array(patch.grid.spacing_xyz)
         start_xyz = np.rint(np.array(patch.grid.origin_xyz) / spacing)

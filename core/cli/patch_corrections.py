@@ -76,6 +76,7 @@ def commands() -> None:
 @click.option("--token", help="Name of the tomogram in file names.  [default: its file name]")
 @click.option("--idx-add", type=click.IntRange(0), default=0, help="First patch number.")
 @click.option("--threshold", type=float, help="For scores: membrane is above this.")
+@click.option("--label", type=int, help="For several classes: the value that means membrane.")
 @click.option(
     "--near-border",
     type=click.Choice(["refuse", "shift", "pad"]),
@@ -188,6 +189,7 @@ def _extract(
         threshold=options["threshold"],
         near_border=NearBorder(options["near_border"]),
         voxel_size=options["voxel_size"],
+        membrane=options["label"],
     )
     with _progress(len(wanted), "cutting") as bar:
         return extract_patches(tomogram, segmentation, wanted, plan, lambda patch: bar.update(1))
@@ -212,7 +214,7 @@ def _tell_extraction(
         say_json(plain(report) | {"points": notes, "failed_rows": failed})
         return
     rows = [
-        (patch.name or "", ",".join(map(str, patch.center.to_xyz())), patch.outcome)
+        (patch.name or "", patch.center.shown(), patch.outcome)
         + ((patch.counts.membrane, patch.counts.ignore) if patch.counts else ("", ""))
         + ("; ".join(patch.findings),)
         for patch in report.patches

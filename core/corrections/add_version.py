@@ -19,7 +19,6 @@ from core.corrections.folder import Author, look, owner_of
 from core.corrections.store import Arrived, Store, in_place, refuse, same_bytes
 from core.errors import CorrectionError
 from core.imaging.correction import (
-    AMIRA_SUFFIX,
     VOLUME_SUFFIXES,
     Correction,
     is_correction_name,
@@ -183,7 +182,7 @@ def check_is_correction(slot: str, path: Path) -> None:
             f"{slot}: is no correction; name the file Add, Remove or Ignore and a number, such as "
             "Add1.nrrd, or its labels Add, Remove and Ignore."
         )
-    known = ", ".join((*VOLUME_SUFFIXES, AMIRA_SUFFIX))
+    known = ", ".join(VOLUME_SUFFIXES)
     raise CorrectionError(f"{slot}: is none of the formats that can be read ({known}).")
 
 

@@ -64,7 +64,11 @@ def list_folder(folder: Path) -> Listed:
         paths = sorted(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
         raise StoreError(f"{folder}: cannot be listed ({error.strerror}).") from error
-    seen = [path for path in paths if not path.name.startswith(".") and not path.is_dir()]
+    seen = [
+        path
+        for path in paths
+        if not path.name.startswith(".") and (not path.is_dir() or may_be_correction(path))
+    ]
     files = tuple(path for path in seen if path.is_symlink() or may_be_correction(path))
     return Listed(files, tuple(path.name for path in seen if path not in files))
 

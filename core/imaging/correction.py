@@ -2,33 +2,82 @@
 
 A file's kind comes from its name (Add1.nrrd, remove_new.nii.gz), or from the names of its labels
 where it has any (MITK, 3D Slicer). DESIGN: placed exactly, or accepted as "orientation not
-stated" where it says nothing, or refused with what was expected and what was found.
+stated" where it says nothing, or refused with what was expected and what was found. A file that
+is named like a correction and cannot be read is refused, too: a label without it would be wrong.
 """
 
 import io
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import CorrectionError, VolumeError
+from core.errors import CorrectionError, LabelNamesError, VolumeError
 from core.files.atomic import whole_file
-from core.imaging.formats.volume import Volume, open_volume
+from core.imaging.formats.label_names import MITK_GROUPS, MITK_MODALITY, Segment
+from core.imaging.formats.volume import Volume, open_volume, read_labels
 from core.imaging.geometry import Grid, Zyx, whole
 from core.imaging.labels import MEMBRANE, Label, Mask, painted_voxels
 from core.imaging.placing import Placement, identity, orientations, place
 from db.vocabulary import CorrectionKind
 
-VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mrc", ".rec", ".map", ".tif", ".tiff")
-AMIRA_SUFFIX = ".am"
+VOLUME_SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mrc", ".rec", ".map", ".st", ".tif", ".tiff")
 MAX_VOXELS = 1 << 28
 """Of one correction layer; a patch of 160³ has 4 million."""
 
 _KIND = re.compile("add|remove|ignore", re.IGNORECASE)
+_KIND_AND_NUMBER = re.compile(r"(?:add|remove|ignore)[ _-]?\d*", re.IGNORECASE)
+_NOTES = frozenset(
+    [
+        ".txt",
+        ".md",
+        ".rst",
+        ".rtf",
+        ".doc",
+        ".docx",
+        ".odt",
+        ".pdf",
+        ".csv",
+        ".tsv",
+        ".xls",
+        ".xlsx",
+        ".log",
+        ".json",
+        ".xml",
+        ".html",
+        ".yml",
+        ".yaml",
+        ".toml",
+        ".ini",
+        ".py",
+        ".label",
+        ".ctbl",
+        ".bak",
+        ".old",
+        ".orig",
+    ]
+)
+_PICTURES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".gif", ".svg"])
+_SLICES = _PICTURES | {".tif", ".tiff", ".dcm"}
+_UNREAD = {
+    ".am": "Amira's own format",
+    ".mha": "MetaImage",
+    ".mhd": "MetaImage",
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+    ".npy": "NumPy's own format",
+    ".npz": "NumPy's own format",
+    ".mat": "MATLAB's own format",
+    ".hdr": "Analyze",
+    ".img": "Analyze",
+}
+_LISTED = 100
 _PROBED = 20_000
 
 
@@ -48,23 +97,37 @@ def kind_of(name: str) -> CorrectionKind | None:
 
 
 def may_be_correction(path: Path) -> bool:
-    """Whether a file in a correction folder is one, by its name and its labels' names.
+    """Whether a path in a correction folder is meant as one, by its name or its labels' names.
 
-    Strays (notes, .DS_Store, folders) are not; a file without a suffix that is named like a
-    correction is, so that it is not passed over in silence.
+    Notes (add_notes.txt), hidden files and folders that were put aside (Add_old) are not. What is
+    named like a correction in a format that is not read is, so that reading refuses it.
     """
-    if path.name.startswith(".") or (not path.is_file() and not path.is_fifo()):
+    if path.name.startswith("."):
         return False
+    if path.is_dir():
+        return _is_painted_folder(path)
     return is_correction_name(path.name) or (
-        path.name.lower().endswith(".nrrd") and names_kinds(path)
+        path.name.lower().endswith(".nrrd") and path.is_file() and names_kinds(path)
     )
 
 
 def is_correction_name(name: str) -> bool:
-    """Whether a file name states a kind and a format, or no format at all."""
-    lower = name.lower()
-    known = lower.endswith((*VOLUME_SUFFIXES, AMIRA_SUFFIX)) or "." not in lower
-    return kind_of(name) is not None and known
+    """Whether a file name states a kind and is not that of a note or a backup."""
+    suffix = Path(name).suffix.lower()
+    picture = suffix in _PICTURES and not _KIND_AND_NUMBER.fullmatch(Path(name).stem)
+    note = suffix in _NOTES or name.endswith("~")
+    return kind_of(name) is not None and not (note or picture)
+
+
+def names_kinds(path: Path) -> bool:
+    """Whether a file holds labels named Add, Remove or Ignore, or names that cannot be read."""
+    try:
+        with open_volume(path) as volume:
+            return any(kind_of(segment.name) for segment in volume.segments)
+    except LabelNamesError:
+        return True
+    except VolumeError:  # what is no volume names no kinds
+        return False
 
 
 def read_correction(
@@ -76,20 +139,25 @@ def read_correction(
     ``name`` is the file name that it was saved under, where it is kept under another.
 
     Errors: VolumeError for an unreadable file; CorrectionError for one that is 2D or empty of
-    geometry, on another grid, painted outside the patch, negative, fractional or NaN.
+    geometry, on another grid, painted outside the patch, negative, fractional or NaN, or where
+    nothing is painted.
     """
     name = name or path.name
-    if name.lower().endswith(AMIRA_SUFFIX):
-        raise CorrectionError(f"{path}: Amira's own format cannot be placed; export it as NRRD.")
+    _check_format(path, name)
+    shape = Zyx(*label.shape)
     with open_volume(path) as volume:
         _check_is_painted(volume)
-        patch_grid = grid or Grid.aligned()
-        placement, stated = _placement(volume, Zyx(*label.shape), patch_grid)
-        masks = _masks(volume, placement, Zyx(*label.shape), kind_of(name))
-    findings = [*_placement_findings(placement, stated, Zyx(*label.shape))]
+        placement, stated = _placement(volume, shape, grid or Grid.aligned())
+        masks, name_findings = _masks(volume, placement, shape, kind_of(name))
     if not any(mask.any() for mask in masks.values()):
-        findings.append("nothing is painted in it")
-    findings += _plausibility(masks, label, stated)
+        raise CorrectionError(
+            f"{path}: nothing is painted in it; paint and save again, or remove the file."
+        )
+    findings = [
+        *_placement_findings(placement, stated, shape),
+        *name_findings,
+        *_plausibility(masks, label, stated),
+    ]
     return Correction(path, masks, tuple(findings))
 
 
@@ -120,19 +188,36 @@ def _mitk_fields(kind: CorrectionKind) -> dict[str, str]:
     name = kind.value.capitalize()
     groups = f'[{{"labels":[{{"name":"{name}","value":1}}],"name":"{name}"}}]'
     return {
-        "modality": "org.mitk.multilabel.segmentation",
-        "org.mitk.multilabel.segmentation.version": "1",
-        "org.mitk.multilabel.segmentation.labelgroups": groups,
+        "modality": MITK_MODALITY,
+        f"{MITK_MODALITY}.version": "1",
+        MITK_GROUPS: groups,
     }
 
 
-def names_kinds(path: Path) -> bool:
-    """Whether a file holds labels that are named Add, Remove or Ignore."""
-    try:
-        with open_volume(path) as volume:
-            return any(kind_of(segment.name) for segment in volume.segments)
-    except VolumeError:  # what cannot be read names no kinds
+def _is_painted_folder(folder: Path) -> bool:
+    """A folder Add1, Add1.zarr, or one of slices that is named like a correction."""
+    if kind_of(folder.name) is None:
         return False
+    if _KIND_AND_NUMBER.fullmatch(folder.name) or folder.suffix:
+        return True
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in islice(entries, _LISTED)]
+    except OSError:
+        return True
+    return any(Path(name).suffix.lower() in _SLICES for name in names)
+
+
+def _check_format(path: Path, name: str) -> None:
+    known = ", ".join(VOLUME_SUFFIXES)
+    if path.is_dir():
+        raise CorrectionError(
+            f"{path}: is a folder; save what was painted as one file ({known}), or rename the "
+            "folder if it is no correction."
+        )
+    unread = _UNREAD.get(Path(name).suffix.lower())
+    if unread is not None:
+        raise CorrectionError(f"{path}: {unread} is not read; export it as NRRD ({known} are).")
 
 
 def _check_is_painted(volume: Volume) -> None:
@@ -143,12 +228,12 @@ def _check_is_painted(volume: Volume) -> None:
         )
     if min(volume.shape) == 1:
         raise CorrectionError(
-            f"{volume.path}: is a single slice of {_xyz(volume.shape)} voxels (x, y, z); "
+            f"{volume.path}: is a single slice of {_sides(volume.shape)} voxels (x, y, z); "
             "save the whole 3D segmentation."
         )
     if int(np.prod(volume.shape, dtype=object)) > MAX_VOXELS:
         raise CorrectionError(
-            f"{volume.path}: is {_xyz(volume.shape)} voxels (x, y, z), far more than a patch."
+            f"{volume.path}: is {_sides(volume.shape)} voxels (x, y, z), far more than a patch."
         )
 
 
@@ -158,90 +243,99 @@ def _placement(volume: Volume, shape: Zyx, patch_grid: Grid) -> tuple[Placement,
     own = place(volume.shape, grid, patch_grid) if grid is not None else None
     if own is not None and not own.reorders and own.box == whole(shape):
         return own, True
-    if volume.shape == shape and (grid is None or _is_array_writers(grid)):
+    if volume.shape == shape and (grid is None or grid.is_unstated):
         return identity(shape), False
-    if own is None:
+    if own is None or grid is None:
         raise CorrectionError(_other_grid(volume, shape, patch_grid))
+    _check_origin(volume.path, grid, own, shape, patch_grid)
     return own, True
 
 
-def _is_array_writers(grid: Grid) -> bool:
-    """Spacing 1, origin 0, identity in LPS or RAS: what a program writes that knows no geometry."""
-    steps = np.asarray(grid.steps_xyz)
-    identities = np.eye(3), np.diag([-1.0, -1.0, 1.0])
-    return bool(
-        np.allclose(grid.origin_xyz, 0)
-        and any(np.allclose(steps, identity, atol=1e-6) for identity in identities)
-    )
+def _check_origin(path: Path, grid: Grid, own: Placement, shape: Zyx, patch_grid: Grid) -> None:
+    """Refuse a file whose origin was lost: no larger than the patch, at 0, and not inside it."""
+    fits = all(a <= b for a, b in zip(own.box.shape, shape, strict=True))
+    lost = grid.is_at_zero and not patch_grid.is_at_zero
+    if fits and lost and not own.box.lies_in(shape):
+        raise CorrectionError(
+            f"{path}: its origin is 0,0,0, but its patch is at {patch_grid} (x, y, z); a program "
+            "lost the origin, or it is another patch's; save it again on the patch's own image."
+        )
 
 
 def _other_grid(volume: Volume, shape: Zyx, patch_grid: Grid) -> str:
-    expected = f"{_xyz(shape)} voxels, {_describe(patch_grid)}"
-    if volume.grid is None:
-        found = f"{_xyz(volume.shape)} voxels and no position"
-    else:
-        found = f"{_xyz(volume.shape)} voxels, {_describe(volume.grid)}"
+    found = "no position" if volume.grid is None else str(volume.grid)
     return (
-        f"{volume.path}: lies on another grid than its patch: expected {expected}; found {found} "
-        "(x, y, z); paint on the patch's own image and save without resampling."
+        f"{volume.path}: lies on another grid than its patch: expected {_sides(shape)} voxels, "
+        f"{patch_grid}; found {_sides(volume.shape)} voxels, {found} (x, y, z); paint on the "
+        "patch's own image and save without resampling."
     )
-
-
-def _describe(grid: Grid) -> str:
-    def numbers(values: Any) -> str:
-        return ",".join(f"{value:g}" for value in np.round(values, 4))
-
-    steps = np.asarray(grid.steps_xyz) / np.asarray(grid.spacing_xyz)
-    turned = "" if np.allclose(steps, np.eye(3)) else f", directions {numbers(steps.ravel())}"
-    return f"spacing {numbers(grid.spacing_xyz)}, origin {numbers(grid.origin_xyz)}{turned}"
 
 
 def _masks(
     volume: Volume, placement: Placement, shape: Zyx, file_kind: CorrectionKind | None
-) -> dict[CorrectionKind, Mask]:
+) -> tuple[dict[CorrectionKind, Mask], list[str]]:
+    """What the file paints by kind, and how its labels were counted where that may surprise."""
     masks: dict[CorrectionKind, Mask] = {}
+    findings: list[str] = []
     for layer in range(volume.layers):
-        voxels = volume.read(whole(volume.shape), layer)
+        voxels = read_labels(volume, whole(volume.shape), layer)
         _check_values(voxels, volume.path)
-        named = {
-            segment.value: kind
-            for segment in volume.segments
-            if segment.layer == layer and (kind := kind_of(segment.name)) is not None
-        }
-        for kind, mask in _by_kind(voxels, named, file_kind, volume.path).items():
+        if not voxels.any():
+            continue
+        segments = [segment for segment in volume.segments if segment.layer == layer]
+        by_kind, told = _by_kind(voxels, segments, file_kind, volume.path)
+        findings += told
+        for kind, mask in by_kind.items():
             placed = _pasted(mask, placement, shape, volume.path)
             masks[kind] = masks[kind] | placed if kind in masks else placed
-    return masks
+    return masks, findings
 
 
 def _by_kind(
     voxels: NDArray[Any],
-    named: Mapping[int, CorrectionKind],
+    segments: list[Segment],
     file_kind: CorrectionKind | None,
     path: Path,
-) -> dict[CorrectionKind, Mask]:
+) -> tuple[dict[CorrectionKind, Mask], list[str]]:
     """Labels named Add, Remove or Ignore count as those; all others as the file's kind."""
-    if not named:
-        return {_stated(file_kind, path): voxels != 0}
     masks: dict[CorrectionKind, Mask] = {}
-    for value, kind in named.items():
-        mask = voxels == value
+    findings = []
+    rest = voxels != 0
+    for segment in segments:
+        kind = kind_of(segment.name)
+        if kind is None:
+            continue
+        mask = voxels == segment.value
+        rest &= ~mask
         masks[kind] = masks[kind] | mask if kind in masks else mask
-    if voxels.max() > sum(value in named for value in range(1, len(named) + 1)):
-        rest = (voxels != 0) & ~np.isin(voxels, list(named))
-        if rest.any():
-            kind = _stated(file_kind, path)
-            masks[kind] = masks[kind] | rest if kind in masks else rest
-    return masks
-
-
-def _stated(kind: CorrectionKind | None, path: Path) -> CorrectionKind:
-    if kind is None:
+        if file_kind is not None and file_kind != kind and mask.any():
+            findings.append(
+                f"label {segment.name!r:.60} counts as {kind.capitalize()} by its own name, not as "
+                f"{file_kind.capitalize()} by the file's"
+            )
+    if not rest.any():
+        return masks, findings
+    if file_kind is None:
         raise CorrectionError(
             f"{path}: paints labels that are not named Add, Remove or Ignore; name the labels, "
             "or the file."
         )
-    return kind
+    masks[file_kind] = masks[file_kind] | rest if file_kind in masks else rest
+    return masks, findings + _rest_findings(np.unique(voxels[rest]).tolist(), segments, file_kind)
+
+
+def _rest_findings(
+    values: list[Any], segments: list[Segment], file_kind: CorrectionKind
+) -> list[str]:
+    """How labels without a kind of their own were counted, unless there is just one, unnamed."""
+    names = {segment.value: segment.name for segment in segments}
+    shown = [
+        f"{value:g}" + (f" {names[value]!r:.40}" if value in names else "") for value in values
+    ]
+    if len(values) == 1 and values[0] not in names:
+        return []
+    listed = ", ".join(shown[:5]) + (", ..." if len(shown) > 5 else "")
+    return [f"labels {listed} all count as {file_kind.capitalize()}, the file's kind"]
 
 
 def _check_values(voxels: NDArray[Any], path: Path) -> None:
@@ -263,15 +357,14 @@ def _pasted(mask: Mask, placement: Placement, shape: Zyx, path: Path) -> Mask:
         return np.ascontiguousarray(placed)
     out: Mask = np.zeros(shape, bool)
     inside = placement.box.overlap(whole(shape))
-    kept = placed[inside.moved(Zyx(*(-a for a in placement.box.start))).slices] if inside else None
-    if inside is not None and kept is not None:
-        out[inside.slices] = kept
+    if inside is not None:
+        out[inside.slices] = placed[inside.inside(placement.box).slices]
     painted, lies_inside = int(np.count_nonzero(placed)), int(np.count_nonzero(out))
     if lies_inside < painted:
         raise CorrectionError(
             f"{path}: {painted - lies_inside} of its {painted} painted voxels lie outside the "
-            f"patch (the file covers {_box_xyz(placement.box.start)} to "
-            f"{_box_xyz(placement.box.stop)} of the patch's {_xyz(shape)} voxels, x, y, z); "
+            f"patch (the file covers {placement.box.start.shown()} to "
+            f"{placement.box.stop.shown()} of the patch's {_sides(shape)} voxels, x, y, z); "
             "is it another patch's correction?"
         )
     return out
@@ -284,7 +377,7 @@ def _placement_findings(placement: Placement, stated: bool, shape: Zyx) -> list[
     if placement.reorders:
         findings.append("axes re-ordered by its header")
     if placement.box != whole(shape):
-        findings.append(f"a part of the patch, placed at {_box_xyz(placement.box.start)} (x, y, z)")
+        findings.append(f"a part of the patch, placed at {placement.box.start.shown()} (x, y, z)")
     return findings
 
 
@@ -323,9 +416,5 @@ def _better_orientation(remove: Mask, membrane: Mask, touched: int) -> str | Non
     return f"{share} % of its voxels read with axes ({order})"
 
 
-def _xyz(shape: Zyx) -> str:
-    return " × ".join(map(str, shape.to_xyz()))
-
-
-def _box_xyz(position: Zyx) -> str:
-    return ",".join(map(str, position.to_xyz()))
+def _sides(shape: Zyx) -> str:
+    return shape.shown(" × ")

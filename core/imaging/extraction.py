@@ -10,17 +10,24 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.errors import PatchNameError
+from core.errors import CenterError, PatchNameError
 from core.files.atomic import make_folder, whole_file
 from core.files.threads import side_by_side
 from core.imaging.formats.nifti import fill_nifti, same_voxels
 from core.imaging.formats.volume import Volume
 from core.imaging.geometry import Box, Grid, Zyx
 from core.imaging.labels import LabelCounts, count_values
-from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid, place_patch
+from core.imaging.patch import (
+    CutPatch,
+    Placed,
+    check_pair,
+    cut_patch,
+    patch_grid,
+    place_patch,
+)
 from db.errors import TomocurateError
 from db.vocabulary import NearBorder
 
@@ -49,6 +56,8 @@ class ExtractionPlan:
     near_border: NearBorder = NearBorder.REFUSE
     voxel_size: float | None = None
     """Angstrom; overrides the tomogram's header."""
+    membrane: int | None = None
+    """The segmentation's value that means membrane (None: all but 0)."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,7 @@ def extract_patches(
     for folder in (plan.out_folder, plan.out_folder / IMAGES, plan.out_folder / LABELS):
         make_folder(folder)
     voxel_size = plan.voxel_size or tomogram.voxel_size
+    pair_findings = check_pair(tomogram, segmentation)
     naming = _Naming(wanted)
 
     def extract(patch: WantedPatch) -> ExtractedPatch:
@@ -129,12 +139,47 @@ def extract_patches(
         except TomocurateError as error:
             return ExtractedPatch(patch.center, error=str(error))
 
-    done = []
-    for result in side_by_side(extract, wanted):
-        done.append(result)
+    first_of = _first_of_each_box(wanted, tomogram.shape, plan.near_border)
+    done: dict[int, ExtractedPatch] = {}
+    different = [index for index, first in enumerate(first_of) if first == index]
+    for index, result in zip(
+        different, side_by_side(extract, [wanted[index] for index in different]), strict=True
+    ):
+        done[index] = result
         progress(result)
+    patches = []
+    for index, first in enumerate(first_of):
+        patch = done[first] if first == index else _again(done[first], wanted[first])
+        patches.append(patch)
+        if first != index:
+            progress(patch)
+    warnings = (*tomogram.warnings, *segmentation.warnings, *pair_findings)
     return ExtractionReport(
-        tuple(done), voxel_size, (*tomogram.warnings, *voxel_size_findings(voxel_size))
+        tuple(patches), voxel_size, (*warnings, *voxel_size_findings(voxel_size))
+    )
+
+
+def _first_of_each_box(
+    wanted: Sequence[WantedPatch], shape: Zyx, near_border: NearBorder
+) -> list[int]:
+    """For each wanted patch the first one with the same box, often itself."""
+    seen: dict[Box, int] = {}
+    first = []
+    for index, patch in enumerate(wanted):
+        try:
+            box = place_patch(patch.center, shape, near_border).box
+        except CenterError:  # told when it is cut
+            first.append(index)
+        else:
+            first.append(seen.setdefault(box, index))
+    return first
+
+
+def _again(done: ExtractedPatch, first: WantedPatch) -> ExtractedPatch:
+    """The report of a second patch with the same box: kept, not cut twice."""
+    outcome = "failed" if done.outcome == "failed" else "kept"
+    return replace(
+        done, outcome=outcome, findings=(f"same patch as number {first.number}, not cut twice",)
     )
 
 
@@ -173,7 +218,7 @@ def _extract_one(
     naming: _Naming,
 ) -> ExtractedPatch:
     placed = place_patch(patch.center, tomogram.shape, plan.near_border)
-    cut = cut_patch(tomogram, segmentation, placed, plan.threshold)
+    cut = cut_patch(tomogram, segmentation, placed, plan.threshold, plan.membrane)
     grid = patch_grid(placed.box, voxel_size)
     for number in naming.candidates(patch.number):
         name = f"{plan.ds_token}_{plan.token}_patch{number}"
@@ -210,8 +255,7 @@ def _keep_or_write(out_folder: Path, name: str, cut: CutPatch, grid: Grid) -> st
 def _findings(patch: WantedPatch, placed: Placed, number: int) -> list[str]:
     findings = []
     if placed.shifted:
-        x, y, z = placed.center.to_xyz()
-        findings.append(f"shifted to {x},{y},{z} (x, y, z) to fit")
+        findings.append(f"shifted to {placed.center.shown()} (x, y, z) to fit")
     if placed.padded:
         findings.append("padded: mean outside the tomogram, label ignore")
     if number != patch.number:

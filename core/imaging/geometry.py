@@ -4,7 +4,7 @@ Everything is (z, y, x), 0-based voxel indices, half-open boxes. (x, y, z) appea
 names that end in ``_xyz``; ``Zyx.from_xyz`` and ``Zyx.to_xyz`` are the one conversion.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,6 +38,10 @@ class Zyx(NamedTuple):
         """Give the position as a person or a file format states it: (x, y, z)."""
         return self.x, self.y, self.z
 
+    def shown(self, mark: str = ",") -> str:
+        """Write the position for people, x first: 120,100,90."""
+        return mark.join(map(str, self.to_xyz()))
+
 
 class Box(NamedTuple):
     """A half-open box of voxels: ``start`` is inside, ``stop`` is not. Both (z, y, x)."""
@@ -65,6 +69,14 @@ class Box(NamedTuple):
         stop = Zyx(*map(min, self.stop, other.stop))
         return Box(start, stop) if all(a < b for a, b in zip(start, stop, strict=True)) else None
 
+    def holds(self, position: Zyx) -> bool:
+        """Whether a voxel lies in the box."""
+        return all(a <= c < b for a, c, b in zip(self.start, position, self.stop, strict=True))
+
+    def inside(self, outer: "Box") -> "Box":
+        """The same box, counted from the start of an outer one."""
+        return self.moved(Zyx(*(-start for start in outer.start)))
+
     def moved(self, by: Zyx) -> "Box":
         return Box(
             Zyx(*(a + d for a, d in zip(self.start, by, strict=True))),
@@ -77,10 +89,14 @@ def whole(shape: Zyx) -> Box:
     return Box(Zyx(0, 0, 0), Zyx(*shape))
 
 
+def box_at(start: Zyx, shape: Sequence[int]) -> Box:
+    """The box of a shape that begins at a voxel."""
+    return Box(start, Zyx(*(a + n for a, n in zip(start, shape, strict=True))))
+
+
 def box_around(center: Zyx, side: int = PATCH_SIDE) -> Box:
     """The patch box of a center: center - side/2 ... center + side/2, half-open."""
-    half = side // 2
-    return Box(Zyx(*(c - half for c in center)), Zyx(*(c - half + side for c in center)))
+    return box_at(Zyx(*(c - side // 2 for c in center)), (side,) * 3)
 
 
 def legal_centers(shape: Zyx, side: int = PATCH_SIDE) -> Box | None:
@@ -131,6 +147,13 @@ class Grid:
     """Row-major 3 × 3."""
 
     @classmethod
+    def of(cls, steps_xyz: NDArray[np.float64], origin_xyz: NDArray[np.float64]) -> "Grid":
+        """A grid from a 3 × 3 array of steps and an origin."""
+        x, y, z = (tuple(map(float, row)) for row in steps_xyz)
+        origin = tuple(map(float, origin_xyz))
+        return cls(origin, (x, y, z))  # type: ignore[arg-type]  # three numbers each
+
+    @classmethod
     def aligned(
         cls, spacing: float = 1.0, origin_xyz: tuple[float, float, float] = (0.0, 0.0, 0.0)
     ) -> "Grid":
@@ -146,6 +169,31 @@ class Grid:
         return matrix
 
     @property
+    def is_unstated(self) -> bool:
+        """Whether this is what a program writes that knows no geometry.
+
+        Spacing 1, origin 0, identity in LPS or RAS.
+        """
+        steps = np.asarray(self.steps_xyz)
+        identities = np.eye(3), np.diag([-1.0, -1.0, 1.0])
+        return self.is_at_zero and any(np.allclose(steps, i, atol=1e-6) for i in identities)
+
+    @property
+    def is_at_zero(self) -> bool:
+        """Whether the first voxel lies at 0, 0, 0, as where a program lost the origin."""
+        return bool(np.allclose(self.origin_xyz, 0))
+
+    def __str__(self) -> str:
+        steps = np.asarray(self.steps_xyz) / np.asarray(self.spacing_xyz)
+        aligned = np.allclose(steps, np.eye(3))
+        turned = "" if aligned else f", directions {_numbers(steps.ravel())}"
+        return f"spacing {_numbers(self.spacing_xyz)}, origin {_numbers(self.origin_xyz)}{turned}"
+
+    @property
     def spacing_xyz(self) -> tuple[float, float, float]:
         x, y, z = np.linalg.norm(np.asarray(self.steps_xyz), axis=0)
         return float(x), float(y), float(z)
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ",".join(f"{round(float(value), 4) + 0.0:g}" for value in values)

@@ -78,16 +78,20 @@ def ignore_border(label: Label, border: int = BORDER) -> None:
 
 
 def label_from_prediction(
-    prediction: NDArray[Any], threshold: float | None = None
+    prediction: NDArray[Any], threshold: float | None = None, value: int | None = None
 ) -> tuple[Label, tuple[str, ...]]:
     """Binarise a predicted segmentation: uint8 {0, 1}, and findings for the user.
 
-    With a threshold, membrane is score > threshold (as MemBrain-seg has it). Without: {0, 1} as
-    they are; connected components (whole numbers above 1) and -1 (255 read as signed) count as
-    membrane, and a finding says so.
+    With a threshold, membrane is score > threshold (as MemBrain-seg has it); with a value,
+    membrane is the voxels of that value, and nothing else. Without: {0, 1} as they are; whole
+    numbers above 1 (connected components) and -1 (255 read as signed) count as membrane, and a
+    finding says so.
 
-    Errors: SegmentationError for real-valued scores without a threshold, NaN, other negatives.
+    Errors: SegmentationError for real-valued scores without a threshold, NaN, other negatives, or
+    both a threshold and a value.
     """
+    if threshold is not None and value is not None:
+        raise SegmentationError("state --threshold (for scores) or --label (a value), not both.")
     if prediction.dtype.kind == "f" and np.isnan(prediction).any():
         raise SegmentationError("holds NaN; predict this tomogram again.")
     if threshold is not None:
@@ -97,6 +101,9 @@ def label_from_prediction(
             "holds real-valued scores; state which are membrane with --threshold (MemBrain-seg "
             "takes scores above 0)."
         )
+    if value is not None:
+        label = (prediction == value).astype(np.uint8)
+        return label, () if label.any() else (f"no voxel of this patch has the value {value}",)
     return (prediction != 0).astype(np.uint8), _value_findings(prediction)
 
 
@@ -122,7 +129,8 @@ def check_label(label: NDArray[Any]) -> Label:
 def merge(label: Label, corrections: Iterable[Mapping[CorrectionKind, Mask]]) -> MergedLabel:
     """Merge corrections into an extracted label; the inputs are left as they are.
 
-    All arrays are (z, y, x) of one shape; every correction is a mask for each kind it paints.
+    All arrays are (z, y, x) of one shape; every correction is a mask for each kind it paints. An
+    iterator may read one correction after the other: three masks are held, however many there are.
     """
     painted = _union_by_kind(corrections)
     claims = {kind: painted_voxels(mask) for kind, mask in painted.items()}
@@ -163,7 +171,10 @@ def _union_by_kind(
     union: dict[CorrectionKind, Mask] = {}
     for correction in corrections:
         for kind, mask in correction.items():
-            union[kind] = union[kind] | mask if kind in union else mask
+            if kind in union:
+                union[kind] |= mask
+            else:
+                union[kind] = mask.copy()
     return union
 
 
@@ -224,5 +235,8 @@ def _value_findings(prediction: NDArray[Any]) -> tuple[str, ...]:
     if low == -1:
         findings.append("-1 counts as membrane (255 read as a signed number)")
     if high > 1:
-        findings.append(f"values up to {high} count as membrane (connected components)")
+        findings.append(
+            f"values up to {high} count as membrane (connected components); "
+            "--label N takes one of them"
+        )
     return tuple(findings)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.imaging.formats.volume import Volume
-from core.imaging.geometry import Box, Zyx
+from core.imaging.geometry import Box, Zyx, box_at
 from core.imaging.patch import storable_image
 
 
@@ -16,22 +16,37 @@ def find_patches(tomogram: Volume, images: Mapping[str, NDArray[Any]]) -> dict[s
 
     ``images`` are (z, y, x) arrays as they were extracted, by name. The tomogram is read once,
     section by section, whatever the number of patches; a patch is looked for by one of its rows
-    and then held against all its voxels. A patch that was padded, resampled or normalised, or that
-    fits two places alike, is not found.
+    and then held against all its voxels. Equal values count whatever their type (a script may
+    have written int8 as float32). A patch that was padded, resampled or normalised, or that fits
+    two places alike, is not found.
     """
-    probes = {
-        name: _Probe(image)
-        for name, image in images.items()
-        if all(a <= b for a, b in zip(image.shape, tomogram.shape, strict=True))
-    }
+    probes = {}
+    for name, image in images.items():
+        same = as_dtype(image, stored_dtype(tomogram))
+        fits = all(a <= b for a, b in zip(image.shape, tomogram.shape, strict=True))
+        if same is not None and fits:
+            probes[name] = _Probe(same)
     candidates: dict[str, list[Zyx]] = {name: [] for name in probes}
     for z in range(tomogram.shape.z):
         section = _section(tomogram, z)
         raw = section.tobytes()
         for name, probe in probes.items():
-            if section.dtype == probe.row.dtype:
-                candidates[name] += probe.starts_in(raw, z, tomogram.shape)
+            candidates[name] += probe.starts_in(raw, z, tomogram.shape)
     return _confirmed(tomogram, images, candidates)
+
+
+def stored_dtype(tomogram: Volume) -> np.dtype[Any]:
+    """The type that an extracted image of this tomogram has."""
+    return storable_image(np.empty(0, tomogram.dtype)).dtype
+
+
+def as_dtype(image: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """The same values in another type, or None where it cannot hold them."""
+    if image.dtype == dtype:
+        return image
+    with np.errstate(invalid="ignore", over="ignore"):
+        same = image.astype(dtype)
+    return same if np.array_equal(same, image, equal_nan=image.dtype.kind == "f") else None
 
 
 class _Probe:
@@ -71,18 +86,15 @@ def _confirmed(
 ) -> dict[str, Box]:
     found = {}
     for name, starts in candidates.items():
-        boxes = [_box(start, images[name]) for start in starts]
+        boxes = [box_at(start, images[name].shape) for start in starts]
         same = [box for box in boxes if _holds(tomogram, box, images[name])]
         if len(same) == 1:
             found[name] = same[0]
     return found
 
 
-def _box(start: Zyx, image: NDArray[Any]) -> Box:
-    return Box(start, Zyx(*(a + n for a, n in zip(start, image.shape, strict=True))))
-
-
 def _holds(tomogram: Volume, box: Box, image: NDArray[Any]) -> bool:
     if not box.lies_in(tomogram.shape):
         return False
-    return storable_image(tomogram.read(box)).tobytes() == np.ascontiguousarray(image).tobytes()
+    same = as_dtype(image, stored_dtype(tomogram))
+    return same is not None and storable_image(tomogram.read(box)).tobytes() == same.tobytes()

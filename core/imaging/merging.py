@@ -8,19 +8,29 @@ is wrong. Nothing is overwritten unless that was asked for.
 
 import difflib
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import CorrectionError, LabelError, OutputError, VolumeError
 from core.files.atomic import make_folder
 from core.files.threads import side_by_side
-from core.imaging.correction import Correction, may_be_correction, read_correction
+from core.imaging.correction import may_be_correction, read_correction
 from core.imaging.formats.nifti import same_voxels, write_nifti
-from core.imaging.formats.volume import open_volume
+from core.imaging.formats.volume import open_volume, read_labels
 from core.imaging.geometry import Grid, whole
-from core.imaging.labels import Label, LabelCounts, MergeCounts, check_label, count_values, merge
+from core.imaging.labels import (
+    Label,
+    LabelCounts,
+    Mask,
+    MergeCounts,
+    check_label,
+    count_values,
+    merge,
+)
 from db.errors import TomocurateError
+from db.vocabulary import CorrectionKind
 
 LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mrc")
 
@@ -90,13 +100,17 @@ def merge_folders(
     strays += _loose_files(folders.corrections_dir)
 
     def merge_named(name: str) -> MergedPatch:
-        return _merge_named(name, labels[name], folders, name in corrected)
+        return _merge_named(name, labels[name], folders, corrected.get(name, []))
 
     done = []
     for result in side_by_side(merge_named, sorted(labels)):
         done.append(result)
         progress(result)
-    lonely = tuple(_without_label(name, labels) for name in sorted(corrected - labels.keys()))
+    lonely = tuple(
+        _without_label(folder.name, labels)
+        for name in sorted(corrected.keys() - labels.keys())
+        for folder in corrected[name]
+    )
     return MergeReport(tuple(done), lonely, tuple(sorted(strays)))
 
 
@@ -112,7 +126,7 @@ def read_label(path: Path) -> tuple[Label, Grid | None]:
     """
     with open_volume(path) as volume:
         try:
-            return check_label(volume.read(whole(volume.shape))), volume.grid
+            return check_label(read_labels(volume, whole(volume.shape))), volume.grid
         except LabelError as error:
             raise LabelError(f"{path}: {error}") from error
 
@@ -129,65 +143,63 @@ def correction_files(folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def _merge_named(
-    name: str, paths: Sequence[Path], folders: MergeFolders, has_folder: bool
+    name: str, paths: Sequence[Path], folders: MergeFolders, corrected: Sequence[Path]
 ) -> MergedPatch:
-    if not has_folder:
+    if not corrected:
         return MergedPatch(name, "uncorrected", findings=("no correction folder",))
     try:
-        if len(paths) > 1:
-            names = " and ".join(path.name for path in paths)
-            raise LabelError(f"{folders.labels_dir}: {names} are one patch twice; keep one.")
-        return _merge_patch(name, paths[0], folders)
+        for twice, where in ((paths, folders.labels_dir), (corrected, folders.corrections_dir)):
+            if len(twice) > 1:
+                names = " and ".join(path.name for path in twice)
+                raise LabelError(f"{where}: {names} are one patch twice; keep one.")
+        return _merge_patch(name, paths[0], corrected[0], folders)
     except TomocurateError as error:
         return MergedPatch(name, "failed", error=str(error))
     except OSError as error:
         return MergedPatch(name, "failed", error=f"{error.filename}: {error.strerror}.")
 
 
-def _merge_patch(name: str, label_path: Path, folders: MergeFolders) -> MergedPatch:
-    files, strays = correction_files(folders.corrections_dir / name)
+def _merge_patch(
+    name: str, label_path: Path, corrections: Path, folders: MergeFolders
+) -> MergedPatch:
+    files, strays = correction_files(corrections)
     if not files and not folders.nothing_to_change:
-        said = "no corrections in its folder yet (--nothing-to-change takes the label as it is)"
-        return MergedPatch(name, "uncorrected", findings=(said,), strays=tuple(strays))
+        finding = "no corrections in its folder yet (--nothing-to-change takes the label as it is)"
+        return MergedPatch(name, "uncorrected", findings=(finding,), strays=tuple(strays))
     label, grid = read_label(label_path)
-    corrections, refused = _read_all(files, label, grid)
-    named = tuple(path.name for path in files)
+    findings: list[str] = [] if files else ["nothing to change: the label is the prediction"]
+    refused: list[RefusedFile] = []
+    merged = merge(label, _read_each(files, label, grid, findings, refused))
+    report = MergedPatch(name, "failed", tuple(path.name for path in files), strays=tuple(strays))
     if refused:
-        error = f"{refused[0].error}" if len(refused) == 1 else f"{len(refused)} files refused"
-        return MergedPatch(
-            name, "failed", named, strays=tuple(strays), refused=tuple(refused), error=error
-        )
-    merged = merge(label, [correction.masks for correction in corrections])
-    findings = [
-        f"{correction.path.name}: {finding}"
-        for correction in corrections
-        for finding in correction.findings
-    ]
-    if not files:
-        findings.append("nothing to change: the label is the prediction")
+        error = refused[0].error if len(refused) == 1 else f"{len(refused)} files refused"
+        return replace(report, refused=tuple(refused), error=error)
     target = folders.out_dir / f"{name}.nii.gz"
-    outcome = _write(target, merged.voxels, grid or Grid.aligned(), folders.overwrite)
-    return MergedPatch(
-        name,
-        outcome,
-        named,
-        merged.counts,
-        count_values(merged.voxels),
-        tuple(findings),
-        tuple(strays),
+    return replace(
+        report,
+        outcome=_write(target, merged.voxels, grid or Grid.aligned(), folders.overwrite),
+        counts=merged.counts,
+        values=count_values(merged.voxels),
+        findings=tuple(findings),
     )
 
 
-def _read_all(
-    files: Sequence[Path], label: Label, grid: Grid | None
-) -> tuple[list[Correction], list[RefusedFile]]:
-    corrections, refused = [], []
+def _read_each(
+    files: Sequence[Path],
+    label: Label,
+    grid: Grid | None,
+    findings: list[str],
+    refused: list[RefusedFile],
+) -> Iterator[Mapping[CorrectionKind, Mask]]:
+    """Read one correction after the other, so that one is held at a time; note what is told."""
     for path in files:
         try:
-            corrections.append(read_correction(path, label, grid))
+            correction = read_correction(path, label, grid)
         except (VolumeError, CorrectionError) as error:
             refused.append(RefusedFile(path.name, str(error)))
-    return corrections, refused
+        else:
+            findings += [f"{path.name}: {finding}" for finding in correction.findings]
+            yield correction.masks
 
 
 def _write(target: Path, voxels: Label, grid: Grid, overwrite: bool) -> str:
@@ -226,12 +238,22 @@ def _labels(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
         if suffix is None or path.name.startswith(".") or path.is_dir():
             strays.append(str(path))
         else:
-            labels.setdefault(path.name[: -len(suffix)], []).append(path)
+            labels.setdefault(_composed(path.name[: -len(suffix)]), []).append(path)
     return labels, strays
 
 
-def _folders(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
+def _folders(folder: Path) -> dict[str, list[Path]]:
+    """Correction folders by the name of their patch, however its umlauts are written."""
+    folders: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and path.name[0] != ".":
+            folders.setdefault(_composed(path.name), []).append(path)
+    return folders
+
+
+def _composed(name: str) -> str:
+    """Names as people read them: macOS hands them over decomposed (NFD)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _loose_files(folder: Path) -> list[str]:

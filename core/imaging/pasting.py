@@ -11,7 +11,8 @@ from core.errors import LabelError
 from core.files.atomic import whole_file
 from core.imaging.formats.volume import Volume
 from core.imaging.geometry import Box, Zyx, whole
-from core.imaging.labels import IGNORE, Label, label_from_prediction
+from core.imaging.labels import IGNORE, Label
+from core.imaging.patch import read_prediction
 
 HEADER_BYTES = 1024
 
@@ -29,6 +30,7 @@ def paste_labels(
     labels: Sequence[PlacedLabel],
     out: Path,
     threshold: float | None = None,
+    membrane: int | None = None,
 ) -> int:
     """Write the segmentation with labels pasted in as MRC (int8, 0 and 1); voxels that changed.
 
@@ -40,49 +42,45 @@ def paste_labels(
     for label in labels:
         if label.voxels.shape != label.box.shape:
             raise LabelError(f"a label of shape {label.voxels.shape} lies in box {label.box}.")
-    changed = membrane = 0
+    changed = ones = 0
     # Written, not mapped: on a full disk a mapped file kills its process.
     with whole_file(out, exist_ok=False) as temporary, temporary.open("r+b") as file:
         file.seek(HEADER_BYTES)
         for z in range(segmentation.shape.z):
-            section = _section(segmentation, z, threshold)
+            section = _section(segmentation, z, threshold, membrane)
             before = section.copy()
             for label in labels:
                 _paste(section, label, z)
             changed += int(np.count_nonzero(section != before))
-            membrane += int(np.count_nonzero(section))
+            ones += int(np.count_nonzero(section))
             file.write(section.data)
         file.seek(0)
-        file.write(_header(segmentation, membrane))
+        file.write(_header(segmentation, ones))
         file.flush()
     return changed
 
 
-def _header(segmentation: Volume, membrane: int) -> bytes:
-    """The MRC header of a volume of 0 and 1 (int8); ``membrane`` is how many are 1."""
-    from mrcfile.dtypes import HEADER_DTYPE
-    from mrcfile.utils import machine_stamp_from_byte_order
+def _header(segmentation: Volume, ones: int) -> bytes:
+    """Make mrcfile's header of a volume of 0 and 1 (int8); ``ones`` is how many are 1."""
+    from mrcfile.mrcinterpreter import MrcInterpreter
 
-    x, y, z = segmentation.shape.to_xyz()
-    mean = membrane / math.prod(segmentation.shape)
-    header = np.zeros((), HEADER_DTYPE)
-    header["nx"], header["ny"], header["nz"] = header["mx"], header["my"], header["mz"] = x, y, z
-    size = segmentation.voxel_size or 0.0
-    header["cella"] = (x * size, y * size, z * size)
-    header["cellb"] = (90, 90, 90)
-    header["mapc"], header["mapr"], header["maps"] = 1, 2, 3
-    header["ispg"], header["nversion"], header["map"] = 1, 20140, b"MAP "
-    header["machst"] = machine_stamp_from_byte_order("<")
-    header["dmin"], header["dmax"] = float(mean == 1), float(mean > 0)
-    header["dmean"], header["rms"] = mean, math.sqrt(mean * (1 - mean))
-    header["nlabl"], header["label"][0] = 1, b"tomocurate: predicted, with accepted labels"
-    return header.astype(HEADER_DTYPE.newbyteorder("<")).tobytes()
+    mrc = MrcInterpreter()
+    mrc._create_default_attributes()  # mrcfile's way to a header without a stream
+    mrc._set_new_data(np.broadcast_to(np.int8(0), segmentation.shape))
+    mrc.update_header_from_data()
+    mrc.voxel_size = segmentation.voxel_size or 0.0
+    mean = ones / math.prod(segmentation.shape)
+    header = mrc.header
+    header.dmin, header.dmax = float(mean == 1), float(mean > 0)
+    header.dmean, header.rms = mean, math.sqrt(mean * (1 - mean))
+    header.label[0] = b"tomocurate: predicted, with accepted labels"  # mrcfile's holds the time
+    return bytes(header.tobytes())
 
 
-def _section(segmentation: Volume, z: int, threshold: float | None) -> Label:
+def _section(segmentation: Volume, z: int, threshold: float | None, membrane: int | None) -> Label:
     shape = segmentation.shape
     box = Box(Zyx(z, 0, 0), Zyx(z + 1, shape.y, shape.x))
-    label, _ = label_from_prediction(segmentation.read(box), threshold)
+    label, _ = read_prediction(segmentation, box, threshold, membrane)
     return label.reshape(shape[1:])
 
 
@@ -94,6 +92,5 @@ def _paste(section: Label, label: PlacedLabel, z: int) -> None:
     if inside is None:
         return
     y, x = inside.slices[1:]
-    offset = Zyx(*(-start for start in label.box.start))
-    painted = label.voxels[z + offset.z][inside.moved(offset).slices[1:]]
+    painted = label.voxels[z - label.box.start.z][inside.inside(label.box).slices[1:]]
     np.copyto(section[y, x], painted, where=painted != IGNORE)

@@ -1,15 +1,18 @@
 """Correction files as MITK, 3D Slicer, napari plugins and others save them."""
 
+import gzip
 import os
+import struct
 from pathlib import Path
 
+import mrcfile
 import nibabel
 import nrrd
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from core.errors import CorrectionError, VolumeError
+from core.errors import CorrectionError, LabelNamesError, VolumeError
 from core.imaging.correction import kind_of, may_be_correction, read_correction, write_correction
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid, Zyx
@@ -237,14 +240,6 @@ def test_values_that_are_no_label_are_refused(tmp_path, label, value, dtype, sai
         masks_of(save_nrrd(tmp_path / "Add1.nrrd", voxels, **on_grid()), label)
 
 
-def test_an_amira_file_is_refused_with_the_way_out(tmp_path, label):
-    path = tmp_path / "Add1.am"
-    path.write_bytes(b"# AmiraMesh BINARY-LITTLE-ENDIAN 2.1")
-    assert may_be_correction(path)
-    with pytest.raises(CorrectionError, match="export it as NRRD"):
-        masks_of(path, label)
-
-
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
@@ -260,11 +255,173 @@ def test_the_kind_is_how_the_name_begins(name, kind):
     assert kind_of(name) is kind
 
 
-def test_strays_are_no_corrections(tmp_path):
-    for name in (".DS_Store", "._Add1.nrrd", "Add_notes.txt", "notes.md", "Segmentation.nrrd"):
+def test_notes_are_no_corrections_and_what_looks_like_one_is(tmp_path):
+    notes = [".DS_Store", "._Add1.nrrd", "Add_notes.txt", "notes.md", "Segmentation.nrrd"]
+    notes += ["add_screenshot.png", "Remove1.json", "Add1.nrrd~", "Ignore1.nrrd.bak"]
+    meant = ["Add2", "Add1.mha", "Remove1.nrrd.gz", "Ignore1.h5", "Add4.mrc.gz", "Add5.st"]
+    meant += ["Remove2.png", "Add1.am", "ignore.npy", "Add6.nii.gz.part"]
+    for name in (*notes, *meant):
         (tmp_path / name).write_bytes(b"stray")
-    (tmp_path / "Add_old").mkdir()
-    (tmp_path / "Add2").write_bytes(b"a correction that lost its suffix")
     os.mkfifo(tmp_path / "Add3.nrrd")
+    (tmp_path / "Remove9.nrrd").symlink_to("gone.nrrd")
+    (tmp_path / "Add_old").mkdir()
+    for folder in ("Add7", "Ignore1.zarr", "remove slices"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "remove slices" / "s000.png").write_bytes(b"\x89PNG")
     found = {path.name for path in tmp_path.iterdir() if may_be_correction(path)}
-    assert found == {"Add2", "Add3.nrrd"}, "what may be a correction is read, and then refused"
+    folders = {"Add7", "Ignore1.zarr", "remove slices"}
+    assert found == {*meant, *folders, "Add3.nrrd", "Remove9.nrrd"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Add1.mha", "MetaImage is not read; export it as NRRD"),
+        ("Add1.h5", "HDF5 is not read"),
+        ("Add1.am", "Amira's own format is not read"),
+        ("Add1", "is a folder"),
+        ("Add1.zarr", "is a folder"),
+        ("Add1.nrrd.gz", "compressed as a whole"),
+        ("Add1.tar", "neither MRC, NRRD"),
+    ],
+)
+def test_what_looks_like_a_correction_and_is_not_read_is_refused(tmp_path, label, name, said):
+    path = tmp_path / name
+    if "folder" in said:
+        path.mkdir()
+    elif name.endswith(".nrrd.gz"):
+        path.write_bytes(gzip.compress(b"NRRD0004\n" + bytes(2000)))
+    else:
+        path.write_bytes(b"ObjectType = Image" + bytes(2000))
+    assert may_be_correction(path)
+    with pytest.raises((CorrectionError, VolumeError), match=said):
+        masks_of(path, label)
+
+
+def test_nothing_painted_is_refused_as_empty(tmp_path, label):
+    path = save_nrrd(tmp_path / "Add1.nrrd", np.zeros(SHAPE, np.uint8), **on_grid())
+    with pytest.raises(CorrectionError, match="nothing is painted"):
+        masks_of(path, label)
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])
+@pytest.mark.parametrize("orientation", ["LPS", "RAS"])
+def test_an_origin_that_was_lost_is_refused(tmp_path, label, painted, suffix, orientation):
+    image = sitk.GetImageFromArray(painted.astype(np.uint16))
+    image.SetSpacing((10.0,) * 3)
+    turned = sitk.DICOMOrient(image, orientation)
+    turned.SetOrigin((0.0, 0.0, 0.0))
+    path = tmp_path / f"Add1{suffix}"
+    sitk.WriteImage(turned, str(path))
+    near = Grid.aligned(10.0, (40.0, 20.0, 10.0))  # so near that what is painted would fit
+    with pytest.raises(CorrectionError, match="origin is 0,0,0"):
+        masks_of(path, label, near)
+    if orientation == "LPS":  # a patch at the tomogram's corner lies at 0, 0, 0
+        corner = masks_of(path, label, Grid.aligned(10.0))
+        np.testing.assert_array_equal(corner.masks[ADD], painted)
+
+
+def test_a_painting_of_the_whole_tomogram_lies_at_0_and_is_cut_to_the_patch(tmp_path, label):
+    whole_tomogram = np.zeros((60, 70, 80), np.uint8)
+    whole_tomogram[30, 40, 50] = 1
+    path = save_nrrd(tmp_path / "Add1.nrrd", whole_tomogram, **on_grid(Grid.aligned(10.0)))
+    read = masks_of(path, label, Grid.aligned(10.0, (100.0, 200.0, 120.0)))
+    assert np.argwhere(read.masks[ADD]).tolist() == [[18, 20, 40]]
+
+
+def nifti(path: Path, voxels: np.ndarray, qform: np.ndarray, sform: np.ndarray, code: int) -> Path:
+    image = nibabel.Nifti1Image(voxels.astype(np.uint8).T, sform)
+    image.set_sform(sform, code)
+    image.set_qform(qform, 1)
+    nibabel.save(image, path)
+    return path
+
+
+PLACE = np.diag([-10.0, -10, 10, 1])
+PLACE[:3, 3] = (-480, -800, 200)
+
+
+def test_qform_and_sform_that_agree_place_the_file(tmp_path, label, painted):
+    read = masks_of(nifti(tmp_path / "Add1.nii.gz", painted, PLACE, PLACE, 2), label)
+    np.testing.assert_array_equal(read.masks[ADD], painted)
+
+
+@pytest.mark.parametrize("code", [1, 2, 4])
+@pytest.mark.parametrize("other", ["moved", "mirrored"])
+def test_qform_and_sform_that_disagree_are_refused(tmp_path, label, painted, other, code):
+    sform = PLACE.copy()
+    sform[0, 3] -= 300
+    if other == "mirrored":
+        sform[0] = (10, 0, 0, -480 - 470)
+    for qform, second in ((PLACE, sform), (sform, PLACE)):
+        path = nifti(tmp_path / "Add1.nii.gz", painted, qform, second, code)
+        with pytest.raises(VolumeError, match="qform and sform differ"):
+            masks_of(path, label)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint8"])
+def test_whole_numbers_that_scaling_moved_are_those_numbers(tmp_path, label, painted, dtype):
+    values = painted * 1.0
+    values[20, 20, 20] = 2
+    image = nibabel.Nifti1Image(values.T, PLACE)
+    image.set_data_dtype(dtype)
+    nibabel.save(image, tmp_path / "Add1.nii.gz")
+    assert not set(np.unique(nibabel.load(tmp_path / "Add1.nii.gz").get_fdata())) <= {0, 1, 2}
+    masks = masks_of(tmp_path / "Add1.nii.gz", label).masks
+    np.testing.assert_array_equal(masks[ADD], values > 0)
+
+
+def test_floats_within_rounding_are_whole_numbers_and_others_are_not(tmp_path, label, painted):
+    almost = save_nrrd(tmp_path / "Add1.nrrd", painted * np.float32(0.99999), **on_grid())
+    np.testing.assert_array_equal(masks_of(almost, label).masks[ADD], painted)
+    half = save_nrrd(tmp_path / "Add2.nrrd", painted * np.float32(0.99), **on_grid())
+    with pytest.raises(CorrectionError, match="fractions"):
+        masks_of(half, label)
+
+
+def test_a_mask_in_imod_s_signed_bytes_is_a_correction(tmp_path, label, painted):
+    with mrcfile.new(tmp_path / "Add1.mrc") as mrc:
+        mrc.set_data((painted.astype(int) - 128).astype(np.int8))
+    with (tmp_path / "Add1.mrc").open("r+b") as raw:
+        raw.seek(152)
+        raw.write(struct.pack("<2i", 1146047817, 1))
+    np.testing.assert_array_equal(masks_of(tmp_path / "Add1.mrc", label).masks[ADD], painted)
+
+
+def named(path: Path, voxels: np.ndarray, *names: tuple[str, int]) -> Path:
+    fields = {}
+    for number, (name, value) in enumerate(names):
+        fields |= {f"Segment{number}_Name": name, f"Segment{number}_LabelValue": str(value)}
+    return save_nrrd(path, voxels, **on_grid(), **fields)
+
+
+def test_a_label_s_own_name_wins_over_the_file_s_and_that_is_told(tmp_path, label):
+    voxels = np.zeros(SHAPE, np.uint8)
+    voxels[20, 20, 20:23] = (1, 2, 3)
+    path = named(tmp_path / "Ignore1.nrrd", voxels, ("Remove", 1), ("vesicle", 2), ("Ignore", 9))
+    read = masks_of(path, label)
+    assert {kind: int(mask.sum()) for kind, mask in read.masks.items() if mask.any()} == {
+        REMOVE: 1,
+        IGNORE: 2,
+    }
+    told = " / ".join(read.findings)
+    assert "label 'Remove' counts as Remove by its own name, not as Ignore by the file's" in told
+    assert "labels 2 'vesicle', 3 all count as Ignore" in told
+
+
+def test_several_values_without_a_name_are_told(tmp_path, label):
+    voxels = np.zeros(SHAPE, np.uint8)
+    voxels[20, 20, 20:22] = (1, 3)
+    read = masks_of(save_nrrd(tmp_path / "Add1.nrrd", voxels, **on_grid()), label)
+    assert read.findings == ("labels 1, 3 all count as Add, the file's kind",)
+    one = save_nrrd(tmp_path / "Add2.nrrd", (voxels > 0) * np.uint8(255), **on_grid())
+    assert masks_of(one, label).findings == ()
+
+
+def test_names_that_cannot_be_read_refuse_the_file_whatever_it_is_called(tmp_path, label, painted):
+    for name in ("Add1.nrrd", "Segmentation.nrrd"):
+        modality = {"modality": "org.mitk.multilabel.segmentation"}
+        path = save_nrrd(tmp_path / name, painted.astype(np.uint8), **on_grid(), **modality)
+        assert may_be_correction(path)
+        with pytest.raises(LabelNamesError, match="names of its labels cannot be read"):
+            masks_of(path, label)

@@ -37,6 +37,16 @@ def test_a_patch_is_found_where_it_was_cut(tmp_path, dtype):
         assert find_patches(tomogram, {"a": cut}) == {"a": BOX}
 
 
+@pytest.mark.parametrize(
+    ("dtype", "copy"), [("i1", "f4"), ("i2", "f8"), ("f4", "f8"), ("i1", "i2")]
+)
+def test_a_copy_of_another_type_with_equal_values_is_found(tmp_path, dtype, copy):
+    voxels = noise(dtype)
+    with open_volume(save(tmp_path / "t.mrc", voxels)) as tomogram:
+        cut = voxels[BOX.slices].astype(copy)
+        assert find_patches(tomogram, {"a": cut}) == {"a": BOX}
+
+
 def test_what_is_not_there_or_there_twice_is_not_found(tmp_path):
     voxels = noise("i2")
     cut = voxels[BOX.slices].copy()
@@ -47,7 +57,7 @@ def test_what_is_not_there_or_there_twice_is_not_found(tmp_path):
         "twice": cut,
         "changed": changed,
         "flat": np.zeros((12, 12, 12), np.int16),
-        "other dtype": cut.astype("f4"),
+        "no such values": cut + 0.5,
         "too large": np.zeros((99, 12, 12), np.int16),
     }
     with open_volume(save(tmp_path / "t.mrc", voxels)) as tomogram:

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from core.errors import VolumeError
 from core.imaging.formats.mrc import MrcVolume
-from core.imaging.formats.volume import open_volume
+from core.imaging.formats.volume import open_volume, read_labels
 from core.imaging.geometry import Box, Zyx, whole
 
 Z, Y, X = np.mgrid[:20, :24, :32]
@@ -145,6 +145,56 @@ def test_an_extended_header_is_passed_over(tmp_path, length):
     np.testing.assert_array_equal(read_all(tmp_path / "a.mrc"), FLOATS)
 
 
+def test_an_extended_header_that_was_only_copied_in_name_is_told_and_the_voxels_are_read(tmp_path):
+    """As cryoCARE 2022 and 2023 wrote: the length says that nothing but voxels follows."""
+    path = odd(tmp_path / "a.mrc", FLOATS, {NSYMBT: ints(49920), 104: b"AGAR"})
+    np.testing.assert_array_equal(read_all(path), FLOATS)
+    with open_volume(path) as volume:
+        assert "49920 bytes that is not in the file" in volume.warnings[0]
+
+
+UNSIGNED = (RAMP + 100).astype(np.uint8)  # 100 ... 234
+SIGNED, UNSIGNED_STAMP = ints(1146047817, 1), ints(1146047817, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_unsigned", "warned"),
+    [
+        ({76: floats(0, 245)}, True, "unsigned bytes: the header's minimum and maximum are 0"),
+        ({76: floats(100, 128)}, True, "unsigned"),
+        ({76: floats(0, 127)}, False, None),
+        ({76: floats(-128, 255)}, True, "unsigned"),
+        ({76: floats(0, -1)}, False, None),
+        ({76: floats(0, float("inf"))}, False, None),
+        ({76: floats(0, -1), IMOD: UNSIGNED_STAMP}, True, None),
+        ({76: floats(-100, 100), IMOD: UNSIGNED_STAMP}, True, "unsigned bytes by IMOD's stamp"),
+        ({76: floats(-100, 100), IMOD: SIGNED}, False, None),
+        ({76: floats(0, 245), IMOD: SIGNED}, False, "signed bytes by IMOD's stamp"),
+    ],
+)
+def test_bytes_are_signed_as_imod_s_stamp_says_and_else_as_minimum_and_maximum_say(
+    tmp_path, fields, is_unsigned, warned
+):
+    path = odd(tmp_path / "a.mrc", UNSIGNED.view(np.int8), fields)
+    expected = UNSIGNED if is_unsigned else UNSIGNED.view(np.int8)
+    np.testing.assert_array_equal(read_all(path), expected)
+    with open_volume(path) as volume:
+        assert (warned in volume.warnings[0]) if warned else volume.warnings == ()
+
+
+def test_a_mask_in_imod_s_signed_bytes_is_the_stored_value_plus_128(tmp_path):
+    mask = RAMP % 2
+    path = odd(tmp_path / "a.mrc", (mask - 128).astype(np.int8), {IMOD: SIGNED})
+    with open_volume(path) as volume:
+        np.testing.assert_array_equal(read_labels(volume, whole(volume.shape)), mask)
+
+
+def test_a_mask_of_0_and_1_that_imod_only_stamped_stays_what_it_is(tmp_path):
+    path = odd(tmp_path / "a.mrc", (RAMP % 2).astype(np.int8), {IMOD: SIGNED})
+    with open_volume(path) as volume:
+        np.testing.assert_array_equal(read_labels(volume, whole(volume.shape)), RAMP % 2)
+
+
 def test_what_follows_the_voxels_is_left_alone(tmp_path):
     path = odd(tmp_path / "a.mrc", FLOATS)
     path.write_bytes(path.read_bytes() + bytes(513))
@@ -164,6 +214,11 @@ def test_axes_that_differ_leave_the_voxel_size_unknown_and_say_so(tmp_path):
 
 def _cut(path: Path, length: int) -> Path:
     path.write_bytes(path.read_bytes()[:length])
+    return path
+
+
+def _longer(path: Path, by: int) -> Path:
+    path.write_bytes(path.read_bytes() + bytes(by))
     return path
 
 
@@ -194,7 +249,14 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "zero": (lambda p: odd(p, FLOATS, {NX: ints(0)}), "impossible"),
     "unknown mode": (lambda p: odd(p, FLOATS, {12: ints(5)}), "impossible"),
     "2 GiB of extended header": (lambda p: odd(p, FLOATS, {NSYMBT: ints(2**31 - 1)}), "extended"),
-    "extended header beyond the end": (lambda p: odd(p, FLOATS, {NSYMBT: ints(4096)}), "promises"),
+    "half of its extended header": (
+        lambda p: _longer(odd(p, FLOATS, {NSYMBT: ints(4096)}), 2048),
+        "promises an extended header of 4096 bytes",
+    ),
+    "extended header beyond a cut end": (
+        lambda p: _cut(odd(p, FLOATS, {NSYMBT: ints(4096)}), 1000 + FLOATS.nbytes),
+        "promises",
+    ),
     "extended header of -1": (lambda p: odd(p, FLOATS, {NSYMBT: ints(-1)}), "extended header"),
     "axis named twice": (lambda p: odd(p, FLOATS, {AXES: ints(1, 1, 3)}), "axes"),
     "axis 4": (lambda p: odd(p, FLOATS, {AXES: ints(1, 2, 4)}), "axes"),

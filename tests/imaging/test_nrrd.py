@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.errors import VolumeError
+from core.errors import LabelNamesError, VolumeError
 from core.imaging.formats import nrrd as nrrd_reader
-from core.imaging.formats.segment import Segment
+from core.imaging.formats.label_names import Segment
 from core.imaging.formats.volume import open_volume
-from core.imaging.geometry import Box, Zyx, whole
+from core.imaging.geometry import Box, Grid, Zyx, whole
 
 DATA = Path(__file__).parents[1] / "data" / "nrrd"
 SHAPE = Zyx(3, 4, 5)
@@ -170,34 +170,74 @@ def test_four_axes_that_do_not_say_which_counts_layers_are_refused(tmp_path):
         open_volume(layered(tmp_path / "a.nrrd", 0, "domain domain domain domain"))
 
 
-MITK = json.dumps(
-    [{"labels": [{"name": "Add", "value": 1}]}, {"labels": [{"name": "Ignore", "value": 3}]}]
-)
-OLD_MITK = """<Layer><Label><property key="name" type="StringProperty"><string value="Remove"/>\
-</property><property key="value" type="UShortProperty"><unsigned value="2"/></property></Label>\
-</Layer>"""
+def mitk(*groups: list[tuple[str, int]] | None) -> list[str]:
+    """MITK's label groups as ITK writes them; a group without labels is null."""
+    named = [
+        {"labels": group and [{"name": name, "value": value} for name, value in group]}
+        for group in groups
+    ]
+    text = json.dumps(named).replace("\\", "\\\\")
+    return [
+        "modality:=org.mitk.multilabel.segmentation",
+        f"org.mitk.multilabel.segmentation.labelgroups:={text}",
+    ]
+
+
+def old_label(name: str, value: int) -> str:
+    """One label as MITK before 2024 wrote it: XML with escaped line breaks."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\\n<Label version="1">\\n'
+        f'    <property key="name" type="StringProperty">\\n        <string value="{name}"/>\\n'
+        '    </property>\\n    <property key="value" type="UShortProperty">\\n'
+        f'        <unsigned value="{value}"/>\\n    </property>\\n</Label>\\n'
+    )
+
+
+OLD_MITK = [
+    "modality:=org.mitk.image.multilabel",
+    "layers:=1",
+    "layer_000:=3",
+    f"org.mitk.label_000_00000:={old_label('Exterior', 0)}",
+    f"org.mitk.label_000_00001:={old_label('Add', 1)}",
+    f"org.mitk.label_000_00002:={old_label('Remove &quot;ER&quot;', 2)}",
+]
+OLDEST_MITK = f"<Layer>{old_label('Remove', 2).partition('?>')[2]}</Layer>"
 
 
 @pytest.mark.parametrize(
     ("fields", "segments"),
     [
-        (
-            [f"org.mitk.multilabel.segmentation.labelgroups:={MITK}"],
-            (Segment("Add", 1, 0), Segment("Ignore", 3, 1)),
-        ),
-        (["layers:=1", f"layer_000:={OLD_MITK}"], (Segment("Remove", 2, 0),)),
+        (mitk([("Add", 1), ("Ignore", 3)]), (Segment("Add", 1, 0), Segment("Ignore", 3, 0))),
+        (mitk([('Add "ER"', 1)]), (Segment('Add "ER"', 1, 0),)),
+        (mitk([("Add\\new", 1)]), (Segment("Add\\new", 1, 0),)),
+        (mitk([("Hülle", 1)]), (Segment("Hülle", 1, 0),)),
+        (mitk(None), ()),
+        (mitk([]), ()),
         (
             [
-                "Segment0_Name:=Add",
-                "Segment0_LabelValue:=1",
-                "Segment1_Name:=Remove_2",
-                "Segment1_LabelValue:=5",
-                "Segment1_Layer:=1",
+                "org.mitk.multilabel.segmentation.labelgroups:="
+                + json.dumps([{"labels": [{"name": 'Add "ER"', "value": 1}]}])
             ],
-            (Segment("Add", 1, 0), Segment("Remove_2", 5, 1)),
+            (Segment('Add "ER"', 1, 0),),
         ),
+        (OLD_MITK, (Segment("Add", 1, 0), Segment('Remove "ER"', 2, 0))),
+        (
+            [field.replace("org.mitk.", "") for field in OLD_MITK[1:]],
+            (Segment("Add", 1, 0), Segment('Remove "ER"', 2, 0)),
+        ),
+        (["layers:=1", f"layer_000:={OLDEST_MITK}"], (Segment("Remove", 2, 0),)),
+        (
+            ["Segment0_Name:=Add", "Segment0_LabelValue:=1", "Segment0_Layer:=0"]
+            + ["Segment1_Name:=Remove_2", "Segment1_LabelValue:=5", "Segment1_Layer:=0"],
+            (Segment("Add", 1, 0), Segment("Remove_2", 5, 0)),
+        ),
+        (
+            ["Segment0_Name:=Add", "Segment1_Name:=Remove", "Segment1_LabelValue:=2"],
+            (Segment("Add", 1, 0), Segment("Remove", 2, 0)),
+        ),
+        (["Segment0_ID:=Segment_1"], (Segment("Segment_1", 1, 0),)),
+        (["Segment0_Name:=Add\\\\1\\n2"], (Segment("Add\\1\n2", 1, 0),)),
     ],
-    ids=["MITK", "MITK before 2023", "3D Slicer"],
 )
 def test_labels_are_told_with_name_value_and_layer(tmp_path, fields, segments):
     with open_volume(plain(tmp_path / "a.nrrd", *fields)) as volume:
@@ -205,22 +245,98 @@ def test_labels_are_told_with_name_value_and_layer(tmp_path, fields, segments):
 
 
 @pytest.mark.parametrize(
+    ("fields", "segments"),
+    [
+        (mitk([("Add", 1)], [("Ignore", 3)]), (Segment("Add", 1, 0), Segment("Ignore", 3, 1))),
+        (mitk([("Add", 1)], None), (Segment("Add", 1, 0),)),
+        (mitk(None, [("Add", 1)]), (Segment("Add", 1, 1),)),
+        (
+            ["layers:=2", "layer_000:=1", "layer_001:=1"]
+            + [f"org.mitk.label_000_00001:={old_label('Add', 1)}"]
+            + [f"org.mitk.label_001_00001:={old_label('Remove', 1)}"],
+            (Segment("Add", 1, 0), Segment("Remove", 1, 1)),
+        ),
+        (
+            ["Segment0_Name:=Add", "Segment1_Name:=Remove"],  # 3D Slicer up to 4.10
+            (Segment("Add", 1, 0), Segment("Remove", 1, 1)),
+        ),
+        (
+            ["Segment0_Name:=Add", "Segment0_Layer:=1", "Segment0_LabelValue:=7"],
+            (Segment("Add", 7, 1),),
+        ),
+    ],
+)
+def test_labels_of_a_layered_file_are_told_with_their_layer(tmp_path, fields, segments):
+    header = "type: uchar\ndimension: 4\nsizes: 2 5 4 3\nkinds: list domain domain domain\n"
+    text = "\n".join([header + "encoding: raw", *fields])
+    with open_volume(file(tmp_path / "a.nrrd", text, bytes(120))) as volume:
+        assert volume.segments == segments
+
+
+GROUPS = "org.mitk.multilabel.segmentation.labelgroups:="
+
+
+@pytest.mark.parametrize(
     "fields",
     [
-        ["org.mitk.multilabel.segmentation.labelgroups:=[{"],
-        ["org.mitk.multilabel.segmentation.labelgroups:=" + "[" * 30_000],
-        ['org.mitk.multilabel.segmentation.labelgroups:=[{"labels":[{"name":"a","value":1e999}]}]'],
-        ['org.mitk.multilabel.segmentation.labelgroups:={"labels": 3}'],
+        [GROUPS + "[{"],
+        [GROUPS + "[" * 30_000],
+        [GROUPS + '[{"labels":[{"name":"a","value":1e999}]}]'],
+        [GROUPS + '[{"labels":[{"value":1}]}]'],
+        [GROUPS + '{"labels": 3}'],
+        ["modality:=org.mitk.multilabel.segmentation"],
+        ["modality:=org.mitk.image.multilabel", "layers:=1"],
         ["layers:=1", "layer_000:=<Layer><Label>"],
         ["layers:=many", "layer_000:=<Layer/>"],
         ["layers:=1", 'layer_000:=<!DOCTYPE a [<!ENTITY b "b">]><Layer>&b;</Layer>'],
+        ["layers:=1", "layer_000:=2", f"org.mitk.label_000_00001:={old_label('Add', 1)}"],
         ["Segment0_Name:=Add", "Segment0_LabelValue:=one"],
+        ["Segment0_Name:=Add", "Segment0_Layer:=1"],
+        ["Segment0_Name:=Add", "Segment1_Name:=Remove"],
+        mitk([("Add", 1), ("Remove", 1)]),
+        mitk([("Add", 1)], [("Remove", 1)]),
     ],
 )
-def test_labels_that_cannot_be_read_name_nothing_and_the_voxels_stay(tmp_path, fields):
-    with open_volume(plain(tmp_path / "a.nrrd", *fields)) as volume:
-        assert volume.segments == ()
-        np.testing.assert_array_equal(volume.read(whole(SHAPE)), RAMP)
+def test_a_multi_label_file_whose_names_cannot_be_read_is_refused(tmp_path, fields):
+    with pytest.raises(LabelNamesError, match=r"a\.nrrd.* save it again"):
+        open_volume(plain(tmp_path / "a.nrrd", *fields))
+
+
+def test_mitk_s_own_python_client_and_we_read_the_same(tmp_path):
+    client = pytest.importorskip("mitk_workbench_remote._io.multilabel_nrrd")
+    voxels = np.random.default_rng(0).integers(0, 4, (2, *SHAPE)).astype(np.uint16)
+    groups = [
+        {
+            "name": "one",
+            "labels": [{"name": 'Add "ER"', "value": 1}, {"name": "Remove", "value": 2}],
+        },
+        {"name": "two", "labels": [{"name": "Ignore", "value": 3}]},
+    ]
+    client.write_multilabel_nrrd_raw(
+        voxels,
+        groups,
+        spacing=(10.0, 10.0, 10.0),
+        origin=(400.0, 200.0, 100.0),
+        direction=np.eye(3),
+        path=tmp_path / "a.nrrd",
+    )
+    with open_volume(tmp_path / "a.nrrd") as volume:
+        for layer in (0, 1):
+            np.testing.assert_array_equal(volume.read(whole(SHAPE), layer), voxels[layer])
+        assert volume.grid == Grid.aligned(10.0, (400.0, 200.0, 100.0))
+        assert [tuple(segment) for segment in volume.segments] == [
+            ('Add "ER"', 1, 0),
+            ("Remove", 2, 0),
+            ("Ignore", 3, 1),
+        ]
+
+
+def test_space_units_are_obeyed(tmp_path):
+    fields = ("space: LPS", "space directions: (1,0,0) (0,1,0) (0,0,1)")
+    for unit, size in (("nm", 10.0), ("mm", None), ("µm", None)):
+        path = plain(tmp_path / "a.nrrd", *fields, f'space units: "{unit}" "{unit}" "{unit}"')
+        with open_volume(path) as volume:
+            assert volume.voxel_size == size
 
 
 def test_gzip_in_parts_is_one_stream_and_what_follows_it_is_left_alone(tmp_path):

@@ -64,6 +64,20 @@ def test_pages_that_lie_apart_are_the_sections_of_one_stack(tmp_path, options):
             open_volume(path)
 
 
+@given(
+    arrays(bool, st.tuples(st.integers(2, 4), st.integers(2, 5), st.integers(5, 19))),
+    st.sampled_from([None, "zlib"]),
+    st.integers(1, 5),
+)
+def test_a_boolean_mask_of_one_bit_a_voxel_is_read(tmp_path_factory, mask, packing, rows):
+    path = tmp_path_factory.mktemp("bits") / "a.tif"
+    tifffile.imwrite(path, mask, compression=packing, rowsperstrip=rows)
+    np.testing.assert_array_equal(read(path), mask)
+    box = Box(Zyx(0, 1, 2), Zyx(1, 2, 5))
+    with open_volume(path) as volume:
+        np.testing.assert_array_equal(volume.read(box), mask[box.slices])
+
+
 @given(st.data())
 def test_any_box_of_any_stack_is_the_array_s_slice(tmp_path_factory, data):
     shape = data.draw(st.tuples(st.integers(2, 5), st.integers(2, 9), st.integers(5, 9)))
@@ -94,10 +108,9 @@ def test_any_box_of_any_stack_is_the_array_s_slice(tmp_path_factory, data):
         (np.zeros((2, 3, 20, 20), np.uint8), {"photometric": "minisblack"}),
         (np.zeros((5, 20, 20, 3), np.uint8), {"photometric": "rgb"}),
         (RAMP.astype(np.complex64), {"photometric": "minisblack"}),
-        (RAMP > 9, {"photometric": "minisblack"}),
         (RAMP[:, :64, :64], {"photometric": "minisblack", "tile": (32, 32)}),
     ],
-    ids=["2D", "channels", "colours", "complex", "bits", "tiles"],
+    ids=["2D", "channels", "colours", "complex", "tiles"],
 )
 def test_what_is_no_stack_of_numbers_in_strips_is_refused(tmp_path, voxels, options):
     tifffile.imwrite(tmp_path / "a.tif", voxels, **options)

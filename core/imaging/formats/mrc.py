@@ -1,32 +1,37 @@
 """MRC volumes (.mrc .rec .map .st): tomograms and segmentations, read a box at a time.
 
-Format: MRC2014 (https://www.ccpem.ac.uk/mrc_format/mrc2014.php) with IMOD's unsigned bytes. The
-1024-byte header is read with mrcfile's dtype and held against the file's size before anything
-else is believed; mrcfile itself would allocate what a lying header asks for.
+Format: MRC2014 (https://www.ccpem.ac.uk/mrc_format/mrc2014.php) with IMOD's bytes
+(https://bio3d.colorado.edu/imod/doc/mrc_format.txt). mrcfile reads the header, from 1024 bytes
+whose sides, mode and extended header were checked first: it would allocate what a damaged header
+asks for. The voxels are read by us, as far as the file's size allows.
 """
 
+import io
 import math
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
-from mrcfile.dtypes import HEADER_DTYPE
+from mrcfile.mrcinterpreter import MrcInterpreter
+from mrcfile.utils import machine_stamp_from_byte_order, spacegroup_is_volume_stack
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
-from core.imaging.formats.segment import Segment
+from core.imaging.formats.label_names import Segment
 from core.imaging.formats.source import Source
+from core.imaging.formats.voxel_size import one_voxel_size
 from core.imaging.geometry import Box, Grid, Zyx
 
 HEADER_BYTES = 1024
 MAX_SIDE = 65_535
+MAX_EXTENDED = 1 << 30
 MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 FOUR_BIT = 101
 IMOD_STAMP, SIGNED_BYTES = 1146047817, 1
 """Bytes 152..159: IMOD's stamp, then flags whose bit 0 says that mode 0 is signed."""
 
 _REFUSED_MODES = {3: "complex integers", 4: "complex numbers", 16: "RGB colours"}
-_VOLUME_STACK = 401
+_NSYMBT, _MAP, _MACHST = slice(92, 96), slice(208, 212), slice(212, 216)
 
 
 class _Facts(NamedTuple):
@@ -41,6 +46,7 @@ class _Facts(NamedTuple):
     voxel_size: float | None
     origin_xyz: tuple[float, float, float]
     nstart_xyz: tuple[int, int, int]
+    zero: int
     warnings: tuple[str, ...]
 
 
@@ -51,6 +57,7 @@ class MrcVolume:
     """MRC states no orientation that other formats share."""
     layers = 1
     segments: tuple[Segment, ...] = ()
+    label_step = 0.0
 
     def __init__(self, path: Path, source: Source | None = None) -> None:
         """Open and check a file, or one that is open; ``close`` closes it.
@@ -62,7 +69,7 @@ class MrcVolume:
         self._source = source or Source(path)
         try:
             self._facts = _parse(self._source.head(HEADER_BYTES), path)
-            facts = self._facts
+            self._facts = facts = self._with_true_offset()
             self._source.promise(facts.offset + facts.sides[0] * self._section_bytes)
         except BaseException:
             self._source.close()
@@ -72,8 +79,32 @@ class MrcVolume:
         self.origin_xyz = facts.origin_xyz
         self.nstart_xyz = facts.nstart_xyz
         self.warnings = facts.warnings
+        self.label_zero = facts.zero
         half = facts.stored.kind == "f" and facts.stored.itemsize == 2
         self.dtype = np.dtype("f4") if half else facts.stored.newbyteorder("=")
+
+    def _with_true_offset(self) -> _Facts:
+        """Find voxels that follow the header where the extended header it states is missing.
+
+        cryoCARE before 2024 copied a header without its extended header
+        (https://github.com/juglab/cryoCARE_pip/issues/29). The file's length tells.
+        """
+        facts, size = self._facts, self._source.size
+        voxels = facts.sides[0] * self._section_bytes
+        if self._source.compression or facts.offset == HEADER_BYTES:
+            return facts
+        missing = f"an extended header of {facts.offset - HEADER_BYTES} bytes"
+        if size == HEADER_BYTES + voxels:
+            warning = (
+                f"the header states {missing} that is not in the file; the voxels are complete"
+            )
+            return facts._replace(offset=HEADER_BYTES, warnings=(*facts.warnings, warning))
+        if HEADER_BYTES + voxels < size < facts.offset + voxels:
+            raise VolumeError(
+                f"{self.path}: its header promises {missing} and {voxels} bytes of voxels, but "
+                f"the file holds {size}; set NSYMBT or write the file again."
+            )
+        return facts
 
     @property
     def _row_bytes(self) -> int:
@@ -135,25 +166,37 @@ def _parse(raw: bytes, path: Path) -> _Facts:
     order = _byte_order(raw)
     if order is None:
         raise VolumeError(f"{path}: its MRC header states impossible sides or mode.")
-    header = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(order), 1)[0]
-    mode = int(header["mode"])
-    stored = np.dtype("u1") if mode == FOUR_BIT else _stored(header, mode, path).newbyteorder(order)
-    sides = int(header["nz"]), int(header["ny"]), int(header["nx"])
-    _check_kind(header, path)
-    voxel_size, warnings = _voxel_size(header)
-    origin = (float(header["origin"][axis]) for axis in "xyz")
-    x, y, z = origin
-    nstart = int(header["nxstart"]), int(header["nystart"]), int(header["nzstart"])
+    extended = int(np.frombuffer(raw[_NSYMBT], order + "i4")[0])
+    if not 0 <= extended <= MAX_EXTENDED:
+        raise VolumeError(
+            f"{path}: header states {extended} bytes of extended header; it is damaged."
+        )
+    mrc = _read_header(raw, order)
+    header, mode = mrc.header, int(mrc.header.mode)
+    if mode in _REFUSED_MODES:
+        raise VolumeError(
+            f"{path}: MRC mode {mode} holds {_REFUSED_MODES[mode]}; a tomogram holds one real "
+            "number a voxel (mode 0, 1, 2, 6, 12)."
+        )
+    if spacegroup_is_volume_stack(int(header.ispg)):
+        raise VolumeError(
+            f"{path}: is a stack of volumes (space group {int(header.ispg)}); save each tomogram "
+            "as a file of its own."
+        )
+    name, zero, byte_warnings = _byte_type(header) if mode == 0 else (MODES.get(mode, "u1"), 0, ())
+    voxel_size, size_warnings = _voxel_size(mrc)
+    x, y, z = (float(value) for value in header.origin.item())
     return _Facts(
-        sides,
-        stored,
-        mode == FOUR_BIT,
-        HEADER_BYTES + max(0, int(header["nsymbt"])),
-        _axes(header, path),
-        voxel_size,
-        (x, y, z),
-        nstart,
-        warnings,
+        sides=(int(header.nz), int(header.ny), int(header.nx)),
+        stored=np.dtype(name).newbyteorder(order),
+        four_bit=mode == FOUR_BIT,
+        offset=HEADER_BYTES + extended,
+        axes=_axes(header, path),
+        voxel_size=voxel_size,
+        origin_xyz=(x, y, z),
+        nstart_xyz=(int(header.nxstart), int(header.nystart), int(header.nzstart)),
+        zero=zero,
+        warnings=(*byte_warnings, *size_warnings),
     )
 
 
@@ -170,35 +213,45 @@ def _byte_order(raw: bytes) -> Literal["<", ">"] | None:
     return None
 
 
-def _stored(header: Any, mode: int, path: Path) -> np.dtype[Any]:
-    if mode in _REFUSED_MODES:
-        raise VolumeError(
-            f"{path}: MRC mode {mode} holds {_REFUSED_MODES[mode]}; a tomogram holds one real "
-            "number a voxel (mode 0, 1, 2, 6, 12)."
-        )
-    extra = header["extra2"].tobytes()[152 - 112 :]
-    stamp, flags = np.frombuffer(extra[:8], header["mode"].dtype).tolist()
-    if mode == 0 and stamp == IMOD_STAMP and not flags & SIGNED_BYTES:
-        return np.dtype("u1")
-    return np.dtype(MODES[mode])
+def _read_header(raw: bytes, order: Literal["<", ">"]) -> Any:
+    """Read 1024 bytes by mrcfile, with the byte order and map id that careless writers leave out.
+
+    The extended header stays in the file: mrcfile would read it.
+    """
+    mended = bytearray(raw[:HEADER_BYTES])
+    mended[_NSYMBT] = bytes(4)
+    mended[_MAP], mended[_MACHST] = b"MAP ", bytes(machine_stamp_from_byte_order(order))
+    return MrcInterpreter(io.BytesIO(mended), header_only=True)
 
 
-def _check_kind(header: Any, path: Path) -> None:
-    if int(header["ispg"]) >= _VOLUME_STACK:
-        raise VolumeError(
-            f"{path}: is a stack of volumes (space group {int(header['ispg'])}); save each "
-            "tomogram as a file of its own."
-        )
-    if not 0 <= int(header["nsymbt"]) <= 1 << 30:
-        raise VolumeError(
-            f"{path}: header states {int(header['nsymbt'])} bytes of extended header; "
-            "it is damaged."
-        )
+def _byte_type(header: Any) -> tuple[str, int, tuple[str, ...]]:
+    """What the bytes of mode 0 are: their type, the value that means 0 in a mask, and doubts.
+
+    IMOD's stamp decides. Without it MRC2014 says signed, but older writers mean unsigned: no signed
+    byte reaches a maximum above 127 (the rule of ITK's MRCImageIO and of the CryoET Data Portal:
+    https://github.com/InsightSoftwareConsortium/ITK/pull/2088,
+    https://github.com/chanzuckerberg/cryoet-data-portal/issues/691).
+    """
+    low, high = float(header.dmin), float(header.dmax)
+    looks_unsigned = 127 < high < math.inf
+    stated = f"the header's minimum and maximum are {low:g} and {high:g}"
+    stamp, flags = np.frombuffer(
+        header.extra2.tobytes()[152 - 112 :][:8], header.mode.dtype
+    ).tolist()
+    if stamp != IMOD_STAMP:
+        if looks_unsigned:
+            return "u1", 0, (f"mode 0 read as unsigned bytes: {stated}",)
+        return "i1", 0, ()
+    if flags & SIGNED_BYTES:
+        doubt = f"mode 0 read as signed bytes by IMOD's stamp, but {stated}"
+        return "i1", -128, ((doubt,) if looks_unsigned else ())
+    doubt = f"mode 0 read as unsigned bytes by IMOD's stamp, but {stated}"
+    return "u1", 0, ((doubt,) if low < 0 and high >= low else ())
 
 
 def _axes(header: Any, path: Path) -> tuple[int, int, int]:
     """The file's axis that is z, y, x: mapc, mapr, maps say what columns, rows, sections are."""
-    spoken = int(header["mapc"]), int(header["mapr"]), int(header["maps"])
+    spoken = int(header.mapc), int(header.mapr), int(header.maps)
     if spoken == (0, 0, 0):
         spoken = (1, 2, 3)
     if sorted(spoken) != [1, 2, 3]:
@@ -209,15 +262,12 @@ def _axes(header: Any, path: Path) -> tuple[int, int, int]:
     return 2 - spoken.index(3), 2 - spoken.index(2), 2 - spoken.index(1)
 
 
-def _voxel_size(header: Any) -> tuple[float | None, tuple[str, ...]]:
+def _voxel_size(mrc: Any) -> tuple[float | None, tuple[str, ...]]:
     """One voxel size in angstrom; 0 and 1 mean unknown, and so do axes that differ."""
-    cell = [float(header["cella"][axis]) for axis in "xyz"]
-    counts = [int(header[name]) for name in ("mx", "my", "mz")]
-    if not all(math.isfinite(side) and side > 0 for side in cell) or min(counts) < 1:
+    header = mrc.header
+    if min(int(header.mx), int(header.my), int(header.mz)) < 1:
         return None, ()
-    sizes = [side / count for side, count in zip(cell, counts, strict=True)]
-    if max(sizes) > 1.01 * min(sizes):
-        found = ", ".join(f"{size:g}" for size in sizes)
-        return None, (f"voxel size differs by axis: {found} Å (x, y, z); taken as unknown",)
-    size = round(sum(sizes) / 3, 4)
-    return (None if size in (0.0, 1.0) else size), ()
+    x, y, z = (float(size) for size in mrc.voxel_size.item())
+    if not all(math.isfinite(size) and size > 0 for size in (x, y, z)):
+        return None, ()
+    return one_voxel_size((x, y, z))

@@ -9,6 +9,7 @@ same bytes.
 
 import math
 import struct
+from itertools import product
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from core.errors import VolumeError
 from core.files.atomic import whole_file
-from core.imaging.formats.segment import Segment
+from core.imaging.formats.label_names import Segment
 from core.imaging.formats.source import Source
+from core.imaging.formats.voxel_size import one_voxel_size
 from core.imaging.geometry import Box, Grid, Zyx, is_possible, whole
 
 HEADER_BYTES = 348
@@ -42,6 +44,12 @@ DTYPES = {
 }
 """NIfTI-1 datatype codes that hold one real number a voxel."""
 
+_UNITS = {1: "m", 2: "mm", 3: "micron"}
+"""Codes of xyzt_units in nifti1.h."""
+
+SAME_PLACE = 0.05
+"""Voxels by which qform and sform may differ: single precision does."""
+
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _CHUNK = 1 << 20
 _HEADER = struct.Struct("<i10s18sihBB8h3fhhhh8ffffhBBffffii80s24shh6f4f4f4f16s4s")
@@ -57,6 +65,7 @@ class _Facts(NamedTuple):
     intercept: float
     spacing_xyz: tuple[float, float, float]
     grid: Grid | None
+    unit: str
 
 
 class NiftiVolume:
@@ -64,7 +73,7 @@ class NiftiVolume:
 
     layers = 1
     segments: tuple[Segment, ...] = ()
-    warnings: tuple[str, ...] = ()
+    label_zero = 0
 
     def __init__(self, path: Path, source: Source | None = None) -> None:
         """Open and check a file, or one that is open; ``close`` closes it.
@@ -90,7 +99,8 @@ class NiftiVolume:
         scaled = (facts.slope, facts.intercept) != (1.0, 0.0)
         self.dtype = np.dtype("f4") if scaled else facts.stored.newbyteorder("=")
         self.grid = facts.grid
-        self.voxel_size = _voxel_size(facts.spacing_xyz)
+        self.label_step = abs(facts.slope) if scaled else 0.0
+        self.voxel_size, self.warnings = one_voxel_size(facts.spacing_xyz, facts.unit)
         if self._in_memory:
             self._voxels = self._inflate()
 
@@ -271,14 +281,17 @@ def _parse_header(raw: bytes, path: Path) -> _Facts:
     if not (np.isfinite(slope) and slope != 0):
         slope, intercept = 1.0, 0.0
     spacing_x, spacing_y, spacing_z = (abs(float(value)) for value in pixdim[1:4])
+    shape = _shape(dims, path)
+    grid = _grid(raw, order, pixdim, shape, path)
     return _Facts(
-        _shape(dims, path),
+        shape,
         np.dtype(order + DTYPES[code]),
         int(offset),
         slope,
         intercept,
-        (spacing_x, spacing_y, spacing_z),
-        _grid(raw, order, pixdim),
+        grid.spacing_xyz if grid else (spacing_x, spacing_y, spacing_z),
+        grid,
+        _UNITS.get(raw[123] & 7, ""),
     )
 
 
@@ -291,25 +304,45 @@ def _shape(dims: tuple[int, ...], path: Path) -> Zyx:
     return Zyx.from_xyz(sides[:3])
 
 
-def _grid(raw: bytes, order: str, pixdim: tuple[float, ...]) -> Grid | None:
-    """The sform if stated, else the qform, else none; NIfTI speaks RAS, Grid LPS."""
+def _grid(raw: bytes, order: str, pixdim: tuple[float, ...], shape: Zyx, path: Path) -> Grid | None:
+    """The place that the header states by its sform or qform; NIfTI speaks RAS, Grid LPS.
+
+    Where both are stated, nibabel and FSL go by the sform and ITK (MITK, 3D Slicer) by the qform
+    unless the sform's code is 1 (itkNiftiImageIO.cxx), so both must say the same.
+    """
     qform, sform = struct.unpack_from(order + "2h", raw, 252)
-    ras = np.eye(4)
-    if sform > 0:
-        ras[:3] = np.array(struct.unpack_from(order + "12f", raw, 280)).reshape(3, 4)
-    elif qform > 0:
-        b, c, d, *offset = struct.unpack_from(order + "6f", raw, 256)
-        scale = np.array(pixdim[1:4]) * (1, 1, -1 if pixdim[0] < 0 else 1)
-        ras[:3, :3] = _rotation(b, c, d) * scale
-        ras[:3, 3] = offset
-    else:
+    by_sform = _lps_grid(np.reshape(struct.unpack_from(order + "12f", raw, 280), (3, 4)))
+    by_qform = _lps_grid(_qform(raw, order, pixdim)) if qform > 0 else None
+    if sform <= 0 or by_sform is None:
+        return by_qform
+    if by_qform is not None and _farthest(by_qform, by_sform, shape) > SAME_PLACE:
+        raise VolumeError(
+            f"{path}: states two places (its qform and sform differ), so programs show it in "
+            "different places; save it again with one (in nibabel: set_sform and set_qform)."
+        )
+    return by_sform
+
+
+def _qform(raw: bytes, order: str, pixdim: tuple[float, ...]) -> NDArray[np.float64]:
+    b, c, d, *offset = struct.unpack_from(order + "6f", raw, 256)
+    scale = np.array(pixdim[1:4]) * (1, 1, -1 if pixdim[0] < 0 else 1)
+    return np.column_stack([_rotation(b, c, d) * scale, offset])
+
+
+def _farthest(one: Grid, other: Grid, shape: Zyx) -> float:
+    """The largest distance between the same corner on two grids, in voxels."""
+    ends = np.array([*product(*((0, n - 1) for n in shape.to_xyz()))], dtype=float)
+    corners = np.column_stack([ends, np.ones(8)]).T
+    apart = np.linalg.solve(one.matrix, other.matrix) @ corners - corners
+    return float(np.abs(apart).max())
+
+
+def _lps_grid(ras: NDArray[np.float64]) -> Grid | None:
+    """The grid of a 3 × 4 matrix to RAS, if its numbers can be one."""
+    lps = _LPS_FROM_RAS[:3, :3] @ ras
+    if not is_possible(lps[:, :3], lps[:, 3]):
         return None
-    lps = _LPS_FROM_RAS @ ras
-    if not is_possible(lps[:3, :3], lps[:3, 3]):
-        return None
-    rows = [(float(row[0]), float(row[1]), float(row[2])) for row in lps[:3]]
-    origin = float(lps[0, 3]), float(lps[1, 3]), float(lps[2, 3])
-    return Grid(origin, (rows[0], rows[1], rows[2]))
+    return Grid.of(lps[:, :3], lps[:, 3])
 
 
 def _rotation(b: float, c: float, d: float) -> NDArray[np.float64]:
@@ -346,11 +379,3 @@ def _quaternion(ras: NDArray[np.float64]) -> tuple[float, tuple[float, float, fl
     leading = next(value for value in quaternion if abs(value) > 1e-9)
     _, b, c, d = quaternion * np.sign(leading)
     return qfac, (float(b), float(c), float(d))
-
-
-def _voxel_size(spacing_xyz: tuple[float, float, float]) -> float | None:
-    """One voxel size in angstrom, if stated: 0 and 1 mean unknown, unequal sides too."""
-    low, high = min(spacing_xyz), max(spacing_xyz)
-    if not np.isfinite(high) or low <= 0 or high > low * 1.01 or low == high == 1.0:
-        return None
-    return round(float(np.mean(spacing_xyz)), 4)

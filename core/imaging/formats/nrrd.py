@@ -1,12 +1,11 @@
 """NRRD label volumes (.nrrd, .seg.nrrd): what MITK, 3D Slicer and napari plugins save.
 
-Format: https://teem.sourceforge.net/nrrd/format.html. pynrrd writes; reading is ours, since pynrrd
-follows ``data file`` anywhere, spins on ``line skip``, inflates without end and takes longer to
-start than a patch to merge. The header is bounded, and only one attached file is read. The tests
-hold this reader against pynrrd's writer and SimpleITK.
+Format: https://teem.sourceforge.net/nrrd/format.html. pynrrd reads the header, out of at most
+64 KiB that were checked first: by itself it follows ``data file`` anywhere, spins on ``line skip``
+and inflates without end. Bounds, boxes and inflating are ours, and what the labels' names mean
+(label_names.py).
 """
 
-import json
 import math
 import re
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
-from core.imaging.formats.segment import Segment
+from core.imaging.formats.label_names import Segment, read_label_names
 from core.imaging.formats.source import Bytes, More, Source, check_length
+from core.imaging.formats.voxel_size import one_voxel_size
 from core.imaging.geometry import Box, Grid, Zyx, is_possible, whole
 
 MAX_HEADER_BYTES, MAX_HEADER_LINES = 64 << 10, 1000
@@ -27,22 +27,31 @@ MAX_NUMBER = 64
 MAX_IN_MEMORY = 64 << 20
 """A file whose voxels take no more (a patch) is read whole, once; of others just the box is."""
 
-TYPES = {
-    name: code
-    for code, names in {
-        "i1": "signed char, int8, int8_t",
-        "u1": "uchar, unsigned char, uint8, uint8_t",
-        "i2": "short, short int, signed short, signed short int, int16, int16_t",
-        "u2": "ushort, unsigned short, unsigned short int, uint16, uint16_t",
-        "i4": "int, signed int, int32, int32_t",
-        "u4": "uint, unsigned int, uint32, uint32_t",
-        "i8": "longlong, long long, long long int, signed long long, int64, int64_t",
-        "u8": "ulonglong, unsigned long long, unsigned long long int, uint64, uint64_t",
-        "f4": "float",
-        "f8": "double",
-    }.items()
-    for name in names.split(", ")
+_C_TYPES = {
+    "signed char": "int8",
+    "uchar": "uint8",
+    "short": "int16",
+    "ushort": "uint16",
+    "int": "int32",
+    "uint": "uint32",
+    "longlong": "int64",
+    "ulonglong": "uint64",
+    "float": "float32",
+    "double": "float64",
 }
+_TYPES = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+_ENCODINGS = {
+    name: encoding
+    for encoding, names in {
+        "raw": "raw",
+        "gzip": "gzip gz",
+        "bzip2": "bzip2 bz2",
+        "text": "ascii text txt",
+    }.items()
+    for name in names.split()
+}
+_OTHER_FILE = ("data file", "datafile")
+_SKIPS = ("line skip", "lineskip", "byte skip", "byteskip")
 
 _TO_LPS = {
     "left-posterior-superior": (1, 1, 1),
@@ -54,9 +63,24 @@ _TO_LPS = {
 }
 _PLACE_KINDS = {"domain", "space", "time", "none", "???"}
 _LAYER_KINDS = {"vector", "list", "point", "covariant-vector", "normal", "none", "???"}
-_MITK_GROUPS = "org.mitk.multilabel.segmentation.labelgroups"
-_VECTOR = re.compile(r"none|\([^()]*\)")
-_SLICER_NAME = re.compile(r"Segment(\d+)_Name")
+_UNITS = {
+    "mm": "mm",
+    "millimeter": "mm",
+    "m": "m",
+    "nm": "nm",
+    "nanometer": "nm",
+    "um": "micron",
+    "µm": "micron",
+    "μm": "micron",
+    "micron": "micron",
+    "microns": "micron",
+    "micrometer": "micron",
+    "a": "angstrom",
+    "å": "angstrom",
+    "angstrom": "angstrom",
+    "angstroms": "angstrom",
+}
+"""Names of ``space units`` as programs write them."""
 
 
 class _Facts(NamedTuple):
@@ -70,13 +94,14 @@ class _Facts(NamedTuple):
     encoding: str
     offset: int
     grid: Grid | None
+    unit: str
     segments: tuple[Segment, ...]
 
 
 class NrrdVolume:
     """An open NRRD file; ``read`` gives (z, y, x). Compressed voxels are inflated once."""
 
-    warnings: tuple[str, ...] = ()
+    label_zero, label_step = 0, 0.0
 
     def __init__(self, path: Path, source: Source | None = None) -> None:
         """Open and check a file, or one that is open; ``close`` closes it.
@@ -99,7 +124,10 @@ class NrrdVolume:
         self.grid = self._facts.grid
         self.layers = self._facts.layers
         self.segments = self._facts.segments
-        self.voxel_size = _voxel_size(self.grid)
+        stated = self._facts.unit
+        self.voxel_size, self.warnings = (
+            one_voxel_size(self.grid.spacing_xyz, stated) if self.grid else (None, ())
+        )
 
     @property
     def _bytes(self) -> int:
@@ -168,28 +196,27 @@ class NrrdVolume:
 
 
 def _parse(source: Source, path: Path) -> _Facts:
-    header, offset = _header(source, path)
-    _refuse_other_files(header, path)
+    lines, offset = _header_lines(source, path)
+    header = _read_header(lines, path)
     stored = _stored(header, path)
     sizes = _sizes(header, path)
     layer = _layer_position(header, sizes, path)
-    space = sizes if layer is None else sizes[:layer] + sizes[layer + 1 :]
-    encoding = _encoding(header, path)
-    grid = _grid(header, layer, path)
+    layers = 1 if layer is None else sizes[layer]
     return _Facts(
-        Zyx.from_xyz(space),
-        1 if layer is None else sizes[layer],
-        None if layer is None else len(sizes) - 1 - layer,
-        stored,
-        encoding,
-        offset,
-        grid,
-        _segments(header),
+        shape=Zyx.from_xyz([size for axis, size in enumerate(sizes) if axis != layer]),
+        layers=layers,
+        layer_axis=None if layer is None else len(sizes) - 1 - layer,
+        stored=stored,
+        encoding=_encoding(header, path),
+        offset=offset,
+        grid=_grid(header, layer, path),
+        unit=_unit(header),
+        segments=read_label_names(_pairs(header), layers, path),
     )
 
 
-def _header(source: Source, path: Path) -> tuple[dict[str, str], int]:
-    """The fields, and where the voxels begin."""
+def _header_lines(source: Source, path: Path) -> tuple[list[str], int]:
+    """The lines of a bounded header, and where the voxels begin."""
     if source.compression:
         raise VolumeError(f"{path}: is compressed as a whole; save it as .nrrd with gzip inside.")
     raw = source.head(MAX_HEADER_BYTES)
@@ -201,60 +228,66 @@ def _header(source: Source, path: Path) -> tuple[dict[str, str], int]:
             f"{path}: its NRRD header is longer than {MAX_HEADER_BYTES >> 10} KiB or "
             f"{MAX_HEADER_LINES} lines; it is damaged."
         )
-    return _fields(lines, path), match.end() if match else len(raw)
+    decoded = [_with_plain_name(line.decode("utf-8", "replace")) for line in lines[1:]]
+    for line in decoded:
+        _refuse_other_files(line, path)
+    return [lines[0].decode("ascii", "replace"), *decoded], match.end() if match else len(raw)
 
 
-def _fields(lines: list[bytes], path: Path) -> dict[str, str]:
-    """The header's fields (``name: value``) and key/values (``name:=value``) as text."""
-    fields: dict[str, str] = {}
-    for line in lines[1:]:
-        if line.startswith(b"#"):
-            continue
-        name, colon, value = line.decode("utf-8", "replace").partition(":")
-        name = name.strip() if value.startswith("=") else name.strip().lower()
-        if not colon or name in fields:
-            said = "twice" if colon else "without a colon"
-            raise VolumeError(
-                f"{path}: its NRRD header states {name[:40]!r} {said}; save it again."
-            )
-        fields[name] = value.removeprefix("=").strip()
-    return fields
+def _with_plain_name(line: str) -> str:
+    """A field's name in small letters, as pynrrd knows it; keys of pairs stay as they are."""
+    name, colon, value = line.partition(":")
+    return line if value.startswith("=") else name.strip().lower() + colon + value
 
 
-def _vectors(text: str) -> list[list[float] | None]:
-    """``(1,0,0) none (0,1,0)`` as numbers; none is an axis without a place in the world.
-
-    Errors: ValueError.
-    """
-    return [
-        None if vector == "none" else [float(number) for number in vector[1:-1].split(",")]
-        for vector in _VECTOR.findall(text)
-    ]
+def _refuse_other_files(line: str, path: Path) -> None:
+    name, _, value = line.partition(":")
+    if name in _OTHER_FILE:
+        raise VolumeError(f"{path}: keeps its voxels in another file; save one .nrrd file.")
+    if name in _SKIPS and value.strip() != "0":
+        raise VolumeError(f"{path}: uses '{name}'; save it again as one plain .nrrd file.")
 
 
-def _refuse_other_files(header: dict[str, str], path: Path) -> None:
-    for field in ("data file", "datafile"):
-        if field in header:
-            raise VolumeError(f"{path}: keeps its voxels in another file; save one .nrrd file.")
-    for field in ("line skip", "lineskip", "byte skip", "byteskip"):
-        if header.get(field, "0") != "0":
-            raise VolumeError(f"{path}: uses '{field}'; save it again as one plain .nrrd file.")
+def _read_header(lines: list[str], path: Path) -> dict[str, Any]:
+    """Read checked lines by pynrrd, vectors as lists of numbers (``none`` as None)."""
+    import nrrd
+
+    try:
+        header = dict(nrrd.read_header(iter(lines)))
+        for name in ("space directions", "space origin"):
+            if name in header:
+                header[name] = np.atleast_2d(np.asarray(header[name], float))
+    except Exception as error:  # pynrrd raises whatever its parsing trips over
+        text = " ".join(str(error).split())[:80]
+        raise VolumeError(
+            f"{path}: its NRRD header (space, sizes or another field) cannot be read ({text}); "
+            "save it again."
+        ) from error
+    return header
 
 
-def _stored(header: dict[str, str], path: Path) -> np.dtype[Any]:
+def _pairs(header: dict[str, Any]) -> dict[str, str]:
+    """The key/value pairs, and other fields that are text."""
+    return {name: value for name, value in header.items() if isinstance(value, str)}
+
+
+def _stored(header: dict[str, Any], path: Path) -> np.dtype[Any]:
     stated = str(header.get("type", "")).lower()
-    if stated not in TYPES:
+    short = stated.removesuffix("_t").replace("unsigned ", "u").replace("long long", "longlong")
+    short = short.removesuffix(" int") if " " in short else short
+    short = short if short == "signed char" else short.removeprefix("signed ")
+    name = _C_TYPES.get(short, short)
+    if name not in _TYPES | {"float32", "float64"}:
         raise VolumeError(f"{path}: NRRD type {stated!r:.40} is no real number a voxel.")
     big = str(header.get("endian", "little")).lower() == "big"
-    return np.dtype((">" if big else "<") + TYPES[stated])
+    return np.dtype(name).newbyteorder(">" if big else "<")
 
 
-def _sizes(header: dict[str, str], path: Path) -> list[int]:
-    try:
-        sizes = [int(size) for size in header["sizes"].split()]
-        dimension = int(header["dimension"])
-    except (KeyError, ValueError) as error:
-        raise VolumeError(f"{path}: its NRRD header states no sizes; save it again.") from error
+def _sizes(header: dict[str, Any], path: Path) -> list[int]:
+    sizes = [int(size) for size in header.get("sizes", ())]
+    if not sizes or "dimension" not in header:
+        raise VolumeError(f"{path}: its NRRD header states no sizes; save it again.")
+    dimension = int(header["dimension"])
     if len(sizes) != dimension or not all(1 <= size <= MAX_SIDE for size in sizes):
         raise VolumeError(f"{path}: its NRRD header states impossible sizes {sizes[:6]}.")
     if dimension not in (3, 4):
@@ -262,21 +295,20 @@ def _sizes(header: dict[str, str], path: Path) -> list[int]:
     return sizes
 
 
-def _layer_position(header: dict[str, str], sizes: list[int], path: Path) -> int | None:
+def _layer_position(header: dict[str, Any], sizes: list[int], path: Path) -> int | None:
     """Which of the file's axes (fastest first) counts layers instead of space."""
-    kinds = header.get("kinds", "").lower().split()
+    kinds = [kind.lower() for kind in header.get("kinds", ())]
     _check_kinds(kinds, len(sizes), path)
     if len(sizes) == 3:
         return None
     layers = [i for i, kind in enumerate(kinds) if kind in _LAYER_KINDS]
-    if not layers:
-        axes = _VECTOR.findall(header.get("space directions", ""))
-        layers = [i for i, axis in enumerate(axes) if axis == "none"]
+    if not layers and "space directions" in header:
+        layers = np.flatnonzero(np.isnan(header["space directions"]).all(axis=1)).tolist()
     if len(layers) != 1:
         raise VolumeError(
             f"{path}: is 4D and does not say which axis counts layers; save one 3D file a kind."
         )
-    return layers[0]
+    return int(layers[0])
 
 
 def _check_kinds(kinds: list[str], dimension: int, path: Path) -> None:
@@ -289,13 +321,11 @@ def _check_kinds(kinds: list[str], dimension: int, path: Path) -> None:
         )
 
 
-def _encoding(header: dict[str, str], path: Path) -> str:
+def _encoding(header: dict[str, Any], path: Path) -> str:
     stated = str(header.get("encoding", "")).lower()
-    known = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
-    known |= {"ascii": "text", "text": "text", "txt": "text"}
-    if stated not in known:
+    if stated not in _ENCODINGS:
         raise VolumeError(f"{path}: NRRD encoding {stated!r:.40} is not read; save it with gzip.")
-    return known[stated]
+    return _ENCODINGS[stated]
 
 
 def _decode(source: Source, facts: _Facts, length: int) -> Bytes:
@@ -334,85 +364,23 @@ def _as_numbers(words: list[bytes], stored: np.dtype[Any], path: Path) -> NDArra
         raise VolumeError(f"{path}: its text holds something else than numbers.") from error
 
 
-def _grid(header: dict[str, str], layer: int | None, path: Path) -> Grid | None:
+def _grid(header: dict[str, Any], layer: int | None, path: Path) -> Grid | None:
     """The grid in LPS; None where the file states no directions (spacing alone is no place)."""
     if "space directions" not in header:
         return None
-    signs = _TO_LPS.get(header.get("space", "lps").lower())
+    signs = _TO_LPS.get(str(header.get("space", "lps")).lower())
     if signs is None:
         raise VolumeError(f"{path}: NRRD space {header['space']!r:.40} is not read; save in LPS.")
-    try:
-        rows = [row for i, row in enumerate(_vectors(header["space directions"])) if i != layer]
-        steps = np.array(rows, dtype=float).T * np.array(signs)[:, None]
-        (stated,) = _vectors(header.get("space origin", "(0,0,0)"))
-        at = np.array(stated, dtype=float) * signs
-        if steps.shape != (3, 3) or at.shape != (3,):
-            raise ValueError("not three axes")
-    except (TypeError, ValueError) as error:
-        raise VolumeError(f"{path}: its NRRD space directions are no 3D grid.") from error
+    rows = [row for axis, row in enumerate(header["space directions"]) if axis != layer]
+    origin = header.get("space origin", np.zeros((1, 3)))
+    if np.shape(rows) != (3, 3) or origin.shape != (1, 3):
+        raise VolumeError(f"{path}: its NRRD space directions and origin are no 3D grid.")
+    steps, at = np.array(rows).T * np.array(signs)[:, None], origin[0] * signs
     if not is_possible(steps, at):
         raise VolumeError(f"{path}: its NRRD space directions are flat, not finite or too large.")
-    table = [(float(row[0]), float(row[1]), float(row[2])) for row in steps]
-    return Grid((float(at[0]), float(at[1]), float(at[2])), (table[0], table[1], table[2]))
+    return Grid.of(steps, at)
 
 
-def _segments(header: dict[str, str]) -> tuple[Segment, ...]:
-    """The labels that MITK (today's and older) or 3D Slicer name in the header."""
-    try:
-        if _MITK_GROUPS in header:
-            return _mitk_segments(header[_MITK_GROUPS])
-        if "layers" in header and "layer_000" in header:
-            return _old_mitk_segments(header)
-        return _slicer_segments(header)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        SyntaxError,
-        OverflowError,
-    ):
-        return ()  # names that cannot be read name nothing; the file's own kind counts
-
-
-def _mitk_segments(groups: str) -> tuple[Segment, ...]:
-    return tuple(
-        Segment(str(label["name"]), int(label["value"]), layer)
-        for layer, group in enumerate(json.loads(groups))
-        for label in group["labels"]
-    )
-
-
-def _old_mitk_segments(header: dict[str, str]) -> tuple[Segment, ...]:
-    from xml.etree import ElementTree
-
-    segments = []
-    for layer in range(min(int(header["layers"]), 100)):
-        text = header[f"layer_{layer:03}"]
-        if "<!" in text:  # a document type could define entities
-            raise ValueError("XML with a document type")
-        for label in ElementTree.fromstring(text).iter("Label"):  # noqa: S314 - bounded, no DTD
-            properties = {item.get("key"): item for item in label.iter("property")}
-            name = properties["name"].find("string").get("value")  # type: ignore[union-attr]
-            value = properties["value"].find("unsigned").get("value")  # type: ignore[union-attr]
-            segments.append(Segment(str(name), int(str(value)), layer))
-    return tuple(segments)
-
-
-def _slicer_segments(header: dict[str, str]) -> tuple[Segment, ...]:
-    segments = []
-    for field, name in header.items():
-        match = _SLICER_NAME.fullmatch(field)
-        if match:
-            segment = f"Segment{match[1]}_"
-            value = int(header.get(segment + "LabelValue", 1))
-            segments.append(Segment(str(name), value, int(header.get(segment + "Layer", 0))))
-    return tuple(segments)
-
-
-def _voxel_size(grid: Grid | None) -> float | None:
-    if grid is None:
-        return None
-    low, high = min(grid.spacing_xyz), max(grid.spacing_xyz)
-    return None if high > 1.01 * low or low == high == 1.0 else round(low, 4)
+def _unit(header: dict[str, Any]) -> str:
+    units = {_UNITS.get(unit.lower().strip(), "") for unit in header.get("space units", ())}
+    return units.pop() if len(units) == 1 else ""

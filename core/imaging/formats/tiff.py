@@ -1,12 +1,11 @@
 """TIFF label volumes (.tif): stacks that napari, Fiji and Amira save; pages are sections.
 
 tifffile reads the tags; the voxels are read by us, a strip at a time and no further than the tags
-promise, since tifffile inflates without end. Plain and deflated strips are read; that is what
-those programs write.
+promise, since tifffile inflates without end. Plain and deflated strips are read, and masks of one
+bit a voxel (napari's boolean labels); that is what those programs write.
 """
 
 import logging
-import math
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
-from core.imaging.formats.segment import Segment
+from core.imaging.formats.label_names import Segment
 from core.imaging.formats.source import MAX_RATIO, Source, inflate_exactly
 from core.imaging.geometry import Box, Grid, Zyx
 
@@ -43,6 +42,8 @@ class _Facts(NamedTuple):
     offset: int | None
     """Where all voxels lie one after the other, else None."""
     deflated: bool
+    bits: bool
+    """One bit a voxel, the first in the highest bit; a row ends on a whole byte."""
     strip_rows: int
     sections: tuple[tuple[_Strip, ...], ...]
 
@@ -56,6 +57,7 @@ class TiffVolume:
     voxel_size: float | None = None
     """TIFF's resolution is dots an inch or nothing; it is not believed."""
     warnings: tuple[str, ...] = ()
+    label_zero, label_step = 0, 0.0
 
     def __init__(self, path: Path, source: Source | None = None) -> None:
         """Open and check a file, or one that is open; ``close`` closes it.
@@ -78,7 +80,7 @@ class TiffVolume:
 
     def _check_size(self) -> None:
         facts, size = self._facts, self._source.size
-        length = math.prod(facts.shape) * facts.stored.itemsize
+        length = facts.shape.z * facts.shape.y * self._row_bytes
         most = size * (MAX_RATIO["gzip"] if facts.deflated else 1)
         ends = (strip.offset + strip.length for strips in facts.sections for strip in strips)
         last = max(ends, default=0) if facts.offset is None else facts.offset + length
@@ -115,14 +117,21 @@ class TiffVolume:
     def _strip(self, z: int, first_row: int, rows: int) -> NDArray[Any]:
         facts = self._facts
         strip = facts.sections[z][first_row // facts.strip_rows]
-        length = rows * self.shape.x * facts.stored.itemsize
+        length = rows * self._row_bytes
         if facts.deflated:
             more = self._source.more(strip.offset, strip.offset + strip.length)
             raw = inflate_exactly("zlib", more, length, self.path)
         else:
             raw = np.empty(length, np.uint8)
             self._source.read_into(raw.data, strip.offset)
+        if facts.bits:
+            return np.unpackbits(raw.reshape(rows, -1), axis=1, count=self.shape.x)
         return raw.view(facts.stored).reshape(rows, self.shape.x)
+
+    @property
+    def _row_bytes(self) -> int:
+        facts = self._facts
+        return (facts.shape.x + 7) // 8 if facts.bits else facts.shape.x * facts.stored.itemsize
 
     def close(self) -> None:
         self._source.close()
@@ -167,16 +176,17 @@ def _facts(tiff: Any, path: Path) -> _Facts:
     series = tiff.series[0]
     _check_stack(tiff, series, path)
     key = series.keyframe
-    stored = np.dtype(series.dtype).newbyteorder(tiff.byteorder)
+    bits = series.dtype.kind == "b"
+    stored = np.dtype("u1") if bits else np.dtype(series.dtype).newbyteorder(tiff.byteorder)
     shape = Zyx(*(int(side) for side in series.shape))
     deflated = int(key.compression) in _DEFLATED
-    if series.dataoffset is not None and not deflated:
-        return _Facts(shape, stored, int(series.dataoffset), False, shape.y, ())
+    if series.dataoffset is not None and not deflated and not bits:
+        return _Facts(shape, stored, int(series.dataoffset), False, False, shape.y, ())
     step = min(int(key.rowsperstrip), shape.y)
     sections = tuple(_strips(page) for page in series.pages)
     if len(sections) != shape.z or any(len(held) != -(-shape.y // step) for held in sections):
         raise VolumeError(f"{path}: some of its sections have no voxels; save it again.")
-    return _Facts(shape, stored, None, deflated, step, sections)
+    return _Facts(shape, stored, None, deflated, bits, step, sections)
 
 
 def _strips(page: Any) -> tuple[_Strip, ...]:
@@ -189,7 +199,7 @@ def _strips(page: Any) -> tuple[_Strip, ...]:
 def _check_stack(tiff: Any, series: Any, path: Path) -> None:
     """One stack of one plain number a voxel, in strips that are read here."""
     shape, dtype, key = series.shape, series.dtype, series.keyframe
-    if len(tiff.series) > 1 or len(shape) != 3 or "S" in series.axes or dtype.kind not in "iuf":
+    if len(tiff.series) > 1 or len(shape) != 3 or "S" in series.axes or dtype.kind not in "iufb":
         raise VolumeError(
             f"{path}: is {' × '.join(map(str, shape))} {series.axes}, not one stack of gray "
             "sections; save a 3D stack without colours or channels."
@@ -197,7 +207,8 @@ def _check_stack(tiff: Any, series: Any, path: Path) -> None:
     if not all(1 <= side <= MAX_SIDE for side in shape):
         raise VolumeError(f"{path}: its tags state impossible sides {tuple(shape)}.")
     packed = int(key.compression) not in (_PLAIN, *_DEFLATED) or int(key.predictor) != 1
-    whole_numbers = key.bitspersample == 8 * dtype.itemsize and int(key.fillorder) == 1
+    width = 1 if dtype.kind == "b" else 8 * dtype.itemsize
+    whole_numbers = key.bitspersample == width and int(key.fillorder) == 1
     if (
         packed
         or key.is_tiled

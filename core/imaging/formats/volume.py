@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import VolumeError
-from core.imaging.formats.segment import Segment
+from core.imaging.formats.label_names import Segment
 from core.imaging.formats.source import Source
 from core.imaging.geometry import Box, Grid, Zyx
+
+ROUNDING, LARGEST_STEP = 1e-4, 0.1
+"""How far a float may lie from the whole number that it means; scores lie farther."""
 
 
 class Volume(Protocol):
@@ -35,6 +38,10 @@ class Volume(Protocol):
     """The labels that a multi-label file names."""
     warnings: tuple[str, ...]
     """What a user should know about the file, though it can be read."""
+    label_zero: int
+    """The stored value that means 0 in a mask: -128 in IMOD's signed bytes, else 0."""
+    label_step: float
+    """What the file's scaling may have moved a whole number by; 0 without scaling."""
 
     def read(self, box: Box, layer: int = 0) -> NDArray[Any]:
         """The voxels of a box that lies in the volume: a new C-order (z, y, x) array."""
@@ -61,6 +68,26 @@ def open_volume(path: Path, within: Sequence[Path] | None = None) -> Volume:
         source.close()
         raise
     return reader(path, source)
+
+
+def read_labels(
+    volume: Volume, box: Box, layer: int = 0, *, round_floats: bool = True
+) -> NDArray[Any]:
+    """Read a box of labels: whole numbers that the file stored by a detour are those numbers.
+
+    IMOD's signed bytes hold value - 128 (https://bio3d.colorado.edu/imod/doc/mrc_format.txt); a
+    mask of 0 and 1 that IMOD merely stamped holds no negative value and stays. Floats within
+    rounding of whole numbers (or within one step of NIfTI's slope) are rounded.
+    """
+    voxels = volume.read(box, layer)
+    if volume.label_zero and voxels.size and voxels.min() < 0:
+        return (voxels.astype(np.int16) - volume.label_zero).astype(np.uint8)
+    if round_floats and voxels.dtype.kind == "f" and np.isfinite(voxels).all():
+        whole_numbers: NDArray[Any] = np.rint(voxels)
+        tolerance = max(ROUNDING, min(volume.label_step, LARGEST_STEP))
+        if (np.abs(voxels - whole_numbers) <= tolerance).all():
+            return whole_numbers
+    return voxels
 
 
 def _reader(first: bytes, path: Path) -> Callable[[Path, Source], Volume]:
