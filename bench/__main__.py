@@ -6,7 +6,7 @@ Machines are noisy, so ratios within one run count, not seconds.
 import importlib
 import sys
 
-SUITES = ("extract_merge", "catalog", "viewer", "painter", "sharing")
+SUITES = ("extract_merge", "catalog", "viewer", "painter", "sharing", "proposals")
 
 
 def main() -> int:
