@@ -103,14 +103,6 @@ class ExportKind(StrEnum):
     BUNDLE = "bundle"
 
 
-class LikenessKind(StrEnum):
-    """In which way two patches are alike."""
-
-    SECOND_ANNOTATION = "second_annotation"
-    NEAR_DUPLICATE = "near_duplicate"
-    OVERLAP = "overlap"
-
-
 class JobState(StrEnum):
     """Where a job stands."""
 
@@ -131,7 +123,6 @@ class JobKind(StrEnum):
     PREVIEW = "preview"
     EXPORT = "export"
     IMPORT = "import"
-    DUPLICATES = "duplicates"
     SCORE = "score"
     BACKUP = "backup"
 

@@ -7,17 +7,26 @@ out; the same image with another label is kept as a second annotation. Doing it 
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from core.access.permissions import Action, require
 from core.bundles.import_check import CheckedBundle, CheckedCase, Progress
-from core.bundles.import_preview import Fate, Incoming, Quarantine, Stated, compare, opened_bundle
-from core.bundles.same_place import Alike, note_likenesses
+from core.bundles.import_preview import (
+    Fate,
+    Incoming,
+    Quarantine,
+    Stated,
+    compare,
+    opened_bundle,
+    sort_cases,
+)
 from core.corrections.store import Store, Stored
 from core.exports.validate import read_label
 from core.files.atomic import whole_file
@@ -27,18 +36,22 @@ from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.patches.record import write_sidecar
-from core.workspace.enqueue import enqueue
+from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, SKIPPED, Outcome, silent
 from core.workspace.results import Progress as Told
 from core.workspace.workspace import Workspace
+from db.errors import ConflictError
+from db.queries.patches import patch_by_id
 from db.queries.people import PersonRecord
-from db.queries.sharing import taken_names
-from db.vocabulary import JobKind
+from db.queries.sharing import known_hashes, taken_names
 from db.writes.events import Change
 from db.writes.sharing import IncomingPatch, add_bundle, add_second_annotation, import_patch
 
 AT_ONCE = 100
 """Patches in one transaction."""
+
+ATTEMPTS = 5
+"""How often a part is compared again where another machine was first."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +89,18 @@ def import_bundle(
 ) -> tuple[Outcome, ...]:
     """Verify a bundle and take it in; one outcome for each of its patches.
 
-    ``stated`` is for plain folders, which say nothing of themselves.
+    ``stated`` is for plain folders, which say nothing of themselves. Several imports at once
+    take turns, a part each, and look at the catalog anew in their turn: a patch comes in once.
 
-    Errors: ArchiveError; BundleError; NotAllowedError; OutputError.
+    Errors: ArchiveError; BundleError; NotAllowedError; OutputError; ConflictError.
     """
     _check_may(workspace, by)
     outcomes: list[Outcome] = []
     with opened_bundle(workspace, Path(source), stated, None) as bundle:
-        quarantine = compare(workspace, bundle)
-        known: dict[str, int] = {}
-        for part in _parts(quarantine.incoming):
-            for outcome in _take_in(workspace, by, quarantine, part, known):
+        for part in _parts(bundle.cases):
+            for outcome in _import_part(workspace, by, bundle, part):
                 outcomes.append(outcome)
                 progress(outcome)
-    _note_alike(workspace, by, quarantine, known)
     for outcome in outcomes:
         if outcome.outcome == DONE:
             write_sidecar(workspace, outcome.details["patch"])
@@ -101,44 +112,60 @@ def _check_may(workspace: Workspace, by: PersonRecord) -> None:
         require(session, by, Action.IMPORT)
 
 
+def _import_part(
+    workspace: Workspace, by: PersonRecord, bundle: CheckedBundle, cases: Sequence[CheckedCase]
+) -> list[Outcome]:
+    """Import some cases while no other import on this file system does.
+
+    Errors: ConflictError where imports on other machines were first, time and again.
+    """
+    for _ in range(ATTEMPTS):
+        with patch_lock(workspace, "imports", "import"), suppress(_OvertakenError):
+            return _take_in(workspace, by, bundle, sort_cases(workspace, bundle, cases))
+    raise ConflictError("another import brought the same patches just now; import it again.")
+
+
+class _OvertakenError(Exception):
+    """An import on another machine recorded one of the images since they were compared."""
+
+
 def _take_in(
-    workspace: Workspace,
-    by: PersonRecord,
-    quarantine: Quarantine,
-    part: Sequence[Incoming],
-    known: dict[str, int],
+    workspace: Workspace, by: PersonRecord, bundle: CheckedBundle, part: Sequence[Incoming]
 ) -> list[Outcome]:
     """Place the files, then record them in one transaction; files of a failure leave."""
-    statement = quarantine.bundle.statement
-    wanted = [each for each in part if each.fate is not Fate.KNOWN]
-    placed = _placed(workspace, quarantine.bundle, wanted)
-    made: dict[str, tuple[int, str]] = {}
+    placed = _placed(workspace, bundle, [each for each in part if each.fate is not Fate.KNOWN])
     try:
         with workspace.catalog.write() as session:
             require(session, by, Action.IMPORT)
-            change = Change.now(by.id)
-            about = statement.title, statement.licence.value, statement.attribution
-            bundle_id = add_bundle(
-                session, change, statement.bundle_id, about, quarantine.bundle.sha256
-            )
-            for each in placed:
-                case = each.incoming.case.patch_id
-                if each.incoming.fate is Fate.NEW:
-                    patch = import_patch(session, change, bundle_id, each.patch)
-                    known[case] = patch.id
-                else:
-                    like = each.incoming.like
-                    patch_id = like if isinstance(like, int) else known[str(like)]
-                    patch = add_second_annotation(session, change, patch_id, each.patch)
-                made[case] = patch.id, patch.name
-            new = [made[e.incoming.case.patch_id][0] for e in placed if e.incoming.fate is Fate.NEW]
-            if new:
-                key = f"duplicates of {statement.bundle_id} from {new[0]}"
-                enqueue(session, change, JobKind.DUPLICATES, {"patch_ids": new}, key=key)
+            made = _record(session, Change.now(by.id), bundle, placed)
+            likes = {each.like for each in part if isinstance(each.like, int)}
+            names = {patch_id: patch_by_id(session, patch_id).name for patch_id in likes}
     except BaseException:
         _remove(workspace, placed)
         raise
-    return [_outcome(each, made, quarantine.names) for each in part]
+    return [_outcome(each, made, names) for each in part]
+
+
+def _record(
+    session: Session, change: Change, bundle: CheckedBundle, placed: Sequence[_Placed]
+) -> dict[str, tuple[int, str]]:
+    """Record what was placed; patch id and name by case."""
+    said = bundle.statement
+    about = said.title, said.licence.value, said.attribution
+    bundle_id = add_bundle(session, change, said.bundle_id, about, bundle.sha256)
+    new = [each.patch.image_hash for each in placed if each.incoming.fate is Fate.NEW]
+    if known_hashes(session, new):
+        raise _OvertakenError
+    made: dict[str, tuple[int, str]] = {}
+    for each in placed:
+        like = each.incoming.like
+        if each.incoming.fate is Fate.NEW:
+            patch = import_patch(session, change, bundle_id, each.patch)
+        else:
+            patch_id = like if isinstance(like, int) else made[str(like)][0]
+            patch = add_second_annotation(session, change, patch_id, each.patch)
+        made[each.incoming.case.patch_id] = patch.id, patch.name
+    return made
 
 
 def _placed(
@@ -200,7 +227,6 @@ def _place(
         values=asdict(case.counts),
         origin=_origin(bundle, incoming),
         note=_note(bundle, case),
-        findings=incoming.notes,
     )
 
 
@@ -264,31 +290,14 @@ def _outcome(
     case = each.case.patch_id
     like = names.get(each.like, str(each.like)) if isinstance(each.like, int) else each.like
     if each.fate is Fate.KNOWN:
-        return Outcome(case, SKIPPED, f"is here already, as {like}", each.notes)
+        return Outcome(case, SKIPPED, f"is here already, as {like}")
     patch_id, name = made[case]
     details = {"patch": name, "patch_id": patch_id}
     if each.fate is Fate.NEW:
-        return Outcome(case, DONE, f"came in as {name}", each.notes, details)
+        return Outcome(case, DONE, f"came in as {name}", details=details)
     found = each.agreement
     dice = "" if found is None or found.dice is None else f", Dice {found.dice:.3f}"
-    return Outcome(case, DONE, f"is a second annotation of {name}{dice}", each.notes, details)
-
-
-def _note_alike(
-    workspace: Workspace, by: PersonRecord, quarantine: Quarantine, known: Mapping[str, int]
-) -> None:
-    """Record what was found alike, now that the cases have their patches."""
-    ids = {
-        -number: known[case.patch_id]
-        for number, case in enumerate(quarantine.bundle.cases, 1)
-        if case.patch_id in known
-    }
-    pairs = [
-        Alike((ids.get(a, a), ids.get(b, b)), each.found)
-        for each in quarantine.alike
-        for a, b in [each.pair]
-    ]
-    note_likenesses(workspace, by, [each for each in pairs if min(each.pair) > 0])
+    return Outcome(case, DONE, f"is a second annotation of {name}{dice}", details=details)
 
 
 def _remove(workspace: Workspace, placed: Sequence[_Placed]) -> None:
@@ -299,7 +308,7 @@ def _remove(workspace: Workspace, placed: Sequence[_Placed]) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _parts(incoming: Sequence[Incoming]) -> Iterator[list[Incoming]]:
-    left = iter(incoming)
+def _parts(cases: Sequence[CheckedCase]) -> Iterator[list[CheckedCase]]:
+    left = iter(cases)
     while part := list(islice(left, AT_ONCE)):
         yield part

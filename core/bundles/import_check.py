@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,10 +25,9 @@ from core.bundles.patches_csv import read_table
 from core.errors import BundleError, ExportError, LabelError, VolumeError
 from core.exports.case import FOLDERS
 from core.exports.check_folder import list_pairs
-from core.exports.duplicates import Look, look_at, similarities, unpack
 from core.exports.intensity import spread, take_normalised
 from core.exports.manifest import LABEL_VALUES, SUMS
-from core.exports.naming import CASE, image_file, label_file
+from core.exports.naming import CASE, image_file, label_file, mark_of
 from core.exports.validate import labelled_faults
 from core.files.archives import OpenedFolder
 from core.imaging.formats.volume import open_volume
@@ -82,7 +81,6 @@ class CheckedCase:
     image_hash: str
     label_hash: str
     counts: LabelCounts
-    look: Look = field(repr=False)
     licence: Licence
     attribution: str
     model: str | None
@@ -114,9 +112,7 @@ def check_bundle(opened: OpenedFolder, progress: Progress | None = None) -> Chec
     Errors: BundleError with all that is wrong.
     """
     if not is_bundle(opened):
-        raise BundleError(
-            "the folder has no bundle.json; name a bundle, or a folder with imagesTr and labelsTr."
-        )
+        raise BundleError(_what_is_missing(opened))
     said = read_statement(opened.path(MARKER))
     _check_sums(opened)
     rows = read_table(_text(opened, TABLE))
@@ -126,6 +122,16 @@ def check_bundle(opened: OpenedFolder, progress: Progress | None = None) -> Chec
     if said.bundle_id != bundle_id_of(said.title, said.version, said.level, hashes):
         raise BundleError("bundle.json: bundle_id does not follow from the patches; ask again.")
     return CheckedBundle(said, cases, file_hash(opened.path(SUMS)))
+
+
+def _what_is_missing(opened: OpenedFolder) -> str:
+    tops = {name.partition("/")[0] for name in opened.names}
+    if set(FOLDERS[Split.TRAIN]) <= tops:
+        return (
+            "the folder holds imagesTr and labelsTr but no bundle.json: state its title, licence "
+            "and attribution (--title, --licence, --attribution)."
+        )
+    return "the folder has no bundle.json; name a bundle, or a folder with imagesTr and labelsTr."
 
 
 def check_plain(
@@ -197,20 +203,44 @@ def read_statement(path: Path) -> Statement:
 
 
 def plain_ids(cases: Sequence[str]) -> dict[str, str]:
-    """Names by our rule for the cases of a plain folder: ``<token>_<rest>_patch<N>``."""
-    ids: dict[str, str] = {}
+    """Name the cases of a plain folder by our rule: ``<token>_<rest>_patch<N>``.
+
+    Cases that would be called alike (``TS_1`` and ``TS-1``) get a mark each.
+    """
+    named = {case: _plain_name(case) for case in sorted(cases)}
+    sources: dict[tuple[str, str], set[str]] = {}
+    for name in named.values():
+        sources.setdefault((name.token, name.group.casefold()), set()).add(name.source)
     numbers: dict[str, int] = {}
-    for case in sorted(cases):
-        token, _, rest = case.partition("_")
-        front, _, number = rest.rpartition("_patch")
-        digits = re.match(r"[0-9]{1,9}", number) if front else None
-        group = re.sub(r"[^A-Za-z0-9]", "", front if digits else rest)[:64] or "x"
-        token = (re.sub(r"[^a-z0-9]", "", token.lower()) + "xx")[: max(2, min(16, len(token)))]
-        start = f"{token}_{group}"
-        if digits is None:
+    ids: dict[str, str] = {}
+    for case, name in named.items():
+        shared = len(sources[name.token, name.group.casefold()]) > 1
+        mark = mark_of(name.source) if shared else ""
+        start = f"{name.token}_{name.group[: 64 - len(mark)]}{mark}"
+        if name.number is None:
             numbers[start] = numbers.get(start, -1) + 1
-        ids[case] = f"{start}_patch{int(digits.group()) if digits else numbers[start]}"
+        ids[case] = f"{start}_patch{numbers[start] if name.number is None else name.number}"
     return ids
+
+
+class _PlainName(NamedTuple):
+    token: str
+    group: str
+    source: str
+    number: int | None
+
+
+def _plain_name(case: str) -> _PlainName:
+    token, _, rest = case.partition("_")
+    front, _, number = rest.rpartition("_patch")
+    digits = re.match(r"[0-9]{1,9}", number) if front else None
+    source = front if digits else rest
+    return _PlainName(
+        token=(re.sub(r"[^a-z0-9]", "", token.lower()) + "xx")[: max(2, min(16, len(token)))],
+        group=re.sub(r"[^A-Za-z0-9]", "", source)[:64] or "x",
+        source=f"{token}_{source}",
+        number=int(digits.group()) if digits else None,
+    )
 
 
 def _check_sums(opened: OpenedFolder) -> None:
@@ -394,7 +424,6 @@ def _look(
         image_hash=content_hash(voxels),
         label_hash=content_hash(values),
         counts=counts,
-        look=look_at(voxels),
         licence=rights[0],
         attribution=rights[1],
         model=row.get("model") or None,
@@ -420,14 +449,6 @@ def _lies(found: CheckedCase, row: Mapping[str, str], said: Statement) -> Iterab
         yield "its share of membrane is not the one that patches.csv lists."
     if row["n_labelled_voxels"] != str(labelled):
         yield "its number of labelled voxels is not the one that patches.csv lists."
-    try:
-        print_ = found.look.prints[found.shape.z]
-        alike = float(similarities(unpack(row["fingerprint"]), [print_])[0])
-    except BundleError as error:
-        yield str(error)
-        return
-    if alike < 0.999:
-        yield "its fingerprint is not the one that patches.csv lists."
     if not said.core_only and _border_is_labelled(found):
         yield "its border of 16 voxels is labelled, which MemBrain-seg ignores."
 

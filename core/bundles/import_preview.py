@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,36 +16,21 @@ from core.bundles.import_check import (
     check_plain,
     is_bundle,
 )
-from core.bundles.same_place import Alike, Seen, alike_with, alike_within, looks, said
 from core.corrections.store import Store
-from core.errors import ExportError, VolumeError
-from core.exports.duplicates import Look, similarities
-from core.exports.intensity import z_score
 from core.exports.validate import read_label
 from core.files.archives import OpenedFolder, open_archive
-from core.imaging.formats.volume import open_volume
-from core.imaging.geometry import whole
-from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.quality import Agreement, agreement
 from core.workspace.folders import make_shared
 from core.workspace.workspace import Workspace
-from db.queries.patches import PatchRecord, patch_by_id
+from db.queries.patches import patch_by_id
 from db.queries.sharing import (
     known_hashes,
     label_hashes,
     labels_by_id,
-    likely_twins,
     own_bundle,
 )
 from db.vocabulary import Licence
-
-LIKELY = 200
-"""Patches of the catalog that an import is compared with at once; a job does the rest."""
-
-ALIKE_ENOUGH = 0.999
-"""Correlation of fingerprints above which it is worth to compare voxel by voxel."""
-
 
 KEPT_UPLOADS = 24 * 3600
 """Seconds after which an upload that nobody took in or forgot leaves."""
@@ -79,8 +64,6 @@ class Incoming:
     like: int | str | None = None
     """The patch of the catalog, or the earlier case, that has the same image."""
     agreement: Agreement | None = None
-    notes: tuple[str, ...] = ()
-    """Near duplicates and overlaps, in words."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +72,6 @@ class Quarantine:
 
     bundle: CheckedBundle
     incoming: tuple[Incoming, ...]
-    alike: tuple[Alike, ...]
-    """Among the cases (numbered -1, -2, … in their order) and with patches of the catalog."""
     names: Mapping[int, str]
     """Of the catalog's patches that are mentioned, by id."""
 
@@ -129,55 +110,36 @@ def opened_bundle(
 
 def compare(workspace: Workspace, bundle: CheckedBundle) -> Quarantine:
     """Hold a verified bundle against the catalog; its files must still be there."""
+    incoming = sort_cases(workspace, bundle, bundle.cases)
+    with workspace.catalog.read() as session:
+        ids = {each.like for each in incoming if isinstance(each.like, int)}
+        names = {patch_id: patch_by_id(session, patch_id).name for patch_id in ids}
+    return Quarantine(bundle, incoming, names)
+
+
+def sort_cases(
+    workspace: Workspace, bundle: CheckedBundle, cases: Sequence[CheckedCase]
+) -> tuple[Incoming, ...]:
+    """Say of each case whether it is new, known, or another label of an image that is here.
+
+    The voxels decide: of the catalog's images, and of those that it exported before.
+    """
     with workspace.catalog.read() as session:
         ours = own_bundle(session, bundle.statement.bundle_id)
-        known = known_hashes(session, [case.image_hash for case in bundle.cases])
-        open_cases = [
-            c for c in bundle.cases if c.patch_id not in ours and c.image_hash not in known
-        ]
-        size = open_cases[0].voxel_size if open_cases else None
-        likely = likely_twins(session, size, (), LIKELY) if open_cases else ()
-    here = _Here(workspace, ours, known, {p.id: p for p in likely}, list(looks(workspace, likely)))
-    incoming = _fates(here, bundle)
-    numbers = {case.patch_id: -number for number, case in enumerate(bundle.cases, 1)}
-    seen = [
-        _seen(numbers[each.case.patch_id], each.case, bundle)
-        for each in incoming
-        if each.fate is Fate.NEW
-    ]
-    alike = alike_within(seen) + alike_with(seen, here.seen)
-    names = {patch.id: patch.name for patch in likely} | _names(workspace, incoming)
-    shown = {number: case for case, number in numbers.items()} | names
-    noted = tuple(
-        replace(each, notes=_notes(numbers[each.case.patch_id], alike, shown)) for each in incoming
-    )
-    return Quarantine(bundle, noted, tuple(alike), names)
-
-
-@dataclass(frozen=True)
-class _Here:
-    """What the catalog has of it already."""
-
-    workspace: Workspace
-    ours: Mapping[str, int]
-    """Patches by case, where the bundle is one that we made."""
-    known: Mapping[str, tuple[int, ...]]
-    """Patches by the content hash of their image."""
-    likely: Mapping[int, PatchRecord]
-    seen: Sequence[Seen]
-
-    def twins(self, case: CheckedCase) -> tuple[int, ...]:
-        """Patches with just this image; also our own that went out z-scored and came back."""
-        if case.image_hash in self.known:
-            return self.known[case.image_hash]
-        return tuple(
-            each.patch_id
-            for each in self.seen
-            if self.likely[each.patch_id].tomogram_id is not None
-            and each.look.side == case.look.side
-            and _same_place(each.look, case.look)
-            and _is_scored(self.workspace, self.likely[each.patch_id], case)
-        )
+        known = known_hashes(session, [case.image_hash for case in cases])
+    incoming: list[Incoming] = []
+    first: dict[str, CheckedCase] = {}
+    for case in cases:
+        if case.patch_id in ours:
+            incoming.append(Incoming(case, Fate.KNOWN, ours[case.patch_id]))
+        elif twins := known.get(case.image_hash):
+            incoming.append(_fate_of_known(workspace, case, twins))
+        elif case.image_hash in first:
+            incoming.append(_fate_within(case, first[case.image_hash]))
+        else:
+            first[case.image_hash] = case
+            incoming.append(Incoming(case, Fate.NEW))
+    return tuple(incoming)
 
 
 def _checked(
@@ -193,22 +155,6 @@ def _checked(
         voxel_size=stated.voxel_size,
         progress=progress,
     )
-
-
-def _fates(here: _Here, bundle: CheckedBundle) -> list[Incoming]:
-    fates: list[Incoming] = []
-    first: dict[str, CheckedCase] = {}
-    for case in bundle.cases:
-        if case.patch_id in here.ours:
-            fates.append(Incoming(case, Fate.KNOWN, here.ours[case.patch_id]))
-        elif twins := here.twins(case):
-            fates.append(_fate_of_known(here.workspace, case, twins))
-        elif case.image_hash in first:
-            fates.append(_fate_within(case, first[case.image_hash]))
-        else:
-            first[case.image_hash] = case
-            fates.append(Incoming(case, Fate.NEW))
-    return fates
 
 
 def _fate_of_known(workspace: Workspace, case: CheckedCase, twins: Sequence[int]) -> Incoming:
@@ -236,41 +182,3 @@ def _fate_within(case: CheckedCase, first: CheckedCase) -> Incoming:
 
 def _agreement(own: Label, other: Label) -> Agreement | None:
     return agreement(own, other) if own.shape == other.shape else None
-
-
-def _same_place(one: Look, other: Look) -> bool:
-    prints = one.prints[one.side], other.prints[other.side]
-    return float(similarities(prints[0], [prints[1]])[0]) >= ALIKE_ENOUGH
-
-
-def _is_scored(workspace: Workspace, patch: PatchRecord, case: CheckedCase) -> bool:
-    try:
-        with open_volume(workspace.folders.image_of(patch.name)) as volume:
-            image = volume.read(whole(volume.shape))
-        scored = z_score(image, whole(volume.shape)).voxels
-    except (VolumeError, ExportError, OSError):
-        return False
-    return content_hash(scored) == case.image_hash
-
-
-def _seen(number: int, case: CheckedCase, bundle: CheckedBundle) -> Seen:
-    group = f"{bundle.statement.bundle_id}/{case.source_group}"
-    return Seen(number, group, case.voxel_size, case.look)
-
-
-def _names(workspace: Workspace, incoming: Sequence[Incoming]) -> dict[int, str]:
-    with workspace.catalog.read() as session:
-        return {
-            each.like: patch_by_id(session, each.like).name
-            for each in incoming
-            if isinstance(each.like, int)
-        }
-
-
-def _notes(number: int, alike: Sequence[Alike], names: Mapping[int, str]) -> tuple[str, ...]:
-    notes = []
-    for each in alike:
-        if number in each.pair:
-            other = each.pair[0] if each.pair[1] == number else each.pair[1]
-            notes.append(said(each.found, names.get(other, str(other))))
-    return tuple(notes)

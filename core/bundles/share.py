@@ -17,7 +17,7 @@ from core.bundles.write import (
     write_bundle,
 )
 from core.exports.plan import Progress
-from core.exports.record import record_export
+from core.exports.record import exported_cases, record_export
 from core.exports.selection import Choice, Chosen, choose_curated
 from core.exports.split import SplitRule
 from core.imaging.hashes import file_hash
@@ -120,10 +120,7 @@ def _record(workspace: Workspace, by: PersonRecord, chosen: Chosen, written: Wri
             "tokens": dict(facts.tokens),
             "archive": written.archive and str(written.archive),
         },
-        cases=tuple(
-            (*chosen.ids[c.planned.patch.name], c.planned.case, c.planned.split)
-            for c in written.cases
-        ),
+        cases=exported_cases(chosen, written.cases),
         scope=_SCOPES[facts.level],
         licence=facts.licence,
     )

@@ -1,14 +1,16 @@
 """Record an export in the catalog, and in the records of the patches that went out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from core.access.permissions import Action, require
+from core.exports.case import WrittenCase
+from core.exports.selection import Chosen
 from core.patches.record import write_sidecar
 from core.workspace.workspace import Workspace
 from db.queries.people import PersonRecord
 from db.queries.sharing import export_is_known
 from db.writes.events import Change
-from db.writes.sharing import MadeExport, add_export
+from db.writes.sharing import ExportedCase, MadeExport, add_export
 
 
 def record_export(
@@ -26,3 +28,19 @@ def record_export(
     for name in patches:
         write_sidecar(workspace, name)
     return True
+
+
+def exported_cases(
+    chosen: Chosen, written: Sequence[WrittenCase], *, leaky: bool = False
+) -> tuple[ExportedCase, ...]:
+    """Say what the catalog keeps of the written cases; the split of a ``leaky`` set is not kept."""
+    return tuple(
+        ExportedCase(
+            patch_id=chosen.ids[case.planned.patch.name][0],
+            merge_id=chosen.ids[case.planned.patch.name][1],
+            case=case.planned.case,
+            split=None if leaky else case.planned.split,
+            image_hash=case.image_hash,
+        )
+        for case in written
+    )

@@ -17,12 +17,8 @@ from db.queries.sharing import (
     CuratedRecord,
     OwnerPermission,
     curated_records,
-    list_likenesses,
 )
-from db.vocabulary import Licence, LikenessKind, Split
-
-TOGETHER = frozenset({LikenessKind.NEAR_DUPLICATE, LikenessKind.OVERLAP})
-"""Likenesses that a split must not tear apart."""
+from db.vocabulary import Licence, Split
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class Chosen:
 
     patches: tuple[CuratedPatch, ...]
     linked: tuple[tuple[str, str], ...]
-    """Names of patches that show the same place, or part of it."""
+    """Names of patches whose voxels are equal: they lie on one side of a split."""
     ids: Mapping[str, tuple[int, int]]
     """Patch id and merge id, by the patch's name."""
 
@@ -57,13 +53,9 @@ def choose_curated(workspace: Workspace, by: PersonRecord, choice: Choice) -> Ch
         records = curated_records(
             session, choice.wanted, choice.names, merged_too=choice.merged_too
         )
-        likenesses = list_likenesses(session)
     return Chosen(
         patches=tuple(curated_patch(workspace, record) for record in records),
-        linked=(
-            *((like.patch, like.other) for like in likenesses if like.kind in TOGETHER),
-            *_same_voxels(records),
-        ),
+        linked=tuple(_same_voxels(records)),
         ids={record.patch.name: (record.patch.id, record.label.id) for record in records},
     )
 

@@ -7,7 +7,7 @@ later. What was exported once stays where it was; a pin by a person goes before 
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import ExportError
@@ -79,14 +79,14 @@ def deal(
 ) -> SplitResult:
     """Deal patches into training, validation and test.
 
-    ``linked`` are pairs of patch names that overlap or are near duplicates. Nothing is raised:
-    what is wrong stands in ``faults``, so that a page can show it.
+    ``linked`` are pairs of patch names that must stay together. Nothing is raised: what is wrong
+    stands in ``faults``, so that a page can show it.
     """
     if not 0 < rule.val_fraction < 1:
         raise ExportError(f"a validation share of {rule.val_fraction:g} is not between 0 and 1.")
     units = _joined(items, linked)
-    faults = [fault for unit in units for fault in _settle(unit)]
     notes: list[str] = []
+    faults = [fault for unit in units for fault in _apply_pins_and_records(unit, notes)]
     for unit in units:
         if unit.split is None:
             unit.split = _by_hash(unit, rule)
@@ -144,23 +144,28 @@ def _joined(items: Sequence[SplitItem], linked: Iterable[tuple[str, str]]) -> li
     return sorted(units.values(), key=lambda unit: unit.name)
 
 
-def _settle(unit: _Unit) -> list[str]:
-    """A pin goes before the record; two that disagree are a fault."""
-    for word, said in (
-        ("pinned to", {pin for item in unit.items for pin in item.pins}),
-        ("recorded in", {item.recorded for item in unit.items} - {None}),
-    ):
-        if len(said) > 1:
-            unit.split, unit.free = min(s for s in said if s), False
-            names = " and ".join(sorted(s for s in said if s))
-            return [
-                f"{unit.name}: its patches are {word} {names}, but they belong together; "
-                "pin the tomogram to one of them."
-            ]
-        if said:
-            unit.split, unit.free = said.pop(), False
-            return []
-    return []
+def _apply_pins_and_records(unit: _Unit, notes: list[str]) -> Iterator[str]:
+    """Send a unit where it is pinned, else where its patches went before; give the faults.
+
+    Patches that went apart before it was known that they show the same all train: a model may
+    have seen one of them, so none can measure it.
+    """
+    pins = {pin for item in unit.items for pin in item.pins if pin}
+    records = {item.recorded for item in unit.items if item.recorded}
+    if pins or records:
+        unit.free = False
+        unit.split = min(pins or records)
+    if len(pins) > 1:
+        yield (
+            f"{unit.name}: its tomograms are pinned to {' and '.join(sorted(pins))}, but they "
+            "belong together; pin them to one."
+        )
+    elif len(records) > 1 and not pins:
+        unit.split = Split.TRAIN
+        notes.append(
+            f"{unit.name}: its patches went to {' and '.join(sorted(records))} before it was "
+            "known that they belong together; now all train"
+        )
 
 
 def _by_hash(unit: _Unit, rule: SplitRule) -> Split:

@@ -14,7 +14,7 @@ from core.exports.plan import (
     plan_training_set,
     write_training_set,
 )
-from core.exports.record import record_export
+from core.exports.record import exported_cases, record_export
 from core.exports.selection import Choice, Chosen, choose_curated
 from core.imaging.hashes import file_hash
 from core.workspace.results import DONE, KEPT, Outcome
@@ -79,14 +79,7 @@ def _record(workspace: Workspace, by: PersonRecord, chosen: Chosen, written: Wri
         path=str(written.folder),
         manifest_sha256=file_hash(written.folder / MANIFEST),
         options=_options(written.plan),
-        cases=tuple(
-            (
-                *chosen.ids[c.planned.patch.name],
-                c.planned.case,
-                None if written.plan.leaky else c.planned.split,
-            )
-            for c in written.cases
-        ),
+        cases=exported_cases(chosen, written.cases, leaky=written.plan.leaky),
     )
     record_export(workspace, by, made, [case.planned.patch.name for case in written.cases])
 

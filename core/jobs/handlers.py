@@ -110,15 +110,6 @@ def _preview(task: Task) -> dict[str, Any]:
     return {"object": name}
 
 
-def _duplicates(task: Task) -> dict[str, Any]:
-    from core.bundles.same_place import find_duplicates
-
-    found = find_duplicates(
-        task.workspace, task.by, task.arguments.get("patch_ids"), tell=task.tell
-    )
-    return {"found": len(found)}
-
-
 def _export(task: Task) -> dict[str, Any]:
     from core.bundles.job import run_export
 
@@ -155,7 +146,6 @@ KINDS: Mapping[JobKind, Doing] = {
     JobKind.COLLECT: _collect,
     JobKind.HASH: _hash,
     JobKind.PREVIEW: _preview,
-    JobKind.DUPLICATES: _duplicates,
     JobKind.EXPORT: _export,
     JobKind.IMPORT: _import,
     JobKind.SCORE: _score,

@@ -25,7 +25,6 @@ STEP_OF: Mapping[JobKind, Action] = {
     JobKind.COLLECT: Action.COLLECT,
     JobKind.HASH: Action.REGISTER,
     JobKind.PREVIEW: Action.REGISTER,
-    JobKind.DUPLICATES: Action.REGISTER,
     JobKind.EXPORT: Action.EXPORT,
     JobKind.IMPORT: Action.IMPORT,
     JobKind.SCORE: Action.SCORE,

@@ -187,7 +187,6 @@ def rows_of(seen: Quarantine) -> list[dict[str, Any]]:
             "Voxel size (Å)": each.case.voxel_size,
             "Membrane (voxels)": each.case.counts.membrane,
             "Licence": each.case.licence.value,
-            "Said": "; ".join(each.notes),
         }
         for each in seen.incoming
     ]

@@ -23,7 +23,6 @@ KIND_NAMES = {
     JobKind.EXPORT: "Export",
     JobKind.BACKUP: "Backup",
     JobKind.IMPORT: "Import",
-    JobKind.DUPLICATES: "Search for doubles",
     JobKind.SCORE: "Scores",
 }
 QUIET = frozenset({JobKind.HASH, JobKind.PREVIEW})

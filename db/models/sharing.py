@@ -1,12 +1,12 @@
-"""What left and what came in: exports and bundles, likenesses between patches, and scores."""
+"""Exports, bundles that came in, and scores of segmentations."""
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, JsonDict, one_of, word
-from db.vocabulary import ExportKind, Licence, LikenessKind, Scope, Split
+from db.vocabulary import ExportKind, Licence, Scope, Split
 
 
 class Export(Base):
@@ -42,8 +42,14 @@ class ExportPatch(Base):
     case: Mapped[str]
     """Its name in the export."""
     split: Mapped[Split | None] = word(Split)
+    image_hash: Mapped[str | None]
+    """Of the voxels that were written, by which the patch is known when it comes back."""
 
-    __table_args__ = (one_of("split", Split), Index(None, "patch_id"))
+    __table_args__ = (
+        one_of("split", Split),
+        Index(None, "patch_id"),
+        Index(None, "image_hash"),
+    )
 
 
 class Bundle(Base):
@@ -58,26 +64,6 @@ class Bundle(Base):
     sha256: Mapped[str]
     imported_at: Mapped[datetime]
     imported_by_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
-
-
-class Likeness(Base):
-    """Two patches that show the same place, or part of it; a split keeps them together."""
-
-    __tablename__ = "likenesses"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    patch_id: Mapped[int] = mapped_column(ForeignKey("patches.id"))
-    other_id: Mapped[int] = mapped_column(ForeignKey("patches.id"))
-    kind: Mapped[LikenessKind] = word(LikenessKind)
-    measure: Mapped[float | None]
-    """Dice of two annotations, correlation of near duplicates, share of an overlap."""
-    found_at: Mapped[datetime]
-
-    __table_args__ = (
-        one_of("kind", LikenessKind),
-        CheckConstraint("patch_id <> other_id", name="two"),
-        UniqueConstraint("patch_id", "other_id", "kind"),
-        Index(None, "other_id"),
-    )
 
 
 class Score(Base):

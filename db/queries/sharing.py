@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import String, cast, func, literal, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
 from db.models.patches import Patch, Review
 from db.models.people import Person
-from db.models.sharing import Bundle, Export, ExportPatch, Likeness, Score
+from db.models.sharing import Bundle, Export, ExportPatch, Score
 from db.models.volumes import Permission, Segmentation, Tomogram
 from db.models.work import Host
 from db.queries.page import LIMIT, MAX_LIMIT, Page, paged
 from db.queries.patches import PatchFilter, PatchRecord, list_patches
 from db.queries.specimens import SplitUnit, split_units
 from db.queries.volumes import TomogramRecord, list_roots, segmentations_of, tomogram_by_id
-from db.vocabulary import CorrectionKind, ExportKind, Licence, LikenessKind, Scope, Split, Verdict
+from db.vocabulary import CorrectionKind, ExportKind, Licence, Scope, Split, Verdict
 
 AT_ONCE = 500
 """Ids in one statement."""
@@ -113,17 +113,6 @@ class MadeExportRecord:
     patch_count: int
     made_at: datetime
     made_by: str | None
-
-
-@dataclass(frozen=True)
-class LikenessRecord:
-    """Two patches that show the same place, or part of it."""
-
-    patch: str
-    other: str
-    kind: LikenessKind
-    measure: float | None
-    found_at: datetime
 
 
 @dataclass(frozen=True)
@@ -278,13 +267,21 @@ def own_bundle(session: Session, bundle_id: str) -> dict[str, int]:
 
 
 def known_hashes(session: Session, hashes: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Ids of the patches whose image has one of these content hashes (withdrawn ones too)."""
-    found: dict[str, tuple[int, ...]] = {}
+    """Find the patches whose image has one of these content hashes, or was exported with it.
+
+    Withdrawn ones too: by hash, their ids in order.
+    """
+    found: dict[str, set[int]] = {}
     for part in _parts(hashes):
-        statement = select(Patch.image_hash, Patch.id).where(Patch.image_hash.in_(part))
-        for image_hash, patch_id in session.execute(statement.order_by(Patch.id)):
-            found[str(image_hash)] = (*found.get(str(image_hash), ()), patch_id)
-    return found
+        for column, patch in (
+            (Patch.image_hash, Patch.id),
+            (ExportPatch.image_hash, ExportPatch.patch_id),
+        ):
+            for image_hash, patch_id in session.execute(
+                select(column, patch).where(column.in_(part)).distinct()
+            ):
+                found.setdefault(str(image_hash), set()).add(patch_id)
+    return {image_hash: tuple(sorted(ids)) for image_hash, ids in found.items()}
 
 
 def label_hashes(session: Session, patch_ids: Iterable[int]) -> set[tuple[int, str]]:
@@ -301,37 +298,6 @@ def label_hashes(session: Session, patch_ids: Iterable[int]) -> set[tuple[int, s
 def taken_names(session: Session) -> set[str]:
     """The names of all patches, in lower case: a file system may not tell cases apart."""
     return {name.casefold() for name in session.scalars(select(Patch.name))}
-
-
-def likely_twins(
-    session: Session, voxel_size: float | None, without: Iterable[int], limit: int
-) -> tuple[PatchRecord, ...]:
-    """Extracted patches that may show the same place as one of this voxel size: latest first."""
-    left_out = set(without)
-    near: list[PatchRecord] = []
-    for patch in all_patches(session, PatchFilter()):
-        sizes = patch.voxel_size, voxel_size
-        same = None in sizes or abs((sizes[0] or 0) - (sizes[1] or 0)) <= 0.02 * (sizes[1] or 1)
-        if same and patch.image_hash is not None and patch.id not in left_out:
-            near.append(patch)
-    near.sort(key=lambda patch: patch.id, reverse=True)
-    return tuple(near[:limit])
-
-
-def list_likenesses(session: Session, limit: int = MAX_LIMIT) -> tuple[LikenessRecord, ...]:
-    """Pairs of like patches, the latest first."""
-    one, other = aliased(Patch), aliased(Patch)
-    statement = (
-        select(Likeness, one.name, other.name)
-        .join(one, one.id == Likeness.patch_id)
-        .join(other, other.id == Likeness.other_id)
-        .order_by(Likeness.id.desc())
-    )
-    rows = session.execute(paged(statement, 0, limit))
-    return tuple(
-        LikenessRecord(name, other_name, row.kind, row.measure, row.found_at)
-        for row, name, other_name in rows
-    )
 
 
 def first_splits(session: Session, patch_ids: Iterable[int]) -> dict[int, Split]:

@@ -1,4 +1,4 @@
-"""Add exports, bundles that came in and their patches, likenesses and scores."""
+"""Add exports, bundles that came in and their patches and scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from db.errors import UnknownNameError
-from db.models.sharing import Bundle, Export, ExportPatch, Likeness, Score
+from db.models.sharing import Bundle, Export, ExportPatch, Score
 from db.models.volumes import Segmentation
+from db.models.work import Fact
 from db.queries.patches import PatchRecord, patch_by_id
 from db.queries.sharing import IMPORTED, SECOND, trained_in
 from db.vocabulary import (
     ChosenBecause,
     ExportKind,
     Licence,
-    LikenessKind,
     Scope,
     Split,
     Stage,
@@ -27,14 +27,27 @@ from db.writes.patches import adopt_patch, change_patch
 
 
 @dataclass(frozen=True)
+class ExportedCase:
+    """A patch in an export, with the merge that was exported."""
+
+    patch_id: int
+    merge_id: int
+    case: str
+    split: Split | None
+    """None where the split was leaky, and is not kept."""
+    image_hash: str
+    """Of the voxels that were written: z-scored, perhaps rounded and cut."""
+
+
+@dataclass(frozen=True)
 class MadeExport:
-    """An export as it was written; ``cases`` are (patch id, merge id, case, split)."""
+    """An export as it was written."""
 
     kind: ExportKind
     path: str
     manifest_sha256: str
     options: Mapping[str, Any]
-    cases: tuple[tuple[int, int, str, Split | None], ...]
+    cases: tuple[ExportedCase, ...]
     scope: Scope | None = None
     licence: Licence | None = None
 
@@ -92,8 +105,15 @@ def add_export(session: Session, change: Change, made: MadeExport) -> int:
     session.add(row)
     session.flush()
     session.add_all(
-        ExportPatch(export_id=row.id, patch_id=patch, merge_id=merge, case=case, split=split)
-        for patch, merge, case, split in made.cases
+        ExportPatch(
+            export_id=row.id,
+            patch_id=case.patch_id,
+            merge_id=case.merge_id,
+            case=case.case,
+            split=case.split,
+            image_hash=case.image_hash,
+        )
+        for case in made.cases
     )
     after = {"kind": made.kind, "patches": len(made.cases)}
     record_event(session, change, "exported", Subject("export", row.id, made.path), None, after)
@@ -107,7 +127,11 @@ def add_bundle(
     about: tuple[str | None, str, str],
     sha256: str,
 ) -> int:
-    """Record an imported bundle (once); ``about`` is title, licence and attribution."""
+    """Record an imported bundle (once); ``about`` is title, licence and attribution.
+
+    Until the end of the transaction nobody else imports anything.
+    """
+    session.scalar(select(Fact).where(Fact.key == "catalog_id").with_for_update())
     row = session.scalar(select(Bundle).where(Bundle.bundle_id == bundle_id))
     if row is None:
         title, licence, attribution = about
@@ -173,31 +197,6 @@ def add_second_annotation(
     patch = patch_by_id(session, patch_id)
     add_merge(session, change, patch, _merge(incoming, SECOND))
     return patch_by_id(session, patch_id)
-
-
-def add_likeness(
-    session: Session,
-    change: Change,
-    pair: tuple[int, int],
-    kind: LikenessKind,
-    measure: float | None,
-) -> bool:
-    """Note that two patches are alike, once; whether it was new."""
-    low, high = sorted(pair)
-    known = select(Likeness.id).where(
-        Likeness.patch_id == low, Likeness.other_id == high, Likeness.kind == kind
-    )
-    if session.scalar(known) is not None:
-        return False
-    session.add(
-        Likeness(patch_id=low, other_id=high, kind=kind, measure=measure, found_at=change.at)
-    )
-    session.flush()
-    patch = patch_by_id(session, high)
-    after = {"like": patch_by_id(session, low).name, "kind": kind, "measure": measure}
-    subject = Subject("patch", patch.id, patch.name, patch.id)
-    record_event(session, change, "likeness found", subject, None, after)
-    return True
 
 
 def add_scores(session: Session, change: Change, made: Sequence[MadeScore]) -> None:

@@ -200,7 +200,6 @@ STEPS: dict[str, tuple[Action, Arguments]] = {
         lambda lab: (lab.workspace.folder / "out", facts(lab)),
     ),
     "selection.choose_curated": (Action.EXPORT, lambda lab: (choice(lab),)),
-    "same_place.find_duplicates": (Action.REGISTER, nothing),
     "job.run_export": (Action.EXPORT, lambda lab: (exporting(lab), tell, lambda: False)),
     "import_bundle.look_into": (Action.IMPORT, lambda lab: (lab.tomograms,)),
     "import_bundle.import_bundle": (Action.IMPORT, lambda lab: (lab.tomograms,)),
@@ -243,7 +242,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 INNER = {
     "audit_log.note_refusal": "records what was refused already",
     "record.record_export": "a part of the exports, after their check",
-    "same_place.note_likenesses": "a part of find_duplicates and import_bundle",
     "add_version.take_in": "a part of receive and collect, after their check",
 }
 """Take a person for the record only; their callers have checked."""

@@ -19,6 +19,7 @@ from core.bundles.privacy.pseudonyms import Pseudonyms
 from core.bundles.write import plan_bundle, write_bundle
 from core.errors import BundleError
 from core.exports.manifest import hash_files, sums_text
+from core.exports.naming import CASE
 from core.files.archives import open_archive
 from db.vocabulary import Licence, Split
 
@@ -225,7 +226,6 @@ def not_utf8(folder):
         (lambda f: change_row(f, ignore_fraction_total="0.1"), "share of ignore"),
         (lambda f: change_row(f, membrane_fraction_of_labelled="nan"), "share of membrane"),
         (lambda f: change_row(f, n_labelled_voxels="12"), "number of labelled"),
-        (lambda f: change_row(f, fingerprint="f8i8:AAAA"), "fingerprint"),
         (lambda f: change_row(f, licence="free"), "licence"),
         (lambda f: change_row(f, source_group="a b"), "no word"),
         (lambda f: change_row(f, voxel_size_angstrom="ten"), "number of angstrom"),
@@ -324,6 +324,20 @@ def test_a_plain_folder_with_a_stray_file_or_without_images_is_refused(folder, t
 )
 def test_plain_names_are_brought_to_our_form(case, wanted):
     assert plain_ids([case]) == {case: wanted}
+
+
+def test_plain_names_that_would_be_alike_are_told_apart():
+    ids = plain_ids(["a_TS_1_patch0", "a_TS-1_patch0", "a_TS1_patch1", "a_B_patch0", "a_b_patch1"])
+    assert len({name.casefold() for name in ids.values()}) == 5
+    prefixes = [name.rpartition("_patch")[0].casefold() for name in ids.values()]
+    assert len(set(prefixes)) == 5
+    assert all(CASE.fullmatch(name) for name in ids.values())
+
+
+def test_a_plain_folder_without_its_facts_says_which_are_missing(folder, tmp_path):
+    source = plain(folder, tmp_path)
+    with pytest.raises(BundleError, match="--title, --licence, --attribution"):
+        look(source)
 
 
 def test_a_table_with_a_formula_stays_text(lab, tmp_path):

@@ -65,7 +65,7 @@ def test_a_test_tomogram_is_in_no_fold():
     assert "a_patch1" not in str(folds(result.unit, result.split))
 
 
-def test_overlapping_patches_of_two_tomograms_stay_together():
+def test_linked_patches_of_two_tomograms_stay_together():
     tomograms = [str(n) for n in range(12)]
     apart = deal(items(tomograms), RULE).split
     val = next(t for t in tomograms if apart[f"{t}_patch0"] is Split.VAL)
@@ -75,10 +75,18 @@ def test_overlapping_patches_of_two_tomograms_stay_together():
     assert together.unit[f"{val}_patch1"] == together.unit[f"{train}_patch1"]
 
 
-def test_overlapping_tomograms_pinned_apart_are_a_fault():
+def test_linked_tomograms_pinned_apart_are_a_fault():
     changes = {"a": {"pinned": Split.VAL}, "b": {"pinned": Split.TRAIN}}
     result = deal(items(["a", "b", "c"], **changes), RULE, [("a_patch0", "b_patch0")])
     assert "pinned to train and val" in result.faults[0]
+
+
+def test_patches_that_went_apart_before_they_were_known_to_be_one_all_train():
+    changes = {"a": {"recorded": Split.VAL}, "b": {"recorded": Split.TRAIN}}
+    result = deal(items(["a", "b", "c", "d"], **changes), RULE, [("a_patch0", "b_patch0")])
+    assert result.faults == ()
+    assert {result.split[name] for name in ("a_patch0", "b_patch1")} == {Split.TRAIN}
+    assert "went to train and val" in result.notes[0]
 
 
 def test_one_tomogram_alone_cannot_validate_and_the_ways_out_are_named():

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from core.access.os_user import acting_person
+from core.bundles import import_bundle as module
 from core.bundles.facts import BundleFacts, Creator, Level
 from core.bundles.import_bundle import import_bundle, look_into
 from core.bundles.import_preview import Fate, Stated
@@ -28,11 +31,11 @@ from core.labels.verify import verify
 from core.maintenance.rebuild import rebuild
 from core.workspace.workspace import open_workspace
 from db.errors import NotAllowedError
-from db.queries.jobs import list_jobs
 from db.queries.life import EventFilter, list_events, merges_of
 from db.queries.patches import list_patches
-from db.queries.sharing import list_bundles, list_likenesses
-from db.vocabulary import JobKind, Licence, LikenessKind, Stage
+from db.queries.sharing import list_bundles
+from db.vocabulary import Licence, Stage
+from db.writes.events import Change
 
 FACTS = BundleFacts(
     title="Membranes of algae",
@@ -100,10 +103,8 @@ def test_a_bundle_comes_in_accepted_with_its_licence_and_attribution(lab, shared
     with lab.workspace.catalog.read() as session:
         bundle = list_bundles(session)[0]
         actions = {event.action for event in list_events(session, EventFilter())}
-        jobs = list_jobs(session).rows
     assert (bundle.title, bundle.patches) == ("Membranes of algae", 6)
     assert {"bundle imported", "patch imported"} <= actions
-    assert [job.kind for job in jobs] == [JobKind.DUPLICATES]
 
 
 def test_a_second_import_adds_nothing(lab, shared, tree):
@@ -249,61 +250,52 @@ def test_a_plain_folder_comes_in_and_goes_out(lab, tmp_path):
     assert check_layout(tmp_path / "set") == []
 
 
-def smooth(rng, shape):
-    noise = rng.normal(size=shape).astype("f4")
-    for axis in range(3):
-        noise = sum(np.roll(noise, shift, axis) for shift in range(-2, 3)) / 5
-    return noise / noise.std()
+@pytest.mark.parametrize("imports", [3, 20])
+def test_a_bundle_that_is_imported_several_times_at_once_comes_in_once(lab, shared, imports):
+    def import_it(_):
+        with open_workspace(lab.workspace.folder) as workspace:
+            return import_bundle(workspace, lab.by, shared)
 
-
-def test_near_duplicates_and_overlaps_are_flagged_and_kept_together(lab, tmp_path):
-    big = smooth(np.random.default_rng(1), (64, 64, 120))
-    other = smooth(np.random.default_rng(2), (64, 64, 64))
-    images = {
-        "algae_A_patch0": np.ascontiguousarray(big[:, :, :64]),
-        "algae_B_patch0": np.ascontiguousarray(big[:, :, 24:88]),
-        "algae_C_patch0": np.ascontiguousarray(-0.0 + 3 * big[:, ::-1, :64] + 1),
-        "algae_D_patch0": other,
-    }
-    outcomes = take_in(lab, plain_folder(tmp_path / "plain", images), STATED)
-    said = {each.name: " ".join(each.findings) for each in outcomes}
-    assert "overlaps algae_A_patch0" in said["algae_B_patch0"]
-    assert "same place as algae_A_patch0" in said["algae_C_patch0"]
-    assert said["algae_D_patch0"] == ""
+    with ThreadPoolExecutor(imports) as pool:
+        outcomes = [each for done in pool.map(import_it, range(imports)) for each in done]
+    assert Counter(each.outcome for each in outcomes) == {"done": 6, "skipped": 6 * (imports - 1)}
+    assert len(all_patches(lab)) == 6
+    assert len(list(lab.workspace.folders.images.iterdir())) == 6
     with lab.workspace.catalog.read() as session:
-        kinds = {
-            (like.kind, frozenset((like.patch, like.other))) for like in list_likenesses(session)
-        }
-    assert (LikenessKind.OVERLAP, frozenset({"algae_A_patch0", "algae_B_patch0"})) in kinds
-    assert (LikenessKind.NEAR_DUPLICATE, frozenset({"algae_A_patch0", "algae_C_patch0"})) in kinds
-    chosen = choose_curated(lab.workspace, lab.by, Choice())
-    assert len(chosen.linked) >= 2
+        assert len(list_bundles(session)) == 1
 
 
-def test_a_job_finds_what_was_not_compared_at_once(lab):
-    from core.bundles.same_place import find_duplicates
+def test_what_another_machine_imported_since_is_compared_again(lab, shared, monkeypatch):
+    """The lock of files does not reach another machine: the transaction looks again."""
+    sort_cases, others = module.sort_cases, []
 
-    lab.fill(2, 1)
-    assert find_duplicates(lab.workspace, lab.by) == []
-    told = []
-    lab.accepted("TS_001", 20)
-    patches = all_patches(lab)
-    found = find_duplicates(
-        lab.workspace, lab.by, [patches[-1].id], tell=lambda share, said: told.append(said)
-    )
-    assert told
-    assert found == []
+    def sorted_before_another_import(workspace, bundle, cases):
+        found = sort_cases(workspace, bundle, cases)
+        if not others:
+            others.append(True)
+            placed = module._placed(workspace, bundle, found)
+            with workspace.catalog.write() as session:
+                module._record(session, Change.now(lab.by.id), bundle, placed)
+        return found
+
+    monkeypatch.setattr(module, "sort_cases", sorted_before_another_import)
+    assert {each.outcome for each in take_in(lab, shared)} == {"skipped"}
+    assert len(all_patches(lab)) == 6
+    assert len(list(lab.workspace.folders.images.iterdir())) == 6
 
 
-def test_patches_beyond_the_first_page_are_compared_too(lab, monkeypatch):
-    from core.bundles import same_place as duplicates
+def test_two_bundles_with_one_image_at_once_bring_it_once(lab, make_lab, shared, tmp_path):
+    other = make_lab("other")
+    take_in(other, shared)
+    export_bundle(other.workspace, other.by, tmp_path / "b", replace(FACTS, title="Again"))
 
-    first, last = lab.accepted("TS_001"), lab.accepted("TS_002")
-    images = lab.workspace.folders
-    shutil.copyfile(images.image_of(first.name), images.image_of(last.name))
-    monkeypatch.setattr(duplicates, "MAX_LIMIT", 1)
-    found = duplicates.find_duplicates(lab.workspace, lab.by)
-    assert [set(each.pair) for each in found] == [{first.id, last.id}]
+    def import_it(source):
+        with open_workspace(lab.workspace.folder) as workspace:
+            return import_bundle(workspace, lab.by, source)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(import_it, [shared, tmp_path / "b"]))
+    assert len(all_patches(lab)) == 6
 
 
 def test_a_damaged_bundle_leaves_nothing_behind(lab, shared):
@@ -333,12 +325,10 @@ def test_an_annotator_may_not_import(lab, shared):
 
 
 def test_an_import_that_fails_half_way_takes_its_files_back(lab, shared, monkeypatch):
-    from core.bundles import import_bundle as module
-
     def refuse(*args, **kwargs):
         raise BundleError("stop")
 
-    monkeypatch.setattr(module, "enqueue", refuse)
+    monkeypatch.setattr(module, "import_patch", refuse)
     with pytest.raises(BundleError):
         take_in(lab, shared)
     assert all_patches(lab) == ()

@@ -416,14 +416,10 @@ def _tell_quarantine(call: Call, seen: "Quarantine") -> int:
             each.case.patch_id,
             each.fate,
             seen.names.get(each.like, each.like) if isinstance(each.like, int) else each.like,
-            "; ".join(each.notes),
         )
         for each in seen.incoming
     ]
-    values = [
-        {"name": name, "fate": fate, "like": like, "notes": notes}
-        for name, fate, like, notes in rows
-    ]
-    call.tell(("patch", "is", "like", "remarks"), rows, values)
+    values = [{"name": name, "fate": fate, "like": like} for name, fate, like in rows]
+    call.tell(("patch", "is", "like"), rows, values)
     call.say(f"{len(rows)} patches; nothing was taken in.")
     return DONE
