@@ -7,6 +7,7 @@ killed in the middle and be back in a moment.
 import gzip
 import hashlib
 import json
+import re
 import shutil
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -505,6 +506,134 @@ def test_a_review_looks_at_before_and_after_and_pins_a_comment(
     anna = Easel(person("anna").new_page(), server, lab.patch)
     anna.page.locator(".place", has_text="33, 40, 80").click()
     anna.wait("at === '80,40,33'")
+
+
+def test_a_page_that_moves_under_the_pointer_does_not_bend_a_stroke(
+    anna: Easel, workspace: Workspace, lab: Lab
+) -> None:
+    anna.fine("a")
+    mouse = anna.page.mouse
+    here, there = anna.point(0, (80, 40, 30)), anna.point(0, (80, 40, 45))
+    mouse.move(*here)
+    mouse.down()
+    mouse.move((here[0] + there[0]) / 2, here[1], steps=3)
+    anna.page.evaluate("document.body.style.paddingTop = '70px'")
+    mouse.move(*there, steps=3)
+    mouse.up()
+    anna.page.evaluate("document.body.style.paddingTop = ''")
+    anna.save()
+    drawing = drawing_of(workspace, "anna", lab.patch)
+    assert painted(drawing, ADD) == {(80, 40, x) for x in range(30, 46)}
+
+
+def test_nothing_moves_when_strokes_drafts_versions_and_questions_are_reported(
+    anna: Easel, person: Callable[[str], Any], server: Server, lab: Lab
+) -> None:
+    canvas = anna.page.locator(".pane.large canvas")
+    box = canvas.bounding_box()
+    anna.fine("a")
+    anna.drag(0, (80, 40, 30), (80, 40, 45))
+    assert canvas.bounding_box() == box
+    anna.says("Draft kept at")
+    assert canvas.bounding_box() == box
+    anna.save()
+    assert canvas.bounding_box() == box
+    anna.press("g", "i", "m", "b", "v", "o")
+    assert canvas.bounding_box() == box
+    second = Easel(anna.page.context.new_page(), server, lab.patch)
+    second.says("You paint on this patch in another window")
+    assert second.page.locator(".pane.large canvas").bounding_box() == box
+
+
+def test_two_fingers_zoom_and_paint_nothing(
+    browser: Any, workspace: Workspace, server: Server, lab: Lab
+) -> None:
+    context = browser.new_context(viewport=SIZE, has_touch=True)
+    context.add_cookies([cookie_of(workspace, "anna", server.port)])
+    easel = Easel(context.new_page(), server, lab.patch)
+    easel.wait("state === 'ready'")
+    (x, y), before = easel.point(0, (80, 60, 60)), easel.point(0, (80, 60, 90))
+    touch = context.new_cdp_session(easel.page)
+
+    def fingers(kind: str, *points: tuple[float, float]) -> None:
+        places = [{"x": a, "y": b, "id": i} for i, (a, b) in enumerate(points)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    fingers("touchStart", (x, y))
+    fingers("touchMove", (x + 10, y))
+    fingers("touchStart", (x + 10, y), (x + 60, y))
+    for step in range(1, 6):
+        fingers("touchMove", (x + 10 - 8 * step, y), (x + 60 + 8 * step, y))
+    fingers("touchEnd")
+    assert easel.data("unsaved") == "0"
+    after = easel.point(0, (80, 60, 90))
+    assert after[0] - easel.point(0, (80, 60, 60))[0] > 1.3 * (before[0] - x)
+    easel.press("0")
+    x, y = easel.point(0, (80, 100, 60))
+    fingers("touchStart", (x, y))
+    fingers("touchMove", (x + 30, y))
+    fingers("touchEnd")
+    easel.wait("unsaved === '1'")
+    context.close()
+
+
+def test_the_slider_and_the_typed_place_lead_to_a_slice_and_each_plane_has_a_name(
+    anna: Easel,
+) -> None:
+    page = anna.page
+    page.get_by_role("slider", name="Slice z of the XY plane").fill("100")
+    anna.wait("at === '100,80,80'")
+    place = page.get_by_role("textbox", name="Position x, y, z")
+    place.fill("10, 20, 30")
+    place.press("Enter")
+    anna.wait("at === '30,20,10'")
+    for name in ("XY plane", "XZ plane", "YZ plane"):
+        page.get_by_role(
+            "img", name=re.compile(f"{name} of the tomogram, slice . \\d+ of 159")
+        ).wait_for()
+    anna.open()
+    anna.wait("at === '30,20,10'")
+
+
+def test_undo_back_to_the_saved_drawing_leaves_nothing_unsaved(anna: Easel) -> None:
+    anna.fine("a")
+    anna.drag(0, (80, 40, 30), (80, 40, 45))
+    anna.save()
+    anna.drag(0, (80, 50, 30), (80, 50, 45))
+    anna.wait("unsaved === '1'")
+    anna.press("z", "z")
+    anna.wait("unsaved === '1'")
+    anna.press("Shift+Z")
+    anna.wait("unsaved === '0'")
+    assert anna.page.get_by_role("button", name="Discard unsaved strokes").is_disabled()
+    anna.press("s")
+    anna.says("Nothing to save")
+
+
+def test_the_page_is_told_how_many_strokes_are_unsaved_and_when_none_is(anna: Easel) -> None:
+    anna.fine("a")
+    for y in (40, 50, 60):
+        anna.drag(0, (80, y, 30), (80, y, 45))
+    anna.page.mouse.move(2, 2)
+    told = "JSON.stringify(window.told.filter(([name]) => name !== 'saved'))"
+    anna.page.wait_for_function(f"{told}.endsWith('[[\"unsaved_strokes\",3]]'.slice(1))")
+    anna.says("Draft kept at")
+    anna.save()
+    anna.page.wait_for_function("String(window.told.at(-1)[0]) === 'saved'")
+    assert anna.page.evaluate("window.told.at(-2)") == ["unsaved_strokes", 0]
+    assert anna.page.evaluate("window.told.length") <= 4
+
+
+def test_a_stroke_that_paints_nothing_says_why(anna: Easel, workspace: Workspace, lab: Lab) -> None:
+    label = read_label(workspace.folders.label_of(lab.patch))
+    membrane = tuple(map(int, np.argwhere(label[:, 40:120, 40:120] == 1)[0] + (0, 40, 40)))
+    anna.go(*membrane)
+    anna.fine("a")
+    anna.press("w", "w")
+    anna.click(0, membrane)
+    anna.says("Add is set to paint only outside it (w changes it)")
+    anna.click(0, (membrane[0], 3, 3))
+    anna.says("the outer 16 voxels are always ignore")
 
 
 def test_without_webgl2_one_paints_as_ever_and_is_told_the_way_to_3d(

@@ -192,6 +192,50 @@ def test_two_clicks_choose_a_patch_and_its_address_restores_the_place(
     expect(page.locator(".side")).to_contain_text(made[0].name)
 
 
+def test_a_tomogram_whose_file_is_gone_says_so_in_its_pane_and_is_shown_when_it_is_back(
+    page: Page, address: str, lab: Workspace
+) -> None:
+    source = lab.folder.parent / "data" / "TS_001.mrc"
+    away = source.with_suffix(".away")
+    source.rename(away)
+    try:
+        page.goto(f"{address.partition('/open')[0]}/browse")
+        failure = page.locator(".viewer .large .failure")
+        expect(failure).to_contain_text("TS_001", timeout=30_000)
+        box = page.locator(".viewer").bounding_box()
+        assert box
+        page.mouse.move(box["x"] + 200, box["y"] + 300)
+        page.mouse.wheel(0, 300)
+        page.wait_for_timeout(300)
+        expect(failure).to_be_visible()
+    finally:
+        away.rename(source)
+    failure.get_by_role("button", name="Try again").click()
+    expect(page.locator(".viewer[data-shown-z]")).to_be_visible(timeout=30_000)
+    expect(failure).to_be_hidden()
+
+
+def test_keys_and_gestures_are_those_of_the_painter(page: Page, address: str) -> None:
+    viewer = look(page, address)
+    at = large(page)
+    page.mouse.move(at["mid_x"], at["mid_y"])
+    page.keyboard.down("Shift")
+    page.mouse.wheel(0, 100)
+    expect(viewer).to_have_attribute("data-shown-z", "95")
+    page.mouse.move(at["mid_x"] + 40, at["mid_y"])
+    page.mouse.down()
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    expect(viewer).not_to_have_attribute("data-shown-x", "130")
+    expect(page.locator(".side")).to_contain_text("Choose a patch")
+    page.keyboard.press("Shift+G")
+    page.keyboard.type("11, 22, 33")
+    page.keyboard.press("Enter")
+    expect(viewer).to_have_attribute("data-shown-z", "33")
+    expect(viewer).to_have_attribute("data-shown-y", "22")
+    expect(viewer).to_have_attribute("data-shown-x", "11")
+
+
 def test_question_mark_shows_one_list_of_keys_of_page_and_viewer(page: Page, address: str) -> None:
     look(page, address)
     at = large(page)

@@ -18,7 +18,7 @@ export interface PlanesEvents {
 }
 
 const MARGIN_PX = 12; // below the component, so that it ends inside the window
-const LEAST_SHARE = 0.85; // of the window, that the component takes even where it begins low
+const LEAST_SHARE = 0.72; // of the window, that the component takes even where it begins low
 
 export class ThreePlanes {
   readonly panes: SlicePane[];
