@@ -256,6 +256,8 @@ test("starting over leaves nothing unsaved", () => {
   assert.equal(state.revision, 0);
 });
 
+const ANSWERS_OF_THE_SERVER = new Set(["drafted", "saved", "saveFailed", "draftFailed"]);
+
 test("no order of events paints while somebody else holds the patch, or loses count of strokes", () => {
   const events: Event[] = [
     STROKE,
@@ -277,13 +279,11 @@ test("no order of events paints while somebody else holds the patch, or loses co
     let { state } = after();
     for (let i = 0; i < 20; i++) {
       const event = events[next() % events.length]!;
-      const isSending = state.sent !== null;
-      if (!isSending && ["drafted", "saved", "saveFailed", "draftFailed"].includes(event.type))
-        continue;
+      if (!state.sent && ANSWERS_OF_THE_SERVER.has(event.type)) continue;
       const before = state;
       state = step(state, event)[0];
       assert.equal(state.holder !== null, state.phase === "held");
-      if (before.holder && event.type === "stroke") assert.deepEqual(state, before);
+      assert.ok(!before.holder || event.type !== "stroke" || state === before);
       assert.ok(state.undrafted >= 0 && unsavedStrokes(state) >= 0);
     }
   }

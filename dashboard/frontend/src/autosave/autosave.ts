@@ -2,9 +2,9 @@
 // once, drafts and versions to the server, and the patch is held while somebody paints on it.
 
 import { Refused } from "../api.ts";
-import { apply, type Diff } from "../painter/diff.ts";
+import { apply, type Diff, withoutStroke } from "../painter/diff.ts";
 import { History } from "../painter/drawing.ts";
-import { type Layer, loadLayers, type OpenPatch, same } from "../painter/patch.ts";
+import { type Layer, loadLayers, type OpenPatch } from "../painter/patch.ts";
 import {
   CONFLICT,
   FORBIDDEN,
@@ -13,14 +13,14 @@ import {
   type Server,
   Unreachable,
 } from "../painter/server.ts";
-import type { Draft, Facts, PainterData, SavedFacts, Versions } from "../painter/types.ts";
-import { type Journal, type Kept, replayed } from "./journal.ts";
+import type { Draft, Facts, PainterData, SavedFacts } from "../painter/types.ts";
+import type { Journal, Kept } from "./journal.ts";
 import {
   type Answer,
   type Effect,
   type Event,
   type Failure,
-  type Question,
+  mayPaint,
   START,
   type State,
   step,
@@ -28,8 +28,9 @@ import {
   unsavedStrokes,
   WAIT_MS,
 } from "./machine.ts";
-import { clock } from "./messages.ts";
 import type { StrokeMove } from "./strokes.ts";
+import { findUnsavedWork, questionOf, type UnsavedWork } from "./unsaved_work.ts";
+import { conflictWords, joinedKinds, savedWords, stillThere } from "./versions.ts";
 import { Windows } from "./windows.ts";
 
 const IDLE_MS = 15 * 60_000; // who does nothing for so long holds no longer
@@ -42,7 +43,7 @@ export interface AutosaveEvents {
 
 export class Autosave {
   state: State = START;
-  private unsavedWork: { kept: Kept | null; draft: Draft | null } = { kept: null, draft: null };
+  private unsavedWork: UnsavedWork = { kept: null, draft: null, draftAt: null };
   private versions: { facts: Facts; layers: Layer[]; saved: Uint8Array<ArrayBuffer> } | null = null;
   private readonly timers = new Map<Timer, number>();
   private readonly windows: Windows;
@@ -68,6 +69,14 @@ export class Autosave {
     return unsavedStrokes(this.state);
   }
 
+  get mayPaint(): boolean {
+    return mayPaint(this.state);
+  }
+
+  get isSaving(): boolean {
+    return this.state.phase === "saving" || this.state.isSaveWaiting;
+  }
+
   get hasJournal(): boolean {
     return this.journal !== null;
   }
@@ -81,9 +90,9 @@ export class Autosave {
       return this.dispatch({ type: "opened", revision, holder: { by: "window", isAsked: true } });
     }
     this.windows.hold();
-    const question = await this.findUnsavedWork();
+    this.unsavedWork = await findUnsavedWork(this.server, this.patch, this.journal);
     this.dispatch({ type: "opened", revision, holder: null });
-    this.dispatch({ type: "unsavedWork", question });
+    this.dispatch({ type: "unsavedWork", question: questionOf(this.unsavedWork) });
   }
 
   /** A stroke was drawn, undone or redone: keep it now. */
@@ -210,7 +219,7 @@ export class Autosave {
     const { journal, patch } = this;
     if (!journal) return;
     const before = (): Kept["base"] => ({
-      voxels: without(patch.drawing.voxels, diff),
+      voxels: withoutStroke(patch.drawing.voxels, diff),
       versions: patch.base,
       continued: patch.continued,
     });
@@ -253,9 +262,7 @@ export class Autosave {
     const facts = await this.server.facts();
     if (this.isHeldByAnother(facts)) return;
     this.versions = { facts, ...(await loadLayers(this.server, facts, false)) };
-    const written = facts.slots.find((slot) => slot.mine);
-    const when = written ? ` at ${clock(written.at)}` : "";
-    const reason = `Your corrections were saved elsewhere${when}: ${versionWords(facts.base, this.patch.base)}.`;
+    const reason = conflictWords(facts, this.patch.base);
     this.dispatch({ type: "conflictSeen", reason });
   }
 
@@ -321,27 +328,6 @@ export class Autosave {
     this.events.drawingChanged();
   }
 
-  /** What an earlier visit left: strokes in this browser, a draft on the server. */
-  private async findUnsavedWork(): Promise<Question | null> {
-    const { patch, journal } = this;
-    const kept = (await journal?.read().catch(() => null)) ?? null;
-    const here = kept ? replayed(kept) : null;
-    const draft = patch.facts.draft ? await this.server.draft().catch(() => null) : null;
-    const differs = (voxels: Uint8Array | null): boolean =>
-      voxels !== null && voxels.length === patch.grid.size && !same(voxels, patch.saved);
-    const isOffered = kept !== null && kept.strokes.length > 0 && differs(here);
-    const isDraftOffered =
-      draft !== null && differs(draft.voxels) && !(isOffered && same(here!, draft.voxels));
-    if (kept && !isOffered && !isDraftOffered) await journal?.clear();
-    if (!isOffered && !isDraftOffered) return null;
-    this.unsavedWork = { kept, draft };
-    return {
-      about: "unsaved",
-      browser: isOffered ? { strokes: kept!.strokes.length, at: kept!.at } : null,
-      draftAt: isDraftOffered ? patch.facts.draft!.savedAt : null,
-    };
-  }
-
   private restoreBrowser(kept: Kept): void {
     const { patch } = this;
     patch.base = kept.base.versions;
@@ -393,44 +379,4 @@ function failureOf(error: unknown): Failure {
   if (isSignedOut(error)) return { kind: "signedOut", text };
   const isForbidden = error.status === FORBIDDEN || error.status === NOT_FOUND;
   return { kind: isForbidden ? "forbidden" : "refused", text };
-}
-
-function savedWords({ versions, withdrawn, savedAt, facts }: SavedFacts): string {
-  const shown = Object.keys(versions).length ? versions : facts.base;
-  const written = Object.entries(shown).map(
-    ([slot, version]) => `${stemOf(slot)} version ${version}`,
-  );
-  const gone = withdrawn.map((slot) => `${stemOf(slot)} withdrawn`);
-  return [`Saved at ${clock(savedAt)}`, ...written, ...gone].join(", ");
-}
-
-/** Which slots have other versions than this window began with. */
-function versionWords(saved: Versions, seen: Versions): string {
-  const words = Object.entries(saved)
-    .filter(([slot, version]) => version !== seen[slot])
-    .map(([slot, version]) => `${stemOf(slot)} has version ${version}, you saw ${seen[slot] ?? 0}`);
-  return words.join("; ") || "a version is missing that this window began with";
-}
-
-function stemOf(slot: string): string {
-  return slot.split(".")[0]!;
-}
-
-function without(voxels: Uint8Array, diff: Diff): Uint8Array<ArrayBuffer> {
-  const before = new Uint8Array(voxels);
-  for (let i = 0; i < diff.length; i += 3) {
-    before.fill(diff[i + 2]! & 255, diff[i]!, diff[i]! + diff[i + 1]!);
-  }
-  return before;
-}
-
-/** Of the slots that a drawing goes on with, those that nobody changed since. */
-function stillThere(continued: Versions, { slots }: Facts): Versions {
-  const unchanged = slots.filter((slot) => !slot.mine && slot.version === continued[slot.name]);
-  return Object.fromEntries(unchanged.map((slot) => [slot.name, slot.version]));
-}
-
-/** What is painted here wins over what is only painted there. */
-function joinedKinds(here: Uint8Array, there: Uint8Array): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(here, (kind, i) => kind || there[i]!);
 }

@@ -61,6 +61,13 @@ export function apply(diff: Diff, voxels: Uint8Array): void {
   forEachRun(diff, (first, count, _before, after) => voxels.fill(after, first, first + count));
 }
 
+/** A drawing as it was before its last stroke. */
+export function withoutStroke(voxels: Uint8Array, diff: Diff): Uint8Array<ArrayBuffer> {
+  const before = new Uint8Array(voxels);
+  forEachRun(diff, (first, count, value) => before.fill(value, first, first + count));
+  return before;
+}
+
 export function inverse(diff: Diff): Diff {
   const turned = diff.slice();
   for (let i = 2; i < turned.length; i += FIELDS) {

@@ -3,53 +3,42 @@
 import { Refused } from "../api.ts";
 import { Autosave, paintingOf } from "../autosave/autosave.ts";
 import { Journal } from "../autosave/journal.ts";
-import { messageOf, noticeOf } from "../autosave/messages.ts";
-import { strokesWord } from "../autosave/strokes.ts";
 import type { Component } from "../component.ts";
-import { button, element, refill } from "../planes/elements.ts";
 import { AXES, type Axis, clampTo, type Zyx } from "../planes/geometry.ts";
 import { HelpPanel } from "../planes/help_panel.ts";
 import { actionOf, isPlanesAction, type Mode, type PainterAction } from "../planes/keymap.ts";
 import { isDark } from "../planes/palette.ts";
 import type { SlicePane } from "../planes/slice_pane.ts";
 import { isTypedInto, type PlanesEvents, ThreePlanes } from "../planes/three_planes.ts";
-import { MOST_SIZE, MOST_THROUGH } from "./brush.ts";
+import { type ActionHost, Actions } from "./actions.ts";
 import type { Diff } from "./diff.ts";
+import { Frame } from "./frame.ts";
 import { PageState } from "./page_state.ts";
 import { Painting, type PaintingEvents } from "./painting.ts";
 import { countRows, type PanelEvents, panel } from "./panel.ts";
 import { OpenPatch } from "./patch.ts";
 import { PatchPicture } from "./patch_picture.ts";
-import { automaticContrast, nextView, openScene, type Scene } from "./scene.ts";
+import { automaticContrast, openScene, type Scene } from "./scene.ts";
 import { Server, Unreachable } from "./server.ts";
 import { brushbar, type ToolbarEvents, toolbar } from "./toolbar.ts";
-import type { ToolName } from "./tools.ts";
-import type { Kind, PainterData } from "./types.ts";
-import type { View } from "./views.ts";
+import type { PainterData } from "./types.ts";
 import { type ShownLabel, Volume3dView } from "./volume3d_view.ts";
 
 const RETRY_MS = 3000;
 const PLACES_KEPT = "tomocurate-painter-at:"; // in this tab, by patch
 
 export class Painter {
-  readonly root = element("div", "painter three-planes");
-  private readonly bar = element("div", "bar");
-  private readonly brushbar = element("div", "bar");
-  private readonly readout = element("div", "readout");
-  private readonly status = element("div", "status");
-  private readonly keeping = element("div", "keeping");
-  private readonly notice = element("div", "notice");
-  private readonly side = element("div", "side");
+  private readonly frame = new Frame();
   private readonly help = new HelpPanel();
   private readonly volume3d = new Volume3dView(() => this.shownLabel());
   private readonly server = new Server();
   private readonly planes: ThreePlanes;
   private readonly painting: Painting;
   private readonly page: PageState;
+  private readonly actions = new Actions(this.actionHost());
   private scene: Scene | null = null;
   private autosave: Autosave | null = null;
   private opened = "";
-  private commentNumber = -1;
   private isBegun = false; // what was not saved earlier was looked for
   private isEnded = false;
   private readonly leave = (): void => this.autosave?.end();
@@ -67,22 +56,24 @@ export class Painter {
     });
     this.painting = new Painting(() => this.scene!, this.paintingEvents());
     this.planes = new ThreePlanes(
-      this.root,
+      this.frame.root,
       () => this.scene,
       (pane) => new PatchPicture(pane, () => this.scene),
       this.painting,
       this.planesEvents(),
     );
-    this.build();
+    const { panes, position } = this.planes;
+    const shown = [...panes.map((pane) => pane.element), this.volume3d.element];
+    this.frame.fill(shown, position, this.help.element);
     this.listen();
-    component.parentElement.append(this.root);
+    component.parentElement.append(this.frame.root);
   }
 
   /** Take what Python says now; only another patch is opened anew. */
   async take(component: Component<PainterData>): Promise<void> {
     this.component = component;
     const { data } = component;
-    this.root.classList.toggle("dark", isDark(this.root));
+    this.frame.root.classList.toggle("dark", isDark(this.frame.root));
     this.server.take(data);
     const wanted = `${data.object} ${data.readOnly} ${data.merge}`;
     if (wanted !== this.opened) {
@@ -102,19 +93,7 @@ export class Painter {
     this.autosave?.end();
     this.planes.end();
     this.volume3d.end();
-    this.root.remove();
-  }
-
-  private build(): void {
-    const [large, second, third] = this.planes.panes as [SlicePane, SlicePane, SlicePane];
-    const beside = element("div", "beside", second.element, third.element, this.volume3d.element);
-    const body = element("div", "body", large.element, beside, this.side, this.notice);
-    const { position } = this.planes;
-    const foot = element("div", "foot", position, this.readout, this.status, this.keeping);
-    this.keeping.setAttribute("role", "status");
-    this.notice.setAttribute("role", "alert");
-    this.root.append(this.bar, this.brushbar, body, foot, this.help.element);
-    this.root.tabIndex = 0;
+    this.frame.root.remove();
   }
 
   private async open(data: PainterData): Promise<void> {
@@ -122,8 +101,8 @@ export class Painter {
     this.autosave = null;
     this.scene = null;
     this.isBegun = false;
-    this.say("Opening …");
-    this.root.dataset["state"] = "opening";
+    this.frame.say("Opening …");
+    this.frame.root.dataset["state"] = "opening";
     try {
       const [patch, journal] = await Promise.all([
         OpenPatch.load(this.server, data),
@@ -152,7 +131,7 @@ export class Painter {
     this.composeAll();
     await this.autosave.begin();
     this.isBegun = true;
-    this.say("");
+    this.frame.say("");
     this.refreshKeeping();
     this.refreshAll();
   }
@@ -160,14 +139,14 @@ export class Painter {
   private openFailed(error: unknown, data: PainterData): void {
     if (this.isEnded) return;
     if (error instanceof Unreachable) {
-      this.say("The server cannot be reached; trying again …", true);
+      this.frame.say("The server cannot be reached; trying again …", true);
       setTimeout(() => !this.isEnded && void this.open(data), RETRY_MS);
       return;
     }
     const isRefused = error instanceof Refused;
-    if (isRefused) this.root.dataset["state"] = "refused";
+    if (isRefused) this.frame.root.dataset["state"] = "refused";
     const reason = isRefused ? error.message : `The patch cannot be opened: ${String(error)}`;
-    this.say("");
+    this.frame.say("");
     this.planes.fail(reason, () => void this.open(data));
   }
 
@@ -185,12 +164,33 @@ export class Painter {
     };
   }
 
+  private actionHost(): ActionHost {
+    const currentScene = (): Scene => this.scene!;
+    return {
+      get scene() {
+        return currentScene();
+      },
+      go: (at) => this.planes.go(at),
+      undo: () => this.painting.undo(),
+      redo: () => this.painting.redo(),
+      save: () => this.autosave?.save(),
+      toggleVolume3d: () => this.volume3d.toggle(this.component.data.volume3d),
+      toggleHelp: () => this.help.toggle(this.mode),
+      closeHelp: () => this.help.closeIfOpen(),
+      say: (text) => this.frame.say(text),
+      refreshBars: () => this.refreshBars(),
+      refreshSide: () => this.refreshSide(),
+      compose: () => this.composeAll(),
+      draw: () => this.planes.draw(),
+    };
+  }
+
   private paintingEvents(): PaintingEvents {
     return {
       leave: () => this.leaveToPaint(),
       changed: (diff, move) => this.drawingChanged(diff, move),
       painted: () => this.composeAll(),
-      hint: (text) => this.say(text, text !== ""),
+      hint: (text) => this.frame.say(text, text !== ""),
       pinned: (at) => this.pin(at),
       movedTo: (at) => this.planes.go(at),
     };
@@ -208,14 +208,14 @@ export class Painter {
     const { patch } = this.scene!;
     patch.result.follow(diff);
     this.autosave!.add(diff, move);
-    this.side.querySelector(".numbers")?.replaceChildren(countRows(patch.result.counts()));
+    this.frame.showCounts(countRows(patch.result.counts()));
     this.composeAll();
     this.volume3d.refreshSoon();
   }
 
   private moved(from: Zyx): void {
     const { at, data } = this.scene!;
-    this.root.dataset["at"] = at.join(",");
+    this.frame.root.dataset["at"] = at.join(",");
     sessionStorage.setItem(PLACES_KEPT + data.object, at.join(","));
     for (const pane of this.planes.panes) {
       if (at[pane.shows] !== from[pane.shows]) compose(pane);
@@ -227,9 +227,9 @@ export class Painter {
     const { scene } = this;
     if (!scene) return;
     const gray = voxel && scene.patch.gray[scene.patch.grid.index(...voxel)];
-    this.readout.textContent = voxel
-      ? `pointer ${[...voxel].reverse().join(", ")}   gray ${gray}`
-      : "";
+    this.frame.showReadout(
+      voxel ? `pointer ${[...voxel].reverse().join(", ")}   gray ${gray}` : "",
+    );
     scene.brushAt = voxel && { axis: this.planes.current.shows, voxel };
     if (!this.planes.isDragging) this.planes.draw();
   }
@@ -251,86 +251,8 @@ export class Painter {
       this.refreshSide();
       this.planes.draw();
     } catch (error) {
-      this.say(error instanceof Error ? error.message : String(error), true);
+      this.frame.say(error instanceof Error ? error.message : String(error), true);
     }
-  }
-
-  private act(action: PainterAction): void {
-    const scene = this.scene!;
-    const { brush } = scene.tool;
-    switch (action.name) {
-      case "kind":
-        return this.chooseKind(action.kind);
-      case "tool":
-        return this.chooseTool(action.tool);
-      case "size":
-        brush.size = within(brush.size + action.by, 1, MOST_SIZE);
-        return this.brushChanged();
-      case "through":
-        brush.through = within(brush.through + action.by, 0, MOST_THROUGH);
-        return this.brushChanged();
-      case "where":
-        scene.tool.nextPlace();
-        return this.brushChanged();
-      case "undo":
-        return this.painting.undo();
-      case "redo":
-        return this.painting.redo();
-      case "save":
-        return this.autosave?.save();
-      case "view":
-        return this.chooseView(nextView(scene));
-      case "overlay":
-        scene.overlay = !scene.overlay;
-        this.refreshBars();
-        return this.composeAll();
-      case "nextComment":
-        return this.nextComment();
-      case "volume3d":
-        return this.volume3d.toggle(this.component.data.volume3d);
-      case "help":
-        return this.help.toggle(this.mode);
-      case "dismiss":
-        return this.dismiss();
-    }
-  }
-
-  private dismiss(): void {
-    if (this.help.isOpen) return this.help.close();
-    this.scene!.pin = null;
-    this.refreshSide();
-    this.planes.draw();
-  }
-
-  private chooseKind(kind: Kind): void {
-    const { tool } = this.scene!;
-    tool.kind = kind;
-    if (tool.name === "comment") tool.name = "pen";
-    this.brushChanged();
-    this.refreshSide();
-  }
-
-  private chooseTool(name: ToolName): void {
-    const scene = this.scene!;
-    if (name === "comment" && !scene.patch.facts.mayComment) return;
-    scene.tool.name = name;
-    scene.pin = null;
-    this.brushChanged();
-    this.refreshSide();
-  }
-
-  private chooseView(view: View): void {
-    this.scene!.view = view;
-    this.refreshBars();
-    this.composeAll();
-  }
-
-  private nextComment(): void {
-    const { comments } = this.scene!.patch.facts;
-    const pinned = comments.filter((comment) => comment.at && !comment.resolved);
-    if (!pinned.length) return this.say("No comment is pinned to a voxel.");
-    this.commentNumber = (this.commentNumber + 1) % pinned.length;
-    this.planes.go(pinned[this.commentNumber]!.at!);
   }
 
   private shownLabel(): ShownLabel | null {
@@ -345,11 +267,6 @@ export class Painter {
     return this.scene?.isPainter ? "painter" : "review";
   }
 
-  private brushChanged(): void {
-    this.refreshBars();
-    this.planes.draw();
-  }
-
   private refreshAll(): void {
     const { scene, autosave } = this;
     if (!scene || !autosave) return;
@@ -357,40 +274,38 @@ export class Painter {
     this.refreshSide();
     this.composeAll();
     this.volume3d.refreshSoon();
-    this.root.dataset["at"] = scene.at.join(",");
+    this.frame.root.dataset["at"] = scene.at.join(",");
   }
 
   private refreshBars(): void {
     const { scene, autosave } = this;
     if (!scene || !autosave) return;
     const events = this.toolbarEvents();
-    const isSaving = autosave.state.phase === "saving" || autosave.state.isSaveWaiting;
-    const keeping = { unsaved: autosave.strokes, isSaving };
-    refill(this.bar, [toolbar(scene, keeping, events)], this.root);
-    refill(this.brushbar, [brushbar(scene, events)], this.root);
+    const keeping = { unsaved: autosave.strokes, isSaving: autosave.isSaving };
+    this.frame.showBars(toolbar(scene, keeping, events), brushbar(scene, events));
   }
 
   private toolbarEvents(): ToolbarEvents {
     return {
-      kindChosen: (kind) => this.chooseKind(kind),
-      toolChosen: (tool) => this.chooseTool(tool),
-      viewChosen: (view) => this.chooseView(view),
+      kindChosen: (kind) => this.actions.chooseKind(kind),
+      toolChosen: (tool) => this.actions.chooseTool(tool),
+      viewChosen: (view) => this.actions.chooseView(view),
       brushChanged: () => this.planes.draw(),
       overlayChanged: () => this.composeAll(),
-      overlayToggled: () => this.act({ name: "overlay" }),
+      overlayToggled: () => this.actions.act({ name: "overlay" }),
       undone: () => this.painting.undo(),
       redone: () => this.painting.redo(),
       saved: () => this.autosave?.save(),
-      volume3dToggled: () => this.act({ name: "volume3d" }),
+      volume3dToggled: () => this.actions.act({ name: "volume3d" }),
       enlarged: () => this.planes.toggleFullScreen(),
-      helped: () => this.act({ name: "help" }),
+      helped: () => this.actions.act({ name: "help" }),
     };
   }
 
   private refreshSide(): void {
     const { scene, autosave } = this;
     if (!scene || !autosave) return;
-    refill(this.side, panel(scene, autosave.strokes, this.panelEvents()), this.root);
+    this.frame.showSide(panel(scene, autosave.strokes, this.panelEvents()));
   }
 
   private panelEvents(): PanelEvents {
@@ -407,42 +322,20 @@ export class Painter {
   private refreshKeeping(): void {
     const { autosave, scene } = this;
     if (!autosave || !scene || !this.isBegun) return;
-    const { state, strokes } = autosave;
-    const mayPaint = state.phase !== "held" && state.phase !== "conflict";
+    const mayPaint = autosave.mayPaint;
     if (scene.mayPaint !== mayPaint) {
       scene.mayPaint = mayPaint;
       this.refreshSide();
       this.planes.draw();
     }
     this.refreshBars();
-    this.refreshNotice(autosave);
-    const message = messageOf(state, autosave.hasJournal);
-    const unsaved = strokes ? `${strokesWord(strokes)} not saved` : "";
-    this.keeping.textContent = [unsaved, message.text].filter(Boolean).join("   ·   ");
-    this.keeping.title = this.keeping.textContent;
-    this.keeping.classList.toggle("bad", message.isError);
-    const discard = this.side.querySelector<HTMLButtonElement>(".discard");
-    if (discard) discard.disabled = !strokes || !mayPaint;
+    this.frame.showKeeping(autosave, mayPaint);
     this.tellState(autosave);
-  }
-
-  private refreshNotice(autosave: Autosave): void {
-    const notice = noticeOf(autosave.state);
-    const text = notice?.text ?? "";
-    const choices = notice?.choices ?? [];
-    const shown = [text, ...choices.map((choice) => choice.text)].join("\n");
-    if (this.notice.dataset["shown"] === shown) return;
-    this.notice.dataset["shown"] = shown;
-    this.notice.className = notice ? `notice shown${notice.isError ? " bad" : ""}` : "notice";
-    const buttons = choices.map(({ text, answer }) =>
-      button(text, text, () => autosave.answer(answer)),
-    );
-    refill(this.notice, notice ? [element("span", "", text), ...buttons] : [], this.root);
   }
 
   private tellState(autosave: Autosave): void {
     const { state, strokes } = autosave;
-    const { dataset } = this.root;
+    const { dataset } = this.frame.root;
     dataset["unsaved"] = String(strokes);
     dataset["state"] = stateWord(state);
     this.page.setUnsaved(strokes);
@@ -455,7 +348,7 @@ export class Painter {
   }
 
   private listen(): void {
-    const { root } = this;
+    const { root } = this.frame;
     root.addEventListener("keydown", (event) => this.keyDown(event));
     root.addEventListener("pointerdown", () => {
       this.page.setPainting(true);
@@ -482,13 +375,7 @@ export class Painter {
     event.preventDefault();
     event.stopPropagation();
     if (isPlanesAction(action)) this.planes.act(action);
-    else this.act(action as PainterAction);
-  }
-
-  private say(text: string, isError = false): void {
-    this.status.textContent = text;
-    this.status.title = text;
-    this.status.classList.toggle("bad", isError);
+    else this.actions.act(action as PainterAction);
   }
 }
 
@@ -512,8 +399,4 @@ function stateWord({ phase, isSaveWaiting }: Autosave["state"]): string {
   if (phase === "conflict") return "asking";
   if (phase === "saving" || isSaveWaiting) return "saving";
   return phase === "held" ? "looking" : "ready";
-}
-
-function within(value: number, least: number, most: number): number {
-  return Math.min(Math.max(value, least), most);
 }

@@ -63,7 +63,7 @@ export function countRows(counts: Counts): HTMLElement {
 function rule(scene: Scene): HTMLElement {
   const { kind } = scene.tool;
   const name = KIND_NAMES[kind];
-  const box = element("div", `rule ${name.toLowerCase()}`, element("h4", "", name));
+  const box = element("div", `rule ${name.toLowerCase()}`, element("h2", "", name));
   box.append(example(kind, scene.data.colors), element("p", "", KIND_RULES[kind]));
   return box;
 }
@@ -72,7 +72,7 @@ function result(scene: Scene): HTMLElement {
   const box = element("div", "result");
   const reviewed = scene.data.readOnly && scene.patch.merged !== null;
   box.append(
-    element("h4", "", reviewed ? "If merged now, voxels" : "Result, voxels"),
+    element("h2", "", reviewed ? "If merged now, voxels" : "Result, voxels"),
     element("div", "numbers", countRows(scene.patch.result.counts())),
   );
   return box;
@@ -86,7 +86,7 @@ function layers(scene: Scene, events: PanelEvents): HTMLElement[] {
   const box = element(
     "div",
     "layers-of-others",
-    element("h4", "", scene.data.readOnly ? "Corrections" : "Painted by others"),
+    element("h2", "", scene.data.readOnly ? "Corrections" : "Painted by others"),
   );
   for (const layer of others) box.append(layerRow(layer, scene.data.colors, events));
   for (const slot of broken) box.append(element("p", "against", `${slot.name}: ${slot.error}`));
@@ -126,7 +126,7 @@ function layerRow(layer: Layer, colors: Colors, events: PanelEvents): HTMLElemen
 function comments(scene: Scene, events: PanelEvents): HTMLElement[] {
   const { comments: all, mayComment } = scene.patch.facts;
   if (!all.length && !mayComment) return [];
-  const box = element("div", "comments", element("h4", "", "Comments"));
+  const box = element("div", "comments", element("h2", "", "Comments"));
   for (const comment of all) box.append(commentRow(comment, events));
   if (!all.length) box.append(element("p", "quietly", "None yet; m pins one to a voxel."));
   return [box];
@@ -162,7 +162,7 @@ function writing(scene: Scene, at: Zyx, events: PanelEvents): HTMLElement {
   const title = `Comment at ${at[2]}, ${at[1]}, ${at[0]} (x, y, z)`;
   setTimeout(() => text.focus());
   const post = button("Post", "Post this comment (Ctrl + Enter)", send);
-  return element("div", "writing", element("h4", "", title), text, post);
+  return element("div", "writing", element("h2", "", title), text, post);
 }
 
 function startOver(unsaved: number, events: PanelEvents): HTMLElement {

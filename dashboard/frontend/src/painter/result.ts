@@ -87,17 +87,11 @@ export class Result {
       lost: 0,
     };
     this.tally.forEach((voxels, state) => {
-      const was = predictedIn(state);
-      const is = MERGED[state]!;
-      if (is === BACKGROUND) counts.background += voxels;
-      else if (is === MEMBRANE) counts.membrane += voxels;
-      else counts.ignore += voxels;
-      if (!isInside(state)) return void (counts.lost += voxels * claimsIn(state));
-      if (claimsIn(state) === 0) return;
-      if (was !== MEMBRANE && is === MEMBRANE) counts.added += voxels;
-      if (was === MEMBRANE && is === BACKGROUND) counts.removed += voxels;
-      if (was !== IGNORED && is === IGNORED) counts.ignored += voxels;
-      if (claimsIn(state) > 1) counts.contested += voxels;
+      counts[VALUE_NAMES[MERGED[state]!]!] += voxels;
+      if (isLost(state)) counts.lost += voxels * claimsIn(state);
+      if (isContested(state)) counts.contested += voxels;
+      const change = changeIn(state);
+      if (change) counts[change] += voxels;
     });
     return counts;
   }
@@ -125,6 +119,18 @@ export function drawingOf(claims: readonly Uint8Array[], size: number): Uint8Arr
   for (const claimed of claims) for (let i = 0; i < size; i++) joined[i]! |= claimed[i]!;
   for (let i = 0; i < size; i++) joined[i] = kindOfClaims(joined[i]!);
   return joined;
+}
+
+const VALUE_NAMES = ["background", "membrane", "ignore"] as const;
+
+/** What corrections change in a state, inside the border. */
+function changeIn(state: number): "added" | "removed" | "ignored" | null {
+  if (!isInside(state) || !claimsIn(state)) return null;
+  const is = MERGED[state]!;
+  if (predictedIn(state) === is) return null;
+  if (is === IGNORED) return "ignored";
+  if (is === MEMBRANE) return "added";
+  return predictedIn(state) === MEMBRANE ? "removed" : null;
 }
 
 function claimsIn(state: number): number {

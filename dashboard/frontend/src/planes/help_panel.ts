@@ -10,23 +10,22 @@ export class HelpPanel {
     this.element.addEventListener("click", () => this.element.close());
   }
 
-  get isOpen(): boolean {
-    return this.element.open;
-  }
-
   /** Let the page show its own list of keys, which has these too; open one here where it has none. */
   toggle(mode: Mode): void {
-    if (this.isOpen) return this.element.close();
+    if (this.closeIfOpen()) return;
     const asked = new KeyboardEvent("keydown", { key: "?", cancelable: true });
     if (!document.dispatchEvent(asked)) return;
     const rows = helpRows(mode).map(([keys, what]) =>
       element("tr", "", element("td", "keys", keys), element("td", "", what)),
     );
-    this.element.replaceChildren(element("h4", "", "Keys"), element("table", "", ...rows));
+    this.element.replaceChildren(element("h2", "", "Keys"), element("table", "", ...rows));
     this.element.show();
   }
 
-  close(): void {
-    this.element.close();
+  /** Close it; false if it was not open. */
+  closeIfOpen(): boolean {
+    const { open } = this.element;
+    if (open) this.element.close();
+    return open;
   }
 }

@@ -3,13 +3,15 @@
 /** The indices of the voxels of a mask. */
 export function voxelsOf(inside: Uint8Array): Uint32Array {
   const indices = roomFor(inside.length);
-  let count = 0;
   const words = new Uint32Array(inside.buffer, inside.byteOffset, inside.length >> 2);
+  let count = 0;
+  const collect = (first: number, last: number): void => {
+    for (let i = first; i < last; i++) if (inside[i]) indices[count++] = i;
+  };
   for (let word = 0; word < words.length; word++) {
-    if (!words[word]) continue;
-    for (let i = word * 4; i < word * 4 + 4; i++) if (inside[i]) indices[count++] = i;
+    if (words[word]) collect(word * 4, word * 4 + 4); // most words are empty
   }
-  for (let i = words.length * 4; i < inside.length; i++) if (inside[i]) indices[count++] = i;
+  collect(words.length * 4, inside.length);
   return indices.slice(0, count);
 }
 

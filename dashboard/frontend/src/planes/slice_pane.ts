@@ -132,9 +132,9 @@ export class SlicePane {
   }
 
   /** Say why the slice cannot be shown, in its place. */
-  fail(reason: string, retry: () => void): void {
+  fail(reasons: readonly string[], retry: () => void): void {
     this.failure.replaceChildren(
-      element("p", "", reason),
+      ...reasons.map((reason) => element("p", "", reason)),
       button("Try again", "Ask the server for this tomogram again", retry),
     );
     this.failure.hidden = false;

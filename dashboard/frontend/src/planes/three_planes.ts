@@ -93,8 +93,9 @@ export class ThreePlanes {
     this.panes.forEach((pane) => pane.draw());
   }
 
-  fail(reason: string, retry: () => void): void {
-    this.panes.forEach((pane) => (pane === this.large ? pane.fail(reason, retry) : pane.recover()));
+  /** Say in the large pane why nothing can be shown, and what may help. */
+  fail(reason: string, retry: () => void, hint = ""): void {
+    this.large.fail([reason, hint].filter(Boolean), retry);
   }
 
   toggleFullScreen(): void {

@@ -22,7 +22,7 @@ export function sidePanel(scene: Scene, events: SideEvents): HTMLElement {
   if (!scene.tomogram.facts.hasPreview) panel.append(element("p", "note", PREVIEW));
   panel.append(...(scene.proposal ? proposalParts(scene, events) : invitation(scene)));
   const rules = element("ul", "rules", ...scene.data.rules.map((rule) => element("li", "", rule)));
-  panel.append(element("h4", "", "When painting"), rules);
+  panel.append(element("h2", "", "When painting"), rules);
   return panel;
 }
 
@@ -33,7 +33,7 @@ function invitation(scene: Scene): HTMLElement[] {
     const link = element("a", "", "Open this patch");
     link.href = new URL(`patches?patch=${encodeURIComponent(patch.name)}`, document.baseURI).href;
     return [
-      element("h4", "", patch.name),
+      element("h2", "", patch.name),
       element("p", "", `${patch.note}. Center ${x}, ${y}, ${z}.`),
       element("p", "", link),
     ];
@@ -41,7 +41,7 @@ function invitation(scene: Scene): HTMLElement[] {
   const text = scene.data.mayChoose
     ? "Click where the prediction is wrong and you can still see what is there."
     : "You can look around here; choosing needs a segmentation and the role for it.";
-  return [element("h4", "", "Choose a patch"), element("p", "", text)];
+  return [element("h2", "", "Choose a patch"), element("p", "", text)];
 }
 
 function proposalParts(scene: Scene, events: SideEvents): HTMLElement[] {
@@ -50,7 +50,7 @@ function proposalParts(scene: Scene, events: SideEvents): HTMLElement[] {
   const [z, y, x] = proposal.center;
   const against = objection(proposal, shape, scene.data.patchSide);
   const parts: HTMLElement[] = [
-    element("h4", "", "New patch"),
+    element("h2", "", "New patch"),
     element("p", "", `Center ${x}, ${y}, ${z} (x, y, z).`),
   ];
   if (against) parts.push(element("p", "against", against));

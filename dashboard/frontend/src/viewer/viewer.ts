@@ -13,6 +13,7 @@ import { isTypedInto, type PlanesEvents, ThreePlanes } from "../planes/three_pla
 import { placeIn, withPlace } from "./address.ts";
 import { Layer } from "./layers.ts";
 import { PanAndClick } from "./pan_and_click.ts";
+import { PreviewWatch } from "./preview_watch.ts";
 import { propose } from "./proposal.ts";
 import type { Scene } from "./scene.ts";
 import { sidePanel } from "./side.ts";
@@ -20,9 +21,11 @@ import { toolbar } from "./toolbar.ts";
 import type { Choice, NearBorder, PatchMark, ViewedObject, ViewerData } from "./types.ts";
 import { type PictureEvents, VolumePicture } from "./volume_picture.ts";
 
-const PREVIEW_POLL_MS = 3000;
+const RETRY_MS = 3000;
 const ADDRESS_MS = 300;
 const CENTER_VOXELS = 8;
+const NO_ENTRY: readonly number[] = [401, 403];
+const MOVED_DISK = "If its disk has moved, an admin can run: tomocurate roots move OLD NEW";
 
 export class Viewer {
   private readonly root = element("div", "viewer three-planes");
@@ -37,7 +40,10 @@ export class Viewer {
   private opened = ""; // what the layers were opened for
   private isFresh = true; // the address says where to begin, once
   private details = new Map<SlicePane, string>();
-  private poll = 0;
+  private readonly previews = new PreviewWatch(
+    () => this.refreshAll(),
+    (error) => this.failed(error),
+  );
   private addressTimer = 0;
   private isEnded = false;
 
@@ -84,7 +90,7 @@ export class Viewer {
 
   end(): void {
     this.isEnded = true;
-    clearTimeout(this.poll);
+    this.previews.end();
     clearTimeout(this.addressTimer);
     this.planes.end();
     this.stopLayers();
@@ -107,7 +113,7 @@ export class Viewer {
       this.refreshBar();
       this.planes.begin();
       this.refreshAll();
-      this.watchPreviews();
+      this.previews.begin([tomogram!, ...segmentations]);
       this.say(refused.join(" "), refused.length > 0);
     } catch (error) {
       this.failed(error);
@@ -283,7 +289,7 @@ export class Viewer {
       case "help":
         return this.help.toggle("viewer");
       case "dismiss":
-        if (this.help.isOpen) return this.help.close();
+        if (this.help.closeIfOpen()) return;
         scene.proposal = null;
         return this.refreshAll();
     }
@@ -370,38 +376,15 @@ export class Viewer {
     for (const pane of this.planes.panes) void update(pane);
   }
 
-  /** Until the previews are there, look now and then whether they are. */
-  private watchPreviews(): void {
-    clearTimeout(this.poll);
-    const { scene } = this;
-    const layers = [scene!.tomogram, ...scene!.segmentations];
-    const waiting = layers.filter((layer) => !layer.facts.hasPreview);
-    if (!waiting.length) return;
-    this.poll = window.setTimeout(
-      () => void this.lookForPreviews(scene!, waiting),
-      PREVIEW_POLL_MS,
-    );
-  }
-
-  private async lookForPreviews(scene: Scene, waiting: Layer[]): Promise<void> {
-    try {
-      const changed = await Promise.all(waiting.map((layer) => layer.refresh()));
-      if (this.isEnded || scene !== this.scene) return;
-      if (changed.some(Boolean)) this.refreshAll();
-      this.watchPreviews();
-    } catch (error) {
-      this.failed(error);
-    }
-  }
-
   private failed(error: unknown): void {
     if (this.isEnded || (error instanceof DOMException && error.name === "AbortError")) return;
     if (error instanceof Refused) {
       this.say("");
-      return this.planes.fail(error.message, () => this.reopen());
+      const isGone = !NO_ENTRY.includes(error.status);
+      return this.planes.fail(error.message, () => this.reopen(), isGone ? MOVED_DISK : "");
     }
     this.say("The server cannot be reached; this view goes on when it is back.", true);
-    setTimeout(() => (this.scene ? this.updatePanes() : this.reopen()), PREVIEW_POLL_MS);
+    setTimeout(() => (this.scene ? this.updatePanes() : this.reopen()), RETRY_MS);
   }
 
   private reopen(): void {

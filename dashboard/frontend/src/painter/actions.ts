@@ -1,0 +1,118 @@
+// What the painter's keys and buttons do to what is shown.
+
+import type { PainterAction } from "../planes/keymap.ts";
+import { MOST_SIZE, MOST_THROUGH } from "./brush.ts";
+import { nextView, type Scene } from "./scene.ts";
+import type { ToolName } from "./tools.ts";
+import type { Kind } from "./types.ts";
+import type { View } from "./views.ts";
+
+/** What an action needs of the painter. */
+export interface ActionHost {
+  readonly scene: Scene;
+  go(at: Scene["at"]): void;
+  undo(): void;
+  redo(): void;
+  save(): void;
+  toggleVolume3d(): void;
+  toggleHelp(): void;
+  closeHelp(): boolean; // whether it was open
+  say(text: string): void;
+  refreshBars(): void;
+  refreshSide(): void;
+  compose(): void;
+  draw(): void;
+}
+
+export class Actions {
+  private commentNumber = -1;
+
+  constructor(private readonly host: ActionHost) {}
+
+  act(action: PainterAction): void {
+    const scene = this.host.scene;
+    const { brush } = scene.tool;
+    switch (action.name) {
+      case "kind":
+        return this.chooseKind(action.kind);
+      case "tool":
+        return this.chooseTool(action.tool);
+      case "size":
+        brush.size = within(brush.size + action.by, 1, MOST_SIZE);
+        return this.brushChanged();
+      case "through":
+        brush.through = within(brush.through + action.by, 0, MOST_THROUGH);
+        return this.brushChanged();
+      case "where":
+        scene.tool.nextPlace();
+        return this.brushChanged();
+      case "undo":
+        return this.host.undo();
+      case "redo":
+        return this.host.redo();
+      case "save":
+        return this.host.save();
+      case "view":
+        return this.chooseView(nextView(scene));
+      case "overlay":
+        scene.overlay = !scene.overlay;
+        this.host.refreshBars();
+        return this.host.compose();
+      case "nextComment":
+        return this.nextComment();
+      case "volume3d":
+        return this.host.toggleVolume3d();
+      case "help":
+        return this.host.toggleHelp();
+      case "dismiss":
+        return this.dismiss();
+    }
+  }
+
+  private dismiss(): void {
+    if (this.host.closeHelp()) return;
+    this.host.scene.pin = null;
+    this.host.refreshSide();
+    this.host.draw();
+  }
+
+  chooseKind(kind: Kind): void {
+    const { tool } = this.host.scene;
+    tool.kind = kind;
+    if (tool.name === "comment") tool.name = "pen";
+    this.brushChanged();
+    this.host.refreshSide();
+  }
+
+  chooseTool(name: ToolName): void {
+    const scene = this.host.scene;
+    if (name === "comment" && !scene.patch.facts.mayComment) return;
+    scene.tool.name = name;
+    scene.pin = null;
+    this.brushChanged();
+    this.host.refreshSide();
+  }
+
+  chooseView(view: View): void {
+    this.host.scene.view = view;
+    this.host.refreshBars();
+    this.host.compose();
+  }
+
+  private nextComment(): void {
+    const { comments } = this.host.scene.patch.facts;
+    const pinned = comments.filter((comment) => comment.at && !comment.resolved);
+    if (!pinned.length) return this.host.say("No comment is pinned to a voxel.");
+    this.commentNumber = (this.commentNumber + 1) % pinned.length;
+    this.host.go(pinned[this.commentNumber]!.at!);
+  }
+
+  private brushChanged(): void {
+    this.host.refreshBars();
+    this.host.draw();
+  }
+}
+
+function within(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most);
+}
