@@ -18,6 +18,9 @@ from db.vocabulary import CorrectionKind
 
 BACKGROUND, MEMBRANE, IGNORE = 0, 1, 2
 
+EQUAL_IN_COMPONENTS, SCORE_VALUES = 0.99, 10
+"""Share of touching voxels that are equal in components; different values that scores have."""
+
 Label = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
@@ -87,8 +90,8 @@ def label_from_prediction(
     numbers above 1 (connected components) and -1 (255 read as signed) count as membrane, and a
     finding says so.
 
-    Errors: SegmentationError for real-valued scores without a threshold, NaN, other negatives, or
-    both a threshold and a value.
+    Errors: SegmentationError for real-valued or scaled scores without a threshold, NaN, other
+    negatives, or both a threshold and a value.
     """
     if threshold is not None and value is not None:
         raise SegmentationError("state --threshold (for scores) or --label (a value), not both.")
@@ -225,6 +228,27 @@ def _is_whole(voxels: NDArray[Any]) -> bool:
     return bool(np.isfinite(voxels).all() and (np.rint(voxels) == voxels).all())
 
 
+def _check_components(prediction: NDArray[Any]) -> None:
+    """Tell components from scaled scores: touching voxels of one component are equal.
+
+    Errors: SegmentationError for scores such as easymode's (probability × 127 or 255).
+    """
+    touching = equal = 0
+    for axis in range(prediction.ndim):
+        along = np.moveaxis(prediction, axis, 0)
+        both = (along[1:] > 0) & (along[:-1] > 0)
+        touching += int(np.count_nonzero(both))
+        equal += int(np.count_nonzero(both & (along[1:] == along[:-1])))
+    if equal >= EQUAL_IN_COMPONENTS * touching:
+        return
+    if len(np.unique(prediction[prediction > 0])) < SCORE_VALUES:
+        return  # a few classes side by side
+    raise SegmentationError(
+        "holds scaled scores (touching voxels differ, so these are not components); state which "
+        "are membrane with --threshold (easymode: 64 of 127)."
+    )
+
+
 def _value_findings(prediction: NDArray[Any]) -> tuple[str, ...]:
     low, high = int(prediction.min(initial=0)), int(prediction.max(initial=0))
     if low < -1:
@@ -235,6 +259,7 @@ def _value_findings(prediction: NDArray[Any]) -> tuple[str, ...]:
     if low == -1:
         findings.append("-1 counts as membrane (255 read as a signed number)")
     if high > 1:
+        _check_components(prediction)
         findings.append(
             f"values up to {high} count as membrane (connected components); "
             "--label N takes one of them"

@@ -2,7 +2,10 @@
 
     TS_001.mrc    TS_001_MemBrain_seg_v10_alpha.ckpt_segmented.mrc
 
-MemBrain-seg names a segmentation <tomogram>_<checkpoint>_segmented; its _scores are none.
+MemBrain-seg names a segmentation <tomogram>_<checkpoint>_segmented. Its _scores (logits) and
+_uncertainty_map (a variance) are evidence beside it. Half maps and filtered variants, as AreTomo3
+(_EVN_Vol) and Warp (even/, odd/, deconv/) write them, are no tomograms of their own; a manifest may
+still name one. easymode and Pom write <tomogram>__<feature>: membrane is a segmentation.
 """
 
 import csv
@@ -38,7 +41,10 @@ COLUMNS = (
 )
 
 _SEGMENTED = re.compile(r"[_-](?:segmented|segmentation|seg|labels?)(?:[_-]|$)", re.IGNORECASE)
-_SCORES = re.compile(r"_scores?$", re.IGNORECASE)
+_EVIDENCE = re.compile(r"_(?:scores?|uncertainty_map)$", re.IGNORECASE)
+_VARIANT = re.compile(r"_(?:EVN|ODD|2ND|3RD)(?:_Vol)?$|_half_?[12]$", re.IGNORECASE)
+_VARIANT_FOLDERS = ("even", "odd", "deconv")
+_FEATURE = re.compile(r".__(?P<feature>[^_].*)$")
 _CHECKPOINT = re.compile(r"^_(?P<checkpoint>.+?)(?:\.ckpt)?_segmented$", re.IGNORECASE)
 
 
@@ -115,13 +121,16 @@ def pair(
     whatever their names.
     """
     named = dict.fromkeys(segmentations)
-    tomograms = [path for path in files if path not in named and not _is_scores(path)]
+    asked = list(files)
+    tomograms = [path for path in asked if path not in named and not _is_beside(path)]
     were_named = bool(named)
     if not were_named:
         stems = {token_of(path) for path in tomograms}
         named = dict.fromkeys(path for path in tomograms if _is_segmentation(path, stems))
         tomograms = [path for path in tomograms if path not in named]
-    named = dict.fromkeys(path for path in named if not _is_scores(path))
+    named = dict.fromkeys(path for path in named if not _EVIDENCE.search(token_of(path)))
+    if asked and not tomograms and not named:
+        return tuple(_left_out(path) for path in asked)
     known = dict(registered)
     pairings = {path: _alone(path, known) for path in tomograms}
     if were_named and len(tomograms) == len(named) == 1:
@@ -183,14 +192,42 @@ def _named(source: str | Path) -> list[Path]:
     return [each.absolute() for each in found]
 
 
-def _is_scores(path: Path) -> bool:
-    return _SCORES.search(token_of(path)) is not None
+def evidence_files(tomogram: Path, segmentation: Path) -> tuple[Path | None, Path | None]:
+    """Find the scores and the uncertainty map that MemBrain-seg wrote with a segmentation.
+
+    The scores' name holds no checkpoint: whoever uses them checks that they agree.
+    """
+    folder, stem = segmentation.parent, token_of(tomogram)
+    checkpoint = re.sub(r"_segmented$", "", token_of(segmentation), flags=re.IGNORECASE)
+    scores = folder / f"{stem}_scores{segmentation.suffix}"
+    uncertainty = folder / f"{checkpoint}_uncertainty_map{segmentation.suffix}"
+    found = [path if path.is_file() else None for path in (scores, uncertainty)]
+    return found[0], found[1]
+
+
+def _is_beside(path: Path) -> bool:
+    """Whether a file only belongs to a tomogram: evidence, a half map, a variant, a feature."""
+    stem = token_of(path)
+    feature = _FEATURE.search(stem)
+    return (
+        _EVIDENCE.search(stem) is not None
+        or _VARIANT.search(stem) is not None
+        or path.parent.name.lower() in _VARIANT_FOLDERS
+        or (feature is not None and "membrane" not in feature["feature"].lower())
+    )
+
+
+def _left_out(path: Path) -> Pairing:
+    evidence = _EVIDENCE.search(token_of(path)) is not None
+    kind = "evidence of a segmentation" if evidence else "a half map, variant or other feature"
+    message = f"{path}: {kind}, not a tomogram; name the tomogram, or state the file in a manifest."
+    return Pairing(None, token_of(path), error=message)
 
 
 def _is_segmentation(path: Path, stems: Set[str]) -> bool:
     """It says so itself, or it begins like a tomogram that is there and is named like one."""
     stem = token_of(path)
-    if stem.lower().endswith("_segmented"):
+    if stem.lower().endswith("_segmented") or _FEATURE.search(stem):
         return True
     return _SEGMENTED.search(stem) is not None and _owner(stem[:-1], stems) is not None
 

@@ -125,6 +125,22 @@ def test_components_and_minus_one_count_as_membrane_and_it_is_said(values, said)
     assert said in findings[0]
 
 
+def test_scaled_scores_are_told_from_components_and_need_a_threshold():
+    """easymode writes probability × 127 as int8; everything above 0 would become membrane."""
+    _z, _y, x = np.mgrid[0:24, 0:24, 0:24]
+    ramp = np.exp(-(((x - 12) / 4.0) ** 2) / 2)
+    scaled = (ramp * 127).astype(np.int8)
+    with pytest.raises(SegmentationError, match=r"scaled scores .*--threshold"):
+        label_from_prediction(scaled)
+    assert label_from_prediction(scaled, 64)[0].sum() == (scaled > 64).sum()
+    components = np.zeros((24, 24, 24), np.int16)
+    for number in range(12):
+        components[2 * number, 2:9] = number + 1
+    label, findings = label_from_prediction(components)
+    assert label.sum() == (components > 0).sum()
+    assert "connected components" in findings[0]
+
+
 def test_scores_need_a_threshold_and_membrane_lies_above_it():
     scores = np.array([-0.5, 0.0, 0.5], np.float32).reshape(1, 1, 3)
     with pytest.raises(SegmentationError, match="--threshold"):

@@ -11,7 +11,7 @@ from core.errors import PatchNameError, RootError, VolumeError
 from core.imaging.hashes import file_hash
 from core.tomograms import data_roots as roots
 from core.tomograms import hashes
-from core.tomograms.pairing import Pairing, pair
+from core.tomograms.pairing import Pairing, evidence_files, pair
 from core.tomograms.register import plan_registration, register
 from core.tomograms.source_files import open_original
 from core.workspace.results import DONE, FAILED, KEPT
@@ -58,6 +58,43 @@ def test_scores_are_no_segmentation():
     assert paired("TS_1.mrc", "TS_1_scores.mrc", "TS_1_m.ckpt_segmented.mrc") == {
         "TS_1.mrc": ["TS_1_m.ckpt_segmented.mrc"]
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TS_1_scores.mrc",
+        "TS_1_MemBrain_seg_v10_alpha.ckpt_uncertainty_map.mrc",
+        "TS_1_EVN_Vol.mrc",
+        "TS_1_ODD_Vol.mrc",
+        "TS_1_2ND_Vol.mrc",
+        "TS_1_half1.mrc",
+        "even/TS_1.mrc",
+        "odd/TS_1.mrc",
+        "deconv/TS_1.mrc",
+        "TS_1__ribosome.mrc",
+    ],
+)
+def test_evidence_half_maps_variants_and_features_are_no_tomograms(name):
+    (made,) = pair([GOOD / "TS_1.mrc", GOOD / name])
+    assert (made.tomogram, made.segmentations) == (GOOD / "TS_1.mrc", ())
+    (alone,) = pair([GOOD / name])
+    assert alone.tomogram is None
+    assert "not a tomogram" in alone.error
+
+
+def test_a_membrane_feature_is_a_segmentation_of_its_tomogram():
+    (made,) = pair([GOOD / "TS_1_10.00Apx.mrc", GOOD / "TS_1_10.00Apx__membrane.mrc"])
+    assert [each.path.name for each in made.segmentations] == ["TS_1_10.00Apx__membrane.mrc"]
+
+
+def test_scores_and_uncertainty_belong_to_the_segmentation_beside_them(tmp_path):
+    names = "_scores", "_m.ckpt_segmented", "_m.ckpt_uncertainty_map"
+    scores, segmented, uncertainty = (tmp_path / f"TS_1{name}.mrc" for name in names)
+    assert evidence_files(tmp_path / "TS_1.mrc", segmented) == (None, None)
+    scores.touch()
+    uncertainty.touch()
+    assert evidence_files(tmp_path / "TS_1.mrc", segmented) == (scores, uncertainty)
 
 
 def test_one_tomogram_and_one_segmentation_that_are_named_belong_together():
