@@ -16,7 +16,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.painting_lab import Lab, Server, cookie_of, make_lab
 from bench.viewer import CHROMIUM, WINDOW, served
-from core.painting.save import keep_draft, open_painting, save_painting
+from core.lab.lab import Lab as ActingLab
+from core.painting.draft import keep_draft
+from core.painting.open import open_painting
+from core.painting.save import save_painting
 from db.queries.people import get_person
 
 ROUNDS = 20
@@ -157,10 +160,15 @@ def _worst(page: Page, server: Server, lab: Lab, workspace: Any, number: int) ->
     """A drawing in which every voxel is random comes as a draft, and is saved."""
     with workspace.catalog.read() as session:
         anna = get_person(session, "anna")
-    painting = open_painting(workspace, anna, lab.patch)
-    save_painting(workspace, anna, lab.patch, np.zeros((160,) * 3, np.uint8), base=painting.base)
+    painting = open_painting(ActingLab(workspace, anna), lab.patch)
+    save_painting(
+        ActingLab(workspace, anna),
+        lab.patch,
+        np.zeros((160,) * 3, np.uint8),
+        base=painting.base,
+    )
     drawing = np.random.default_rng(number).integers(0, 4, (160,) * 3, np.uint8)
-    keep_draft(workspace, anna, lab.patch, drawing, 0)
+    keep_draft(ActingLab(workspace, anna), lab.patch, drawing, 0)
     _open(page, server, lab)
     page.locator(".notice button", has_text="draft on the server").click()
     page.wait_for_timeout(1500)

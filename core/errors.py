@@ -21,6 +21,7 @@ TomocurateError            the root (in db.errors, so that all floors may raise 
 ├── BackupError            a backup that cannot be made, verified or restored
 ├── WorkspaceError         a folder that is no workspace, or its settings are wrong
 ├── StoreError             a file of the store is gone or changed, or one cannot be read
+│   └── FileChangedError   a file that somebody is still saving
 └── RecordError            a patch's record that is damaged, or of a newer version
 """
 
@@ -150,6 +151,10 @@ class RootError(TomocurateError):
 
 class StoreError(TomocurateError):
     """A file of the store is gone or changed, or one that should go in cannot be read."""
+
+
+class FileChangedError(StoreError):
+    """A file changed while it was read: somebody is still saving it."""
 
 
 class RecordError(TomocurateError):

@@ -5,6 +5,7 @@ with ``query_only``, and keeps a journal that suits its version and its file sys
 with its block, a write commits at the end of its block or leaves nothing.
 """
 
+import hashlib
 import random
 import socket
 import sqlite3
@@ -15,11 +16,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.pool import NullPool
 
 from db.errors import CatalogBusyError, CatalogError
 from db.filesystems import Mount, mount_of
@@ -39,6 +41,9 @@ WAIT_S = 6
 
 STATEMENT_S = 120
 TRIES = 4
+LOCK_SECONDS = 60
+"""How long a step waits for another machine's step on the same patch."""
+
 HOST_QUIET = timedelta(minutes=10)
 """Another machine that wrote to this SQLite file within this time may still be writing."""
 
@@ -151,6 +156,24 @@ class Catalog:
                 yield session
                 session.flush()
             connection.commit()
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a lock of this name on every machine that shares a PostgreSQL catalog.
+
+        SQLite is for one machine, where file locks do the same.
+
+        Errors: CatalogBusyError after a minute.
+        """
+        if self.file:
+            yield
+            return
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+        engine = create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        with self._told(), engine.connect() as connection:
+            connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+            connection.execute(select(func.pg_advisory_lock(key)))
+            yield  # the lock ends with its connection
 
     def close(self) -> None:
         self._writer.dispose()

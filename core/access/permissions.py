@@ -86,26 +86,36 @@ REQUIRED_ROLE: Mapping[Action, Role] = {
 _RANK = {role: rank for rank, role in enumerate(Role)}
 
 
-def may(role: Role, step: Action) -> bool:
-    """Whether a role suffices for a step."""
-    return _RANK[role] >= _RANK[REQUIRED_ROLE[step]]
+def may(role: Role, action: Action) -> bool:
+    """Tell whether a role suffices for an action."""
+    return _RANK[role] >= _RANK[REQUIRED_ROLE[action]]
 
 
-def require(session: Session, by: PersonRecord, step: Action) -> PersonRecord:
-    """The person as the catalog has them now, who may take this step.
+def require(session: Session, by: PersonRecord, action: Action) -> PersonRecord:
+    """Give the person as the catalog has them now, if they may take an action.
 
     Errors: NotAllowedError for somebody who is gone, disabled, or of a lesser role.
     """
     person = person_by_id(session, by.id)
-    if person is None or person.disabled:
+    if person is None:
         raise NotAllowedError(f"{by.name} is disabled; ask an admin.")
-    if not may(person.role, step):
-        least = REQUIRED_ROLE[step]
+    require_role(person, action)
+    return person
+
+
+def require_role(person: PersonRecord, action: Action) -> None:
+    """Refuse a person whose role, as it was read, does not suffice for an action.
+
+    Errors: NotAllowedError.
+    """
+    if person.disabled:
+        raise NotAllowedError(f"{person.name} is disabled; ask an admin.")
+    if not may(person.role, action):
+        least = REQUIRED_ROLE[action]
         raise NotAllowedError(
-            f"{person.name} is {_article(person.role)} {person.role}; to {step} takes "
+            f"{person.name} is {_article(person.role)} {person.role}; to {action} takes "
             f"{_article(least)} {least} or more; ask an admin."
         )
-    return person
 
 
 def _article(role: Role) -> str:

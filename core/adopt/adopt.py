@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from core.access.permissions import Action, require
 from core.adopt.guide_folders import AdoptionPlan, FoundPatch, read_folders
 from core.adopt.locate_patch import Location, locate
-from core.corrections.add_version import take_in
+from core.corrections.add_version import add_version
 from core.corrections.collect import collect
 from core.corrections.folder import owner_of
 from core.corrections.store import Store, copy_whole, in_place, same_bytes
@@ -28,9 +28,10 @@ from core.imaging.geometry import Grid, whole
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label, count_values
 from core.imaging.merging import read_label
+from core.lab.lab import Lab
 from core.labels.inputs import inputs_of
 from core.labels.merge import merge, preview_merge
-from core.patches.record import write_sidecar
+from core.patches.record import write_record
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workspace.workspace import Workspace
@@ -130,7 +131,7 @@ def _adopt_one(
         was_there = _enter(workspace, by, patch, volumes, place)
         taken, said = _take_corrections(workspace, by, plan, patch)
         label, label_said = _take_merged(workspace, by, patch)
-        write_sidecar(workspace, patch.name)
+        write_record(workspace, patch.name)
     except TomocurateError as error:
         return Outcome(patch.name, FAILED, str(error))
     changed = not was_there or taken or label
@@ -234,7 +235,7 @@ def _take_corrections(
     """Take in a patch's corrections; give how many are new, and what is said of them."""
     own = workspace.folders.corrections.resolve()
     if plan.corrections is not None and plan.corrections.resolve() == own:
-        outcomes = collect(workspace, by, [patch.name])
+        outcomes = collect(Lab(workspace, by), [patch.name])
         files = [each for outcome in outcomes for each in outcome.details.get("files", ())]
         new = [each for each in files if _said_of(each, "outcome") in ("new", "changed")]
         said = [_said_of(each, "message") for each in files]
@@ -254,10 +255,10 @@ def _take_corrections(
 
 def _take_correction(workspace: Workspace, by: PersonRecord, name: str, path: Path) -> Outcome:
     """One file, whose owner is its author, whoever adopts."""
-    store = Store(workspace.folders.store)
     author = owner_of(workspace, path.stat().st_uid)
-    with store.arrive(path) as arrived, patch_lock(workspace, name):
-        return take_in(workspace, by, name, path.name, arrived, Origin.IMPORTED, author)
+    lab = Lab(workspace, by)
+    with lab.store.arrive(path) as arrived:
+        return add_version(lab, name, path.name, arrived, Origin.IMPORTED, author)
 
 
 def _take_merged(

@@ -35,7 +35,7 @@ from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
-from core.patches.record import write_sidecar
+from core.patches.record import write_record
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, SKIPPED, Outcome, silent
 from core.workspace.results import Progress as Told
@@ -103,7 +103,7 @@ def import_bundle(
                 progress(outcome)
     for outcome in outcomes:
         if outcome.outcome == DONE:
-            write_sidecar(workspace, outcome.details["patch"])
+            write_record(workspace, outcome.details["patch"])
     return tuple(outcomes)
 
 

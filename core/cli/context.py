@@ -16,6 +16,7 @@ from core.cli.tables import plain, say_json, say_table
 
 if TYPE_CHECKING:
     from core.imaging.geometry import Zyx
+    from core.lab.lab import Lab
     from core.workspace.results import Outcome
     from core.workspace.workspace import Workspace
     from db.queries.people import PersonRecord
@@ -31,6 +32,12 @@ class Call:
     workspace: "Workspace"
     by: "PersonRecord"
     as_json: bool
+
+    @property
+    def lab(self) -> "Lab":
+        from core.lab.lab import Lab
+
+        return Lab(self.workspace, self.by)
 
     def tell(self, headings: Sequence[str], rows: Iterable[Sequence[Any]], value: Any) -> None:
         """A table for people, or the value for programs."""

@@ -1,76 +1,85 @@
-"""Take in a correction: keep its bytes, read it against its patch, and make it a slot's version.
+"""Add a correction's next version: keep its bytes, read it against its patch, place and record it.
 
 What can be merged goes to the store and to corrections/<patch>/, where MITK users and the drop-in
-find it; what cannot is noted with its sentence and kept apart. Changed bytes are the slot's next
-version; nothing is lost.
+find it; what cannot is recorded with the reason and kept apart. Only a fault of the file itself is
+recorded: where reading fails for another reason (a disk error, too many open files), nothing is,
+and the same bytes may be sent again.
 """
 
-import itertools
 import os
-import unicodedata
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.access.permissions import Action, require
-from core.corrections.folder import Author, look, owner_of
-from core.corrections.store import Arrived, Store, in_place, refuse, same_bytes
-from core.errors import CorrectionError
-from core.imaging.correction import (
-    VOLUME_SUFFIXES,
-    Correction,
-    is_correction_name,
-    kind_of,
-    names_kinds,
-    read_correction,
-)
+from core.access.permissions import Action
+from core.corrections.folder import Author, FileSnapshot, check_file, owner_of, snapshot
+from core.corrections.names import free_name
+from core.corrections.store import Arrived, refuse
+from core.errors import CorrectionError, StoreError
+from core.imaging.correction import Correction, kind_of, read_correction
 from core.imaging.geometry import Grid
+from core.imaging.hashes import file_hash
 from core.imaging.labels import Label
-from core.labels.inputs import cached_extracted_label, in_folder, update_stale
+from core.lab.lab import Lab
+from core.lab.placing import staged_copy
+from core.lab.step import Step
+from core.labels.inputs import cached_extracted_label, in_folder
 from core.patches.lifecycle import Transition, next_stage
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome
-from core.workspace.workspace import Workspace
 from db.errors import ConflictError, TomocurateError
 from db.queries.life import SlotRecord, slots_of
 from db.queries.patches import PatchRecord, get_patch
-from db.queries.people import PersonRecord, person_by_id
 from db.vocabulary import Origin
-from db.writes.corrections import Received, add_correction, mark_correction
-from db.writes.events import Change
-from db.writes.patches import lock_patch
-
-MAX_NAME_BYTES = 200
-"""Of a file name, so that its temporary names fit a folder, too."""
+from db.writes.corrections import Received
 
 _SNIFFED = 8 << 10
-
 _SENT = (Origin.UPLOADED, Origin.PAINTED)
+_ACTION = {Origin.COLLECTED: Action.COLLECT, Origin.PAINTED: Action.PAINT}
 
 
 @dataclass(frozen=True)
-class _Patch:
-    """A patch that takes corrections, as it is while its lock is held."""
+class PatchSlots:
+    """A patch and its corrections by file name, as the catalog has them."""
 
-    workspace: Workspace
-    by: PersonRecord
-    record: PatchRecord
-    slots: dict[str, SlotRecord]
-    expected: int | None = None
-    """The version that a file replaces, 0 for none; None replaces whatever is there."""
+    patch: PatchRecord
+    slots: Mapping[str, SlotRecord]
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """A correction that was read and kept, and waits to become a version."""
+
+    slot: str
+    received: Received
+    staged: Path | None
+    """The copy to place in the correction folder, if it belongs there."""
 
     @property
-    def name(self) -> str:
-        return self.record.name
-
-    def file(self, slot: str) -> Path:
-        return self.workspace.folders.corrections_of(self.name) / slot
+    def sha256(self) -> str:
+        return self.received.sha256
 
 
-def take_in(
-    workspace: Workspace,
-    by: PersonRecord,
+def action_of(origin: Origin) -> Action:
+    """Give the action that adding a file of this origin is."""
+    return _ACTION.get(origin, Action.SUBMIT_CORRECTION)
+
+
+def read_slots(lab: Lab, patch: str, action: Action) -> PatchSlots:
+    """Read a patch that takes corrections, and those it has, for a person who may take an action.
+
+    Errors: NotAllowedError; UnknownNameError; StepError.
+    """
+    with lab.read(action) as session:
+        record = get_patch(session, patch)
+        slots = {slot.name: slot for slot in slots_of(session, record.id)}
+    next_stage(record, Transition.CORRECT)
+    return PatchSlots(record, slots)
+
+
+def add_version(
+    lab: Lab,
     patch: str,
     slot: str,
     arrived: Arrived,
@@ -78,62 +87,122 @@ def take_in(
     author: Author,
     expected: int | None = None,
 ) -> Outcome:
-    """Make what arrived the slot's next version; its caller holds the patch's lock.
+    """Make a file that arrived the slot's next version, as one step.
 
-    ``expected`` is the version that its sender saw under the name, 0 for none. Where they did not
-    look, a file replaces none that somebody else painted.
+    ``expected`` is the version that its sender saw under the name, 0 for none. Without it, a file
+    replaces none that somebody else painted.
 
-    Errors: StepError; ConflictError; NotAllowedError; UnknownNameError; OutputError.
+    Errors: StepError; ConflictError; NotAllowedError; UnknownNameError; OutputError; StoreError
+    where the file cannot be read now.
     """
-    known = _known(workspace, by, patch)
-    imported = origin is Origin.IMPORTED
-    if origin is not Origin.COLLECTED and not (imported and slot in known.slots):
-        known = _collect_standing(known, slot, arrived, origin)
+    known = read_slots(lab, patch, action_of(origin))
+    if not (origin is Origin.IMPORTED and slot in known.slots):
+        known = _collect_unseen(lab, known, slot, arrived, origin)
     before = known.slots.get(slot)
-    if before and imported:
-        return _left_as_it_is(known, before, arrived)
-    if before and before.latest.sha256 == arrived.sha256:
-        return _again(known, before, arrived, origin)
-    if origin in _SENT:
-        if expected is None:
-            expected = _own_version(known, slot, author)
-        known = replace(known, expected=expected)
-    received = read_arrived(workspace, known.record, slot, arrived, origin, author)
-    return _recorded(known, slot, arrived, received)
+    if before and origin is Origin.IMPORTED:
+        return _skip_imported(known, before, arrived)
+    if before and before.counts and _is_kept(lab, known.patch, before, arrived):
+        return _outcome(known.patch, KEPT, before.name, before.latest.number, arrived, before)
+    with (
+        new_version(lab, known.patch, slot, arrived, origin, author) as new,
+        lab.step(patch, action_of(origin), Transition.CORRECT) as step,
+    ):
+        return add_to_step(step, new, expected)
 
 
-def read_arrived(
-    workspace: Workspace,
+@contextmanager
+def new_version(
+    lab: Lab,
     patch: PatchRecord,
     slot: str,
     arrived: Arrived,
     origin: Origin,
     author: Author,
-) -> Received:
-    """Read what arrived against its patch: what it paints, or why it cannot be merged.
+    *,
+    keep_refused: bool = False,
+) -> Iterator[NewVersion]:
+    """Read a file that arrived, keep its bytes, and stage it for the correction folder.
 
-    Errors: LabelError where the patch's own label is gone or changed.
+    One that cannot be merged is kept apart, where old ones leave, unless ``keep_refused``.
+
+    Errors: LabelError where the patch's own label is gone or changed; StoreError; OutputError.
     """
-    label, grid = cached_extracted_label(workspace, patch)
+    received = read_arrived(lab, patch, slot, arrived, origin, author)
+    if received.error and not keep_refused:
+        refuse(arrived, lab.folders.refused)
+        yield NewVersion(slot, received, None)
+        return
+    kept = lab.store.keep(arrived)
+    if origin is Origin.COLLECTED:
+        yield NewVersion(slot, received, None)
+        return
+    with staged_copy(kept.path, lab.folders.corrections_of(patch.name)) as staged:
+        yield NewVersion(slot, received, staged)
+
+
+def add_to_step(step: Step, new: NewVersion, expected: int | None = None) -> Outcome:
+    """Record a new version and place its file; one that is the latest already counts again.
+
+    Errors: ConflictError where another version counts now, or another file lies in the folder.
+    """
+    before = step.slots.get(new.slot)
+    received = new.received
+    same = before is not None and before.latest.sha256 == received.sha256
+    if before and same and received.error:
+        number = before.latest.number  # tried again, and refused again
+    elif before and same and not before.latest.error:
+        number = before.latest.number
+        if not before.counts:
+            step.mark(new.slot, withdrawn=False, missing=False)
+    else:
+        if expected is None and received.origin in _SENT:
+            expected = _own_version(step, new.slot, received.author_id)
+        number = step.add_version(new.slot, received, expected=expected)
+    if new.staged is not None:
+        _place(step, new, new.staged)
+    details = _details(new.slot, number, received.sha256, received.painted)
+    if received.error:
+        return Outcome(step.patch.name, FAILED, received.error, details=details)
+    return Outcome(step.patch.name, DONE, None, received.findings, details)
+
+
+def read_arrived(
+    lab: Lab, patch: PatchRecord, slot: str, arrived: Arrived, origin: Origin, author: Author
+) -> Received:
+    """Read a file that arrived against its patch: what it paints, or why it cannot be merged.
+
+    Errors: LabelError where the patch's own label is gone or changed; StoreError where the file
+    cannot be read for a reason that is not its own.
+    """
+    label, grid = cached_extracted_label(lab.workspace, patch)
     received = Received(
-        arrived.sha256,
-        arrived.size,
-        kind_of(slot),
-        origin,
-        author.id,
-        author.account,
-        software_of(arrived.path),
+        sha256=arrived.sha256,
+        size_bytes=arrived.size,
+        kind=kind_of(slot),
+        origin=origin,
+        author_id=author.id,
+        author_account=author.account,
+        software=software_of(arrived.path),
     )
     try:
         correction = read_stored(arrived.path, slot, label, grid)
-    except TomocurateError as error:
+    except CorrectionError as error:
+        _check_is_fault_of_the_file(slot, error)
         return replace(received, error=str(error))
     painted = {kind.value: int(mask.sum()) for kind, mask in correction.masks.items()}
+    if not any(painted.values()):
+        return replace(received, error=f"{slot}: {EMPTY}")
     return replace(received, findings=correction.findings, painted=painted)
 
 
+EMPTY = (
+    "is empty: nothing is painted in it; remove the file, or submit the patch with nothing to "
+    "change if the prediction is right as it is."
+)
+
+
 def read_stored(path: Path, slot: str, label: Label, grid: Grid) -> Correction:
-    """Read a correction that is kept under its hash; what is said of it names its slot.
+    """Read a correction that is kept under its hash; errors and findings name its slot.
 
     Errors: CorrectionError.
     """
@@ -143,51 +212,8 @@ def read_stored(path: Path, slot: str, label: Label, grid: Grid) -> Correction:
         raise CorrectionError(str(error).replace(str(path), slot)) from error
 
 
-def action_of(origin: Origin) -> Action:
-    """The step that taking in a file of this origin is."""
-    return Action.COLLECT if origin is Origin.COLLECTED else Action.SUBMIT_CORRECTION
-
-
-def checked_name(file_name: str) -> str:
-    """A file name as a slot has it.
-
-    Errors: CorrectionError for path parts, signs that cannot be shown, and what is too long.
-    """
-    name = unicodedata.normalize("NFC", file_name)
-    shown = repr(file_name[:80])
-    if len(name.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES:
-        raise CorrectionError(f"{shown}…: a file name has at most {MAX_NAME_BYTES} bytes.")
-    if not name.isprintable() or any(sign in name for sign in "/\\"):
-        raise CorrectionError(
-            f"{shown}: name the file alone, without folders and without signs that cannot be "
-            "seen; Add1.nrrd is right."
-        )
-    if name != name.strip() or name.startswith((".", "-")) or name.endswith("."):
-        raise CorrectionError(
-            f"{shown}: a name neither begins nor ends with a dot, hyphen or space; Add1.nrrd is "
-            "right."
-        )
-    return name
-
-
-def check_is_correction(slot: str, path: Path) -> None:
-    """A file is a correction by its name, or by the names of its labels.
-
-    Errors: CorrectionError.
-    """
-    if is_correction_name(slot) or (slot.lower().endswith(".nrrd") and names_kinds(path)):
-        return
-    if kind_of(slot) is None:
-        raise CorrectionError(
-            f"{slot}: is no correction; name the file Add, Remove or Ignore and a number, such as "
-            "Add1.nrrd, or its labels Add, Remove and Ignore."
-        )
-    known = ", ".join(VOLUME_SUFFIXES)
-    raise CorrectionError(f"{slot}: is none of the formats that can be read ({known}).")
-
-
 def software_of(path: Path) -> str | None:
-    """The program that saved an NRRD, if its header gives it away."""
+    """Name the program that saved an NRRD, if its header gives it away."""
     with path.open("rb") as file:
         head = file.read(_SNIFFED)
     if not head.startswith(b"NRRD"):
@@ -196,154 +222,151 @@ def software_of(path: Path) -> str | None:
     return next((name for mark, name in marks if mark in head), None)
 
 
-def _known(workspace: Workspace, by: PersonRecord, patch: str) -> _Patch:
-    with workspace.catalog.read() as session:
-        record = get_patch(session, patch)
-        slots = {slot.name: slot for slot in slots_of(session, record.id)}
-    next_stage(record, Transition.CORRECT)
-    return _Patch(workspace, by, record, slots)
+def lies_in_folder(file: Path, slot: SlotRecord | None) -> bool:
+    """Tell whether the correction folder holds just the file that the catalog knows.
+
+    The size is compared first, so that no more is read than the catalog's own version holds.
+    """
+    known = in_folder(slot) if slot else None
+    if slot is None or known is None:
+        return False
+    sizes = {version.sha256: version.size_bytes for version in slot.versions}
+    return _holds(file, known, sizes[known])
 
 
-def _own_version(known: _Patch, slot: str, author: Author) -> int:
-    """The version that counts under a name, 0 for none, if the same person painted it.
+def _holds(file: Path, sha256: str, size: int) -> bool:
+    try:
+        if file.is_symlink() or file.stat().st_size != size:
+            return False
+        return file_hash(file) == sha256
+    except OSError:
+        return False
+
+
+def _check_is_fault_of_the_file(slot: str, error: BaseException) -> None:
+    """Pass on what another try may read: the bytes lie in the store and are whole.
+
+    Errors: StoreError.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        # gzip reports a broken stream as an OSError without a number: a fault of the file
+        if isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno):
+            reason = getattr(cause, "strerror", None) or "out of memory"
+            raise StoreError(
+                f"{slot}: cannot be read at the moment ({reason}); nothing was recorded, try again."
+            ) from error
+        cause = cause.__cause__ or cause.__context__
+
+
+def _collect_unseen(
+    lab: Lab, known: PatchSlots, slot: str, arrived: Arrived, origin: Origin
+) -> PatchSlots:
+    """Make what somebody saved under this name and nobody collected a version first.
+
+    Errors: ConflictError where there was such a file, so that who sends one looks at it before
+    replacing it.
+    """
+    file = lab.folders.corrections_of(known.patch.name) / slot
+    before = known.slots.get(slot)
+    if not os.path.lexists(file) or lies_in_folder(file, before):
+        return known
+    check_file(file, lab.settings.upload_mb << 20)
+    standing = snapshot(file, lab.settings.upload_mb << 20)
+    if standing.sha256 == arrived.sha256:
+        return known
+    version = _collect_one(lab, known.patch, slot, file, standing)
+    if origin in _SENT:
+        author = owner_of(lab.workspace, standing.uid)
+        raise ConflictError(
+            f"{slot}: {author.account or 'somebody'} saved another file of this name in the folder "
+            f"of {known.patch.name}; it is version {version} now: look at it, then send "
+            "yours again."
+        )
+    return read_slots(lab, known.patch.name, action_of(origin))
+
+
+def _collect_one(
+    lab: Lab, patch: PatchRecord, slot: str, file: Path, standing: FileSnapshot
+) -> int:
+    author = owner_of(lab.workspace, standing.uid)
+    with (
+        lab.store.arrive(file, lab.settings.upload_mb << 20) as arrived,
+        new_version(lab, patch, slot, arrived, Origin.COLLECTED, author, keep_refused=True) as new,
+        lab.step(patch.name, Action.COLLECT, Transition.CORRECT) as step,
+    ):
+        return int(add_to_step(step, new).details["version"])
+
+
+def _is_kept(lab: Lab, patch: PatchRecord, before: SlotRecord, arrived: Arrived) -> bool:
+    """Tell whether the bytes are the latest version already, in the store and in the folder."""
+    if before.latest.sha256 != arrived.sha256 or before.latest.error:
+        return False
+    lab.store.keep(arrived)  # which heals a damaged copy
+    return lies_in_folder(lab.folders.corrections_of(patch.name) / before.name, before)
+
+
+def _own_version(step: Step, slot: str, author_id: int | None) -> int:
+    """Give the version that counts under a name, 0 for none, if the same person painted it.
 
     Errors: ConflictError names whose it is, and a name that is free.
     """
-    before = known.slots.get(slot)
+    before = step.slots.get(slot)
     if before is None or not before.counts:
         return 0
     latest = before.latest
-    with known.workspace.catalog.read() as session:
-        painter = person_by_id(session, author.id) if author.id is not None else None
-    if painter is None or latest.author != painter.name:
+    if author_id is None or latest.author_id != author_id:
         whose = latest.author or latest.author_account or "somebody"
+        free = free_name(slot, step.slots, step.folders.corrections_of(step.patch.name))
         raise ConflictError(
-            f"{slot}: {whose} painted version {latest.number} of it on {known.name}; nothing was "
-            f"replaced: name your file {_free_name(known, slot)}."
+            f"{slot}: {whose} painted version {latest.number} of it on {step.patch.name}; nothing "
+            f"was replaced: name your file {free}."
         )
     return latest.number
 
 
-def _free_name(known: _Patch, slot: str) -> str:
-    """The next name of the same kind that nothing has, on disk or in the catalog."""
-    _, dot, suffix = slot.partition(".")
-    kind = kind_of(slot)
-    stem = kind.value.capitalize() if kind else slot.partition(".")[0]
-    folder = known.workspace.folders.corrections_of(known.name)
-    taken = {name.lower().partition(".")[0] for name in (*known.slots, *_names(folder))}
-    number = next(n for n in itertools.count(1) if f"{stem}{n}".lower() not in taken)
-    return f"{stem}{number}{dot}{suffix}"
+def _place(step: Step, new: NewVersion, staged: Path) -> None:
+    """Place a file where people work on it, over the version that the catalog knows.
 
-
-def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
-
-
-def _collect_standing(known: _Patch, slot: str, arrived: Arrived, origin: Origin) -> _Patch:
-    """What somebody saved under this name and nobody collected becomes a version first.
-
-    Errors: ConflictError where it did, so that who sends a file looks at it before replacing it.
+    Errors: ConflictError where somebody saved another one there since.
     """
-    file = known.file(slot)
-    if not os.path.lexists(file):
-        return known
-    standing = look(file)
-    before = known.slots.get(slot)
-    if standing.sha256 == arrived.sha256 or (before and in_folder(before) == standing.sha256):
-        return known
-    store = Store(known.workspace.folders.store)
-    with store.arrive(file) as older:
-        author = owner_of(known.workspace, standing.uid)
-        received = read_arrived(
-            known.workspace, known.record, slot, older, Origin.COLLECTED, author
-        )
-        noted = _recorded(known, slot, older, received, keep=True)
-    if origin in _SENT:
+    file = step.folders.corrections_of(step.patch.name) / new.slot
+    before = step.slots.get(new.slot)
+    known = lies_in_folder(file, before) or _holds(file, new.sha256, new.received.size_bytes)
+    if os.path.lexists(file) and not known:
         raise ConflictError(
-            f"{slot}: {author.account or 'somebody'} saved it in the folder of {known.name} since "
-            f"and it is version {noted.details['version']} now; look at it, then send yours again."
+            f"{new.slot}: somebody saved another file of this name in the folder of "
+            f"{step.patch.name} since; collect it and look at it, then send yours again."
         )
-    return _known(known.workspace, known.by, known.name)
+    step.place(staged, file)
 
 
-def _left_as_it_is(known: _Patch, before: SlotRecord, arrived: Arrived) -> Outcome:
-    """What is imported never replaces, nor takes back, what the workspace knows under a name."""
+def _skip_imported(known: PatchSlots, before: SlotRecord, arrived: Arrived) -> Outcome:
+    """Leave a slot as it is: an import neither replaces nor reinstates what the workspace has."""
     for version in before.versions:
         if version.sha256 == arrived.sha256:
-            details = _details(before.name, version.number, arrived, version.painted)
-            return Outcome(known.name, KEPT, version.error, version.findings, details)
-    said = (
-        f"{before.name}: differs from every version that {known.name} has under this name; it is "
-        "left out: to bring it, receive it under a free name."
+            details = _details(before.name, version.number, arrived.sha256, version.painted)
+            return Outcome(known.patch.name, KEPT, version.error, version.findings, details)
+    message = (
+        f"{before.name}: differs from every version that {known.patch.name} has under this name; "
+        "it was left out: to add it, receive it under a free name."
     )
-    details = _details(before.name, before.latest.number, arrived, {})
-    return Outcome(known.name, SKIPPED, said, details=details)
+    details = _details(before.name, before.latest.number, arrived.sha256, {})
+    return Outcome(known.patch.name, SKIPPED, message, details=details)
 
 
-def _again(known: _Patch, before: SlotRecord, arrived: Arrived, origin: Origin) -> Outcome:
-    """The bytes that the catalog has already; a slot that was withdrawn or gone counts again."""
-    details = _details(before.name, before.latest.number, arrived, before.latest.painted)
-    if before.latest.error:
-        return Outcome(known.name, FAILED, before.latest.error, details=details)
-    kept = Store(known.workspace.folders.store).keep(arrived)
-    if before.counts and origin is Origin.COLLECTED:
-        return Outcome(known.name, KEPT, None, before.latest.findings, details)
-    with _placed(known, before.name, kept.path, origin):
-        if not before.counts:
-            _write(
-                known,
-                origin,
-                lambda session, change, patch: mark_correction(
-                    session, change, patch, before.name, withdrawn=False, missing=False
-                ),
-            )
-    outcome = KEPT if before.counts else DONE
-    return Outcome(known.name, outcome, None, before.latest.findings, details)
-
-
-def _recorded(
-    known: _Patch, slot: str, arrived: Arrived, received: Received, *, keep: bool = False
+def _outcome(
+    patch: PatchRecord,
+    outcome: str,
+    slot: str,
+    number: int,
+    arrived: Arrived,
+    before: SlotRecord,
 ) -> Outcome:
-    store = Store(known.workspace.folders.store)
-    number = 0
-
-    def add(session: Any, change: Change, patch: PatchRecord) -> None:
-        nonlocal number
-        number = add_correction(session, change, patch, slot, received, expected=known.expected)
-
-    if received.error and not keep:
-        refuse(arrived, known.workspace.folders.refused)
-        _write(known, received.origin, add)
-    else:
-        kept = store.keep(arrived)
-        with _placed(known, slot, kept.path, received.origin):
-            _write(known, received.origin, add)
-    details = _details(slot, number, arrived, received.painted)
-    if received.error:
-        return Outcome(known.name, FAILED, received.error, details=details)
-    return Outcome(known.name, DONE, None, received.findings, details)
+    latest = before.latest
+    details = _details(slot, number, arrived.sha256, latest.painted)
+    return Outcome(patch.name, outcome, None, latest.findings, details)
 
 
-def _placed(known: _Patch, slot: str, kept: Path, origin: Origin) -> ExitStack:
-    """Put the file where people work on it; what was collected lies there already."""
-    placed = ExitStack()
-    file = known.file(slot)
-    if origin is not Origin.COLLECTED and not same_bytes(file, kept):
-        store = Store(known.workspace.folders.store)
-        placed.enter_context(in_place(store, kept, file))
-    return placed
-
-
-def _write(known: _Patch, origin: Origin, what: Callable[[Any, Change, PatchRecord], None]) -> None:
-    """Note a change of corrections and what follows for the patch, in one transaction."""
-    with known.workspace.catalog.write() as session:
-        require(session, known.by, action_of(origin))
-        patch = lock_patch(session, known.name)
-        next_stage(patch, Transition.CORRECT)
-        change = Change.now(known.by.id)
-        what(session, change, patch)
-        update_stale(session, change, patch)
-
-
-def _details(slot: str, version: int, arrived: Arrived, painted: Any) -> dict[str, Any]:
-    return {"slot": slot, "version": version, "sha256": arrived.sha256, "painted": dict(painted)}
+def _details(slot: str, version: int, sha256: str, painted: Mapping[str, int]) -> dict[str, Any]:
+    return {"slot": slot, "version": version, "sha256": sha256, "painted": dict(painted)}

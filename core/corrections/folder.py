@@ -1,15 +1,19 @@
-"""What stands in a patch's correction folder: files as they are now, and whose they are."""
+"""Scan a patch's correction folder: the files as they are now, and whose they are."""
 
 import hashlib
 import os
 import pwd
+import stat
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.corrections.store import open_steadily, same_moment
-from core.errors import StoreError
+from core.corrections.names import check_slot_name
+from core.corrections.store import check_size, open_steadily, same_moment
+from core.errors import CorrectionError, FileChangedError, StoreError
 from core.imaging.correction import may_be_correction
 from core.workspace.workspace import Workspace
+from db.errors import TomocurateError
 from db.writes.corrections import accounts
 
 _PIECE = 1 << 20
@@ -24,42 +28,61 @@ class Author:
 
 
 @dataclass(frozen=True)
-class Look:
-    """A file as it was when somebody looked."""
+class FileSnapshot:
+    """A file as it was when it was read."""
 
     sha256: str
     size: int
     uid: int
+    moment: tuple[int, int, int]
+    """Its inode, time of change and size."""
 
 
 @dataclass(frozen=True)
-class Listed:
+class FolderListing:
     """The corrections in a folder by name, and the names of what is none."""
 
     files: tuple[Path, ...]
-    strays: tuple[str, ...]
+    ignored_files: tuple[str, ...]
 
 
-def look(path: Path) -> Look:
-    """Read a file once, whole.
+def snapshot(path: Path, limit: int | None = None) -> FileSnapshot:
+    """Read a file once, whole, unless it is larger than ``limit`` bytes.
 
-    Errors: StoreError where it cannot be read, is a link, or changes meanwhile.
+    Errors: StoreError where it is too large, a link, or cannot be read; FileChangedError where it
+    changes meanwhile.
     """
     with open_steadily(path) as file:
         before = os.fstat(file.fileno())
+        check_size(before.st_size, limit, path.name)
         digest = hashlib.sha256()
-        while piece := file.read(_PIECE):
-            digest.update(piece)
+        try:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read ({error.strerror}).") from error
         if not same_moment(before, os.fstat(file.fileno())):
-            raise StoreError(f"{path}: changes while it is read; it is taken when it rests.")
-    return Look(digest.hexdigest(), before.st_size, before.st_uid)
+            raise FileChangedError(
+                f"{path}: file changed while being read; it will be picked up once it is stable."
+            )
+    return FileSnapshot(digest.hexdigest(), before.st_size, before.st_uid, _moment(before))
 
 
-def list_folder(folder: Path) -> Listed:
-    """What lies in a correction folder; hidden files and folders are not told.
+def is_unchanged(path: Path, seen: FileSnapshot) -> bool:
+    """Tell whether a file is still the one that a snapshot was taken of."""
+    try:
+        return _moment(path.lstat()) == seen.moment
+    except OSError:
+        return False
 
-    Errors: StoreError where it cannot be read.
+
+def list_folder(folder: Path) -> FolderListing:
+    """List a correction folder; hidden files and folders are passed over.
+
+    Errors: StoreError where it is a symbolic link or cannot be read.
     """
+    if folder.is_symlink():
+        raise StoreError(f"{folder}: is a symbolic link; replace it by a folder.")
     try:
         paths = sorted(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
@@ -70,11 +93,52 @@ def list_folder(folder: Path) -> Listed:
         if not path.name.startswith(".") and (not path.is_dir() or may_be_correction(path))
     ]
     files = tuple(path for path in seen if path.is_symlink() or may_be_correction(path))
-    return Listed(files, tuple(path.name for path in seen if path not in files))
+    return FolderListing(files, tuple(path.name for path in seen if path not in files))
+
+
+def check_file(file: Path, limit: int) -> None:
+    """Refuse, without reading it, a file that cannot become a version as it is.
+
+    Errors: CorrectionError for its name; StoreError for a link, its size, or its permissions.
+    """
+    if check_slot_name(file.name) != file.name:
+        name = unicodedata.normalize("NFC", file.name)
+        raise CorrectionError(
+            f"{file.name!r}: rename it to {name!r}, with composed letters (Unicode NFC)."
+        )
+    try:
+        status = file.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read ({error.strerror}).") from error
+    if stat.S_ISLNK(status.st_mode):
+        raise StoreError(f"{file}: is a symbolic link; copy the file itself.")
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreError(f"{file}: not a regular file; save the correction as a file.")
+    check_size(status.st_size, limit, file.name)
+    if not os.access(file, os.R_OK, effective_ids=True):
+        raise StoreError(
+            f"{file}: cannot be read (Permission denied); its owner must let the group read it."
+        )
+
+
+def refused_files(folder: Path, limit: int) -> list[str]:
+    """Say of each file in a correction folder that cannot become a version why it cannot.
+
+    Errors: StoreError where the folder is a symbolic link or cannot be listed.
+    """
+    messages = []
+    for file in list_folder(folder).files:
+        try:
+            check_file(file, limit)
+        except TomocurateError as error:
+            messages.append(str(error))
+    return messages
 
 
 def owner_of(workspace: Workspace, uid: int) -> Author:
-    """The person whose account owns a file, else the account; never whoever looks."""
+    """Find the person whose account owns a file, else the account; never whoever collects."""
     try:
         account = pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -82,3 +146,7 @@ def owner_of(workspace: Workspace, uid: int) -> Author:
     with workspace.catalog.read() as session:
         person = accounts(session, [account]).get(account)
     return Author(person, account)
+
+
+def _moment(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_mtime_ns, status.st_size

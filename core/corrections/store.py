@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from core.errors import OutputError, StoreError
+from core.errors import FileChangedError, OutputError, StoreError
 from core.files.atomic import PARTIAL, sync_folder, whole_file
 from core.imaging.hashes import file_hash
 from core.workspace.folders import make_shared
@@ -110,12 +110,12 @@ class Store:
                 partial.unlink()
 
     def keep(self, arrived: Arrived) -> Stored:
-        """Give what arrived its name for ever.
+        """Give what arrived its name for ever; a stored copy that was damaged is replaced.
 
         Errors: OutputError.
         """
         target = self.path_of(arrived.sha256)
-        if not _has_size(target, arrived.size):
+        if not _holds(target, arrived):
             if not target.parent.is_dir():
                 make_shared(target.parent)
                 sync_folder(self.folder)
@@ -153,7 +153,7 @@ def refuse(arrived: Arrived, folder: Path) -> None:
     """
     make_shared(folder)
     target = folder / arrived.sha256
-    if not _has_size(target, arrived.size):
+    if not _holds(target, arrived):
         _publish(arrived, target)
     _make_room(folder)
 
@@ -204,11 +204,12 @@ def open_steadily(path: Path) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        said = "is a link; copy the file itself" if path.is_symlink() else f"({error.strerror})"
-        raise StoreError(f"{path}: cannot be read: {said}.") from error
+        if path.is_symlink():
+            raise StoreError(f"{path}: is a symbolic link; copy the file itself.") from error
+        raise StoreError(f"{path}: cannot be read ({error.strerror}).") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise StoreError(f"{path}: is no regular file; save the correction as a file.")
+        raise StoreError(f"{path}: not a regular file; save the correction as a file.")
     return os.fdopen(descriptor, "rb")
 
 
@@ -244,7 +245,7 @@ def _copied(source: Path, file: BinaryIO, out: BinaryIO, limit: int | None) -> t
     check_size(before.st_size, limit, source.name)
     poured = _poured(file, out, limit, source.name)
     if not same_moment(before, os.fstat(file.fileno())):
-        raise StoreError(f"{source}: changed while it was read; try again when it is saved.")
+        raise FileChangedError(f"{source}: changed while it was read; try again when it is saved.")
     return poured
 
 
@@ -275,9 +276,9 @@ def _publish(arrived: Arrived, target: Path) -> None:
         beside.chmod(READ_ONLY)
 
 
-def _has_size(path: Path, size: int) -> bool:
+def _holds(path: Path, arrived: Arrived) -> bool:
     with suppress(OSError):
-        return path.stat().st_size == size
+        return path.stat().st_size == arrived.size and file_hash(path) == arrived.sha256
     return False
 
 

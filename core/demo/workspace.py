@@ -16,6 +16,7 @@ from core.errors import WorkspaceError
 from core.files.atomic import whole_file
 from core.imaging.geometry import Zyx
 from core.jobs.worker import run_worker
+from core.lab.lab import Lab
 from core.labels import review
 from core.labels.merge import merge
 from core.patches.choose import choose
@@ -216,7 +217,7 @@ def _correct(lab: _Lab, patches: Iterable[_Patch], kinds: Sequence[str] = ()) ->
         painter = lab.chloe if patch.number % 4 == 3 else lab.ben
         for file in sorted(lab.places.painted_on(patch.token, patch.number).iterdir()):
             if not kinds or file.name.startswith(tuple(kinds)):
-                _all_done([receive(lab.workspace, painter, patch.name, file.name, file)])
+                _all_done([receive(Lab(lab.workspace, painter), patch.name, file.name, file)])
 
 
 def _merge(lab: _Lab, patches: Sequence[_Patch]) -> None:

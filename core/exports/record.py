@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from core.access.permissions import Action, require
 from core.exports.case import WrittenCase
 from core.exports.selection import Chosen
-from core.patches.record import write_sidecar
+from core.patches.record import write_record
 from core.workspace.workspace import Workspace
 from db.queries.people import PersonRecord
 from db.queries.sharing import export_is_known
@@ -26,7 +26,7 @@ def record_export(
             return False
         add_export(session, Change.now(by.id), made)
     for name in patches:
-        write_sidecar(workspace, name)
+        write_record(workspace, name)
     return True
 
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -53,6 +53,30 @@ def _create(path: Path, mode: int) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def staged_file(folder: Path, fill: Callable[[Path], object]) -> Iterator[Path]:
+    """Write a file in a folder under a temporary name, on disk to the last byte.
+
+    Whoever renames it within the block keeps it; otherwise it is removed.
+
+    Errors: OutputError.
+    """
+    temporary = folder / f"{PARTIAL}{os.getpid()}-{os.urandom(6).hex()}"
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        fill(temporary)
+        _sync(temporary)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise _cannot_write(folder, error) from error
+    try:
+        yield temporary
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
 def opened_regular(path: Path) -> BinaryIO:
     """Open a file that somebody brings; a pipe or device is refused, not waited for.
 
@@ -81,7 +105,11 @@ def make_folder(folder: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    _sync(folder)
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -89,11 +117,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _publish(temporary: Path, target: Path, exist_ok: bool) -> None:
-    descriptor = os.open(temporary, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync(temporary)
     if exist_ok:
         temporary.replace(target)
     else:

@@ -31,6 +31,9 @@ from core.imaging.patch import (
 from db.errors import TomocurateError
 from db.vocabulary import NearBorder
 
+CORRECTIONS_MARKER = ".tomocurate"
+"""The file by which a workspace knows its folder of corrections from an empty mount point."""
+
 IMAGES, LABELS = "imagesCorr", "labelsCorr"
 _DATASET_TOKEN = re.compile(r"[^\W_](?:[^\W_]|-)*")
 _TOKEN = re.compile(r"[\w.+-]+")

@@ -17,6 +17,7 @@ from core.errors import CorrectionError, LabelError, OutputError, VolumeError
 from core.files.atomic import make_folder
 from core.files.threads import side_by_side
 from core.imaging.correction import may_be_correction, read_correction
+from core.imaging.extraction import CORRECTIONS_MARKER
 from core.imaging.formats.nifti import same_voxels, write_nifti
 from core.imaging.formats.volume import open_volume, read_labels
 from core.imaging.geometry import Grid, whole
@@ -257,7 +258,11 @@ def _composed(name: str) -> str:
 
 
 def _loose_files(folder: Path) -> list[str]:
-    return [str(path) for path in folder.iterdir() if not path.is_dir() or path.name[0] == "."]
+    return [
+        str(path)
+        for path in folder.iterdir()
+        if path.name != CORRECTIONS_MARKER and (not path.is_dir() or path.name[0] == ".")
+    ]
 
 
 def _without_label(name: str, labels: Sequence[str] | dict[str, list[Path]]) -> RefusedFile:

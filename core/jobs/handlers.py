@@ -13,6 +13,7 @@ from core.access.os_user import acting_person
 from core.errors import CancelledError, JobError
 from core.imaging.hashes import file_hash
 from core.jobs.engines import Executor
+from core.lab.lab import Lab
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace
 from db.queries.jobs import JobRecord, parts_of
@@ -86,7 +87,7 @@ def _collect(task: Task) -> dict[str, Any]:
     from core.corrections.collect import collect
 
     names = _names(task)
-    return _outcomes(collect(task.workspace, task.by, names, progress=_teller(task, names)))
+    return _outcomes(collect(Lab(task.workspace, task.by), names, progress=_teller(task, names)))
 
 
 def _hash(task: Task) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from core.imaging.labels import (
 from core.imaging.labels import merge as merge_label
 from core.labels.inputs import Input, extracted_label, inputs_of, same_inputs
 from core.patches.lifecycle import Transition, next_stage
-from core.patches.record import write_sidecar
+from core.patches.record import write_record
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace
@@ -173,7 +173,7 @@ def _merge_one(job: _Job) -> Outcome:
         with patch_lock(job.workspace, job.name):
             outcome = _merge_now(job)
         if not job.dry_run:
-            write_sidecar(job.workspace, job.name)
+            write_record(job.workspace, job.name)
         return outcome
     except TomocurateError as error:
         return Outcome(job.name, FAILED, str(error))

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from core.access.permissions import Action, may, require
 from core.labels.merge import merge
 from core.patches.lifecycle import Transition, action_of, next_stage
-from core.patches.record import write_sidecar
+from core.patches.record import write_record
 from core.workspace.results import FAILED
 from core.workspace.text import LONGEST_TEXT, checked_text
 from core.workspace.workspace import Workspace
@@ -220,7 +220,7 @@ def comment(
                 f"{shape[2]},{shape[1]},{shape[0]} voxels; count from its own corner."
             )
         said = writes.add_comment(taken.session, taken.change, taken.patch, text, at)
-    write_sidecar(workspace, name)
+    write_record(workspace, name)
     return said
 
 
@@ -235,7 +235,7 @@ def resolve_comment(
         writes.resolve_comment(taken.session, taken.change, taken.patch, comment_id)
         every = comments_of(taken.session, taken.patch.id)
         settled = next(each for each in every if each.id == comment_id)
-    write_sidecar(workspace, name)
+    write_record(workspace, name)
     return settled
 
 
@@ -397,5 +397,5 @@ def _an(role: Role) -> str:
 
 
 def _recorded(workspace: Workspace, patch: PatchRecord) -> PatchRecord:
-    write_sidecar(workspace, patch.name)
+    write_record(workspace, patch.name)
     return patch

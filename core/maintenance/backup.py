@@ -37,7 +37,7 @@ from core.maintenance.manifest import (
 )
 from core.maintenance.retention import kept
 from core.maintenance.verify_backup import try_backup
-from core.patches.record import refresh_sidecars
+from core.patches.record import refresh_records
 from core.workspace.folders import DRAFT, make_shared
 from core.workspace.locks import patch_lock
 from core.workspace.settings import FILE_NAME
@@ -103,7 +103,7 @@ def back_up(
     change = Change(by_id, now or datetime.now(UTC))
     try:
         if kind == BackupKind.DAILY:
-            refresh_sidecars(workspace)
+            refresh_records(workspace)
         made = write_backup(workspace, kind, change.at, tell)
     except TomocurateError as error:
         _record_failure(workspace, change, kind, str(error))

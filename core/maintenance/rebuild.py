@@ -20,7 +20,7 @@ from core.corrections.store import Store
 from core.errors import RecordError
 from core.maintenance.checks.findings import named
 from core.maintenance.manifest import own_manifests, read_manifest, time_of
-from core.patches.record import read_sidecar, refresh_sidecars
+from core.patches.record import read_record, refresh_records
 from core.workspace.folders import DRAFT, Folders, make_shared
 from core.workspace.results import DONE, FAILED, Outcome, Progress, silent
 from core.workspace.settings import read_settings
@@ -65,7 +65,7 @@ def rebuild(
         workspace = Workspace(folder, settings, catalog)
         outcomes = [*_rebuilt(workspace, found, identity, progress), *_put_drafts_aside(workspace)]
         _list_backups(workspace)
-        refresh_sidecars(workspace, keep_newer=False)
+        refresh_records(workspace, keep_newer=False)
         bind(workspace)
     return tuple(outcomes)
 
@@ -104,7 +104,7 @@ def _rebuilt(
     records: list[Mapping[str, Any]] = []
     for path in found:
         try:
-            records.append(_checked(path, read_sidecar(path), identity))
+            records.append(_checked(path, read_record(path), identity))
         except TomocurateError as error:
             yield _told(Outcome(path.stem, FAILED, str(error)), progress)
     people = _add_people(catalog, records)

@@ -18,7 +18,7 @@ from core.maintenance.manifest import (
     find_backup,
     read_manifest,
 )
-from core.patches.record import refresh_sidecars
+from core.patches.record import refresh_records
 from core.workspace.folders import Folders, make_shared
 from core.workspace.settings import FILE_NAME, Settings
 from core.workspace.workspace import Workspace, bind
@@ -80,7 +80,7 @@ def _unpack(kept: Path, manifest: Manifest, folder: Path, catalog_url: str | Non
     with Workspace(folder, Settings(), open_catalog(url)) as workspace:
         bind(workspace)
         put_files_back(workspace)
-        refresh_sidecars(workspace)
+        refresh_records(workspace)
 
 
 def put_files_back(workspace: Workspace) -> None:

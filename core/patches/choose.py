@@ -12,7 +12,7 @@ from core.errors import CenterError, SegmentationError
 from core.imaging.geometry import Box, Zyx, shifted_to_fit
 from core.imaging.patch import Placed, place_patch
 from core.imaging.points.read import Frame, Points, read_points
-from core.patches.record import write_sidecar
+from core.patches.record import write_record
 from core.tomograms.source_files import check_unchanged
 from core.workspace.results import DONE, FAILED, KEPT, Outcome
 from core.workspace.text import check_threshold, checked_text
@@ -132,7 +132,7 @@ def choose(
                 setting = _Setting(
                     setting.tomogram, setting.segmentation, (*setting.patches, patch)
                 )
-    _write_sidecars(workspace, outcomes)
+    _write_records(workspace, outcomes)
     return tuple(outcomes)
 
 
@@ -297,7 +297,7 @@ def _shown(setting: _Setting, center: Zyx) -> str:
     return f"{setting.tomogram.name} at {x},{y},{z}"
 
 
-def _write_sidecars(workspace: Workspace, outcomes: Sequence[Outcome]) -> None:
+def _write_records(workspace: Workspace, outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.outcome == DONE:
-            write_sidecar(workspace, outcome.name)
+            write_record(workspace, outcome.name)

@@ -26,7 +26,7 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values
 from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid
 from core.patches.lifecycle import Transition, next_stage
-from core.patches.record import write_sidecar
+from core.patches.record import write_record
 from core.tomograms.source_files import open_original
 from core.workspace.folders import make_shared
 from core.workspace.locks import patch_lock
@@ -168,7 +168,7 @@ def _extract_one(
             return outcome if written else _kept(outcome)
         values = {**hashes, "voxel_size": voxel_size, "threshold": threshold}
         recorded = _record(workspace, by, patch, values)
-    write_sidecar(workspace, patch.name)
+    write_record(workspace, patch.name)
     return outcome if recorded else _kept(outcome)
 
 

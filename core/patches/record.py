@@ -35,7 +35,7 @@ AHEAD_FOLDER = "ahead"
 AT_ONCE = 100
 """Records that are compared in one look at the catalog."""
 
-_IDS = frozenset({"id", "tomogram_id", "version"})
+_IDS = frozenset({"id", "tomogram_id", "author_id", "version"})
 
 
 class RecordState(StrEnum):
@@ -52,7 +52,7 @@ class RecordState(StrEnum):
 NOT_OURS = (RecordState.AHEAD, RecordState.FOREIGN)
 
 
-def write_sidecar(workspace: Workspace, patch: str, *, keep_newer: bool = True) -> Path:
+def write_record(workspace: Workspace, patch: str, *, keep_newer: bool = True) -> Path:
     """Write a patch's record as its life is now; call it after a step, outside its transaction.
 
     A record that holds what the catalog does not is put aside first, under ``records/ahead``.
@@ -71,7 +71,7 @@ def write_sidecar(workspace: Workspace, patch: str, *, keep_newer: bool = True) 
     return target
 
 
-def read_sidecar(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
     """Read a patch's record.
 
     Errors: RecordError for what is none, or of a newer version.
@@ -96,7 +96,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     return record
 
 
-def refresh_sidecars(workspace: Workspace, *, keep_newer: bool = True) -> int:
+def refresh_records(workspace: Workspace, *, keep_newer: bool = True) -> int:
     """Write every record that is absent or behind the catalog, and return how many.
 
     A process that ends between its transaction and its record leaves one behind. Records that are
@@ -108,7 +108,7 @@ def refresh_sidecars(workspace: Workspace, *, keep_newer: bool = True) -> int:
         if state == RecordState.BEHIND or not keep_newer
     ]
     for patch in behind:
-        write_sidecar(workspace, patch, keep_newer=keep_newer)
+        write_record(workspace, patch, keep_newer=keep_newer)
     return len(behind)
 
 
@@ -131,7 +131,7 @@ def _state(session: Session, path: Path, text: bytes) -> RecordState:
         with opened_regular(path) as file:
             if file.read(len(text) + 1) == text:
                 return RecordState.CURRENT
-        record = read_sidecar(path)
+        record = read_record(path)
         if record.get("catalog_id", own := catalog_id(session)) != own:
             return RecordState.FOREIGN
         return RecordState.AHEAD if _is_ahead(session, record) else RecordState.BEHIND

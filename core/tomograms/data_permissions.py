@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from core.access.permissions import Action, require
 from core.errors import ExportError
-from core.patches.record import write_sidecar
+from core.patches.record import write_record
 from core.workspace.results import DONE, KEPT, Outcome
 from core.workspace.text import checked_text
 from core.workspace.workspace import Workspace
@@ -144,7 +144,7 @@ def _patches_of(session: Session, unit: SplitUnit) -> list[str]:
 def _write_records(workspace: Workspace, patches: Sequence[str]) -> None:
     """The records of patches tell what is allowed with their tomogram."""
     for name in patches:
-        write_sidecar(workspace, name)
+        write_record(workspace, name)
 
 
 def _check(

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import OutputError
-from core.files.atomic import make_folder
-from core.imaging.extraction import IMAGES, LABELS
+from core.files.atomic import make_folder, whole_file
+from core.imaging.extraction import CORRECTIONS_MARKER, IMAGES, LABELS
 
 SHARED_MODE = 0o2775
 """Group-writable, and what is made inside belongs to the same group (setgid)."""
@@ -74,6 +74,11 @@ class Folders:
         return self.store / "refused"
 
     @property
+    def placing(self) -> Path:
+        """Notes on files that a committed step has not put in place yet."""
+        return self.store / "placing"
+
+    @property
     def cache(self) -> Path:
         """Previews and thumbnails; may be removed at any time."""
         return self.root / "cache"
@@ -126,6 +131,17 @@ class Folders:
             self.backups,
         ):
             make_shared(folder)
+        self.mark_corrections()
+
+    def mark_corrections(self) -> None:
+        """Write the marker by which the corrections folder is known from an empty mount point.
+
+        Errors: OutputError.
+        """
+        marker = self.corrections / CORRECTIONS_MARKER
+        if not marker.exists():
+            with whole_file(marker) as partial:
+                partial.write_text("The corrections of a tomocurate workspace; keep this file.\n")
 
 
 def make_shared(folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 The catalog alone would keep two writers apart, but not the files that each puts in place. A lock
 ends with its process, however that ends. The locks lie in the workspace, so that every account
-shares them; several machines are kept apart as far as the locks of the shared file system go.
+shares them. Machines whose file locks do not meet share a catalog in PostgreSQL, which holds a
+lock of its own.
 """
 
 import fcntl
@@ -38,7 +39,8 @@ def patch_lock(workspace: Workspace, patch: str, what: str = "patch") -> Iterato
     descriptor = _opened(workspace.folders.locks / f"{what}-{stripe:02}")
     try:
         _wait(descriptor, patch)
-        yield
+        with workspace.catalog.lock(f"{what} {patch}"):
+            yield
     finally:
         os.close(descriptor)
 

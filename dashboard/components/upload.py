@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.corrections.add_version import checked_name, read_stored
+from core.corrections.add_version import read_stored
 from core.corrections.kit import write_kit
+from core.corrections.names import check_slot_name
 from core.corrections.receive import receive, receive_many
 from core.corrections.store import Store
 from core.imaging import colors
+from core.lab.lab import Lab
 from core.labels.inputs import extracted_label
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
@@ -124,8 +126,8 @@ def _receive(
     file: DroppedFile,
     seen: Mapping[str, int],
 ) -> ReceivedFile:
-    expected = seen.get(checked_name(file.name), 0)
-    outcome = receive(workspace, person, patch, file.name, file.content, expected=expected)
+    expected = seen.get(check_slot_name(file.name), 0)
+    outcome = receive(Lab(workspace, person), patch, file.name, file.content, expected=expected)
     return _received(file.name, outcome)
 
 
@@ -135,7 +137,7 @@ def _receive_zip(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kits.zip")
         path.write_bytes(file.content)
-        return [_received(each.name, each) for each in receive_many(workspace, person, path)]
+        return [_received(each.name, each) for each in receive_many(Lab(workspace, person), path)]
 
 
 def _received(name: str, outcome: Outcome) -> ReceivedFile:

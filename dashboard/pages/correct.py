@@ -9,9 +9,10 @@ from core.access.audit_log import note_download
 from core.corrections.collect import collect
 from core.corrections.withdraw import reinstate_correction, withdraw_correction
 from core.imaging import colors
+from core.lab.lab import Lab
 from core.labels import review
 from core.labels.merge import MergePreview, merge, preview_merge
-from core.painting.save import forget_draft
+from core.painting import draft
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
 from core.workspace.results import Outcome
@@ -141,7 +142,7 @@ def merge_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
 def collect_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
     """Take in what lies in the patch's correction folder."""
     try:
-        outcomes = collect(workspace, person, [name])
+        outcomes = collect(Lab(workspace, person), [name])
     except TomocurateError as error:
         notify_refusal(error)
         return
@@ -151,7 +152,7 @@ def collect_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
 def leave_out(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
     """Withdraw a correction from merges to come."""
     run_action(
-        partial(withdraw_correction, workspace, person, name, slot, seen=seen),
+        partial(withdraw_correction, Lab(workspace, person), name, slot, seen=seen),
         lambda _: (
             f"**{escape(slot)}** is left out of merges, by {escape(person.name)}; its file is kept."
         ),
@@ -162,7 +163,7 @@ def leave_out(workspace: Workspace, person: PersonRecord, name: str, slot: str, 
 def take_back(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
     """Take a withdrawn correction back."""
     run_action(
-        partial(reinstate_correction, workspace, person, name, slot, seen=seen),
+        partial(reinstate_correction, Lab(workspace, person), name, slot, seen=seen),
         lambda _: f"**{escape(slot)}** counts again, by {escape(person.name)}.",
         about=(workspace, name),
     )
@@ -420,7 +421,7 @@ def _open_painter() -> None:
 def discard_draft(workspace: Workspace, person: PersonRecord, name: str) -> None:
     """Discard one's own unsaved strokes."""
     run_action(
-        partial(forget_draft, workspace, person, name),
+        partial(draft.discard_draft, Lab(workspace, person), name),
         lambda _: f"Unsaved strokes on **{escape(name)}** discarded.",
     )
 

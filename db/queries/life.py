@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
-from db.models.patches import Comment, Hold, Review
+from db.models.patches import Comment, Hold, Patch, Review
 from db.models.people import Person
 from db.models.sharing import Export, ExportPatch
 from db.models.work import Event
@@ -31,6 +31,7 @@ class VersionRecord:
     sha256: str
     size_bytes: int
     author: str | None
+    author_id: int | None
     author_account: str | None
     software: str | None
     findings: tuple[str, ...]
@@ -175,9 +176,27 @@ def slots_of(session: Session, patch_id: int) -> tuple[SlotRecord, ...]:
     for row, author_name, receiver_name in session.execute(statement):
         versions[row.slot_id].append(_version_record(row, author_name, receiver_name))
     return tuple(
-        SlotRecord(s.id, s.name, s.kind, s.withdrawn, s.missing, tuple(versions[s.id]))
-        for s in slots
+        SlotRecord(
+            id=slot.id,
+            name=slot.name,
+            kind=slot.kind,
+            withdrawn=slot.withdrawn,
+            missing=slot.missing,
+            versions=tuple(versions[slot.id]),
+        )
+        for slot in slots
     )
+
+
+def collected_slot_names(session: Session) -> tuple[tuple[str, str], ...]:
+    """Patch and file name of every correction that counts in a merge."""
+    statement = (
+        select(Patch.name, CorrectionSlot.name)
+        .join(Patch, Patch.id == CorrectionSlot.patch_id)
+        .where(CorrectionSlot.withdrawn.is_(False), CorrectionSlot.missing.is_(False))
+        .order_by(Patch.name, CorrectionSlot.name)
+    )
+    return tuple((patch, slot) for patch, slot in session.execute(statement))
 
 
 def merges_of(session: Session, patch_id: int) -> tuple[MergeRecord, ...]:
@@ -197,7 +216,7 @@ def merge_by_id(session: Session, merge_id: int) -> MergeRecord:
 
 def authors_of_merge(session: Session, patch_id: int, merge: MergeRecord) -> tuple[int, ...]:
     """The ids of who painted what a merge holds, the latest correction's author first."""
-    wanted = {(each["slot"], each["version"]) for each in merge.inputs}
+    wanted = {(each["slot"], each["version"]) for each in merge.inputs if "slot" in each}
     statement = (
         select(CorrectionSlot.name, CorrectionVersion.number, CorrectionVersion.author_id)
         .join(CorrectionSlot, CorrectionSlot.id == CorrectionVersion.slot_id)
@@ -218,7 +237,13 @@ def reviews_of(session: Session, patch_id: int) -> tuple[ReviewRecord, ...]:
         .order_by(Review.id)
     )
     return tuple(
-        ReviewRecord(number, row.verdict, row.reason, reviewer, row.decided_at)
+        ReviewRecord(
+            merge=number,
+            verdict=row.verdict,
+            reason=row.reason,
+            reviewer=reviewer,
+            decided_at=row.decided_at,
+        )
         for row, number, reviewer in session.execute(statement)
     )
 
@@ -245,7 +270,14 @@ def exports_of(session: Session, patch_id: int) -> tuple[ExportRecord, ...]:
         .order_by(Export.id)
     )
     return tuple(
-        ExportRecord(export.kind, export.path, entry.case, number, entry.split, export.made_at)
+        ExportRecord(
+            kind=export.kind,
+            path=export.path,
+            case=entry.case,
+            merge=number,
+            split=entry.split,
+            made_at=export.made_at,
+        )
         for export, entry, number in session.execute(statement)
     )
 
@@ -257,7 +289,12 @@ def hold_on(session: Session, patch_id: int) -> HoldRecord | None:
     if row is None:
         return None
     hold, person = row
-    return HoldRecord(person, hold.person_id, hold.since, hold.heartbeat_at)
+    return HoldRecord(
+        person=person,
+        person_id=hold.person_id,
+        since=hold.since,
+        heartbeat_at=hold.heartbeat_at,
+    )
 
 
 def list_events(
@@ -275,15 +312,15 @@ def list_events(
     rows = session.execute(paged(statement.order_by(Event.id.desc()), 0, limit))
     return tuple(
         EventRecord(
-            row.id,
-            row.at,
-            person,
-            row.action,
-            row.subject,
-            row.name,
-            row.before,
-            row.after,
-            row.reason,
+            id=row.id,
+            at=row.at,
+            person=person,
+            action=row.action,
+            subject=row.subject,
+            name=row.name,
+            before=row.before,
+            after=row.after,
+            reason=row.reason,
         )
         for row, person in rows
     )
@@ -309,20 +346,20 @@ def _merges() -> Any:
 
 def _merge_record(row: Merge, made_by: str | None) -> MergeRecord:
     return MergeRecord(
-        row.id,
-        row.number,
-        row.predicted_hash,
-        tuple(row.inputs),
-        row.rule,
-        row.counts,
-        row.values,
-        tuple(row.findings),
-        row.nothing_to_change,
-        row.label_hash,
-        row.file_sha256,
-        row.size_bytes,
-        row.made_at,
-        made_by,
+        id=row.id,
+        number=row.number,
+        predicted_hash=row.predicted_hash,
+        inputs=tuple(row.inputs),
+        rule=row.rule,
+        counts=row.counts,
+        values=row.values,
+        findings=tuple(row.findings),
+        nothing_to_change=row.nothing_to_change,
+        label_hash=row.label_hash,
+        file_sha256=row.file_sha256,
+        size_bytes=row.size_bytes,
+        made_at=row.made_at,
+        made_by=made_by,
     )
 
 
@@ -330,18 +367,19 @@ def _version_record(
     row: CorrectionVersion, author: str | None, received_by: str | None
 ) -> VersionRecord:
     return VersionRecord(
-        row.number,
-        row.sha256,
-        row.size_bytes,
-        author,
-        row.author_account,
-        row.software,
-        tuple(row.findings),
-        row.painted,
-        row.error,
-        row.origin,
-        row.received_at,
-        received_by,
+        number=row.number,
+        sha256=row.sha256,
+        size_bytes=row.size_bytes,
+        author=author,
+        author_id=row.author_id,
+        author_account=row.author_account,
+        software=row.software,
+        findings=tuple(row.findings),
+        painted=row.painted,
+        error=row.error,
+        origin=row.origin,
+        received_at=row.received_at,
+        received_by=received_by,
     )
 
 
@@ -349,4 +387,12 @@ def _comment_record(row: Comment, author: str | None, resolved_by: str | None) -
     at = None
     if row.at_z is not None and row.at_y is not None and row.at_x is not None:
         at = (row.at_z, row.at_y, row.at_x)
-    return CommentRecord(row.id, author, row.text, at, row.made_at, row.resolved_at, resolved_by)
+    return CommentRecord(
+        id=row.id,
+        author=author,
+        text=row.text,
+        at=at,
+        made_at=row.made_at,
+        resolved_at=row.resolved_at,
+        resolved_by=resolved_by,
+    )

@@ -1,6 +1,6 @@
 """Patches: one by name, lists by filter, and how many there are."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from db.errors import CatalogError, UnknownNameError
 from db.models.patches import Patch
 from db.models.people import Person
 from db.models.volumes import Dataset, Segmentation
-from db.queries.page import LIMIT, Page, count, paged
+from db.queries.page import LIMIT, MAX_LIMIT, Page, count, paged
 from db.vocabulary import ChosenBecause, Stage
 
 Zyx = tuple[int, int, int]
@@ -79,6 +79,14 @@ class PatchRecord:
         return self.accepted_merge_id is not None and (
             self.stale or self.current_merge_id != self.accepted_merge_id
         )
+
+
+@dataclass(frozen=True)
+class PatchState:
+    """What a round over all patches needs to know of each."""
+
+    stage: Stage
+    correction_count: int
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,20 @@ def list_patches(
     statement = paged(_patches().where(*where).order_by(*_ORDER[sort]), offset, limit)
     rows = tuple(patch_record(*row) for row in session.execute(statement))
     return Page(rows, count(session, Patch.id, where), offset)
+
+
+def all_patches(session: Session, wanted: PatchFilter | None = None) -> Iterator[PatchRecord]:
+    """Every patch that a filter hits, by name, read a page at a time."""
+    offset = 0
+    while page := list_patches(session, wanted, offset=offset, limit=MAX_LIMIT).rows:
+        yield from page
+        offset += len(page)
+
+
+def patch_states(session: Session) -> dict[str, PatchState]:
+    """The stage and corrections of every patch, withdrawn ones too, by name."""
+    rows = session.execute(select(Patch.name, Patch.stage, Patch.correction_count))
+    return {name: PatchState(stage=stage, correction_count=count) for name, stage, count in rows}
 
 
 def count_patches(session: Session, wanted: PatchFilter | None = None) -> int:

@@ -18,6 +18,7 @@ from core.demo.synthetic import make_tomogram
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
+from core.lab.lab import Lab as ActingLab
 from core.labels import review
 from core.labels.merge import merge
 from core.patches.choose import choose
@@ -172,7 +173,12 @@ def _fill(workspace: Workspace, data: Path) -> None:
     assert not failed(extract(workspace, me, names[1:]))
     for name in names[2:]:
         review.assign(workspace, me, name, "Ada")
-        receive(workspace, ada, name, "Add1.nrrd", paint(workspace, name, CorrectionKind.ADD))
+        receive(
+            ActingLab(workspace, ada),
+            name,
+            "Add1.nrrd",
+            paint(workspace, name, CorrectionKind.ADD),
+        )
     review.assign(workspace, me, names[1], me.name)
     assert not failed(merge(workspace, ada, names[3:]))
     for name in names[3:]:
@@ -180,8 +186,7 @@ def _fill(workspace: Workspace, data: Path) -> None:
     review.comment(workspace, ada, names[3], PROBE)
     review.reject(workspace, me, names[4], PROBE)
     receive(
-        workspace,
-        ada,
+        ActingLab(workspace, ada),
         names[4],
         "Ignore1.nrrd",
         paint(workspace, names[4], CorrectionKind.IGNORE, 5),

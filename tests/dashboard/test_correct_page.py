@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.painting.save import keep_draft
+from core.lab.lab import Lab as ActingLab
+from core.painting.draft import keep_draft
 from core.workspace.results import DONE, FAILED
 from dashboard.components.upload import (
     DroppedFile,
@@ -187,7 +188,7 @@ def keep_strokes(lab: Lab, name: str) -> None:
     """Leave unsaved strokes on a patch, as the painter does when one goes to another tab."""
     voxels = np.zeros((160, 160, 160), np.uint8)
     voxels[80, 60:70, 60:70] = 1
-    keep_draft(lab.workspace, lab.me, name, voxels, 0)
+    keep_draft(ActingLab(lab.workspace, lab.me), name, voxels, 0)
 
 
 def test_nothing_is_merged_or_submitted_over_unsaved_strokes(lab: Lab, page: Open) -> None:

@@ -33,6 +33,7 @@ import core.tomograms
 from core.access import people
 from core.access.permissions import Action, may
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace
 from dashboard.server.api.painting import PAINT, painting_routes, patch_object
@@ -123,12 +124,12 @@ STEPS: dict[str, tuple[Action, Arguments]] = {
     ),
     "audit_log.note_download": (Action.VIEW, lambda lab: ("kits", [lab.chosen])),
     "merge.merge": (Action.MERGE, lambda lab: ([lab.correcting],)),
-    "save.forget_draft": (Action.PAINT, lambda lab: (lab.extracted,)),
-    "save.hold": (Action.PAINT, lambda lab: (lab.extracted,)),
-    "save.let_go": (Action.PAINT, lambda lab: (lab.extracted,)),
-    "save.open_painting": (Action.VIEW, lambda lab: (lab.extracted,)),
-    "save.read_draft": (Action.VIEW, lambda lab: (lab.extracted,)),
-    "save.keep_draft": (Action.PAINT, lambda lab: (lab.extracted, drawing(lab), 0)),
+    "draft.discard_draft": (Action.PAINT, lambda lab: (lab.extracted,)),
+    "open.hold": (Action.PAINT, lambda lab: (lab.extracted,)),
+    "open.release": (Action.PAINT, lambda lab: (lab.extracted,)),
+    "open.open_painting": (Action.VIEW, lambda lab: (lab.extracted,)),
+    "draft.read_draft": (Action.VIEW, lambda lab: (lab.extracted,)),
+    "draft.keep_draft": (Action.PAINT, lambda lab: (lab.extracted, drawing(lab), 0)),
     "save.save_painting": (Action.PAINT, lambda lab: (lab.extracted, drawing(lab))),
     "people.add": (Action.MANAGE_PEOPLE, lambda lab: ("Zoe", Role.VIEWER)),
     "people.change_role": (Action.MANAGE_PEOPLE, lambda lab: ("Ada", Role.ADMIN)),
@@ -175,6 +176,10 @@ STEPS: dict[str, tuple[Action, Arguments]] = {
     "withdraw.reinstate_correction": (
         Action.WITHDRAW_CORRECTION,
         lambda lab: (lab.correcting, "Add1.nrrd"),
+    ),
+    "withdraw.restore_version": (
+        Action.SUBMIT_CORRECTION,
+        lambda lab: (lab.correcting, "Add1.nrrd", 1),
     ),
     "queue.cancel": (Action.MANAGE_JOBS, lambda lab: (1,)),
     "queue.repeat": (Action.MANAGE_JOBS, lambda lab: (1,)),
@@ -242,7 +247,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 INNER = {
     "audit_log.note_refusal": "records what was refused already",
     "record.record_export": "a part of the exports, after their check",
-    "add_version.take_in": "a part of receive and collect, after their check",
+    "add_version.add_version": "a part of receive and adopt, which say whose file it is",
+    "add_version.new_version": "reads and stages a file; its step checks",
+    "add_version.read_arrived": "reads a file; its step checks",
+    "add_version.read_slots": "takes the action that is checked as an argument",
+    "collect.finish_killed_steps": "ends what others were allowed to begin",
+    "draft.remove_draft_files": "a part of the steps on drafts, after their check",
+    "marker.check_marker": "a part of collect, after its check",
 }
 """Take a person for the record only; their callers have checked."""
 
@@ -258,8 +269,12 @@ def found_steps() -> Iterator[tuple[str, Callable[..., Any]]]:
                 kinds = [
                     each.annotation for each in inspect.signature(function).parameters.values()
                 ]
-                if kinds[:2] == [Workspace, PersonRecord]:
+                if kinds[:1] == [Lab] or kinds[:2] == [Workspace, PersonRecord]:
                     yield f"{module.name}.{name}", function
+
+
+def takes_a_lab(function: Callable[..., Any]) -> bool:
+    return next(iter(inspect.signature(function).parameters.values())).annotation is Lab
 
 
 FOUND = dict(found_steps())
@@ -304,7 +319,10 @@ def test_a_step_is_taken_by_those_who_may_and_by_nobody_else(lab: Any, name: str
     for by, allowed in everybody:
         given = arguments(lab)
         before = last_event(lab.workspace)
-        refused = is_refused(partial(FOUND[name], lab.workspace, by, *given, **options))
+        acting = (lab.workspace, by)
+        if takes_a_lab(FOUND[name]):
+            acting = (Lab(*acting),)
+        refused = is_refused(partial(FOUND[name], *acting, *given, **options))
         assert refused is not allowed, f"{name} by {by.name}"
         if refused:
             assert last_event(lab.workspace) == before, f"{name} changed something for {by.name}"

@@ -16,6 +16,7 @@ from core.access.os_user import acting_person
 from core.corrections.receive import receive
 from core.demo.synthetic import make_tomogram
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.labels import review
 from core.labels.merge import merge
 from core.patches.choose import choose
@@ -130,7 +131,7 @@ def make_lab(folder: Path) -> None:
         for name, person in ((MINE, me), (MINE_TOO, me), (WAITS, ada), (WAITS_TOO, ada)):
             review.assign(workspace, me, name, person.name)
             add = paint(workspace, name, CorrectionKind.ADD)
-            receive(workspace, person, name, "Add1.nrrd", add)
+            receive(Lab(workspace, person), name, "Add1.nrrd", add)
         assert not failed(merge(workspace, ada, [WAITS, WAITS_TOO]))
         for name in (WAITS, WAITS_TOO):
             review.submit(workspace, ada, name)

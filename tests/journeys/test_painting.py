@@ -24,8 +24,10 @@ from core.access.os_user import acting_person
 from core.cli.patch_corrections import main as patch_corrections
 from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import whole
+from core.lab.lab import Lab as ActingLab
 from core.labels.merge import merge
-from core.painting.save import open_painting, own_drawing, save_painting
+from core.painting.open import open_painting, own_drawing
+from core.painting.save import save_painting
 from core.workspace.workspace import Workspace
 from dashboard.server.tokens import Grant, Signer
 from db.queries.life import merges_of, slots_of
@@ -177,7 +179,7 @@ def anna(person: Callable[[str], Any], server: Server, lab: Lab) -> Easel:
 def drawing_of(workspace: Workspace, name: str, patch: str) -> np.ndarray:
     with workspace.catalog.read() as session:
         by = get_person(session, name)
-    return own_drawing(workspace, open_painting(workspace, by, patch))
+    return own_drawing(workspace, open_painting(ActingLab(workspace, by), patch))
 
 
 def painted(drawing: np.ndarray, kind: int) -> set[tuple[int, ...]]:
@@ -425,7 +427,7 @@ def test_the_work_of_others_is_looked_at_hidden_and_continued(
         ben = get_person(session, "ben")
     drawing = np.zeros(SHAPE, np.uint8)
     drawing[80, 40, 30:46], drawing[80, 41, 30:46] = ADD, IGNORE
-    save_painting(workspace, ben, lab.patch, drawing, base={})
+    save_painting(ActingLab(workspace, ben), lab.patch, drawing, base={})
     anna = Easel(person("anna").new_page(), server, lab.patch)
     layer = anna.page.locator(".layers-of-others .layer", has_text="Add1.nrrd, ben")
     membrane = anna.count("membrane")
@@ -457,7 +459,7 @@ def test_a_draft_on_the_server_goes_on_with_the_work_of_others(
         ben = get_person(session, "ben")
     drawing = np.zeros(SHAPE, np.uint8)
     drawing[80, 40, 30:46] = ADD
-    save_painting(workspace, ben, lab.patch, drawing, base={})
+    save_painting(ActingLab(workspace, ben), lab.patch, drawing, base={})
     first = Easel(person("anna").new_page(), server, lab.patch)
     first.page.get_by_role("button", name="Go on with their work").click()
     first.fine("a")
@@ -486,7 +488,7 @@ def test_a_review_looks_at_before_and_after_and_pins_a_comment(
         ben = get_person(session, "ben")
     drawing = np.zeros(SHAPE, np.uint8)
     drawing[80, 40, 30:46] = ADD
-    save_painting(workspace, ben, lab.patch, drawing, base={})
+    save_painting(ActingLab(workspace, ben), lab.patch, drawing, base={})
     merge(workspace, acting_person(workspace), [lab.patch])
     with workspace.catalog.read() as session:
         assert merges_of(session, get_patch(session, lab.patch).id)

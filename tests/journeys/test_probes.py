@@ -16,6 +16,7 @@ from core.demo.synthetic import make_tomogram
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
+from core.lab.lab import Lab
 from core.labels import review
 from core.labels.merge import merge
 from core.patches.choose import choose
@@ -69,15 +70,17 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in names:
             review.assign(workspace, me, name, ada.name)
             path = correction(folder, workspace.folders.label_of(name))
-            assert receive(workspace, ada, name, "Add1.nrrd", path).outcome == "done"
-            refused = receive(workspace, ada, name, f"Add {IMG[:20]}.nrrd", b"NRRD" + IMG.encode())
+            assert receive(Lab(workspace, ada), name, "Add1.nrrd", path).outcome == "done"
+            refused = receive(
+                Lab(workspace, ada), name, f"Add {IMG[:20]}.nrrd", b"NRRD" + IMG.encode()
+            )
             assert refused.outcome == "failed"
             review.comment(workspace, ada, name, ALL)
         assert failed(merge(workspace, ada, names)) == len(names)
         for name in names:
             from core.corrections.withdraw import withdraw_correction
 
-            withdraw_correction(workspace, ada, name, f"Add {IMG[:20]}.nrrd", reason=ALL)
+            withdraw_correction(Lab(workspace, ada), name, f"Add {IMG[:20]}.nrrd", reason=ALL)
         assert not failed(merge(workspace, ada, names))
         for name in names:
             review.submit(workspace, ada, name)

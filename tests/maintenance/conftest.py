@@ -14,7 +14,7 @@ from core.corrections.store import Store
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash, file_hash
-from core.patches.record import write_sidecar
+from core.patches.record import write_record
 from core.workspace.folders import Folders
 from core.workspace.workspace import Workspace, open_workspace
 from db.queries.patches import PatchRecord
@@ -116,7 +116,7 @@ def fill(workspace: Workspace, by: PersonRecord) -> None:
         patch = extracted(workspace, by, name, number)
         if number:
             merged(workspace, by, patch, accept=number == 2)
-        write_sidecar(workspace, name)
+        write_record(workspace, name)
 
 
 def extracted(workspace: Workspace, by: PersonRecord, name: str, seed: int) -> PatchRecord:

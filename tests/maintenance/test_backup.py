@@ -17,12 +17,13 @@ import sqlalchemy as sa
 from core.corrections.store import Store
 from core.errors import BackupError, OutputError
 from core.imaging.hashes import file_hash
+from core.lab.lab import Lab
 from core.maintenance.backup import back_up, list_backups, make_backup
 from core.maintenance.manifest import STAMP, manifests, read_manifest
 from core.maintenance.restore import restore
 from core.maintenance.retention import kept
 from core.maintenance.verify_backup import try_backup, verify_backup
-from core.painting.save import keep_draft, read_draft
+from core.painting.draft import keep_draft, read_draft
 from core.workspace.workspace import Workspace, open_workspace
 from db import backup as copies
 from db.errors import CatalogError, NotAllowedError
@@ -101,7 +102,7 @@ def test_an_unsaved_draft_is_there_after_a_restore(
     draft = read_draft(lab, admin, name)
     folder = restore(make_backup(lab, admin).path, tmp_path / "again", catalog_for_restore)
     with open_workspace(folder) as restored:
-        assert read_draft(restored, admin, name) == draft
+        assert read_draft(Lab(restored, admin), name) == draft
 
 
 @ON_SQLITE

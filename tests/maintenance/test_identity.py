@@ -19,7 +19,7 @@ from core.maintenance.doctor import BAD, OK, backups_of, clock_of, examine_folde
 from core.maintenance.manifest import manifests, read_manifest
 from core.maintenance.restore import restore
 from core.maintenance.verify_backup import verify_backup
-from core.patches.record import refresh_sidecars, write_sidecar
+from core.patches.record import refresh_records, write_record
 from core.workspace.workspace import ID_FILE, Workspace, init_workspace, open_workspace
 from db.models.work import Event, Job
 from db.queries.life import comments_of
@@ -36,7 +36,7 @@ ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"])
 def comment(workspace: Workspace, by: PersonRecord, text: str) -> None:
     with workspace.catalog.write() as session:
         add_comment(session, Change.now(by.id), get_patch(session, PATCH), text, (1, 2, 3))
-    write_sidecar(workspace, PATCH)
+    write_record(workspace, PATCH)
 
 
 def comments_in_record(workspace: Workspace) -> list[str]:
@@ -107,7 +107,7 @@ def test_records_that_are_newer_than_the_catalog_are_kept_and_told(
 ):
     file = lab.catalog.file
     assert file
-    refresh_sidecars(lab)
+    refresh_records(lab)
     shutil.copy(file, tmp_path / "yesterday.sqlite")
     comment(lab, admin, "of today")
     lab.catalog.close()
@@ -135,13 +135,13 @@ def test_a_record_of_an_earlier_version_that_is_newer_is_kept(
     lab: Workspace, admin: PersonRecord, database: str
 ):
     path = lab.folders.record_of(PATCH)
-    refresh_sidecars(lab)
+    refresh_records(lab)
     record = json.loads(path.read_text())
     del record["last_event"], record["catalog_id"]
     path.write_text(json.dumps({**record, "updated_at": "2999-01-01T00:00:00+00:00"}))
-    assert refresh_sidecars(lab) == 0
+    assert refresh_records(lab) == 0
     path.write_text(json.dumps({**record, "updated_at": "2001-01-01T00:00:00+00:00"}))
-    assert refresh_sidecars(lab) == 1
+    assert refresh_records(lab) == 1
 
 
 @ON_SQLITE
@@ -149,10 +149,10 @@ def test_a_record_of_another_catalog_is_not_written_over(
     lab: Workspace, admin: PersonRecord, database: str
 ):
     path = lab.folders.record_of(PATCH)
-    refresh_sidecars(lab)
+    refresh_records(lab)
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "catalog_id": "another"}))
-    assert refresh_sidecars(lab) == 0
+    assert refresh_records(lab) == 0
     assert [each.state for each in records_of(lab)] == [BAD]
 
 

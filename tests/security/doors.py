@@ -24,6 +24,7 @@ from core.access.os_user import acting_person
 from core.adopt.adopt import adopt
 from core.bundles.import_bundle import look_into
 from core.corrections.receive import receive, receive_many
+from core.lab.lab import Lab
 from core.maintenance.rebuild import rebuild
 from core.maintenance.restore import restore
 from core.patches.choose import read_centers
@@ -58,11 +59,11 @@ def _choose(workspace: Workspace, path: Path) -> str | None:
 
 
 def _receive(workspace: Workspace, path: Path) -> str | None:
-    return said_by([receive(workspace, acting_person(workspace), PATCH, path.name, path)])
+    return said_by([receive(Lab(workspace, acting_person(workspace)), PATCH, path.name, path)])
 
 
 def _kit(workspace: Workspace, path: Path) -> str | None:
-    return said_by(receive_many(workspace, acting_person(workspace), path))
+    return said_by(receive_many(Lab(workspace, acting_person(workspace)), path))
 
 
 def _bundle(workspace: Workspace, path: Path) -> None:

@@ -19,6 +19,7 @@ from core.imaging.geometry import Box, Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import MERGE_RULE, count_values, ignore_border
 from core.imaging.patch import patch_grid
+from core.lab.lab import Lab as ActingLab
 from core.labels.merge import merge
 from core.tomograms.data_permissions import permit
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
@@ -211,7 +212,9 @@ class Lab:
         file = self.data.parent / name
         write_correction(file, painted, grid, CorrectionKind.ADD)
         annotator = self.person("Annika Notator")
-        assert receive(self.workspace, annotator, patch.name, name, file).outcome == "done"
+        assert (
+            receive(ActingLab(self.workspace, annotator), patch.name, name, file).outcome == "done"
+        )
         outcomes = merge(self.workspace, annotator, [patch.name])
         assert [each.outcome for each in outcomes] == ["done"], outcomes
         return self.patch(patch.name)

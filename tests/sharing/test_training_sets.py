@@ -17,7 +17,7 @@ from core.imaging.formats.nifti import write_nifti
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
 from core.labels.review import reject
-from core.patches.record import read_sidecar
+from core.patches.record import read_record
 from core.tomograms.data_permissions import permit, pin
 from db.errors import ConflictError, NotAllowedError
 from db.queries.life import exports_of
@@ -53,7 +53,7 @@ def test_an_export_loads_and_the_catalog_records_it(ready, tmp_path):
         records = exports_of(session, ready.patch("demo_TS_001_patch0").id)
         assert [record.path for record in records] == [str(tmp_path / "Dataset501_Demo")]
         assert list_exports(session)[0].patch_count == 6
-    record = read_sidecar(ready.workspace.folders.record_of("demo_TS_001_patch0"))
+    record = read_record(ready.workspace.folders.record_of("demo_TS_001_patch0"))
     assert record["exports"]
 
 

@@ -31,7 +31,7 @@ from core.imaging.correction import may_be_correction, read_correction
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Zyx
 from core.imaging.points.read import Frame, read_points
-from core.patches.record import read_sidecar
+from core.patches.record import read_record
 from core.workspace.settings import FILE_NAME, read_settings
 from db.errors import TomocurateError
 
@@ -162,7 +162,7 @@ def readers(path: Path) -> Iterator[Callable[[], object]]:
     if path.name == FILE_NAME:
         yield lambda: read_settings(path.parent)
     if path.suffix == ".json":
-        yield lambda: read_sidecar(path)
+        yield lambda: read_record(path)
 
 
 def _read_volume(path: Path) -> object:

@@ -14,6 +14,7 @@ from core.access.os_user import acting_person
 from core.imaging.correction import write_correction
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, whole
+from core.lab import lab as core_lab
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
@@ -28,6 +29,16 @@ CENTERS = [Zyx(82, 85, 90), Zyx(85, 100, 110), Zyx(88, 110, 130)]
 KINDS = {"A": CorrectionKind.ADD, "R": CorrectionKind.REMOVE, "I": CorrectionKind.IGNORE}
 
 
+class By:
+    """The lab as each of its people opens it: by.annika is a workspace opened by annika."""
+
+    def __init__(self, lab: "Lab") -> None:
+        self._lab = lab
+
+    def __getattr__(self, name: str) -> core_lab.Lab:
+        return core_lab.Lab(self._lab.workspace, getattr(self._lab, name))
+
+
 class Lab:
     """A workspace with people, and what its tests do often."""
 
@@ -38,6 +49,7 @@ class Lab:
         with workspace.catalog.read() as session:
             self.people = {person.name: person for person in list_people(session)}
         self.admin = acting_person(workspace)
+        self.by = By(self)
         self.names = [f"other_TS_001_patch{number}" for number in range(len(CENTERS))]
         self.name = self.names[0]
 

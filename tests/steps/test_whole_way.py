@@ -13,13 +13,14 @@ from core.corrections.receive import receive
 from core.imaging.correction import write_correction
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, whole
+from core.lab.lab import Lab
 from core.labels.merge import merge, preview_merge
 from core.labels.review import accept, submit
 from core.labels.verify import verify
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.patches.put_back import put_back
-from core.patches.record import read_sidecar
+from core.patches.record import read_record
 from core.workspace.workspace import Workspace
 from db.queries.patches import get_patch
 from db.vocabulary import ChosenBecause, CorrectionKind, Stage
@@ -58,12 +59,12 @@ def test_a_patch_goes_the_whole_way(
     painted[80, 80, 80:90] = True
     folder = workspace.folders.corrections_of(name)
     write_correction(folder / "Add1.nrrd", painted, grid, CorrectionKind.ADD)
-    (collected,) = collect(workspace, team.cora)
+    (collected,) = collect(Lab(workspace, team.cora))
     assert collected.outcome == "done", collected
     removed = np.zeros((160, 160, 160), bool)
     removed[80] = label[80] == 1
     write_correction(tmp_path / "Remove1.nrrd", removed, grid, CorrectionKind.REMOVE)
-    sent = receive(workspace, team.annika, name, "Remove1.nrrd", tmp_path / "Remove1.nrrd")
+    sent = receive(Lab(workspace, team.annika), name, "Remove1.nrrd", tmp_path / "Remove1.nrrd")
     assert sent.outcome == "done", sent
     assert sent.details["painted"] == {"remove": removed.sum()}
 
@@ -86,7 +87,7 @@ def test_a_patch_goes_the_whole_way(
     with mrcfile.open(tmp_path / "back.mrc") as mrc:
         inside = mrc.data[8:168, 30:190, 40:200]
         assert (inside[expected != 2] == expected[expected != 2]).all()
-    record = read_sidecar(workspace.folders.record_of(name))
+    record = read_record(workspace.folders.record_of(name))
     assert record["stage"] == "accepted"
     assert [slot["name"] for slot in record["slots"]] == ["Add1.nrrd", "Remove1.nrrd"]
     json.dumps(record)

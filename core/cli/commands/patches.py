@@ -248,7 +248,7 @@ def collect(call: Call, patch: tuple[str, ...], watch: bool, dry_run: bool, queu
     if watch:
         return _watch(call)
     with steps("collecting", names) as told:
-        done = take(call.workspace, call.by, names, dry_run=dry_run, progress=told)
+        done = take(call.lab, names, dry_run=dry_run, progress=told)
     return tell_outcomes(call, done, "to take" if dry_run else "taken")
 
 
@@ -310,7 +310,7 @@ def receive(call: Call, archive: Path, author: str | None) -> int:
         with call.workspace.catalog.read() as session:
             painter = get_person(session, author)
     with steps("receiving") as told:
-        done = receive_many(call.workspace, call.by, archive, author=painter, progress=told)
+        done = receive_many(call.lab, archive, author=painter, progress=told)
     return tell_outcomes(call, done, "taken")
 
 
@@ -416,7 +416,7 @@ def _watch(call: Call) -> int:
 
     call.say("watching the correction folders; Ctrl-C stops.")
     with steps("watching") as told:
-        watch(call.workspace, call.by, lambda: False, progress=told)
+        watch(call.lab, lambda: False, progress=told)
     return DONE
 
 

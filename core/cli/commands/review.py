@@ -190,7 +190,7 @@ def withdraw(call: Call, patch: str, reason: str | None, correction: str | None)
     if correction is not None:
         from core.corrections.withdraw import withdraw_correction
 
-        done = withdraw_correction(call.workspace, call.by, patch, correction, reason=reason)
+        done = withdraw_correction(call.lab, patch, correction, reason=reason)
         return tell_outcomes(call, [done], "withdrawn; merge again")
     if not reason:
         raise click.UsageError("say why with --reason, or name one --correction.")
@@ -212,7 +212,7 @@ def reinstate(call: Call, patch: str, correction: str | None) -> int:
     if correction is not None:
         from core.corrections.withdraw import reinstate_correction
 
-        done = reinstate_correction(call.workspace, call.by, patch, correction)
+        done = reinstate_correction(call.lab, patch, correction)
         return tell_outcomes(call, [done], "counts again; merge again")
     from core.labels.review import reinstate as step
 

@@ -34,10 +34,13 @@ from starlette.routing import Route
 
 from core.access.audit_log import note_refusal
 from core.errors import DrawingError, DrawingSizeError
+from core.lab.lab import Lab
 from core.labels.review import comment
-from core.painting import save as step
+from core.painting import draft as drafts
+from core.painting import open as painting_step
 from core.painting.codec import GZIP_SLACK, Drawing
-from core.painting.save import Painting
+from core.painting.open import Painting
+from core.painting.save import save_painting
 from core.workspace.workspace import Workspace
 from dashboard.server.api.slices import TOKEN_HEADER, VIEW, refusal
 from dashboard.server.tokens import Signer, TokenError
@@ -75,6 +78,10 @@ class Visit(NamedTuple):
     patch: PatchRecord
     request: Request
     body: bytes
+
+    @property
+    def lab(self) -> Lab:
+        return Lab(self.workspace, self.by)
 
 
 Answer = Callable[[Visit], Response]
@@ -184,12 +191,12 @@ def _answered(answer: Answer, visit: Visit) -> Response:
 
 
 def _facts(visit: Visit) -> Response:
-    painting = step.open_painting(visit.workspace, visit.by, visit.patch.name)
+    painting = painting_step.open_painting(visit.lab, visit.patch.name)
     return JSONResponse(painting_facts(painting), headers=NO_STORE)
 
 
 def _image(visit: Visit) -> Response:
-    voxels, window = step.patch_image(visit.workspace, visit.patch.name)
+    voxels, window = painting_step.patch_image(visit.workspace, visit.patch.name)
     headers = _voxel_headers(voxels) | {
         "content-encoding": "identity",
         "x-tomocurate-window": f"{window.low:.7g},{window.high:.7g}",
@@ -198,21 +205,23 @@ def _image(visit: Visit) -> Response:
 
 
 def _label(visit: Visit) -> Response:
-    return _squeezed(step.predicted_label(visit.workspace, visit.patch))
+    return _squeezed(painting_step.predicted_label(visit.workspace, visit.patch))
 
 
 def _merge(visit: Visit) -> Response:
     number = visit.request.path_params["number"]
-    return _squeezed(step.merged_label(visit.workspace, visit.patch, number))
+    return _squeezed(painting_step.merged_label(visit.workspace, visit.patch, number))
 
 
 def _slot(visit: Visit) -> Response:
     asked = visit.request.path_params
-    return _squeezed(step.slot_claims(visit.workspace, visit.patch, asked["slot"], asked["number"]))
+    return _squeezed(
+        painting_step.slot_claims(visit.workspace, visit.patch, asked["slot"], asked["number"])
+    )
 
 
 def _draft(visit: Visit) -> Response:
-    draft = step.read_draft(visit.workspace, visit.by, visit.patch.name)
+    draft = drafts.read_draft(visit.lab, visit.patch.name)
     headers = {
         "cache-control": "no-store",
         "content-encoding": "gzip",
@@ -232,24 +241,23 @@ def _keep_draft(visit: Visit) -> Response:
     stated = BASE_HEADER in visit.request.headers
     base = _versions(_json_header(visit.request, BASE_HEADER)) if stated else None
     continued = _versions(_json_header(visit.request, CONTINUED_HEADER))
-    draft = step.keep_draft(
-        visit.workspace, visit.by, name, _sent_drawing(visit), seen, base=base, continued=continued
+    draft = drafts.keep_draft(
+        visit.lab, name, _sent_drawing(visit), seen, base=base, continued=continued
     )
     told = {"revision": draft.revision, "savedAt": _time(draft.saved_at), "sha256": draft.sha256}
     return JSONResponse(told, headers=NO_STORE)
 
 
 def _forget_draft(visit: Visit) -> Response:
-    step.forget_draft(visit.workspace, visit.by, visit.patch.name)
+    drafts.discard_draft(visit.lab, visit.patch.name)
     return JSONResponse({}, headers=NO_STORE)
 
 
 def _save(visit: Visit) -> Response:
     base = _versions(_stated_version(visit.request))
     continued = _versions(_json_header(visit.request, CONTINUED_HEADER))
-    saved = step.save_painting(
-        visit.workspace,
-        visit.by,
+    saved = save_painting(
+        visit.lab,
         visit.patch.name,
         _sent_drawing(visit),
         base=base,
@@ -272,13 +280,13 @@ def _hold(visit: Visit) -> Response:
         meant = None if since is None else datetime.fromisoformat(since)
     except (TypeError, ValueError) as error:
         raise RequestError("takeOverFrom is the time since when somebody holds it.") from error
-    held = step.hold(visit.workspace, visit.by, visit.patch.name, take_over_from=meant)
+    held = painting_step.hold(visit.lab, visit.patch.name, take_over_from=meant)
     told = {"person": held.person, "personId": held.person_id, "since": _time(held.since)}
     return JSONResponse(told, headers=NO_STORE)
 
 
 def _let_go(visit: Visit) -> Response:
-    step.let_go(visit.workspace, visit.by, visit.patch.name)
+    painting_step.release(visit.lab, visit.patch.name)
     return JSONResponse({}, headers=NO_STORE)
 
 
@@ -292,7 +300,7 @@ def _comment(visit: Visit) -> Response:
     if place is not None and len(place) != 3:
         raise RequestError("a place is [z, y, x].")
     comment(visit.workspace, visit.by, visit.patch.name, text, place)
-    painting = step.open_painting(visit.workspace, visit.by, visit.patch.name)
+    painting = painting_step.open_painting(visit.lab, visit.patch.name)
     told = {"comments": [_comment_facts(each) for each in painting.comments]}
     return JSONResponse(told, headers=NO_STORE)
 
@@ -312,7 +320,7 @@ def _sent_drawing(visit: Visit) -> Drawing:
     if not _SHA256.fullmatch(sha256):
         raise RequestError(f"{SHA256_HEADER} must be the sha256 of the voxels.")
     squeezed = headers.get("content-encoding", "identity") == "gzip"
-    return step.parse_drawing(visit.body, visit.patch, sha256, squeezed=squeezed)
+    return painting_step.parse_drawing(visit.body, visit.patch, sha256, squeezed=squeezed)
 
 
 def _most_bytes(request: Request, patch: PatchRecord, method: str) -> int:

@@ -17,6 +17,7 @@ from core.imaging.formats.nifti import write_nifti
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid, Zyx, whole
 from core.imaging.merging import MergeFolders, merge_folders, read_label
+from core.lab.lab import Lab as ActingLab
 from core.labels.merge import merge
 from core.labels.verify import verify
 from core.patches.history import show
@@ -267,8 +268,8 @@ def test_adopting_again_leaves_what_was_changed_since(workspace, team, registere
     path = lab.folder / "Add1.nii.gz"
     write_nifti(path, newer, Grid.aligned())
     other = lab.name(1)
-    receive(workspace, team.cora, other, "Add1.nii.gz", path, expected=1)
-    withdraw_correction(workspace, team.cora, lab.name(2), "Remove1.nii.gz")
+    receive(ActingLab(workspace, team.cora), other, "Add1.nii.gz", path, expected=1)
+    withdraw_correction(ActingLab(workspace, team.cora), lab.name(2), "Remove1.nii.gz")
     before = [show(workspace, lab.name(number)) for number in (1, 2)]
     outcomes = adopt(workspace, team.cora, lab.folder)
     assert [o.outcome for o in outcomes] == [KEPT] * 3

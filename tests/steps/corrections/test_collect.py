@@ -1,5 +1,6 @@
-"""Collecting from the correction folders: files new, changed or gone, authors, strays, watching."""
+"""Collecting from the correction folders: files new, changed or gone; authors; watching."""
 
+import dataclasses
 import getpass
 import os
 import shutil
@@ -29,14 +30,14 @@ def files(outcome) -> dict[str, str]:
 def test_new_changed_same_and_gone_files_are_told_apart(lab):
     lab.save("Add1.nrrd", ADD)
     lab.save("Remove1.nrrd", ADD)
-    (first,) = collect(lab.workspace, lab.cora)
+    (first,) = collect(lab.by.cora)
     assert (first.name, files(first)) == (lab.name, {"Add1.nrrd": "new", "Remove1.nrrd": "new"})
     lab.save("Add1.nrrd", OTHER)
     lab.file("Remove1.nrrd").unlink()
     lab.save("Ignore1.nrrd", OTHER)
-    (second,) = collect(lab.workspace, lab.cora)
+    (second,) = collect(lab.by.cora)
     assert files(second) == {"Add1.nrrd": "changed", "Ignore1.nrrd": "new", "Remove1.nrrd": "gone"}
-    (third,) = collect(lab.workspace, lab.cora)
+    (third,) = collect(lab.by.cora)
     assert (third.outcome, files(third)) == ("kept", {"Add1.nrrd": "same", "Ignore1.nrrd": "same"})
     slots = lab.slots()
     assert len(slots["Add1.nrrd"].versions) == 2
@@ -45,13 +46,13 @@ def test_new_changed_same_and_gone_files_are_told_apart(lab):
 
 def test_a_file_that_comes_back_counts_again(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     merge(lab.workspace, lab.cora)
     lab.file("Add1.nrrd").rename(lab.data / "Add1.nrrd")
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     assert lab.patch().stale
     (lab.data / "Add1.nrrd").rename(lab.file("Add1.nrrd"))
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     assert lab.slots()["Add1.nrrd"].counts
     assert len(lab.slots()["Add1.nrrd"].versions) == 1
     assert not lab.patch().stale
@@ -71,16 +72,15 @@ def test_the_author_is_the_owner_of_the_file_never_who_collects(
 
     monkeypatch.setattr(standing.pwd, "getpwuid", getpwuid)
     owners = {"Add1.nrrd": 1001, "Add2.nrrd": 1002, "Add3.nrrd": 4242}
-    look = standing.look
+    read = standing.snapshot
 
-    def owned(path: Path) -> standing.Look:
-        seen = look(path)
-        return standing.Look(seen.sha256, seen.size, owners[path.name])
+    def owned(path: Path, limit: int | None = None) -> standing.FileSnapshot:
+        return dataclasses.replace(read(path, limit), uid=owners[path.name])
 
-    monkeypatch.setattr("core.corrections.collect.look", owned)
+    monkeypatch.setattr("core.corrections.collect.snapshot", owned)
     for number, slot in enumerate(owners):
         lab.save(slot, np.s_[80, 80, 60 + number : 90])
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     found = {name: slot.latest for name, slot in lab.slots().items()}
     assert (found["Add1.nrrd"].author, found["Add1.nrrd"].author_account) == (
         "anton",
@@ -95,28 +95,28 @@ def test_the_author_is_the_owner_of_the_file_never_who_collects(
 def test_the_account_of_this_process_is_a_person_where_it_is_one(lab):
     assert lab.ada.os_user == getpass.getuser()
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     assert lab.slots()["Add1.nrrd"].latest.author == "ada"
 
 
 def test_folders_without_a_patch_name_the_nearest_one(lab):
     (lab.folders.corrections / "other_TS_001_patch00").mkdir()
     (lab.folders.corrections / "readme.txt").write_text("hello")
-    outcomes = {each.name: each for each in collect(lab.workspace, lab.cora)}
+    outcomes = {each.name: each for each in collect(lab.by.cora)}
     lonely = outcomes["other_TS_001_patch00"]
     assert lonely.outcome == "failed"
     assert "did you mean other_TS_001_patch0?" in lonely.message
     assert outcomes["readme.txt"].outcome == "skipped"
 
 
-def test_strays_are_told_and_harm_nothing(lab):
+def test_ignored_files_are_named_and_harm_nothing(lab):
     lab.save("Add1.nrrd", ADD)
     for name in ("notes.txt", ".DS_Store", "Add1.nrrd.bak"):
         lab.file(name).write_text("x")
     lab.file("old").mkdir()
-    (outcome,) = collect(lab.workspace, lab.cora)
+    (outcome,) = collect(lab.by.cora)
     assert outcome.outcome == "done"
-    assert outcome.details["strays"] == ["Add1.nrrd.bak", "notes.txt"]
+    assert outcome.details["ignored_files"] == ["Add1.nrrd.bak", "notes.txt"]
     assert "'notes.txt' is not a correction" in outcome.findings
 
 
@@ -125,20 +125,20 @@ def test_a_bad_file_fails_every_time_and_stops_no_other(lab):
     lab.file("Remove1.am").write_bytes(b"# AmiraMesh")
     lab.save("Add1.nrrd", ADD, name=lab.names[1])
     for outcome in ("done", "kept"):
-        bad, good = collect(lab.workspace, lab.cora)
+        bad, good = collect(lab.by.cora)
         assert (bad.outcome, good.outcome) == ("failed", outcome)
         assert "export it as NRRD" in bad.message
     assert len(lab.slots()["Remove1.am"].versions) == 1
     assert lab.folders.refused.joinpath(lab.slots()["Remove1.am"].latest.sha256).exists()
     lab.file("Remove1.am").unlink()
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     assert merge(lab.workspace, lab.cora)[0].outcome == "done"
 
 
 def test_another_patch_s_correction_is_refused(lab):
     source = lab.save("Add1.nrrd", np.s_[80, 80, 140:155], name=lab.names[2])
     shutil.copy(source, lab.file("Add1.nrrd"))
-    bad, good = collect(lab.workspace, lab.cora)
+    bad, good = collect(lab.by.cora)
     assert (bad.name, bad.outcome, good.outcome) == (lab.name, "failed", "done")
 
 
@@ -147,16 +147,16 @@ def test_links_and_pipes_are_not_followed(lab, tmp_path: Path):
     secret.write_bytes(lab.bytes("Add1.nrrd", ADD))
     lab.file("Add1.nrrd").symlink_to(secret)
     os.mkfifo(lab.file("Add2.nrrd"))
-    (outcome,) = collect(lab.workspace, lab.cora)
+    (outcome,) = collect(lab.by.cora)
     assert files(outcome) == {"Add1.nrrd": "refused", "Add2.nrrd": "refused"}
-    assert "is a link" in outcome.message
+    assert "is a symbolic link" in outcome.message
     assert lab.slots() == {}
 
 
 @pytest.mark.parametrize("name", ["Add1\n.nrrd", "Add1\u202e.nrrd", "Adde\u0301.nrrd"])
 def test_a_name_that_cannot_be_a_slot_is_refused(name: str, lab):
     lab.file(name).write_bytes(lab.bytes("Add1.nrrd", ADD))
-    (outcome,) = collect(lab.workspace, lab.cora)
+    (outcome,) = collect(lab.by.cora)
     assert outcome.outcome == "failed"
     assert outcome.message.isprintable()
     assert lab.slots() == {}
@@ -165,7 +165,7 @@ def test_a_name_that_cannot_be_a_slot_is_refused(name: str, lab):
 def test_a_file_that_changes_while_it_is_read_waits(lab, monkeypatch: pytest.MonkeyPatch):
     lab.save("Add1.nrrd", ADD)
     monkeypatch.setattr(standing, "same_moment", lambda before, after: False)
-    (outcome,) = collect(lab.workspace, lab.cora)
+    (outcome,) = collect(lab.by.cora)
     assert (outcome.outcome, files(outcome)) == ("skipped", {"Add1.nrrd": "restless"})
     assert lab.slots() == {}
 
@@ -173,55 +173,55 @@ def test_a_file_that_changes_while_it_is_read_waits(lab, monkeypatch: pytest.Mon
 def test_a_withdrawn_patch_is_left_alone(lab):
     lab.save("Add1.nrrd", ADD)
     withdraw(lab.workspace, lab.cora, lab.name, "a bead")
-    (outcome,) = collect(lab.workspace, lab.cora)
+    (outcome,) = collect(lab.by.cora)
     assert (outcome.outcome, lab.slots()) == ("skipped", {})
 
 
 def test_a_dry_run_tells_and_changes_nothing(lab):
     lab.save("Add1.nrrd", ADD)
-    (outcome,) = collect(lab.workspace, lab.cora, dry_run=True)
+    (outcome,) = collect(lab.by.cora, dry_run=True)
     assert (outcome.outcome, files(outcome)) == ("done", {"Add1.nrrd": "new"})
     assert (lab.slots(), lab.patch().stage) == ({}, Stage.EXTRACTED)
 
 
 def test_a_corrections_folder_that_is_not_mounted_loses_no_correction(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     lab.folders.corrections.rename(lab.folders.root / "away")
     with pytest.raises(StoreError, match="is its disk mounted"):
-        collect(lab.workspace, lab.cora)
+        collect(lab.by.cora)
     assert lab.slots()["Add1.nrrd"].counts
 
 
 def test_a_folder_that_is_gone_leaves_its_corrections_out(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     shutil.rmtree(lab.folders.corrections_of(lab.name))
-    (outcome,) = collect(lab.workspace, lab.cora)
+    (outcome,) = collect(lab.by.cora)
     assert files(outcome) == {"Add1.nrrd": "gone"}
 
 
 def test_who_may_not_and_what_is_not_there(lab):
     with pytest.raises(NotAllowedError):
-        collect(lab.workspace, lab.vera)
+        collect(lab.by.vera)
     with pytest.raises(UnknownNameError):
-        collect(lab.workspace, lab.cora, ["nothing"])
+        collect(lab.by.cora, ["nothing"])
 
 
 def test_somebody_who_is_disabled_collects_no_more(lab):
     people.disable(lab.workspace, lab.admin, "cora")
     with pytest.raises(NotAllowedError, match="disabled"):
-        collect(lab.workspace, lab.cora)
+        collect(lab.by.cora)
 
 
 def test_watching_takes_a_file_once_it_rests(lab):
     lab.save("Add1.nrrd", ADD, name=lab.names[1])
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     lab.file("Add1.nrrd", lab.names[1]).unlink()
     told, stopped = [], threading.Event()
     watching = threading.Thread(
         target=watch,
-        args=(lab.workspace, lab.cora, stopped.is_set),
+        args=(lab.by.cora, stopped.is_set),
         kwargs={"progress": told.append, "every": 0.02, "quiet": 0.4},
     )
     watching.start()

@@ -18,6 +18,7 @@ from core.imaging.correction import write_correction
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid, Zyx
 from core.imaging.hashes import content_hash, file_hash
+from core.lab.lab import Lab
 from core.labels.merge import merge
 from core.labels.review import accept
 from core.labels.verify import verify
@@ -62,11 +63,11 @@ def ready(lab):
     """The lab with a fourth patch to extract, a correction to collect, and one to merge."""
     choose(lab.workspace, lab.ada, "TS_001", [Zyx(84, 95, 100)], because=ChosenBecause.OTHER)
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     merge(lab.workspace, lab.annika)
     accept(lab.workspace, lab.rolf, lab.name)
     lab.save("Add1.nrrd", ADD, name=lab.names[1])
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     return lab
 
 
@@ -81,7 +82,7 @@ def test_a_full_disk_fails_with_a_sentence_and_a_rerun_ends_it(ready, tmp_path: 
         (cut,) = extract(lab.workspace, lab.annika, [new])
         (made,) = merge(lab.workspace, lab.annika, [lab.names[1]])
         with pytest.raises(OutputError, match="make space"):
-            receive(lab.workspace, lab.annika, lab.names[2], "Ignore1.nrrd", file)
+            receive(lab.by.annika, lab.names[2], "Ignore1.nrrd", file)
         with pytest.raises(OutputError, match="has space"):
             put_back(lab.workspace, lab.cora, "TS_001", tmp_path / "back.mrc")
     for outcome in (cut, made):
@@ -92,7 +93,7 @@ def test_a_full_disk_fails_with_a_sentence_and_a_rerun_ends_it(ready, tmp_path: 
     assert list(lab.folders.root.rglob(".partial*")) == []
     assert extract(lab.workspace, lab.annika)[0].outcome == "done"
     assert merge(lab.workspace, lab.annika)[0].outcome == "done"
-    assert receive(lab.workspace, lab.annika, lab.names[2], "Ignore1.nrrd", file).outcome == "done"
+    assert receive(lab.by.annika, lab.names[2], "Ignore1.nrrd", file).outcome == "done"
 
 
 def test_a_catalog_that_cannot_grow_undoes_the_files(ready):
@@ -100,11 +101,11 @@ def test_a_catalog_that_cannot_grow_undoes_the_files(ready):
     before, size = state(lab), (lab.folders.root / "catalog.sqlite").stat().st_size
     data = lab.bytes("Add1.nrrd", OTHER)
     with full_disk(size // 2), pytest.raises(CatalogError):
-        receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data, expected=1)
+        receive(lab.by.annika, lab.name, "Add1.nrrd", data, expected=1)
     stored = [path for path in state(lab) if path not in before]
     assert all(lab.folders.store in path.parents for path in stored)  # kept twice harms nobody
     assert {key: value for key, value in state(lab).items() if key not in stored} == before
-    again = receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data, expected=1)
+    again = receive(lab.by.annika, lab.name, "Add1.nrrd", data, expected=1)
     assert (again.outcome, again.details["version"]) == ("done", 2)
 
 
@@ -133,7 +134,7 @@ def test_a_folder_that_cannot_be_written_gets_a_sentence(which: str, ready):
             assert "cannot be written (Permission denied)" in outcome.message
         else:
             with pytest.raises(OutputError, match=r"cannot be written \(Permission denied\)"):
-                receive(lab.workspace, lab.annika, lab.name, "Add2.nrrd", data)
+                receive(lab.by.annika, lab.name, "Add2.nrrd", data)
             assert "Add2.nrrd" not in lab.slots()
     assert [each.outcome for each in extract(lab.workspace, lab.annika)] == ["done"]
     assert [each.outcome for each in merge(lab.workspace, lab.annika)] == ["done"]
@@ -177,7 +178,7 @@ def test_many_hands_on_one_slot_lose_no_version(lab):
     def send(hand: int) -> None:
         with open_workspace(lab.folders.root) as workspace:
             for data in files[hand::4]:
-                receive(workspace, lab.annika, lab.name, "Add1.nrrd", data)
+                receive(Lab(workspace, lab.annika), lab.name, "Add1.nrrd", data)
 
     together(send, 4)
     versions = lab.slots()["Add1.nrrd"].versions
@@ -189,14 +190,14 @@ def test_many_hands_on_one_slot_lose_no_version(lab):
 def test_many_hands_merge_a_patch_once(lab):
     for name in lab.names:
         lab.save("Add1.nrrd", ADD, name=name)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     lab.workspace.close()
 
     def work(_: int) -> None:
         with open_workspace(lab.folders.root) as workspace:
             assert {each.outcome for each in merge(workspace, lab.annika)} <= {"done", "kept"}
             assert {each.outcome for each in extract(workspace, lab.annika, lab.names)} == {"kept"}
-            assert {each.outcome for each in collect(workspace, lab.annika)} == {"kept"}
+            assert {each.outcome for each in collect(Lab(workspace, lab.annika))} == {"kept"}
 
     together(work, 4)
     for name in lab.names:
@@ -251,7 +252,7 @@ def test_a_batch_of_merges_runs_unattended_with_a_report_for_each(lab):
         folder.mkdir()
         write_correction(folder / "Add1.nrrd", painted, Grid.aligned(10.0), CorrectionKind.ADD)
     (lab.folders.corrections_of(broken) / "Remove1.nrrd").write_bytes(b"no volume")
-    collected = {each.name: each.outcome for each in collect(lab.workspace, lab.annika, names)}
+    collected = {each.name: each.outcome for each in collect(lab.by.annika, names)}
     assert [name for name, outcome in collected.items() if outcome != "done"] == [broken]
     told: list[str] = []
     outcomes = merge(lab.workspace, lab.annika, progress=lambda each: told.append(each.name))

@@ -21,11 +21,12 @@ from core.corrections.store import Store
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.imaging.hashes import content_hash
+from core.lab.lab import Lab
 from core.labels.merge import merge
 from core.labels.verify import verify
 from core.patches.choose import choose
 from core.patches.extract import extract
-from core.patches.record import read_sidecar, refresh_sidecars
+from core.patches.record import read_record, refresh_records
 from core.workspace.results import Outcome, silent
 from core.workspace.workspace import Workspace, open_workspace
 from db.queries.life import merges_of, slots_of
@@ -109,11 +110,13 @@ def take(folder: Path, step: str, writer: int) -> int:
 
 def one(workspace: Workspace, by, step: str, tell=silent) -> list[Outcome]:
     if step != "receive":
-        steps = {"extract": extract, "collect": collect, "merge": merge}
+        if step == "collect":
+            return list(collect(Lab(workspace, by), progress=tell))
+        steps = {"extract": extract, "merge": merge}
         return list(steps[step](workspace, by, progress=tell))
     outcomes = []
     for file in sorted((workspace.folder / "brought").iterdir()):
-        outcomes.append(receive(workspace, by, file.stem, "Ignore1.nrrd", file))
+        outcomes.append(receive(Lab(workspace, by), file.stem, "Ignore1.nrrd", file))
         tell(outcomes[-1])
     return outcomes
 
@@ -127,7 +130,7 @@ def check_whole(workspace: Workspace) -> None:
             with open_volume(path) as volume:
                 volume.read(whole(volume.shape))
     for path in folders.records.glob("*.json"):
-        read_sidecar(path)
+        read_record(path)
     store = Store(folders.store)
     for path in folders.store.glob("??/*"):
         if not path.name.startswith("."):
@@ -162,12 +165,12 @@ def check_told(workspace: Workspace, step: str, told: list[str]) -> None:
 def check_finished(workspace: Workspace, step: str) -> None:
     """All is as if nobody had killed anything: once each, and no more."""
     by = acting_person(workspace)
-    refresh_sidecars(workspace)
+    refresh_records(workspace)
     check_whole(workspace)
     for patch in patches(workspace):
         with workspace.catalog.read() as session:
             slots, merges = slots_of(session, patch.id), merges_of(session, patch.id)
-        record = read_sidecar(workspace.folders.record_of(patch.name))
+        record = read_record(workspace.folders.record_of(patch.name))
         assert record["version"] == patch.version
         assert all(len(slot.versions) == 1 for slot in slots)
         assert len(merges) <= 1
@@ -178,7 +181,7 @@ def check_finished(workspace: Workspace, step: str) -> None:
         assert all(patch.stage is Stage.EXTRACTED for patch in patches(workspace))
         assert {each.outcome for each in extract(workspace, by, named(workspace))} == {"kept"}
     if step == "collect":
-        assert {each.outcome for each in collect(workspace, by)} == {"kept"}
+        assert {each.outcome for each in collect(Lab(workspace, by))} == {"kept"}
     if step == "merge":
         assert merge(workspace, by) == ()
         verified = verify(workspace, [p.name for p in patches(workspace) if p.current_merge_id])

@@ -77,7 +77,7 @@ def test_the_task_list_is_mitk_s_and_its_paths_are_in_the_kit(lab, kit: Path):
 
 def test_corrections_that_count_lie_in_the_kit_and_their_names_are_taken(lab, tmp_path: Path):
     data = lab.bytes("Add1.nrrd", ADD)
-    receive(lab.workspace, lab.annika, lab.name, "Add1.nrrd", data)
+    receive(lab.by.annika, lab.name, "Add1.nrrd", data)
     made = io.BytesIO()
     write_kit(lab.workspace, [lab.name], made)
     with zipfile.ZipFile(made) as kit:
@@ -89,7 +89,7 @@ def test_corrections_that_count_lie_in_the_kit_and_their_names_are_taken(lab, tm
         "Ignore1.nrrd",
     ]
     made.seek(0)
-    (back,) = receive_many(lab.workspace, lab.anton, made)
+    (back,) = receive_many(lab.by.anton, made)
     assert back.outcome == "kept"
     assert lab.slots()["Add1.nrrd"].latest.author == "annika"
 
@@ -184,7 +184,7 @@ def test_a_zip_of_several_patches_is_sorted_by_its_folders(lab):
         ("corrections/other_TS_001_patch/Add1.nrrd", b"whose?"),
         ("Add1.nrrd", b"whose?"),
     )
-    outcomes = receive_many(lab.workspace, lab.annika, made)
+    outcomes = receive_many(lab.by.annika, made)
     told = {(each.name, each.outcome) for each in outcomes}
     assert told == {
         (lab.names[0], "done"),
@@ -258,7 +258,7 @@ HOSTILE = {
 def test_a_zip_that_is_not_safe_is_refused_whole(case: str, lab):
     made, said = HOSTILE[case]
     with pytest.raises(ArchiveError, match=said):
-        receive_many(lab.workspace, lab.annika, made)
+        receive_many(lab.by.annika, made)
     assert lab.slots() == {}
 
 
@@ -266,20 +266,20 @@ def test_more_members_than_any_kit_has_are_refused(lab, monkeypatch: pytest.Monk
     monkeypatch.setattr(archive, "MAX_MEMBERS", 3)
     made = zipped(*((f"a/Add{n}.nrrd", b"") for n in range(4)))
     with pytest.raises(ArchiveError, match="holds 4 files"):
-        receive_many(lab.workspace, lab.annika, made)
+        receive_many(lab.by.annika, made)
 
 
 def test_a_bomb_is_not_inflated_beyond_the_limit(lab, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(archive, "MAX_INFLATED", 1 << 20)
     with pytest.raises(ArchiveError, match="no honest archive"):
-        receive_many(lab.workspace, lab.annika, bomb(4 << 20))
+        receive_many(lab.by.annika, bomb(4 << 20))
 
 
 def test_damaged_bytes_fail_their_own_file_alone(lab):
     good = lab.bytes("Add1.nrrd", ADD)
     made = zipped((f"{lab.name}/Add1.nrrd", good), (f"{lab.names[1]}/Add1.nrrd", b"x" * 1000))
     data = made.getvalue().replace(b"x" * 1000, b"x" * 999 + b"y")
-    outcomes = receive_many(lab.workspace, lab.annika, io.BytesIO(data))
+    outcomes = receive_many(lab.by.annika, io.BytesIO(data))
     assert [each.outcome for each in outcomes] == ["done", "failed"]
     assert "is damaged" in outcomes[1].message
     assert lab.slots(lab.names[1]) == {}
@@ -287,6 +287,6 @@ def test_damaged_bytes_fail_their_own_file_alone(lab):
 
 def test_a_zip_on_disk_is_named(lab, tmp_path: Path):
     with pytest.raises(ArchiveError, match="cannot be read"):
-        receive_many(lab.workspace, lab.annika, tmp_path / "nothing.zip")
+        receive_many(lab.by.annika, tmp_path / "nothing.zip")
     with pytest.raises(NotAllowedError):
-        receive_many(lab.workspace, lab.vera, tmp_path / "nothing.zip")
+        receive_many(lab.by.vera, tmp_path / "nothing.zip")

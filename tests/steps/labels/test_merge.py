@@ -42,7 +42,7 @@ def test_a_merge_has_the_voxels_of_the_drop_in(lab, tmp_path: Path):
         lab.save("Add1.nrrd", np.s_[80, 80, 70 + number : 90], name=name)
         lab.save("Remove1.nrrd", REMOVE, name=name)
         lab.save("Ignore1.nrrd", np.s_[85:95, 85:95, 30:60], name=name)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     assert [each.outcome for each in merge(lab.workspace, lab.annika)] == ["done"] * 3
     arguments = ["merge_corrections", "--labels-dir", str(lab.folders.labels)]
     arguments += ["--corrections-dir", str(lab.folders.corrections), "--out-dir"]
@@ -68,7 +68,7 @@ def test_a_merge_has_the_voxels_of_membrain_seg(case: dict, lab):
     for packed in folder.rglob("*.nrrd.gz"):
         packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
         packed.unlink()
-    collect(lab.workspace, lab.annika, [name])
+    collect(lab.by.annika, [name])
     (outcome,) = merge(lab.workspace, lab.annika, [name])
     assert outcome.outcome == "done", outcome.message
     voxels = hashlib.sha256(lab.merged(name).tobytes()).hexdigest()
@@ -97,7 +97,7 @@ def adopt(lab, name: str, label: np.ndarray, grid: Grid | None) -> PatchRecord:
 
 def test_the_same_corrections_again_make_no_new_merge(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     merge(lab.workspace, lab.annika)
     before = lab.folders.merged_of(lab.name).stat()
     (again,) = merge(lab.workspace, lab.annika, [lab.name])
@@ -109,10 +109,10 @@ def test_the_same_corrections_again_make_no_new_merge(lab):
 
 def test_a_new_version_makes_the_label_stale_until_it_is_merged(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     merge(lab.workspace, lab.annika)
     lab.save("Add1.nrrd", np.s_[80, 80, 60:90])
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     assert lab.patch().stale
     with pytest.raises(StepError, match="changed since merge 1"):
         submit(lab.workspace, lab.annika, lab.name)
@@ -129,12 +129,12 @@ def test_a_new_version_makes_the_label_stale_until_it_is_merged(lab):
 
 def test_the_bytes_of_before_make_a_stale_label_good_again(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     merge(lab.workspace, lab.annika)
     lab.save("Add1.nrrd", np.s_[80, 80, 60:90])
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     assert not lab.patch().stale
     assert merge(lab.workspace, lab.annika, [lab.name])[0].outcome == "kept"
 
@@ -156,13 +156,13 @@ def test_nothing_to_change_is_a_label_that_somebody_stated(lab):
     assert made.made_by == "annika"
     assert (lab.merged() == lab.label()).all()
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     assert lab.patch().stale
 
 
 def test_nothing_to_change_is_refused_where_corrections_lie(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     (outcome,) = merge(lab.workspace, lab.annika, [lab.name], nothing_to_change=True)
     assert outcome.outcome == "failed"
     assert "has corrections (Add1.nrrd)" in outcome.message
@@ -172,7 +172,7 @@ def test_a_correction_that_cannot_be_read_stops_its_own_patch_alone(lab):
     lab.save("Add1.nrrd", ADD)
     lab.file("Remove1.nrrd").write_bytes(b"NRRD0004\nnonsense")
     lab.save("Add1.nrrd", ADD, name=lab.names[1])
-    collected = collect(lab.workspace, lab.annika)
+    collected = collect(lab.by.annika)
     assert [each.outcome for each in collected] == ["failed", "done"]
     bad, good = merge(lab.workspace, lab.annika)
     assert (bad.outcome, good.outcome) == ("failed", "done")
@@ -184,7 +184,7 @@ def test_a_correction_that_cannot_be_read_stops_its_own_patch_alone(lab):
 def test_contested_and_lost_voxels_are_counted_and_said(lab):
     lab.save("Add1.nrrd", np.s_[80, 80, 70:90], np.s_[5, 80, 70:90])
     lab.save("Ignore1.nrrd", np.s_[80, 80, 80:90])
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     (outcome,) = merge(lab.workspace, lab.annika)
     assert outcome.details["counts"]["contested"] == 10
     assert outcome.details["counts"]["lost_in_border"] == 20
@@ -195,10 +195,10 @@ def test_contested_and_lost_voxels_are_counted_and_said(lab):
 def test_a_merge_leaves_out_what_is_gone_and_says_so(lab):
     lab.save("Add1.nrrd", ADD)
     second = lab.save("Add2.nrrd", np.s_[80, 90, 70:90])
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     merge(lab.workspace, lab.annika)
     second.unlink()
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     (outcome,) = merge(lab.workspace, lab.annika)
     assert "Add2.nrrd is gone from the folder: left out" in outcome.findings
     assert outcome.details["corrections"] == ["Add1.nrrd"]
@@ -206,9 +206,9 @@ def test_a_merge_leaves_out_what_is_gone_and_says_so(lab):
 
 def test_a_patch_whose_corrections_are_all_withdrawn_is_no_bare_prediction(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     merge(lab.workspace, lab.annika)
-    withdraw_correction(lab.workspace, lab.annika, lab.name, "Add1.nrrd")
+    withdraw_correction(lab.by.annika, lab.name, "Add1.nrrd")
     assert lab.patch().stale
     assert merge(lab.workspace, lab.annika) == ()
     (named,) = merge(lab.workspace, lab.annika, [lab.name])
@@ -221,7 +221,7 @@ def test_a_patch_whose_corrections_are_all_withdrawn_is_no_bare_prediction(lab):
 def test_the_preview_is_the_merge_and_writes_nothing(lab):
     lab.save("Add1.nrrd", ADD)
     lab.save("Remove1.nrrd", REMOVE)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     version = lab.patch().version
     preview = preview_merge(lab.workspace, lab.name)
     assert not lab.folders.merged_of(lab.name).exists()
@@ -230,13 +230,13 @@ def test_the_preview_is_the_merge_and_writes_nothing(lab):
     assert (preview.label == lab.merged()).all()
     assert outcome.details["counts"]["removed"] == preview.counts.removed > 0
     lab.file("Ignore1.nrrd").write_bytes(b"")
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     assert preview_merge(lab.workspace, lab.name).error.startswith("Ignore1.nrrd")
 
 
 def test_a_dry_run_merges_in_memory_alone(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     (outcome,) = merge(lab.workspace, lab.annika, dry_run=True)
     assert outcome.outcome == "done"
     assert merges(lab) == ()
@@ -245,7 +245,7 @@ def test_a_dry_run_merges_in_memory_alone(lab):
 
 def test_a_label_that_was_changed_on_disk_is_refused(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     other = lab.label()
     other[80, 80, 80] ^= 1
     write_nifti(lab.folders.label_of(lab.name), other, lab.grid())
@@ -255,7 +255,7 @@ def test_a_label_that_was_changed_on_disk_is_refused(lab):
 
 def test_a_current_label_that_is_gone_or_changed_is_restored(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     merge(lab.workspace, lab.annika)
     merged = lab.folders.merged_of(lab.name)
     before = merged.read_bytes()
@@ -267,7 +267,7 @@ def test_a_current_label_that_is_gone_or_changed_is_restored(lab):
 
 def test_what_stood_in_the_merged_folder_is_kept_in_the_store(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     lab.folders.merged_of(lab.name).write_bytes(b"somebody's own label")
     merge(lab.workspace, lab.annika)
     stored = [path for path in lab.folders.store.rglob("*") if path.is_file()]
@@ -276,7 +276,7 @@ def test_what_stood_in_the_merged_folder_is_kept_in_the_store(lab):
 
 def test_a_rejected_patch_is_merged_again_by_name_and_not_by_all(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     merge(lab.workspace, lab.annika)
     reject(lab.workspace, lab.rolf, lab.name, "the top is missing")
     assert merge(lab.workspace, lab.annika) == ()
@@ -286,10 +286,10 @@ def test_a_rejected_patch_is_merged_again_by_name_and_not_by_all(lab):
 
 def test_corrections_after_acceptance_leave_the_accepted_label(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     merge(lab.workspace, lab.annika)
     accepted = accept(lab.workspace, lab.rolf, lab.name).accepted_merge_id
-    receive(lab.workspace, lab.annika, lab.name, "Add2.nrrd", lab.bytes("Add2.nrrd", np.s_[80, 90]))
+    receive(lab.by.annika, lab.name, "Add2.nrrd", lab.bytes("Add2.nrrd", np.s_[80, 90]))
     assert lab.patch().newer_corrections_wait
     merge(lab.workspace, lab.annika)
     assert lab.patch().stage is Stage.MERGED

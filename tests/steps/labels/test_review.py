@@ -20,7 +20,7 @@ from core.labels.review import (
     withdraw,
 )
 from core.patches.history import plain, show
-from core.patches.record import read_sidecar
+from core.patches.record import read_record
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
 from db.vocabulary import CorrectionKind, Origin, Role, Stage
 from db.writes.corrections import MadeMerge, Received, add_correction, add_merge
@@ -47,7 +47,7 @@ def test_a_patch_is_claimed_submitted_and_accepted(workspace, team, patches):
 def test_a_step_leaves_its_sidecar(workspace, team, patches):
     patches.at(Stage.MERGED)
     claim(workspace, team.annika, NAME)
-    record = read_sidecar(workspace.folders.record_of(NAME))
+    record = read_record(workspace.folders.record_of(NAME))
     assert record["marks"]["assignee"] == "annika"
 
 

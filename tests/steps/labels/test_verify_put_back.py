@@ -33,7 +33,7 @@ def accepted(lab):
     lab.save("Add1.nrrd", ADD)
     lab.save("Remove1.nrrd", REMOVE)
     lab.save("Remove1.nrrd", np.s_[20:140, 20:140, 20:140], name=lab.names[1])
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     merge(lab.workspace, lab.annika)
     accept(lab.workspace, lab.rolf, lab.names[1])
     accept(lab.workspace, lab.rolf, lab.name)
@@ -62,7 +62,7 @@ def test_every_accepted_label_is_made_again(accepted):
 def test_the_accepted_label_is_verified_though_a_newer_one_waits(accepted):
     lab = accepted
     lab.save("Add1.nrrd", np.s_[80, 80, 60:90])
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     merge(lab.workspace, lab.annika)
     (outcome,) = verify(lab.workspace, [lab.name])
     assert (outcome.outcome, outcome.details["merge"]) == ("done", 1)
@@ -121,7 +121,7 @@ def test_of_a_label_that_was_merged_elsewhere_its_own_file_is_checked(lab):
     assert verify(lab.workspace, [lab.name])[0].outcome == "done"
     accept(lab.workspace, lab.rolf, lab.name)
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.annika)
+    collect(lab.by.annika)
     assert lab.patch().newer_corrections_wait
     stored(lab, kept.sha256).write_bytes(b"other")
     assert "has other bytes than were kept" in message(lab)

@@ -17,17 +17,13 @@ from core.errors import DrawingError
 from core.imaging.correction import write_correction
 from core.imaging.geometry import Zyx
 from core.imaging.merging import read_label
+from core.lab.lab import Lab
 from core.labels.merge import merge, preview_merge
 from core.labels.review import withdraw
 from core.painting.codec import claims, drawing_of
-from core.painting.save import (
-    hold,
-    keep_draft,
-    open_painting,
-    own_drawing,
-    read_draft,
-    save_painting,
-)
+from core.painting.draft import keep_draft, read_draft
+from core.painting.open import hold, open_painting, own_drawing
+from core.painting.save import save_painting
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import Pairing, plan_registration, register
@@ -46,6 +42,7 @@ SAVE = """
 import sys
 from pathlib import Path
 import numpy as np
+from core.lab.lab import Lab
 from core.painting.save import save_painting
 from core.workspace.workspace import open_workspace
 from db.errors import ConflictError
@@ -59,14 +56,14 @@ with open_workspace(Path(sys.argv[1])) as workspace:
     print("ready", flush=True)
     sys.stdin.readline()
     try:
-        save_painting(workspace, annika, sys.argv[2], drawing, base={"Add1.nrrd": 1})
+        save_painting(Lab(workspace, annika), sys.argv[2], drawing, base={"Add1.nrrd": 1})
         print("saved")
     except ConflictError as error:
         print(error)
 """
 
 
-class Lab:
+class Painted:
     """A workspace on one of the databases, with its people and one extracted patch."""
 
     def __init__(self, workspace: Workspace, pairings: tuple[Pairing, ...]) -> None:
@@ -88,30 +85,30 @@ class Lab:
 
 
 @pytest.fixture
-def lab(any_workspace: Workspace, files: Any) -> Lab:
+def lab(any_workspace: Workspace, files: Any) -> Painted:
     files.tomogram("t1.mrc")
     files.segmentation("t1_model.ckpt_segmented.mrc")
-    return Lab(any_workspace, plan_registration(any_workspace, [files.folder / "t1*.mrc"]))
+    return Painted(any_workspace, plan_registration(any_workspace, [files.folder / "t1*.mrc"]))
 
 
-def test_a_life_of_painting(lab: Lab, tmp_path: Path) -> None:
+def test_a_life_of_painting(lab: Painted, tmp_path: Path) -> None:
     """Save, save again, others beside, continue, merge: the label is what the masks say."""
     workspace, annika, anton = lab.workspace, lab.annika, lab.anton
     grid = read_label(workspace.folders.label_of(lab.patch))[1]
     random = np.random.default_rng(2)
     first = random.choice(4, SHAPE, p=[0.97, 0.01, 0.01, 0.01]).astype(np.uint8)
-    save_painting(workspace, annika, lab.patch, first, base={})
-    assert (own_drawing(workspace, open_painting(workspace, annika, lab.patch)) == first).all()
+    save_painting(Lab(workspace, annika), lab.patch, first, base={})
+    assert (own_drawing(workspace, open_painting(Lab(workspace, annika), lab.patch)) == first).all()
 
     hand_made = random.random(SHAPE) > 0.99
     write_correction(tmp_path / "Add2.nrrd", hand_made, grid, CorrectionKind.ADD)
-    receive(workspace, anton, lab.patch, "Add2.nrrd", tmp_path / "Add2.nrrd")
+    receive(Lab(workspace, anton), lab.patch, "Add2.nrrd", tmp_path / "Add2.nrrd")
     second = random.choice(4, SHAPE, p=[0.97, 0.01, 0.01, 0.01]).astype(np.uint8)
-    saved = save_painting(workspace, anton, lab.patch, second, base={})
+    saved = save_painting(Lab(workspace, anton), lab.patch, second, base={})
     assert saved.versions == {"Add3.nrrd": 1, "Remove2.nrrd": 1, "Ignore2.nrrd": 1}
     before = preview_merge(workspace, lab.patch).label
 
-    painting = open_painting(workspace, annika, lab.patch)
+    painting = open_painting(Lab(workspace, annika), lab.patch)
     assert {slot.name for slot in painting.mine.values()} == {
         "Add1.nrrd",
         "Remove1.nrrd",
@@ -124,95 +121,99 @@ def test_a_life_of_painting(lab: Lab, tmp_path: Path) -> None:
         for drawing in (first, second)
     ]
     joined = drawing_of(claims([*masks, {add: hand_made}], Zyx(*SHAPE)))
-    done = save_painting(workspace, annika, lab.patch, joined, base=painting.base, continued=others)
+    done = save_painting(
+        Lab(workspace, annika), lab.patch, joined, base=painting.base, continued=others
+    )
     assert set(done.withdrawn) == {"Add2.nrrd", "Add3.nrrd", "Remove2.nrrd", "Ignore2.nrrd"}
     assert {name for name, slot in lab.slots().items() if slot.counts} == set(painting.base)
     after = preview_merge(workspace, lab.patch).label
     assert np.array_equal(before, after)
     again = save_painting(
-        workspace, annika, lab.patch, joined, base=painting.base, continued=others
+        Lab(workspace, annika), lab.patch, joined, base=painting.base, continued=others
     )
     assert (again.versions, again.withdrawn) == ({}, ())
     assert [each.outcome for each in merge(workspace, annika, [lab.patch])] == ["done"]
     assert np.array_equal(read_label(workspace.folders.merged_of(lab.patch))[0], after)
 
 
-def test_what_hinders_a_save_is_said(lab: Lab) -> None:
+def test_what_hinders_a_save_is_said(lab: Painted) -> None:
     workspace, annika, anton = lab.workspace, lab.annika, lab.anton
     drawing = np.zeros(SHAPE, np.uint8)
     drawing[80, 80, 20:40] = ADD
     with pytest.raises(NotAllowedError, match="annotator"):
-        save_painting(workspace, lab.vera, lab.patch, drawing, base={})
+        save_painting(Lab(workspace, lab.vera), lab.patch, drawing, base={})
     with pytest.raises(DrawingError, match="shape"):
-        save_painting(workspace, annika, lab.patch, drawing[:-1], base={})
-    saved = save_painting(workspace, annika, lab.patch, drawing, base={})
+        save_painting(Lab(workspace, annika), lab.patch, drawing[:-1], base={})
+    saved = save_painting(Lab(workspace, annika), lab.patch, drawing, base={})
     changed = drawing.copy()
     changed[81, 80, 20:40] = ADD
     with pytest.raises(ConflictError, match=r"annika changed it .*version 1, you saw 0"):
-        save_painting(workspace, annika, lab.patch, changed, base={})
-    withdraw_correction(workspace, annika, lab.patch, "Add1.nrrd", reason="no")
+        save_painting(Lab(workspace, annika), lab.patch, changed, base={})
+    withdraw_correction(Lab(workspace, annika), lab.patch, "Add1.nrrd", reason="no")
     with pytest.raises(ConflictError, match=r"Add1\.nrrd was withdrawn since"):
-        save_painting(workspace, annika, lab.patch, changed, base=saved.painting.base)
-    new = save_painting(workspace, annika, lab.patch, changed, base={})
+        save_painting(Lab(workspace, annika), lab.patch, changed, base=saved.painting.base)
+    new = save_painting(Lab(workspace, annika), lab.patch, changed, base={})
     assert new.versions == {"Add2.nrrd": 1}  # what was withdrawn stays as it is
     with pytest.raises(ConflictError, match="changed it"):
-        save_painting(workspace, anton, lab.patch, changed, base={}, continued={"Add2.nrrd": 7})
-    hold(workspace, anton, lab.patch)
+        save_painting(
+            Lab(workspace, anton), lab.patch, changed, base={}, continued={"Add2.nrrd": 7}
+        )
+    hold(Lab(workspace, anton), lab.patch)
     with pytest.raises(ConflictError, match="anton paints on it since"):
-        save_painting(workspace, annika, lab.patch, drawing, base=new.painting.base)
+        save_painting(Lab(workspace, annika), lab.patch, drawing, base=new.painting.base)
     withdraw(workspace, lab.admin, lab.patch, "test")
     with pytest.raises(StepError, match="withdrawn"):
-        save_painting(workspace, anton, lab.patch, drawing, base={})
-    assert open_painting(workspace, anton, lab.patch).may_paint is False
+        save_painting(Lab(workspace, anton), lab.patch, drawing, base={})
+    assert open_painting(Lab(workspace, anton), lab.patch).may_paint is False
 
 
-def test_a_hold_ends_ten_minutes_after_its_last_heartbeat(lab: Lab) -> None:
+def test_a_hold_ends_ten_minutes_after_its_last_heartbeat(lab: Painted) -> None:
     workspace, annika, anton = lab.workspace, lab.annika, lab.anton
     assert timedelta(minutes=10) == HOLD_LASTS
     with workspace.catalog.write() as session:
         long_ago = Change(annika.id, Change.now(None).at - HOLD_LASTS - timedelta(seconds=1))
         hold_patch(session, long_ago, lock_patch(session, lab.patch))
-    assert open_painting(workspace, anton, lab.patch).hold is None
-    since = hold(workspace, anton, lab.patch).since
-    assert hold(workspace, anton, lab.patch).since == since  # a heartbeat
+    assert open_painting(Lab(workspace, anton), lab.patch).hold is None
+    since = hold(Lab(workspace, anton), lab.patch).since
+    assert hold(Lab(workspace, anton), lab.patch).since == since  # a heartbeat
     with pytest.raises(ConflictError, match="anton"):
-        hold(workspace, annika, lab.patch)
+        hold(Lab(workspace, annika), lab.patch)
     with pytest.raises(ConflictError, match="anton"):
-        hold(workspace, annika, lab.patch, take_over_from=since - timedelta(minutes=1))
-    assert hold(workspace, annika, lab.patch, take_over_from=since).person == "annika"
+        hold(Lab(workspace, annika), lab.patch, take_over_from=since - timedelta(minutes=1))
+    assert hold(Lab(workspace, annika), lab.patch, take_over_from=since).person == "annika"
 
 
-def test_drafts_are_kept_apart_and_count_for_nothing(lab: Lab) -> None:
+def test_drafts_are_kept_apart_and_count_for_nothing(lab: Painted) -> None:
     workspace, annika, anton = lab.workspace, lab.annika, lab.anton
     drawing = np.full(SHAPE, IGNORE, np.uint8)
-    draft = keep_draft(workspace, annika, lab.patch, drawing, 0)
-    keep_draft(workspace, anton, lab.patch, drawing // 3, 0)
-    assert read_draft(workspace, annika, lab.patch)[0] == draft
+    draft = keep_draft(Lab(workspace, annika), lab.patch, drawing, 0)
+    keep_draft(Lab(workspace, anton), lab.patch, drawing // 3, 0)
+    assert read_draft(Lab(workspace, annika), lab.patch)[0] == draft
     with pytest.raises(ConflictError, match=r"draft of .*version 1, you saw 0"):
-        keep_draft(workspace, annika, lab.patch, drawing, 0)
+        keep_draft(Lab(workspace, annika), lab.patch, drawing, 0)
     assert lab.slots() == {}
-    painting = open_painting(workspace, annika, lab.patch)
+    painting = open_painting(Lab(workspace, annika), lab.patch)
     assert painting.draft == draft
     assert painting.base == {}
 
 
-def test_ones_own_upload_is_not_what_one_paints_into(lab: Lab, tmp_path: Path) -> None:
+def test_ones_own_upload_is_not_what_one_paints_into(lab: Painted, tmp_path: Path) -> None:
     workspace, annika = lab.workspace, lab.annika
     grid = read_label(workspace.folders.label_of(lab.patch))[1]
     mask = np.zeros(SHAPE, bool)
     mask[80, 80, 20:30] = True
     write_correction(tmp_path / "Add1.nrrd", mask, grid, CorrectionKind.ADD)
-    receive(workspace, annika, lab.patch, "Add1.nrrd", tmp_path / "Add1.nrrd")
-    assert open_painting(workspace, annika, lab.patch).base == {}
-    saved = save_painting(workspace, annika, lab.patch, mask.astype(np.uint8), base={})
+    receive(Lab(workspace, annika), lab.patch, "Add1.nrrd", tmp_path / "Add1.nrrd")
+    assert open_painting(Lab(workspace, annika), lab.patch).base == {}
+    saved = save_painting(Lab(workspace, annika), lab.patch, mask.astype(np.uint8), base={})
     assert saved.versions == {"Add2.nrrd": 1}
     assert lab.slots()["Add2.nrrd"].latest.origin is Origin.PAINTED
 
 
-def test_of_three_processes_that_opened_one_version_one_saves(lab: Lab) -> None:
+def test_of_three_processes_that_opened_one_version_one_saves(lab: Painted) -> None:
     drawing = np.zeros(SHAPE, np.uint8)
     drawing[80, 80, 20:40] = ADD
-    save_painting(lab.workspace, lab.annika, lab.patch, drawing, base={})
+    save_painting(Lab(lab.workspace, lab.annika), lab.patch, drawing, base={})
     running = [
         subprocess.Popen(
             [sys.executable, "-c", SAVE, str(lab.workspace.folder), lab.patch, str(z)],

@@ -262,7 +262,7 @@ def test_who_may_not_and_what_is_not_there(lab):
 def test_all_cuts_images_that_are_gone_again_with_the_same_bytes_and_keeps_their_stage(lab):
     first, second, _ = lab.names
     lab.save("Add1.nrrd", np.s_[80, 80, 70:90])
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     image, before = lab.folders.image_of(first), lab.patch(first)
     kept = image.read_bytes()
     for name in (first, second):

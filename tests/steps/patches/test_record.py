@@ -13,7 +13,7 @@ from core.labels.merge import merge
 from core.labels.review import accept, assign, comment, reject
 from core.maintenance.checks.files import records_of
 from core.maintenance.checks.findings import WARN
-from core.patches.record import read_sidecar, refresh_sidecars, write_sidecar
+from core.patches.record import read_record, refresh_records, write_record
 from db.queries.life import slots_of
 from db.vocabulary import Stage
 
@@ -21,18 +21,18 @@ ADD, OTHER = np.s_[80, 80, 70:90], np.s_[80, 90, 70:90]
 
 
 def record(lab, name: str | None = None) -> dict:
-    return read_sidecar(lab.folders.record_of(name or lab.name))
+    return read_record(lab.folders.record_of(name or lab.name))
 
 
 def test_the_record_holds_the_whole_life(lab):
     assign(lab.workspace, lab.cora, lab.name, "annika")
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     data = lab.bytes("Add1.nrrd", OTHER)
-    receive(lab.workspace, lab.admin, lab.name, "Add1.nrrd", data)
+    receive(lab.by.admin, lab.name, "Add1.nrrd", data)
     merge(lab.workspace, lab.annika)
     reject(lab.workspace, lab.rolf, lab.name, "the top is missing")
-    receive(lab.workspace, lab.annika, lab.name, "Add2.nrrd", lab.bytes("Add2.nrrd", ADD))
+    receive(lab.by.annika, lab.name, "Add2.nrrd", lab.bytes("Add2.nrrd", ADD))
     merge(lab.workspace, lab.annika)
     comment(lab.workspace, lab.rolf, lab.name, "now it is — très bien 膜", (1, 2, 3))
     accept(lab.workspace, lab.rolf, lab.name)
@@ -65,21 +65,21 @@ def test_the_record_holds_the_whole_life(lab):
 
 def test_the_same_life_gives_the_same_bytes(lab):
     lab.save("Add1.nrrd", ADD)
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     path = lab.folders.record_of(lab.name)
     before = path.read_bytes()
     path.unlink()
-    assert write_sidecar(lab.workspace, lab.name) == path
+    assert write_record(lab.workspace, lab.name) == path
     assert path.read_bytes() == before
     assert json.loads(before)["slots"][0]["name"] == "Add1.nrrd"
 
 
 def test_every_step_leaves_the_record_up_to_date(lab):
     lab.save("Add1.nrrd", ADD)
-    for step in (collect, merge):
-        step(lab.workspace, lab.cora)
+    for step in (lambda: collect(lab.by.cora), lambda: merge(lab.workspace, lab.cora)):
+        step()
         assert record(lab)["version"] == lab.patch().version
-    assert refresh_sidecars(lab.workspace) == 0
+    assert refresh_records(lab.workspace) == 0
 
 
 def test_records_that_are_gone_damaged_or_behind_are_written_again(lab):
@@ -87,14 +87,13 @@ def test_records_that_are_gone_damaged_or_behind_are_written_again(lab):
     lab.folders.record_of(lab.names[1]).write_bytes(b'{"format": ')
     behind = lab.folders.record_of(lab.names[2]).read_bytes()
     receive(
-        lab.workspace,
-        lab.annika,
+        lab.by.annika,
         lab.names[2],
         "Add1.nrrd",
         lab.bytes("Add1.nrrd", ADD, name=lab.names[2]),
     )
     lab.folders.record_of(lab.names[2]).write_bytes(behind)
-    assert refresh_sidecars(lab.workspace) == 3
+    assert refresh_records(lab.workspace) == 3
     for name in lab.names:
         with lab.workspace.catalog.read() as session:
             slots = slots_of(session, lab.patch(name).id)
@@ -104,19 +103,19 @@ def test_records_that_are_gone_damaged_or_behind_are_written_again(lab):
 def test_a_record_that_lacks_the_latest_version_of_a_correction_is_behind(lab):
     for box in (ADD, OTHER):
         lab.save("Add1.nrrd", box)
-        collect(lab.workspace, lab.cora)
+        collect(lab.by.cora)
         merge(lab.workspace, lab.cora)
     lab.save("Add1.nrrd", ADD, OTHER)
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     behind = lab.folders.record_of(lab.name).read_bytes()
     lab.save("Add1.nrrd", np.s_[81, 80, 70:90])
-    collect(lab.workspace, lab.cora)
+    collect(lab.by.cora)
     newest = lab.folders.record_of(lab.name).read_bytes()
     lab.folders.record_of(lab.name).write_bytes(behind)
     (found,) = records_of(lab.workspace)
     assert found.state == WARN
     assert lab.name in found.said
-    assert refresh_sidecars(lab.workspace) == 1
+    assert refresh_records(lab.workspace) == 1
     assert lab.folders.record_of(lab.name).read_bytes() == newest
 
 
@@ -134,9 +133,9 @@ def test_what_is_no_record_is_refused(data: bytes, said: str, tmp_path: Path):
     path = tmp_path / "record.json"
     path.write_bytes(data)
     with pytest.raises(RecordError, match=said):
-        read_sidecar(path)
+        read_record(path)
 
 
 def test_a_record_that_is_not_there_is_said(tmp_path: Path):
     with pytest.raises(RecordError, match="cannot be read"):
-        read_sidecar(tmp_path / "nothing.json")
+        read_record(tmp_path / "nothing.json")
