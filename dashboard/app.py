@@ -5,10 +5,13 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.components.shortcuts import keyboard_sheet
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_person, current_workspace, sign_out, site
+from dashboard.ui.escape import escape
 from dashboard.ui.job_notices import notify_finished_jobs
 from dashboard.ui.navigation import PLACES
-from dashboard.ui.theme import CSS
+from dashboard.ui.theme import CSS, ROLE_NAMES, name_tab
+from dashboard.ui.times import zone_name
+from db.queries.people import PersonRecord
 
 PAGES = Path(__file__).with_name("pages")
 ICON = Path(__file__).with_name("assets") / "icon.png"
@@ -22,9 +25,24 @@ def main() -> None:
     st.html(CSS)
     page = st.navigation(pages(), position="top")
     person = current_person()
+    show_account(person)
+    name_tab(page.title)
     page.run()
     keyboard_sheet(page.url_path or next(iter(PLACES)))
     notify_finished_jobs(current_workspace(), person)
+
+
+def show_account(person: PersonRecord) -> None:
+    """Show who is signed in beside the navigation of every page, with the way out."""
+    role = ROLE_NAMES[person.role].lower()
+    with (
+        st.container(key="tc_account"),
+        st.popover(f"{escape(person.name)} · {role}", icon=":material/person:", type="tertiary"),
+    ):
+        st.markdown(f"Signed in as **{escape(person.name)}** ({role}).")
+        st.caption(f"Times are shown in {zone_name()}.")
+        if site().sign_in:
+            st.button("Sign out", icon=":material/logout:", key="sign_out", on_click=sign_out)
 
 
 def pages() -> list[st.Page]:

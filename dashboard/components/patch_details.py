@@ -150,7 +150,7 @@ def show_patch(workspace: Workspace, by: PersonRecord, name: str) -> None:
     if told is None:
         return
     patch = told.patch
-    begin_page(escape(patch.name))
+    begin_page(patch.name)
     _where_to(told, by)
     _moves(workspace, by, patch)
     left, right = st.columns([7, 5], gap="medium")

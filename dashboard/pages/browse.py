@@ -32,7 +32,14 @@ from dashboard.ui.escape import escape
 from dashboard.ui.navigation import page_file
 from dashboard.ui.notifications import notify_refusal, show_notifications
 from dashboard.ui.session_keys import Query
-from dashboard.ui.theme import REASON_NAMES, STAGE_COLORS, STAGE_NAMES, begin_page, count
+from dashboard.ui.theme import (
+    REASON_NAMES,
+    STAGE_COLORS,
+    STAGE_NAMES,
+    begin_page,
+    count,
+    name_tab,
+)
 from dashboard.ui.times import format_time
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, get_patch, patches_in
@@ -134,6 +141,7 @@ def show() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.title("Browse & choose", anchor=False, width="content")
         name = _pick(names)
+        name_tab(f"Browse {name}")
         here = open_tomogram(workspace, name)
         st.caption(_facts(here), width="content")
     show_notifications()

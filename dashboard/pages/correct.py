@@ -250,7 +250,7 @@ def _patch(
     workspace: Workspace, person: PersonRecord, told: PatchHistory, mine: Sequence[PatchRecord]
 ) -> None:
     patch = told.patch
-    begin_page(escape(patch.name))
+    begin_page(patch.name)
     with st.container(horizontal=True, vertical_alignment="center"):
         show_chips(patch_dots(patch))
         way = pick_way("How", WAYS, patch.name)

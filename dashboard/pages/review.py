@@ -183,7 +183,7 @@ def _patch(
     workspace: Workspace, person: PersonRecord, told: PatchHistory, queue: Sequence[Waiting]
 ) -> None:
     patch, merge = told.patch, told.current_merge
-    begin_page(escape(patch.name))
+    begin_page(patch.name)
     with st.container(horizontal=True, vertical_alignment="center"):
         show_chips(patch_dots(patch))
         way = pick_way("Look", [PLANES_WAY, AROUND_WAY], patch.name)

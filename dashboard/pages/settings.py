@@ -16,7 +16,7 @@ from core.maintenance.verify_backup import verify_backup
 from core.tomograms.data_roots import list_roots
 from core.workspace.workspace import Workspace
 from dashboard.components.register_form import ask_for_root
-from dashboard.ui.context import current_person, current_workspace, sign_out, site
+from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import tabs
@@ -37,7 +37,6 @@ def show() -> None:
     """Show the page."""
     workspace, person = current_workspace(), current_person()
     begin_page("Settings")
-    _me(person)
     for name, tab in tabs("settings", list(TABS)).items():
         if tab.open:
             with tab:
@@ -106,13 +105,6 @@ def verify_now(workspace: Workspace, person: PersonRecord) -> None:
             f"{found.rows:,} rows and {found.files:,} files compared."
         ),
     )
-
-
-def _me(person: PersonRecord) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"You are **{escape(person.name)}**, {person.role.value}.", width="content")
-        if site().sign_in:
-            st.button("Sign out", icon=":material/logout:", on_click=sign_out)
 
 
 def _people(workspace: Workspace, person: PersonRecord) -> None:

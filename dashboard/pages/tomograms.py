@@ -217,7 +217,7 @@ def _one(workspace: Workspace, person: PersonRecord, name: str) -> None:
         st.error(escape(error))
         _all_button()
         return
-    begin_page(escape(tomogram.name))
+    begin_page(tomogram.name)
     with st.container(horizontal=True, vertical_alignment="center"):
         _all_button()
         st.page_link(

@@ -76,12 +76,21 @@ CSS = """<style>
 [data-testid="stMetricLabel"] p{font-size:.82rem;opacity:.8}
 [data-testid="stMetricValue"]{font-variant-numeric:tabular-nums;font-size:1.4rem}
 [data-testid="stTable"] td,[data-testid="stTable"] th{font-variant-numeric:tabular-nums}
-[data-testid="stCaptionContainer"] p{line-height:1.35}
+[data-testid="stCaptionContainer"],[data-testid="stCaptionContainer"] p{
+opacity:1;line-height:1.35;color:light-dark(#4A5659,#AAB5B3)}
+[data-testid^="stBaseButton-primary"],[data-testid^="stBaseButton-primary"] p,
+[data-testid^="stBaseButton-primary"] span{color:light-dark(#FFFFFF,#0B1416)}
+[data-testid^="stBaseButton-primary"]:disabled *{color:inherit}
+[data-testid="stTopNavLink"]:focus-visible{outline:2px solid light-dark(#0A6F6A,#3FB8AF);
+outline-offset:2px}
 [data-testid="stFileUploaderDropzoneInstructions"]{display:none}
 .stMain [data-testid="stPageLink-NavLink"]{background:none;padding:.15rem .4rem}
 .stMain [data-testid="stPageLink-NavLink"]:hover{
 background:color-mix(in srgb,currentColor 9%,transparent)}
 .stMain [data-testid="stPageLink-NavLink"] p{font-weight:inherit}
+.st-key-tc_account{position:fixed;top:.65rem;right:1rem;width:auto !important;max-width:16rem;
+z-index:999991}
+.st-key-tc_account [data-testid="stPopoverButton"]{min-height:2rem}
 .st-key-tc_facts thead{display:none}
 .st-key-tc_facts td{padding:.22rem .6rem;font-size:.9rem;border-width:0 0 1px}
 .st-key-tc_facts table{width:100%;border:none}
@@ -101,12 +110,21 @@ Dot = tuple[str, str]
 """A word of ours and its colour; never a word of somebody else: it is put into HTML."""
 
 
-def begin_page(title: str, said: str = "") -> None:
-    """Head a page; ``said`` is one line of ours below its title. What was told is shown here."""
-    st.title(title, anchor=False)
-    if said:
-        st.caption(said)
+def begin_page(title: str, summary: str = "") -> None:
+    """Head a page, name its browser tab, and show notifications.
+
+    ``title`` is shown as it is, whoever wrote it; ``summary`` is a line of ours.
+    """
+    st.title(escape(title), anchor=False)
+    name_tab(title)
+    if summary:
+        st.caption(summary)
     show_notifications()
+
+
+def name_tab(title: str) -> None:
+    """Name the browser tab, and with it bookmarks and the history."""
+    st.set_page_config(page_title=f"{title[:80]} · tomocurate")
 
 
 def show_chips(dots: Sequence[Dot], kind: Literal["chip", "legend"] = "chip") -> None:
