@@ -125,6 +125,23 @@ class JobKind(StrEnum):
     IMPORT = "import"
     SCORE = "score"
     BACKUP = "backup"
+    PROPOSE = "propose"
+
+
+class ProposalState(StrEnum):
+    """What became of a proposed place."""
+
+    WAITING = "waiting"
+    ACCEPTED = "accepted"
+    DISMISSED = "dismissed"
+
+
+class Dismissal(StrEnum):
+    """Why a proposed place was dismissed."""
+
+    NOTHING_WRONG = "nothing_wrong"
+    CANNOT_TELL = "cannot_tell"
+    OTHER = "other"
 
 
 class BackupKind(StrEnum):

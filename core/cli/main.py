@@ -14,6 +14,7 @@ VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "tomograms",
         ("register", "adopt", "tomograms", "hash", "group", "pin", "permit", "roots"),
     ),
+    "Places": ("proposals", ("propose", "proposals")),
     "Patches": (
         "patches",
         ("choose", "patches", "show", "extract", "kit", "collect", "receive", "merge", "put-back"),

@@ -141,6 +141,21 @@ def _backup(task: Task) -> dict[str, Any]:
     return {"name": made.name, "path": str(made.path), "warnings": list(made.warnings)}
 
 
+def _propose(task: Task) -> dict[str, Any]:
+    from core.proposals.propose import Wish, propose
+    from core.proposals.reading import Inputs
+    from core.proposals.scan import Cells, scan
+
+    def look(inputs: Inputs) -> Cells:
+        task.tell(0.0, f"looks through {inputs.tomogram.name}")
+        return task.executor.submit(scan, inputs, cancelled=task.cancelled)
+
+    names = _names(task)
+    wish = Wish(**task.arguments.get("wish", {}))
+    tell = _teller(task, names)
+    return _outcomes(propose(task.workspace, task.by, names, wish, look=look, progress=tell))
+
+
 KINDS: Mapping[JobKind, Doing] = {
     JobKind.EXTRACT: _extract,
     JobKind.MERGE: _merge,
@@ -151,6 +166,7 @@ KINDS: Mapping[JobKind, Doing] = {
     JobKind.IMPORT: _import,
     JobKind.SCORE: _score,
     JobKind.BACKUP: _backup,
+    JobKind.PROPOSE: _propose,
 }
 """Every kind has its function (a test looks)."""
 

@@ -29,6 +29,7 @@ STEP_OF: Mapping[JobKind, Action] = {
     JobKind.IMPORT: Action.IMPORT,
     JobKind.SCORE: Action.SCORE,
     JobKind.BACKUP: Action.BACK_UP,
+    JobKind.PROPOSE: Action.CHOOSE,
 }
 """What one must be allowed to do oneself to let a worker do it."""
 

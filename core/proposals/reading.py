@@ -41,6 +41,8 @@ class Inputs:
     tomogram: Path
     segmentation: Path
     threshold: float | None = None
+    membrane_label: int | None = None
+    """The value that is membrane, where it holds several classes."""
     voxel_size: float | None = None
     """Angstrom; None is unknown."""
     scores: Path | None = None
@@ -49,6 +51,7 @@ class Inputs:
     second: Path | None = None
     """Another segmentation of the same tomogram."""
     second_threshold: float | None = None
+    second_label: int | None = None
     within: tuple[Path, ...] | None = None
     """Folders that must hold the files."""
 
@@ -120,7 +123,10 @@ class Files:
         z, y, x = (max(0, (n - 64) // 2) for n in self.tomogram.shape)
         stop = Zyx(*(min(n, a + 64) for n, a in zip(self.tomogram.shape, (z, y, x), strict=True)))
         box = Box(Zyx(z, y, x), stop)
-        label, _ = label_from_prediction(self.segmentation.read(box), self.inputs.threshold)
+        inputs = self.inputs
+        label, _ = label_from_prediction(
+            self.segmentation.read(box), inputs.threshold, inputs.membrane_label
+        )
         same = (self.others["scores"].read(box) > 0) == (label != 0)
         return float(np.mean(same)) >= AGREEING
 
@@ -213,16 +219,22 @@ class Reader:
         scores, variance = others.get("scores"), others.get("uncertainty")
         return Block(
             density=self._pooled(self._files.tomogram, box, self._gray),
-            predicted=self._label(self._files.segmentation, box, inputs.threshold),
-            second=None if second is None else self._label(second, box, inputs.second_threshold),
+            predicted=self._label(
+                self._files.segmentation, box, inputs.threshold, inputs.membrane_label
+            ),
+            second=None
+            if second is None
+            else self._label(second, box, inputs.second_threshold, inputs.second_label),
             scores=None if scores is None else self._pooled(scores, box, _probability),
             variance=None if variance is None else self._pooled(variance, box, _variance),
         )
 
-    def _label(self, volume: Volume, box: Box, threshold: float | None) -> Floats:
+    def _label(
+        self, volume: Volume, box: Box, threshold: float | None, value: int | None
+    ) -> Floats:
         def binary(values: NDArray[Any]) -> NDArray[Any]:
             try:
-                return label_from_prediction(values, threshold)[0]
+                return label_from_prediction(values, threshold, value)[0]
             except SegmentationError as error:
                 raise SegmentationError(f"{volume.path.name}: {error}") from error
 

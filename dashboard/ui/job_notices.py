@@ -22,6 +22,7 @@ KIND_NAMES = {
     JobKind.PREVIEW: "Preview",
     JobKind.EXPORT: "Export",
     JobKind.BACKUP: "Backup",
+    JobKind.PROPOSE: "Proposals",
     JobKind.IMPORT: "Import",
     JobKind.SCORE: "Scores",
 }

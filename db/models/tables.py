@@ -4,6 +4,7 @@ from db.models.base import Base
 from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
 from db.models.patches import Comment, Draft, Hold, Patch, Review
 from db.models.people import EndedSession, Person, SavedView
+from db.models.proposals import Proposal
 from db.models.sharing import Bundle, Export, ExportPatch, Score
 from db.models.volumes import DataRoot, Dataset, Permission, Segmentation, Tomogram
 from db.models.work import Backup, Event, Fact, Host, Job, JobEvent, Worker
@@ -30,6 +31,7 @@ __all__ = [
     "Patch",
     "Permission",
     "Person",
+    "Proposal",
     "Review",
     "SavedView",
     "Score",
