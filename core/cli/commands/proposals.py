@@ -63,8 +63,8 @@ def places(
     One proposal in six is drawn at random: only those may judge a model.
 
     \b
-    tomocurate propose TS_001 TS_002
-    tomocurate propose --all --per-tomogram 3 --seed 7
+    tomocurate propose places TS_001 TS_002
+    tomocurate propose places --all --per-tomogram 3 --seed 7
     """
     from core.proposals.propose import Wish
     from core.proposals.propose import propose as propose_places
