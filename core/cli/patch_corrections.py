@@ -68,7 +68,9 @@ def commands() -> None:
 @click.option("--tomogram-path", type=FILE, help="The tomogram: MRC, plain or compressed.")
 @click.option("--segmentation-path", type=FILE, help="Its predicted segmentation, same size.")
 @click.option("--out-folder", type=FILE, help="Where imagesCorr and labelsCorr go.")
-@click.option("--coords-file", type=FILE, help="Centers: csv, tsv, .mod, .star or picks .json.")
+@click.option(
+    "--coords-file", type=FILE, help="Centers: csv, tsv, .mod, .star, .mps, picks .json or .ndjson."
+)
 @click.option("--x", type=int, multiple=True, help="Center without a file: x; may be repeated.")
 @click.option("--y", type=int, multiple=True, help="Center without a file: y.")
 @click.option("--z", type=int, multiple=True, help="Center without a file: z.")
@@ -160,13 +162,10 @@ def _wanted(
         return [WantedPatch(center, first + row) for row, center in enumerate(centers)], [], []
     if any(axes):
         raise click.UsageError("state centers with --coords-file or with --x, --y, --z, not both.")
-    from core.imaging.points.read import Frame, read_points
+    from core.imaging.points.read import frame_of, read_points
 
-    voxel_size = options["voxel_size"] or tomogram.voxel_size
-    points = read_points(
-        options["coords_file"],
-        Frame(tomogram.shape, voxel_size, options["token"] or token_of(options["tomogram_path"])),
-    )
+    token = options["token"] or token_of(options["tomogram_path"])
+    points = read_points(options["coords_file"], frame_of(tomogram, token, options["voxel_size"]))
     taken = f"centers read as {points.axis_order}, unit {points.unit}, origin {points.origin}"
     failed = [row.error for row in points.failed]
     wanted = [WantedPatch(center.position, first + center.row) for center in points.centers]

@@ -11,9 +11,9 @@ from core.access.permissions import Action, require
 from core.errors import CenterError, SegmentationError
 from core.imaging.geometry import Box, Zyx, shifted_to_fit
 from core.imaging.patch import Placed, place_patch
-from core.imaging.points.read import Frame, Points, read_points
+from core.imaging.points.read import Points, frame_of, read_points
 from core.patches.record import write_record
-from core.tomograms.source_files import check_unchanged
+from core.tomograms.source_files import check_unchanged, open_original
 from core.workspace.results import DONE, FAILED, KEPT, Outcome
 from core.workspace.text import check_threshold, checked_text
 from core.workspace.workspace import Workspace
@@ -143,7 +143,8 @@ def read_centers(workspace: Workspace, tomogram: str, path: Path) -> Points:
     """
     with workspace.catalog.read() as session:
         record = get_tomogram(session, tomogram)
-    frame = Frame(Zyx(*record.on_disk.shape), record.voxel_size, record.token)
+    with open_original(record.on_disk) as volume:
+        frame = frame_of(volume, record.token, record.voxel_size)
     return read_points(path, frame)
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import mrcfile
+import nrrd
 import numpy as np
 import pytest
 
@@ -300,3 +301,59 @@ def test_a_bare_start_loads_no_catalog_and_nothing_heavy():
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_same_center_twice_is_one_patch(inputs, tmp_path, capsys):
+    more = [*center(110, 100, 90), *center(80, 80, 80), *center(110, 100, 90), "--json"]
+    assert extract(inputs, tmp_path, *more) == 0
+    assert names(tmp_path / "imagesCorr") == [f"other_TS_001_patch{n}.nii.gz" for n in (0, 1)]
+    patches = json.loads(capsys.readouterr().out)["patches"]
+    assert [patch["outcome"] for patch in patches] == ["written", "written", "kept"]
+    assert patches[2]["findings"] == ["same patch as number 0, not cut twice"]
+
+
+def test_centers_that_shift_to_one_place_are_one_patch(inputs, tmp_path):
+    more = [*center(10, 10, 10), *center(20, 5, 7), "--near-border", "shift"]
+    assert extract(inputs, tmp_path, *more) == 0
+    assert names(tmp_path / "imagesCorr") == ["other_TS_001_patch0.nii.gz"]
+
+
+@pytest.mark.parametrize("near_border", ["refuse", "shift", "pad"])
+@pytest.mark.parametrize("xyz", [(190, 90, 85), (-1, 90, 85), (90, 90, 170)])
+def test_a_center_outside_the_tomogram_is_refused(inputs, tmp_path, capsys, xyz, near_border):
+    assert extract(inputs, tmp_path, *center(*xyz), "--near-border", near_border) == 1
+    one_sentence(capsys, "lies outside the tomogram of 190,180,170")
+    assert names(tmp_path / "imagesCorr") == []
+
+
+def classes(folder: Path) -> np.ndarray:
+    voxels = np.zeros(SHAPE, np.int8)
+    voxels[:, :, 90:93], voxels[:, :, 100:103] = 1, 2
+    return voxels
+
+
+def test_of_several_classes_one_is_membrane_by_label(inputs, tmp_path, capsys):
+    voxels = classes(tmp_path)
+    segmentation = save(tmp_path / "classes.mrc", voxels)
+    for value in (1, 2):
+        out = tmp_path / str(value)
+        pair = (inputs[0], segmentation)
+        assert extract(pair, out, *center(95, 90, 85), "--label", str(value)) == 0
+        with open_volume(out / "labelsCorr" / "other_TS_001_patch0.nii.gz") as label:
+            inside = label.read(whole(label.shape))[16:-16, 16:-16, 16:-16]
+        box = voxels[5:165, 10:170, 15:175][16:-16, 16:-16, 16:-16]
+        np.testing.assert_array_equal(inside, box == value)
+    assert extract(pair, tmp_path / "all", *center(95, 90, 85)) == 0
+    assert "--label N takes one of them" in capsys.readouterr().out
+    assert extract(pair, out, *center(95, 90, 85), "--label", "1", "--threshold", "0") == 1
+    one_sentence(capsys, "not both")
+
+
+def test_names_of_classes_are_told_and_a_value_that_is_not_there_too(inputs, tmp_path, capsys):
+    fields = {"Segment0_Name": "ER", "Segment1_Name": "membrane", "Segment1_LabelValue": "2"}
+    nrrd.write(str(tmp_path / "named.nrrd"), classes(tmp_path), fields, index_order="C")
+    pair = (inputs[0], tmp_path / "named.nrrd")
+    assert extract(pair, tmp_path / "a", *center(95, 90, 85)) == 0
+    assert "(1 ER, 2 membrane) all count as membrane" in capsys.readouterr().out
+    assert extract(pair, tmp_path / "b", *center(95, 90, 85), "--label", "7") == 0
+    assert "no voxel of this patch has the value 7" in capsys.readouterr().out

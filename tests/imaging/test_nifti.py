@@ -174,3 +174,25 @@ def test_a_missing_folder_is_named(tmp_path):
     missing: Path = tmp_path / "no" / "a.nii.gz"
     with pytest.raises(OutputError, match=str(missing)):
         write_nifti(missing, ramp("u1"), GRID)
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "expected", "warned"),
+    [
+        (12.0, "mm", 12.0, None),
+        (1e-6, "mm", 10.0, None),
+        (0.001, "micron", 10.0, None),
+        (1.348e-9, "meter", 13.48, None),
+        (12.0, "unknown", 12.0, None),
+        (1.0, "mm", None, None),
+        (10.0, "micron", None, "10 micron cannot be true"),
+        (1e-5, "unknown", None, "cannot be true"),
+    ],
+)
+def test_the_stated_unit_is_obeyed_where_it_can_be_true(tmp_path, size, unit, expected, warned):
+    image = nibabel.Nifti1Image(ramp("u1").T, np.diag([size] * 3 + [1]))
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, tmp_path / "a.nii")
+    with NiftiVolume(tmp_path / "a.nii") as volume:
+        assert volume.voxel_size == (expected if expected is None else pytest.approx(expected))
+        assert (warned in volume.warnings[0]) if warned else volume.warnings == ()

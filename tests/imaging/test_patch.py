@@ -3,15 +3,17 @@
 from pathlib import Path
 
 import mrcfile
+import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import CenterError, SegmentationError
 from core.imaging.formats.volume import open_volume
-from core.imaging.geometry import Box, Zyx, box_around, legal_centers, shifted_to_fit
-from core.imaging.patch import cut_patch, patch_grid, place_patch
+from core.imaging.geometry import Box, Zyx, box_around, legal_centers, shifted_to_fit, whole
+from core.imaging.patch import check_pair, cut_patch, patch_grid, place_patch, read_prediction
 from db.vocabulary import NearBorder
 
 sides = st.integers(1, 400)
@@ -118,3 +120,95 @@ def test_the_patch_knows_its_place_in_angstrom():
     grid = patch_grid(box_around(Zyx(100, 160, 128)), 13.48)
     assert grid.origin_xyz == pytest.approx((48 * 13.48, 80 * 13.48, 20 * 13.48))
     assert grid.spacing_xyz == pytest.approx((13.48,) * 3)
+
+
+SHAPE = (20, 24, 28)
+SEGMENTATION = (np.arange(np.prod(SHAPE)).reshape(SHAPE) % 7 == 0).astype(np.uint8)
+LPS = np.diag([-10.0, -10.0, 10.0, 1.0])
+
+
+def as_nifti(path: Path, affine: np.ndarray, voxels: np.ndarray = SEGMENTATION) -> Path:
+    nibabel.save(nibabel.Nifti1Image(voxels.T, affine), path)
+    return path
+
+
+def as_mrc(path: Path, size: float = 10.0) -> Path:
+    with mrcfile.new(path) as mrc:
+        mrc.set_data(SEGMENTATION.astype(np.int8))
+        mrc.voxel_size = size
+    return path
+
+
+def moved(affine: np.ndarray, x: float) -> np.ndarray:
+    affine = affine.copy()
+    affine[0, 3] += x
+    return affine
+
+
+CANONICAL = nibabel.as_closest_canonical(nibabel.Nifti1Image(SEGMENTATION.T, LPS)).affine
+RAS = np.diag([10.0, 10.0, 10.0, 1.0])
+TURNED = np.array([[0, 0, -10.0, 0], [0, -10.0, 0, 0], [10.0, 0, 0, 0], [0, 0, 0, 1]])
+
+
+def pair_findings(tomogram: Path, segmentation: Path) -> tuple[str, ...]:
+    with open_volume(tomogram) as one, open_volume(segmentation) as other:
+        return check_pair(one, other)
+
+
+@pytest.mark.parametrize(
+    ("affine", "told"),
+    [(LPS, None), (np.eye(4), "states no place"), (np.diag([-1.0, -1, 1, 1]), "states no place")],
+)
+def test_a_segmentation_that_lies_on_its_tomogram_or_states_nothing_is_taken(
+    tmp_path, affine, told
+):
+    found = pair_findings(as_nifti(tmp_path / "t.nii", LPS), as_nifti(tmp_path / "s.nii", affine))
+    assert (told in found[0]) if told else found == ()
+
+
+def test_a_segmentation_that_lost_its_origin_is_taken_and_told(tmp_path):
+    tomogram = as_nifti(tmp_path / "t.nii", moved(LPS, 200))
+    found = pair_findings(tomogram, as_nifti(tmp_path / "s.nii", LPS))
+    assert "origin is 0, 0, 0" in found[0]
+
+
+@pytest.mark.parametrize("affine", [CANONICAL, moved(LPS, 30), np.diag([-12.0, -12, 12, 1])])
+def test_a_segmentation_in_another_place_or_orientation_is_refused(tmp_path, affine):
+    tomogram = as_nifti(tmp_path / "t.nii", LPS)
+    with pytest.raises(SegmentationError, match="another place or orientation"):
+        pair_findings(tomogram, as_nifti(tmp_path / "s.nii", affine))
+
+
+@pytest.mark.parametrize("affine", [LPS, RAS, np.eye(4), moved(LPS, 55)])
+def test_beside_an_mrc_tomogram_the_usual_orientations_are_taken(tmp_path, affine):
+    assert pair_findings(as_mrc(tmp_path / "t.mrc"), as_nifti(tmp_path / "s.nii", affine)) == ()
+
+
+def test_beside_an_mrc_tomogram_a_turned_segmentation_is_refused(tmp_path):
+    tomogram = as_mrc(tmp_path / "t.mrc")
+    cube = np.zeros((20, 24, 28), np.uint8)
+    for affine in (CANONICAL, TURNED):
+        with pytest.raises(SegmentationError, match="another place or orientation"):
+            pair_findings(tomogram, as_nifti(tmp_path / "s.nii", affine, cube))
+
+
+def test_voxel_sizes_that_differ_are_told(tmp_path):
+    found = pair_findings(as_mrc(tmp_path / "t.mrc"), as_mrc(tmp_path / "s.mrc", 20.0))
+    assert found == ("the segmentation states 20 Å a voxel, the tomogram 10 Å",)
+
+
+def test_a_segmentation_of_several_layers_is_refused(tmp_path):
+    two = SimpleITK.Compose([SimpleITK.GetImageFromArray(SEGMENTATION) for _ in range(2)])
+    SimpleITK.WriteImage(two, str(tmp_path / "two.nrrd"))
+    with pytest.raises(SegmentationError, match="holds 2 layers"):
+        pair_findings(as_mrc(tmp_path / "t.mrc"), tmp_path / "two.nrrd")
+
+
+def test_float_predictions_within_rounding_need_no_threshold(tmp_path):
+    almost = SEGMENTATION * np.float32(1.00002)
+    path = as_nifti(tmp_path / "s.nii", LPS, almost)
+    with open_volume(path) as volume:
+        label, _ = read_prediction(volume, whole(volume.shape))
+        scores, _ = read_prediction(volume, whole(volume.shape), 1.00001)
+    np.testing.assert_array_equal(label, SEGMENTATION)
+    np.testing.assert_array_equal(scores, SEGMENTATION)

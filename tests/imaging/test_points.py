@@ -3,14 +3,18 @@
 import json
 import math
 import os
+import struct
+from dataclasses import replace
 from pathlib import Path
 
 import imodmodel
 import pytest
 
 from core.errors import PointsError
-from core.imaging.geometry import Zyx
-from core.imaging.points.read import Frame, read_points
+from core.imaging.geometry import Grid, Zyx
+from core.imaging.points.read import read_points
+from core.imaging.points.rows import Frame
+from core.imaging.points.tomogram_names import names_of_tomogram
 
 DATA = Path(__file__).parents[1] / "data" / "points"
 FRAME = Frame(Zyx(200, 320, 256), 10.0, "TS_001")
@@ -155,7 +159,7 @@ def test_a_file_without_centers_is_refused_in_one_sentence(tmp_path, content):
 
 
 def test_imod_models_count_x_and_y_from_the_pixel_s_corner():
-    points = read_points(DATA / "imodmodel_multiple_objects_example.mod")
+    points = read_points(DATA / "imodmodel_multiple_objects_example.mod", None)
     assert points.centers[0].position == Zyx(134, 661, 367)
     assert "IMOD" in points.origin
     assert centers(DATA / "czi_points.mod")[0] == Zyx(3, 2, 1)
@@ -168,7 +172,7 @@ def test_imodmodel_finds_the_same_points(name):
         Zyx(math.floor(z + 0.5), math.floor(y), math.floor(x))
         for x, y, z in zip(table["x"], table["y"], table["z"], strict=True)
     ]
-    assert centers(DATA / name) == expected
+    assert centers(DATA / name, None) == expected
 
 
 @pytest.mark.parametrize("cut", [8, 100, 250, 430, 500, 5000, -4])
@@ -192,7 +196,8 @@ def test_the_portal_s_samples_are_read(name):
 
 
 def test_relion_3_and_plain_star_files_are_in_voxels():
-    assert len(centers(DATA / "pyseg_particles.star")) == 60
+    own = Frame(FRAME.shape, 10.0, "tomo13_z190_ves_1")
+    assert len(centers(DATA / "pyseg_particles.star", own)) == 60
     assert centers(DATA / "tomoslice_TS_01_points.star")[0] == Zyx(63, 145, 68)
 
 
@@ -303,3 +308,224 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path):
     for path in (tmp_path / "c.csv", tmp_path, Path("/dev/zero"), tmp_path / "missing.csv"):
         with pytest.raises(PointsError, match=str(path)):
             read_points(path, FRAME)
+
+
+def test_excel_s_first_line_states_the_delimiter(tmp_path):
+    for content in ("sep=;\r\nx;y;z\r\n128;160;100\r\n", "sep=\t\nx\ty\tz\n128\t160\t100\n"):
+        assert centers(written(tmp_path, content)) == [ONE]
+
+
+def test_a_decimal_comma_in_quotes_is_one_and_a_thousands_comma_is_not_guessed(tmp_path):
+    path = written(tmp_path, 'x,y,z\n"128,0","160,4","99,6"\n"1,280",160,100\n')
+    points = read_points(path, FRAME)
+    assert [center.position for center in points.centers] == [ONE]
+    assert "thousands" in points.failed[0].error
+
+
+def test_more_values_than_headings_are_refused(tmp_path):
+    with pytest.raises(PointsError, match="6 values under 3 headings"):
+        read_points(written(tmp_path, "x,y,z\n128,0,160,0,100,0\n"), FRAME)
+
+
+def test_corners_of_napari_shapes_are_no_centers(tmp_path):
+    header = "index,shape-type,vertex-index,axis-0,axis-1,axis-2"
+    path = written(tmp_path, f"{header}\n0,polygon,0,90,100,110\n0,polygon,1,90,110,120\n")
+    with pytest.raises(PointsError, match="napari shapes layer"):
+        read_points(path, FRAME)
+
+
+def test_shares_of_the_sides_are_no_voxels(tmp_path):
+    with pytest.raises(PointsError, match="between 0 and 1"):
+        read_points(written(tmp_path, "x,y,z\n0.5,0.45,0.5\n0,1,0.3\n"), FRAME)
+    assert centers(written(tmp_path, "x,y,z\n0,1,0\n")) == [Zyx(0, 1, 0)]
+
+
+def test_the_portal_s_points_are_in_voxels(tmp_path):
+    lines = [
+        '{"type": "point", "location": {"x": 128, "y": 160.0, "z": 100.0}}',
+        '{"type": "point", "location": {"x": 1}}',
+        '{"type": "orientedPoint", "location": {"x": 100, "y": 200, "z": 90}, "id": [1, 2]}',
+    ]
+    points = read_points(written(tmp_path, "\n".join(lines), "p.ndjson"), FRAME)
+    assert [(center.row, center.position) for center in points.centers] == [(0, ONE), (2, TWO)]
+    assert points.failed[0].row == 1
+    assert centers(written(tmp_path, lines[0], "p.ndjson")) == [ONE]
+
+
+MPS = """<?xml version="1.0" encoding="UTF-8"?>
+<point_set_file><file_version>0.1</file_version><point_set><time_series>
+<point><id>0</id><x>%s</x><y>%s</y><z>%s</z></point>
+</time_series></point_set></point_set_file>"""
+
+
+def markups(x: float, y: float, z: float, system: str = "LPS") -> str:
+    point = {"id": "1", "position": [x, y, z]}
+    fiducial = {"type": "Fiducial", "coordinateSystem": system, "controlPoints": [point]}
+    return json.dumps({"markups": [fiducial]})
+
+
+@pytest.mark.parametrize(
+    ("content", "grid"),
+    [
+        (MPS % (1280, 1600, 1000), None),
+        (MPS % (1380, 1500, 1007), Grid.aligned(10.0, (100.0, -100.0, 7.0))),
+        (
+            MPS % (-1280, -1600, 1000),
+            Grid((0.0, 0.0, 0.0), ((-10.0, 0, 0), (0, -10.0, 0), (0, 0, 10.0))),
+        ),
+        (markups(1280, 1600, 1000), None),
+        (markups(-1280, -1600, 1000, "RAS"), None),
+    ],
+)
+def test_world_coordinates_are_where_the_tomogram_s_header_places_them(tmp_path, content, grid):
+    frame = replace(FRAME, grid=grid)
+    points = read_points(written(tmp_path, content, "p.mps"), frame)
+    assert [center.position for center in points.centers] == [ONE]
+    assert "world" in points.origin
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["<svg></svg>", "<point_set_file>", "<!DOCTYPE a><point_set_file/>", MPS % (1, "one", 2)],
+)
+def test_other_xml_is_refused(tmp_path, content):
+    with pytest.raises(PointsError, match=r"MITK point set.* \.mps"):
+        read_points(written(tmp_path, content, "p.mps"), FRAME)
+
+
+def star(rows: list[str], *columns: str) -> str:
+    names = ["rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ", *columns]
+    return "\ndata_\n\nloop_\n" + "\n".join([*(f"_{name}" for name in names), *rows, ""])
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        ("TS_001", "TS_002"),
+        ("TS_001.mrc", "TS_0010.mrc"),
+        ("TS_001.tomostar", "TS_001_2.tomostar"),
+        ("TS_001_10.00Apx.mrc", "TS_002_10.00Apx.mrc"),
+        ("warp/reconstruction/TS_001_10.00Apx.mrc", "warp/TS_002.mrc"),
+        ("C:\\data\\TS_001_10.00Apx.mrc", "TS_002"),
+        ("ts_001.mrc.tomostar", "ts_002.mrc.tomostar"),
+    ],
+)
+@pytest.mark.parametrize("column", ["rlnTomoName", "rlnMicrographName"])
+def test_rows_of_this_tomogram_are_chosen_however_it_is_written(tmp_path, own, other, column):
+    frame = Frame(FRAME.shape, 10.0, "TS_001_10.00Apx", "TS_001_10.00Apx.mrc")
+    text = star([f"128 160 100 {own}", f"1 2 3 {other}"], column)
+    points = read_points(written(tmp_path, text, "p.star"), frame)
+    assert [center.position for center in points.centers] == [ONE]
+    assert points.findings[0].startswith("1 of 2 rows are of ")
+    header = "x,y,z,tomo_name\n"
+    csv = written(tmp_path, f"{header}128,160,100,{own}\n1,2,3,{other}\n")
+    assert centers(csv, frame) == [ONE]
+
+
+def test_the_longest_part_of_the_tomogram_s_name_wins():
+    assert names_of_tomogram(["TS_1", "TS_1_2", "TS"], ["TS_1_2_b4"]) == ["TS_1_2"]
+    assert names_of_tomogram(["TS_01"], ["rec_TS_01"]) == ["TS_01"]
+    assert names_of_tomogram(["TS_1", "1", ""], ["TS_10"]) == []
+
+
+@pytest.mark.parametrize("name", ["TS_777", "TS_0010.mrc", "a/TS_002.tomostar"])
+def test_rows_that_are_all_of_another_tomogram_are_refused(tmp_path, name):
+    text = star([f"128 160 100 {name}"], "rlnTomoName")
+    with pytest.raises(PointsError, match="of another tomogram"):
+        read_points(written(tmp_path, text, "p.star"), FRAME)
+    with pytest.raises(PointsError, match="of another tomogram"):
+        read_points(written(tmp_path, f"tomogram,x,y,z\n{name},128,160,100\n"), FRAME)
+
+
+def test_a_name_is_told_where_nobody_said_which_tomogram_it_is(tmp_path):
+    text = star(["128 160 100 TS_777"], "rlnTomoName")
+    points = read_points(written(tmp_path, text, "p.star"))
+    assert points.findings == ("its rows are of tomogram TS_777",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        (["rlnPixelSize"], "20"),
+        (["rlnImagePixelSize"], "20"),
+        (["rlnDetectorPixelSize"], "20"),
+        (["rlnMagnification", "rlnDetectorPixelSize"], "10000 20"),
+        (["rlnMagnification", "rlnDetectorPixelSize"], "5000 10"),
+    ],
+)
+def test_a_star_s_own_pixel_size_is_obeyed_and_told(tmp_path, columns, values):
+    path = written(tmp_path, star([f"64 80 50 {values}"], *columns), "p.star")
+    points = read_points(path, FRAME)
+    assert [center.position for center in points.centers] == [ONE]
+    assert "from pixels of 20 Å" in points.findings[0]
+    unknown = read_points(path, Frame(FRAME.shape))
+    assert "taken as voxels" in unknown.findings[0]
+
+
+def test_a_star_of_the_tomogram_s_pixel_size_is_as_it_is(tmp_path):
+    text = star(["128 160 100 10.04"], "rlnPixelSize")
+    assert read_points(written(tmp_path, text, "p.star"), FRAME).findings == ()
+
+
+def test_a_star_block_of_one_row_needs_no_loop(tmp_path):
+    text = "\ndata_\n\n_rlnCoordinateX 128.0\n_rlnCoordinateY 160.0\n_rlnCoordinateZ 100.0\n"
+    assert centers(written(tmp_path, text, "p.star")) == [ONE]
+
+
+def model(
+    points: list[tuple[float, float, float]],
+    size_xyz: tuple[int, int, int],
+    flags: int = 0,
+    spacing: float | None = None,
+) -> bytes:
+    """An IMOD model of one contour, as binspec.html has it."""
+    head = b"IMODV1.2" + bytes(128) + struct.pack(">3i i I", *size_xyz, 1, flags)
+    contour = b"CONT" + struct.pack(">4i", len(points), 0, 0, 0)
+    contour += b"".join(struct.pack(">3f", *point) for point in points)
+    image = b"MINX" + struct.pack(">i 18f", 72, *[0] * 9, *[spacing or 0] * 3, *[0] * 6)
+    return head.ljust(240, b"\0") + contour + (image if spacing else b"") + b"IEOF"
+
+
+def test_a_model_that_was_saved_flipped_is_turned_back(tmp_path):
+    size, flipped = FRAME.shape.to_xyz(), (256, 200, 320)
+    for stated in (size, flipped):
+        raw = model([(128.5, 100.5, 160.0)], stated, 1 << 16, 10.0)
+        points = read_points(written(tmp_path, raw, "a.mod"), FRAME)
+        assert [center.position for center in points.centers] == [ONE]
+        assert "exchanged" in points.findings[0]
+
+
+def test_a_model_of_another_image_is_refused(tmp_path):
+    raw = model([(60.5, 40.5, 50.0)], (512, 640, 400), spacing=5.0)
+    with pytest.raises(PointsError, match=r"another image: 512,640,400 voxels of 5,5,5 Å"):
+        read_points(written(tmp_path, raw, "a.mod"), FRAME)
+    rotated = model([(60.5, 40.5, 50.0)], FRAME.shape.to_xyz(), 1 << 17, 10.0)
+    with pytest.raises(PointsError, match="rotated about x"):
+        read_points(written(tmp_path, rotated, "a.mod"), FRAME)
+
+
+def test_a_model_without_an_image_says_its_size_and_that_is_told(tmp_path):
+    raw = model([(128.5, 160.5, 100.0)], (512, 640, 400))
+    points = read_points(written(tmp_path, raw, "a.mod"), FRAME)
+    assert [center.position for center in points.centers] == [ONE]
+    assert "512,640,400" in points.findings[0]
+
+
+ASCII_MODEL = """# imod ascii file version 2.0
+
+imod 1
+max %d %d %d
+offsets 0 0 0
+object 0 1 0
+name
+contour 0 0 2
+128.5 160.5 100
+100.5 200.5 90
+"""
+
+
+def test_an_imod_model_in_text_form_is_read(tmp_path):
+    size = FRAME.shape.to_xyz()
+    assert centers(written(tmp_path, ASCII_MODEL % size, "a.mod")) == [ONE, TWO]
+    with pytest.raises(PointsError, match="text form cannot be read"):
+        read_points(written(tmp_path, ASCII_MODEL % size + "contour 0 0 x\n", "a.mod"), FRAME)

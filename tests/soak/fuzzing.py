@@ -30,7 +30,8 @@ import tifffile
 from core.imaging.correction import may_be_correction, read_correction
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Box, Zyx
-from core.imaging.points.read import Frame, read_points
+from core.imaging.points.read import read_points
+from core.imaging.points.rows import Frame
 from core.patches.record import read_record
 from core.workspace.settings import FILE_NAME, read_settings
 from db.errors import TomocurateError

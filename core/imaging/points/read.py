@@ -10,27 +10,20 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from core.errors import PointsError
-from core.imaging.geometry import Zyx
-from core.imaging.points.rows import Origin, Rows, Unit
+from core.imaging.formats.volume import Volume
+from core.imaging.geometry import Grid, Zyx
+from core.imaging.points.rows import Frame, Origin, Rows, Unit
+from core.imaging.points.tomogram_names import rows_of_tomogram
 
 MAX_BYTES = 50 << 20
 MAX_POSITION = 1 << 24
 """Voxels; no tomogram is as wide."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The tomogram that centers belong to: what angstrom and centred coordinates need."""
-
-    shape: Zyx
-    voxel_size: float | None = None
-    """Angstrom."""
-    token: str = ""
-    """Chooses the tomogram's rows in a file that lists several tomograms."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +55,19 @@ class Points:
 
 
 def read_points(path: Path, frame: Frame | None = None) -> Points:
-    """Read a csv, tsv or space-separated file, IMOD .mod, RELION .star, napari csv or copick json.
+    """Read a csv, tsv or space-separated file, IMOD .mod, RELION .star, napari csv, copick json,
+    portal .ndjson, MITK .mps or 3D Slicer .mrk.json.
 
-    Errors: PointsError where no row holds a center, or the coordinates need a tomogram's size or
-    voxel size that is not known.
+    Errors: PointsError where no row holds a center, the rows are of other tomograms, or the
+    coordinates need a tomogram's size or voxel size that is not known.
     """
-    rows = _reader(path)(path, frame.token if frame else "")
+    rows = _reader(path)(path, frame)
     if not rows.values and not rows.failed:
         raise PointsError(f"{path}: holds no coordinates; a row is x,y,z of one center.")
+    rows = rows_of_tomogram(rows, frame, path)
     _check_frame(rows, frame, path)
+    _check_not_normalised(rows, path)
+    rows = _in_own_pixels(rows, frame)
     centers, failed, rounded = [], [FailedRow(*row) for row in rows.failed], 0
     for number, xyz in rows.values:
         try:
@@ -95,13 +92,28 @@ def read_points(path: Path, frame: Frame | None = None) -> Points:
     )
 
 
-def _reader(path: Path) -> Callable[[Path, str], Rows]:
+def frame_of(tomogram: Volume, token: str, voxel_size: float | None = None) -> Frame:
+    """The frame of an open tomogram; ``voxel_size`` in angstrom overrides its header's.
+
+    MRC places its first voxel by its header's origin, as ITK (MITK, 3D Slicer) reads it.
+    """
+    size = voxel_size or tomogram.voxel_size
+    origin = getattr(tomogram, "origin_xyz", None)
+    aligned = Grid.aligned(size, origin) if size and origin else None
+    return Frame(tomogram.shape, size, token, tomogram.path.name, tomogram.grid or aligned)
+
+
+def _reader(path: Path) -> Callable[[Path, Frame | None], Rows]:
     """The reader of a format, by content first and name second; imported only then."""
     first = _first_bytes(path).removeprefix(b"\xef\xbb\xbf")
     if first.startswith(b"IMODV"):
         from core.imaging.points.imod import read_model
 
         return read_model
+    if first.lstrip()[:1] == b"<":
+        from core.imaging.points.point_set import read_point_set
+
+        return read_point_set
     if first.lstrip()[:1] in (b"{", b"["):
         from core.imaging.points.picks import read_picks
 
@@ -110,9 +122,10 @@ def _reader(path: Path) -> Callable[[Path, str], Rows]:
         from core.imaging.points.star import read_star
 
         return read_star
+    from core.imaging.points.imod import is_ascii_model, read_ascii_model
     from core.imaging.points.text import read_text
 
-    return read_text
+    return read_ascii_model if is_ascii_model(first) else read_text
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -134,9 +147,9 @@ def _first_bytes(path: Path) -> bytes:
 
 def _check_frame(rows: Rows, frame: Frame | None, path: Path) -> None:
     """Refuse coordinates that need what nobody stated."""
-    if rows.origin is Origin.CENTER and frame is None:
+    if rows.origin in (Origin.CENTER, Origin.WORLD) and frame is None:
         raise PointsError(
-            f"{path}: its coordinates count from the tomogram's center; name the tomogram."
+            f"{path}: its coordinates are of a place in the tomogram; name the tomogram."
         )
     if rows.unit is Unit.ANGSTROM and not (frame and frame.voxel_size):
         raise PointsError(
@@ -145,12 +158,43 @@ def _check_frame(rows: Rows, frame: Frame | None, path: Path) -> None:
         )
 
 
+def _check_not_normalised(rows: Rows, path: Path) -> None:
+    """Refuse shares of the tomogram's sides, as Warp's --normalized_coords writes them."""
+    numbers = [number for _, xyz in rows.values for number in xyz]
+    if rows.unit is Unit.VOXEL and rows.origin is Origin.VOXEL and numbers:
+        shares = all(0 <= number <= 1 for number in numbers)
+        if shares and any(number % 1 for number in numbers):
+            raise PointsError(
+                f"{path}: its coordinates lie between 0 and 1, so they are shares of the sides "
+                "and no voxels; multiply them by the tomogram's size."
+            )
+
+
+def _in_own_pixels(rows: Rows, frame: Frame | None) -> Rows:
+    """Coordinates in pixels of another size as this tomogram's voxels."""
+    stated, own = rows.pixel_size, frame.voxel_size if frame else None
+    if rows.unit is not Unit.VOXEL or stated is None:
+        return rows
+    if own is None:
+        finding = f"in pixels of {stated:g} Å, taken as voxels: the tomogram's size is unknown"
+        return replace(rows, findings=(*rows.findings, finding))
+    if abs(stated - own) <= 0.01 * own:
+        return rows
+    scale = stated / own
+    values = tuple((row, (x * scale, y * scale, z * scale)) for row, (x, y, z) in rows.values)
+    finding = f"converted from pixels of {stated:g} Å, as the file states, to voxels of {own:g} Å"
+    return replace(rows, values=values, findings=(*rows.findings, finding))
+
+
 def _position(xyz: tuple[float, float, float], rows: Rows, frame: Frame | None) -> tuple[Zyx, bool]:
     """A row as a voxel position (z, y, x), and whether it was a whole one already."""
     if not all(map(math.isfinite, xyz)):
         raise PointsError(f"{_plain(xyz)} is not finite; state three numbers x, y, z.")
     voxels = list(xyz)
-    if frame and frame.voxel_size and rows.unit is Unit.ANGSTROM:
+    if frame and rows.origin is Origin.WORLD:
+        grid = frame.grid or Grid.aligned(frame.voxel_size or 1.0)
+        voxels = np.round(np.linalg.solve(grid.matrix, (*xyz, 1.0))[:3], 6).tolist()
+    elif frame and frame.voxel_size and rows.unit is Unit.ANGSTROM:
         voxels = [value / frame.voxel_size for value in voxels]
     if frame and rows.origin is Origin.CENTER:
         sides = frame.shape.to_xyz()

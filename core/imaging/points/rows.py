@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from core.imaging.geometry import Grid, Zyx
+
 MAX_ROWS = 100_000
 """Far more than anybody chooses centers; what is longer is another file."""
 
@@ -21,6 +23,21 @@ class Origin(StrEnum):
     VOXEL = "first voxel is 0"
     PIXEL_CORNER = "corner of the first pixel is 0 in x and y, first section is 0 (IMOD)"
     CENTER = "center of the tomogram is 0"
+    WORLD = "world coordinates, as the tomogram's header places it"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The tomogram that centers belong to: what its coordinates and names are held against."""
+
+    shape: Zyx
+    voxel_size: float | None = None
+    """Angstrom."""
+    token: str = ""
+    file_name: str = ""
+    """Token and file name choose the tomogram's rows in a file that names tomograms."""
+    grid: Grid | None = None
+    """Where its voxels lie in the world; None counts as along the axes from 0, 0, 0."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,10 @@ class Rows:
     findings: tuple[str, ...] = ()
     lines: Mapping[int, int] = field(default_factory=dict)
     """The line of a row, from 1, where the format has lines."""
+    tomograms: Mapping[int, str] = field(default_factory=dict)
+    """The tomogram that a row names, where the file names any."""
+    pixel_size: float | None = None
+    """Angstrom: the size that the file states for the pixels it counts in."""
 
     def place(self, row: int) -> str:
         return f"line {self.lines[row]}" if row in self.lines else f"point {row}"

@@ -1,9 +1,11 @@
 """Centers from RELION .star files (versions 3, 4 and 5) and plain x, y, z tables, by starfile.
 
-RELION 3 writes rlnCoordinateX/Y/Z in pixels of the tomogram. RELION 4 writes them in pixels of the
-unbinned tilt series, whose size its optics table states (rlnTomoTiltSeriesPixelSize): such files
-are converted by it. RELION 5 writes rlnCenteredCoordinateXAngst/YAngst/ZAngst, angstrom from the
-tomogram's center, so that voxel = coordinate / voxel size + side / 2
+RELION 3 writes rlnCoordinateX/Y/Z in pixels of the tomogram; pytom-match-pick and Warp state the
+size of those pixels (rlnDetectorPixelSize, rlnPixelSize, rlnImagePixelSize). RELION 4 writes them
+in pixels of the unbinned tilt series, whose size its optics table states
+(rlnTomoTiltSeriesPixelSize): such files are converted by it. RELION 5 writes
+rlnCenteredCoordinateXAngst/YAngst/ZAngst, angstrom from the tomogram's center, so that
+voxel = coordinate / voxel size + side / 2
 (https://relion.readthedocs.io, metadata labels of relion_refine --print_metadata_labels).
 """
 
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import PointsError
-from core.imaging.points.rows import MAX_ROWS, Origin, Rows, Unit
+from core.imaging.points.rows import MAX_ROWS, Frame, Origin, Rows, Unit
 
 _COLUMNS = (
     (("rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ"), Unit.VOXEL, Origin.VOXEL),
@@ -24,27 +26,26 @@ _COLUMNS = (
 )
 MAX_NAMES = 20_000
 """Of blocks and columns together."""
-_PIXEL_SIZE = "rlnTomoTiltSeriesPixelSize"
+_UNBINNED_SIZE = "rlnTomoTiltSeriesPixelSize"
+_DETECTOR_SIZE, _MAGNIFICATION = "rlnDetectorPixelSize", "rlnMagnification"
+_PIXEL_SIZES = ("rlnPixelSize", "rlnImagePixelSize")
 _TOMOGRAM_NAMES = ("rlnTomoName", "rlnMicrographName")
 
 
-def read_star(path: Path, token: str = "") -> Rows:
-    """Read the coordinates of a table; of several tomograms, the rows of the one named.
+def read_star(path: Path, frame: Frame | None = None) -> Rows:
+    """Read the coordinates of a table, and the tomogram that each row names.
 
-    Errors: PointsError for a file without coordinates, or of several tomograms of which none is
-    the wanted one.
+    Errors: PointsError for a file without coordinates.
     """
     tables = _tables(path)
-    pixel_sizes = _pixel_sizes(tables)
     for table in tables:
         for names, unit, origin in _COLUMNS:
             if all(name in table for name in names):
-                kept, findings = _of_tomogram(table, token, path)
-                if len(kept) > MAX_ROWS:
+                if len(table) > MAX_ROWS:
                     raise PointsError(f"{path}: has more than {MAX_ROWS} rows; split the file.")
-                values, failed = _values(kept, names, path)
-                rows = Rows(values, failed, unit, origin, findings=findings)
-                return rows if unit is Unit.ANGSTROM else _unbinned(rows, pixel_sizes, path)
+                values, failed = _values(table, names, path)
+                rows = Rows(values, failed, unit, origin, tomograms=_tomograms(table))
+                return rows if unit is Unit.ANGSTROM else _with_pixel_size(rows, tables, path)
     raise PointsError(
         f"{path}: has no columns rlnCoordinateX, Y, Z (or rlnCenteredCoordinateXAngst, or x, y, z)."
     )
@@ -63,54 +64,69 @@ def _tables(path: Path) -> list[Any]:
     except Exception as error:  # starfile raises whatever its parsing trips over
         text = " ".join(str(error).split())[:80]
         raise PointsError(f"{path}: cannot be read as a .star file ({text}).") from error
-    tables = [block for block in blocks.values() if hasattr(block, "columns")]
+    tables = [_as_table(block) for block in blocks.values()]
     if not all(table.columns.is_unique for table in tables):
         raise PointsError(f"{path}: a table names a column twice; keep one.")
     return tables
 
 
-def _of_tomogram(table: Any, token: str, path: Path) -> tuple[Any, tuple[str, ...]]:
+def _as_table(block: Any) -> Any:
+    """A block without loop_ holds one row: starfile gives it as a dict."""
+    if hasattr(block, "columns"):
+        return block
+    import pandas
+
+    return pandas.DataFrame([block])
+
+
+def _tomograms(table: Any) -> dict[int, str]:
     column = next((name for name in _TOMOGRAM_NAMES if name in table), None)
-    if column is None:
-        return table, ()
-    names = sorted(set(table[column].astype(str)))
-    if len(names) == 1:
-        return table, ()
-    stems = {name: Path(name.replace("\\", "/")).name.split(".")[0] for name in names}
-    wanted = [name for name, stem in stems.items() if token in (name, stem)]
-    if len(wanted) != 1:
-        shown = ", ".join(stems[name] for name in names[:5])
-        raise PointsError(
-            f"{path}: lists {len(names)} tomograms ({shown} ...), none of them just "
-            f"{token or 'this one'!r}; state --token, or split the file."
-        )
-    kept = table[table[column].astype(str) == wanted[0]]
-    return kept, (f"{len(kept)} of {len(table)} rows are of {stems[wanted[0]]}",)
+    return dict(enumerate(table[column].astype(str))) if column else {}
+
+
+def _with_pixel_size(rows: Rows, tables: list[Any], path: Path) -> Rows:
+    """Rows with the size of the pixels they count in; RELION 4's unbinned ones as angstrom."""
+    unbinned = _one_size(_stated(tables, _UNBINNED_SIZE), path)
+    if unbinned is None:
+        return replace(rows, pixel_size=_one_size(_pixel_sizes(tables), path))
+    values = tuple(
+        (row, (x * unbinned, y * unbinned, z * unbinned)) for row, (x, y, z) in rows.values
+    )
+    finding = (
+        f"coordinates were taken in unbinned pixels of {unbinned:g} angstrom ({_UNBINNED_SIZE})"
+    )
+    return replace(rows, values=values, unit=Unit.ANGSTROM, findings=(*rows.findings, finding))
 
 
 def _pixel_sizes(tables: list[Any]) -> set[float]:
-    """What the tables state as the size of an unbinned pixel, in angstrom."""
-    stated = (table[_PIXEL_SIZE].tolist() for table in tables if _PIXEL_SIZE in table)
-    return {float(size) for sizes in stated for size in sizes if _is_size(size)}
+    """Pixel sizes in angstrom; a detector's is in micrometre, before magnification."""
+    found = set.union(*(_stated(tables, name) for name in _PIXEL_SIZES))
+    for table in tables:
+        if _DETECTOR_SIZE in table:
+            (detector, enlarged) = (
+                _stated([table], name) for name in (_DETECTOR_SIZE, _MAGNIFICATION)
+            )
+            factor = 1e4 / enlarged.pop() if len(enlarged) == 1 else 1.0
+            found |= {round(size * factor, 6) for size in detector}
+    return found
+
+
+def _stated(tables: list[Any], name: str) -> set[float]:
+    columns = (table[name].tolist() for table in tables if name in table)
+    return {float(size) for sizes in columns for size in sizes if _is_size(size)}
 
 
 def _is_size(size: object) -> bool:
     return isinstance(size, int | float) and 0 < size < math.inf
 
 
-def _unbinned(rows: Rows, pixel_sizes: set[float], path: Path) -> Rows:
-    """RELION 4's coordinates as angstrom; others as they are."""
-    if not pixel_sizes:
-        return rows
-    if len(pixel_sizes) > 1:
-        shown = ", ".join(f"{size:g}" for size in sorted(pixel_sizes)[:5])
+def _one_size(sizes: set[float], path: Path) -> float | None:
+    if len(sizes) > 1 and max(sizes) > 1.01 * min(sizes):
+        shown = ", ".join(f"{size:g}" for size in sorted(sizes)[:5])
         raise PointsError(
             f"{path}: states several pixel sizes ({shown} angstrom); split it by optics group."
         )
-    (size,) = pixel_sizes
-    values = tuple((row, (x * size, y * size, z * size)) for row, (x, y, z) in rows.values)
-    said = f"coordinates were taken in unbinned pixels of {size:g} angstrom ({_PIXEL_SIZE})"
-    return replace(rows, values=values, unit=Unit.ANGSTROM, findings=(*rows.findings, said))
+    return min(sizes, default=None)
 
 
 def _values(

@@ -5,11 +5,11 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from core.errors import PointsError
-from core.imaging.points.rows import MAX_ROWS, Rows, Unit
+from core.imaging.points.rows import MAX_ROWS, Frame, Rows, Unit
 
 DELIMITERS = ";\t|,"
 MAX_LINE = 65536
@@ -26,6 +26,16 @@ _NAME = re.compile(
 )
 """A column of positions; direction_x, shift_x or x (nm) are none that we could read as voxels."""
 
+_TOMOGRAM = re.compile(
+    r"_?(?:rln)?(?:tomo(?:gram)?|micrograph|run|ts|tilt[_ -]?series)[_ -]?(?:name|id|file)?"
+)
+"""A column that says which tomogram a row is of."""
+_SHAPES = {"shape-type", "vertex-index"}
+"""Columns of a napari shapes layer (https://napari.org, builtin shapes writer)."""
+_SEPARATOR = re.compile(r"\ufeff?sep=(.)\s*")
+"""Excel's first line that states the delimiter."""
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+
 Line = tuple[int, str]
 Row = tuple[int, list[str]]
 
@@ -41,18 +51,28 @@ class Columns:
     axis_order: str = "x, y, z"
     commented: bool = False
     """By a comment before the first row."""
+    tomogram: int | None = None
+    """The cell that names the row's tomogram."""
+    count: int = 3
+    """Cells that the header names."""
 
 
-def read_text(path: Path, token: str = "") -> Rows:
+def read_text(path: Path, frame: Frame | None = None) -> Rows:
     """Read rows of x, y, z; a header may name them, and napari's axis-0, 1, 2 are z, y, x.
 
     Errors: PointsError for a file that is no text, is far too long, or whose columns cannot be
     told apart.
     """
     raw, encoding = _text(path)
-    comment, first = _opening(_lines(raw, encoding, path))
+    stated = _SEPARATOR.fullmatch(next(_lines(raw, encoding, path), (0, ""))[1])
+
+    def lines() -> Iterator[Line]:
+        return islice(_lines(raw, encoding, path), 1 if stated else 0, None)
+
+    comment, first = _opening(lines())
     delimiter = next((mark for mark in DELIMITERS if mark in first.strip()), None)
-    rows = _cells(_lines(raw, encoding, path), delimiter, path)
+    delimiter = stated[1] if stated and stated[1] in first else delimiter
+    rows = _cells(lines(), delimiter, path)
     head = next(rows, None)
     if head is None:
         return Rows(())
@@ -64,15 +84,23 @@ def read_text(path: Path, token: str = "") -> Rows:
 
 
 def _placed(rows: Iterable[Row], columns: Columns, delimiter: str | None, path: Path) -> Rows:
-    values, failed, numbers = [], [], {}
+    values, failed, numbers, tomograms = [], [], {}, {}
     for row, (line, cells) in enumerate(rows):
         numbers[row] = line
+        if columns.tomogram is not None and len(cells) > columns.tomogram:
+            tomograms[row] = cells[columns.tomogram]
         try:
             values.append((row, _numbers(cells, columns, delimiter)))
         except ValueError as error:
             failed.append((row, f"{path}, line {line}: {error}"))
-    order = columns.axis_order
-    return Rows(tuple(values), tuple(failed), columns.unit, axis_order=order, lines=numbers)
+    return Rows(
+        tuple(values),
+        tuple(failed),
+        columns.unit,
+        axis_order=columns.axis_order,
+        lines=numbers,
+        tomograms=tomograms,
+    )
 
 
 def _text(path: Path) -> tuple[bytes, str]:
@@ -138,7 +166,13 @@ def _columns(head: Row, path: Path) -> Columns:
     number, cells = head
     if not _is_header(cells):
         return Columns()
-    columns = _named_columns([cell.lower() for cell in cells])
+    names = [cell.lower() for cell in cells]
+    if _SHAPES & set(names):
+        raise PointsError(
+            f"{path}: is a napari shapes layer, whose rows are corners and no centers; save a "
+            "points layer."
+        )
+    columns = _named_columns(names)
     if columns is None:
         raise PointsError(
             f"{path}, line {number}: the header {', '.join(cells)[:80]!r} does not name x, y and z "
@@ -156,6 +190,12 @@ def _commented_header(comment: str, cells: list[str]) -> Columns | None:
 
 def _named_columns(names: list[str]) -> Columns | None:
     """Columns plainly called x, y, z; else the only ones that are called like it."""
+    tomogram = next((i for i, name in enumerate(names) if _TOMOGRAM.fullmatch(name)), None)
+    found = _position_columns(names)
+    return found and replace(found, tomogram=tomogram, count=len(names))
+
+
+def _position_columns(names: list[str]) -> Columns | None:
     if "axis-0" in names:
         return _napari_columns(names)
     if all(names.count(axis) == 1 for axis in "xyz"):
@@ -193,6 +233,11 @@ def _numbers(
         raise ValueError(
             f"{_shown(cells, delimiter)} has {len(cells)} columns; a row is x, y, z of one center."
         )
+    if columns.named and any(cells[columns.count :]):
+        raise ValueError(
+            f"{_shown(cells, delimiter)} has {len(cells)} values under {columns.count} headings; "
+            "write decimal points, or separate the columns by semicolons."
+        )
     if len(cells) <= max(columns.xyz):
         raise ValueError(
             f"{_shown(cells, delimiter)} has {len(cells)} columns; the header names more."
@@ -206,8 +251,10 @@ def _shown(cells: list[str], delimiter: str | None) -> str:
 
 
 def _number(cell: str, delimiter: str | None) -> float:
-    if delimiter in (";", "\t") and re.fullmatch(r"[+-]?\d+,\d+", cell):
-        cell = cell.replace(",", ".")  # a decimal comma
+    if re.fullmatch(r"[+-]?\d+,\d+", cell):  # a decimal comma, in quotes between commas
+        if delimiter == "," and _THOUSANDS.fullmatch(cell):
+            raise ValueError(f"{cell!r} may be a decimal or a thousands' comma; write a point.")
+        cell = cell.replace(",", ".")
     value = _as_number(cell)
     if value is None:
         raise ValueError(f"{cell[:40]!r} is no number; a row is x, y, z of one center.")
