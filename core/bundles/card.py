@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from core.bundles.facts import BundleFacts
 from core.exports.case import WrittenCase
+from core.exports.patch import ACCEPTED
 from core.imaging.quality import SURFACE_DICE_METHOD
 from db.vocabulary import Licence, Split
 
@@ -52,8 +53,8 @@ NIfTI knows no angstrom: the number that stands as its spacing is in angstrom, t
 show millimetre.
 
 ## How the labels were made
-A network predicted membranes; people chose places where the prediction was bad, painted what to \
-add, remove and ignore, and a second person accepted each label. {criteria}
+A network predicted membranes; people chose places where the prediction was bad, and painted what \
+to add, remove and ignore. {review} {criteria}
 
 {border}
 
@@ -100,6 +101,7 @@ def card_text(cases: Sequence[WrittenCase], facts: BundleFacts, voxel_size: floa
         version=facts.version,
         created=facts.created_text,
         rounded=", rounded to 1/256 of it" if facts.recipe.quantise else "",
+        review=_review(cases),
         criteria=facts.annotation_criteria.strip(),
         border=_border(facts),
         surface_dice=SURFACE_DICE_METHOD,
@@ -120,6 +122,15 @@ def contact_line(facts: BundleFacts) -> str:
 def licence_text(licence: Licence) -> str:
     """The licence's full legal text."""
     return (files("core.bundles") / "licences" / f"{licence.value}.txt").read_text("utf-8")
+
+
+def _review(cases: Sequence[WrittenCase]) -> str:
+    """State who looked at the labels, as far as it is recorded."""
+    own = [case.planned.patch for case in cases if case.planned.patch.imported is None]
+    accepted = sum(patch.status == ACCEPTED for patch in own)
+    others = len(cases) - len(own)
+    came = f"; {others} came from other sets as they were" if others else ""
+    return f"{accepted} of {len(own)} labels were accepted in review{came}."
 
 
 def _border(facts: BundleFacts) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from core.bundles.facts import BundleFacts, Creator, Level, Previous
 from core.bundles.share import export_bundle
-from core.bundles.write import ArchiveKind
 from core.errors import CancelledError, ExportError
 from core.exports.case import Recipe
 from core.exports.plan import SetOptions
@@ -50,14 +49,14 @@ def bundle_arguments(
     *,
     rule: SplitRule | None = None,
     overwrite: bool = False,
-    archive: ArchiveKind | None = None,
+    zipped: bool = False,
 ) -> dict[str, Any]:
     """The arguments of a job that writes a bundle."""
     return {
         "what": ExportKind.BUNDLE.value,
         "out": str(out),
         "overwrite": overwrite,
-        "archive": archive and archive.value,
+        "zipped": zipped,
         "choice": _choice_as_json(choice),
         "facts": asdict(facts) | {"created": facts.created.isoformat()},
         "rule": rule and asdict(rule),
@@ -91,8 +90,7 @@ def run_export(
                     workspace, by, out, choice, options, overwrite=overwrite, progress=progress
                 ),
             )
-        archive = arguments.get("archive")
-        facts, packed = _facts(arguments["facts"]), ArchiveKind(archive) if archive else None
+        facts = _facts(arguments["facts"])
         rule = SplitRule(**arguments["rule"]) if arguments.get("rule") else None
     except (KeyError, TypeError, ValueError) as error:
         raise ExportError(f"the job's arguments are not those of an export ({error}).") from error
@@ -104,7 +102,7 @@ def run_export(
         choice,
         rule=rule,
         overwrite=overwrite,
-        archive=packed,
+        zipped=bool(arguments.get("zipped")),
         progress=progress,
     )
     return (outcome,)

@@ -117,7 +117,7 @@ def mifa_json(cases: Sequence[WrittenCase], facts: BundleFacts) -> dict[str, Any
                 "0 background, 1 membrane (GO:0016020), 2 ignore.",
                 "annotation_type": ["segmentation_mask"],
                 "annotation_method": "Predicted by a network, corrected by people "
-                "(add, remove, ignore), accepted by a reviewer.",
+                "(add, remove, ignore), accepted in review.",
                 "annotation_criteria": facts.annotation_criteria,
                 "annotation_coverage": "Places where the prediction was bad; every voxel that is "
                 "not ignore is labelled.",

@@ -1,15 +1,16 @@
 """Share accepted patches as a bundle: what the catalog adds to ``core.bundles.write``."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from core.access.permissions import Action, may
 from core.bundles.facts import BundleFacts, Level
 from core.bundles.privacy.known_names import catalog_secrets, pseudonyms_of
 from core.bundles.privacy.report import PrivacyReport
 from core.bundles.write import (
     MARKER,
-    ArchiveKind,
     BundlePlan,
     WrittenBundle,
     plan_bundle,
@@ -23,7 +24,8 @@ from core.exports.split import SplitRule
 from core.imaging.hashes import file_hash
 from core.workspace.results import DONE, KEPT, Outcome
 from core.workspace.workspace import Workspace
-from db.queries.people import PersonRecord
+from db.errors import NotAllowedError
+from db.queries.people import PersonRecord, list_people
 from db.vocabulary import ExportKind, Scope
 from db.writes.sharing import MadeExport
 
@@ -74,7 +76,7 @@ def export_bundle(
     *,
     rule: SplitRule | None = None,
     overwrite: bool = False,
-    archive: ArchiveKind | None = None,
+    zipped: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
     """Write the bundle ``out``; nothing is written where a permission lacks or a secret is found.
@@ -83,26 +85,48 @@ def export_bundle(
     """
     out = Path(out).absolute()
     chosen = choose_curated(workspace, by, choice or Choice())
+    _check_signer(workspace, by, chosen, facts.signed_by)
     written = write_bundle(
         _plan(workspace, chosen, facts, rule),
         out,
         catalog_secrets(workspace, chosen, facts),
         overwrite=overwrite,
-        archive=archive,
+        zipped=zipped,
         progress=progress,
     )
     _record(workspace, by, chosen, written)
     said = f"{len(written.cases)} patches, {facts.level}" + (
         ", as it was" if written.unchanged else ""
     )
-    notes = written.plan.training_set.notes
-    return Outcome(str(out), KEPT if written.unchanged else DONE, said, notes, _details(written))
+    return Outcome(
+        str(out), KEPT if written.unchanged else DONE, said, written.notes, _details(written)
+    )
 
 
 def _plan(
     workspace: Workspace, chosen: Chosen, facts: BundleFacts, rule: SplitRule | None
 ) -> BundlePlan:
-    return plan_bundle(chosen.patches, facts, pseudonyms_of(workspace), chosen.linked, rule)
+    pseudonyms, notes = pseudonyms_of(workspace)
+    plan = plan_bundle(chosen.patches, facts, pseudonyms, chosen.linked, rule)
+    told = replace(plan.training_set, notes=(*plan.training_set.notes, *notes))
+    return replace(plan, training_set=told)
+
+
+def _check_signer(workspace: Workspace, by: PersonRecord, chosen: Chosen, signer: str) -> None:
+    """A bundle is signed by who acts, by whoever may export, or by who approved all of it.
+
+    Errors: NotAllowedError.
+    """
+    given = [p.permission for p in chosen.patches if p.imported is None and p.permission]
+    if signer == by.name or (given and {each.approved_by for each in given} == {signer}):
+        return
+    with workspace.catalog.read() as session:
+        person = next((each for each in list_people(session) if each.name == signer), None)
+    if person is None or person.disabled or not may(person.role, Action.EXPORT):
+        raise NotAllowedError(
+            f"{signer} cannot sign the bundle: sign as yourself ({by.name}), or name somebody who "
+            "may export, or who approved the permission of all its tomograms."
+        )
 
 
 def _record(workspace: Workspace, by: PersonRecord, chosen: Chosen, written: WrittenBundle) -> None:

@@ -4,13 +4,11 @@ It is written beside its target, examined there, and appears only if nothing spe
 The same patches and the same facts give the same bytes.
 """
 
-import tarfile
+import shutil
 import zipfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
 
 from core.bundles.card import card_text, licence_text
 from core.bundles.facts import BundleFacts, Level
@@ -25,7 +23,7 @@ from core.bundles.privacy.report import (
     examine,
     permission_faults,
     scan_files,
-    searched_needles,
+    scanner_of,
     write_report,
 )
 from core.exports.case import WrittenCase, shipped_box
@@ -34,6 +32,7 @@ from core.exports.manifest import (
     canonical_json,
     hash_files,
     listed_files,
+    read_splits,
     sums_text,
 )
 from core.exports.patch import CuratedPatch
@@ -41,6 +40,7 @@ from core.exports.plan import (
     Progress,
     SetOptions,
     TrainingSetPlan,
+    notes_of,
     plan_training_set,
     refuse,
     training_commands,
@@ -58,13 +58,6 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest day that zip knows; every member carries it."""
 
 MODE = 0o644
-
-
-class ArchiveKind(StrEnum):
-    """In what a bundle is wrapped, besides its folder."""
-
-    ZIP = "zip"
-    TAR = "tar"
 
 
 @dataclass(frozen=True)
@@ -91,11 +84,20 @@ class WrittenBundle:
     report: PrivacyReport
     bundle_id: str
     unchanged: bool
+    kept: tuple[str, ...] = ()
+    """Files in the folder that no export wrote: they stay."""
+    split_changed: bool = False
+    """It replaced a bundle with another split."""
 
     @property
     def commands(self) -> tuple[str, ...]:
         """What to run to train on it."""
-        return training_commands(self.folder)
+        return training_commands(self.folder, split_changed=self.split_changed)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of what was written."""
+        return notes_of(self.plan.training_set, self.kept, split_changed=self.split_changed)
 
 
 def plan_bundle(
@@ -128,7 +130,7 @@ def write_bundle(
     secrets: Collection[Secret],
     *,
     overwrite: bool = False,
-    archive: ArchiveKind | None = None,
+    zipped: bool = False,
     progress: Progress | None = None,
 ) -> WrittenBundle:
     """Write the bundle ``out``, whole or not at all; ``secrets`` are what no file may tell.
@@ -136,15 +138,25 @@ def write_bundle(
     Errors: ExportError with every fault, also of the privacy report; OutputError.
     """
     plan.check()
+    before = read_splits(out)
     with OutFolder(out, marker=MARKER, overwrite=overwrite, written=listed_files) as target:
         cases, report, bundle_id = _fill(plan, target.staging, secrets, progress)
         refuse(fault.said for fault in report.faults)
         unchanged = target.publish()
-    packed = None
-    if archive is not None:
-        packed = out.with_name(f"{out.name}.{archive}")
-        pack(out, packed, archive, f"mempatch-{bundle_id[:8]}")
-    return WrittenBundle(out, packed, plan, cases, report, bundle_id, unchanged)
+    packed = out.with_name(f"{out.name}.zip") if zipped else None
+    if packed is not None:
+        pack(out, packed, f"mempatch-{bundle_id[:8]}")
+    return WrittenBundle(
+        folder=out,
+        archive=packed,
+        plan=plan,
+        cases=cases,
+        report=report,
+        bundle_id=bundle_id,
+        unchanged=unchanged,
+        kept=target.kept,
+        split_changed=before is not None and before != read_splits(out),
+    )
 
 
 def rehearse_bundle(
@@ -156,26 +168,32 @@ def rehearse_bundle(
     """Make a bundle's privacy report for a person to read before signing; nothing is kept.
 
     ``beside`` is where the bundle would appear. A report that does not pass is given, not raised.
+    Nobody has signed it yet, and it says so.
 
     Errors: ExportError for faults of the training set; OutputError.
     """
     plan.check()
+    plan = replace(plan, facts=replace(plan.facts, signed_by=""))
     with OutFolder(beside, marker=MARKER, overwrite=True, written=listed_files) as target:
         return _fill(plan, target.staging, secrets, progress)[1]
 
 
-def pack(folder: Path, target: Path, kind: ArchiveKind, top: str) -> None:
-    """Wrap a bundle's folder: sorted names, no times, owners or modes of this machine.
+def pack(folder: Path, target: Path, top: str) -> None:
+    """Zip a bundle's own files: sorted names, no times, owners or modes of this machine.
 
     Errors: OutputError.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    members = [(f"{top}/{path.relative_to(folder).as_posix()}", path) for path in paths]
-    with whole_file(target) as partial, partial.open("wb") as out:
-        if kind is ArchiveKind.ZIP:
-            _zip(members, out)
-        else:
-            _tar(members, out)
+    names = sorted(name for name in listed_files(folder) if (folder / name).is_file())
+    with (
+        whole_file(target) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+    ):
+        for name in names:
+            entry = zipfile.ZipInfo(f"{top}/{name}", EPOCH)
+            entry.create_system, entry.external_attr = 3, MODE << 16
+            entry.file_size = (folder / name).stat().st_size
+            with (folder / name).open("rb") as file, archive.open(entry, "w") as held:
+                shutil.copyfileobj(file, held, 1 << 20)
 
 
 def _fill(
@@ -190,8 +208,8 @@ def _fill(
     report = examine(folder, planned, facts, secrets, plan.pseudonyms, size, volumes)
     pages = write_report(report, folder)
     write_text(folder / SUMS, sums_text(hash_files(folder)))
-    searched = searched_needles(secrets, planned, facts)
-    hits = scan_files(folder, [*pages, folder / SUMS], searched.needles, facts)
+    scanner, _ = scanner_of(secrets, planned, facts)
+    hits = scan_files(folder, [*pages, folder / SUMS], scanner, facts)
     return cases, replace(report, hits=(*report.hits, *hits)), bundle_id
 
 
@@ -222,29 +240,10 @@ def _thinned(
         held = kept.setdefault((patch.dataset, patch.tomogram), [])
         box = shipped_box(patch, facts.recipe)
         if len(held) >= facts.patches_per_tomogram:
-            left_out.append(f"{patch.name} stays at home: its tomogram gives enough patches")
+            limit = facts.patches_per_tomogram
+            left_out.append(f"{patch.name} left out: limit of {limit} patches per tomogram reached")
         elif any(box.overlap(shipped_box(other, facts.recipe)) for other in held):
-            left_out.append(f"{patch.name} stays at home: it overlaps another")
+            left_out.append(f"{patch.name} left out: it overlaps another patch")
         else:
             held.append(patch)
     return [patch for held in kept.values() for patch in held], left_out
-
-
-def _zip(members: Sequence[tuple[str, Path]], out: BinaryIO) -> None:
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for name, path in members:
-            entry = zipfile.ZipInfo(name, EPOCH)
-            entry.create_system, entry.external_attr = 3, MODE << 16
-            entry.file_size = path.stat().st_size
-            with path.open("rb") as file, archive.open(entry, "w") as held:
-                while piece := file.read(1 << 20):
-                    held.write(piece)
-
-
-def _tar(members: Sequence[tuple[str, Path]], out: BinaryIO) -> None:
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, path in members:
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = path.stat().st_size, MODE
-            with path.open("rb") as file:
-                archive.addfile(entry, file)

@@ -149,8 +149,7 @@ class WrittenSet:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of what was written."""
-        kept = (f"kept what no export wrote: {', '.join(self.kept)}",) if self.kept else ()
-        return (*self.plan.notes, *kept, *((REPLANNED,) if self.split_changed else ()))
+        return notes_of(self.plan, self.kept, split_changed=self.split_changed)
 
 
 def plan_training_set(
@@ -248,6 +247,12 @@ def write_lists(
     entries = entries_of(cases) + (plan.reference.entries if plan.reference else [])
     write_text(folder / DATASET, canonical_json(dataset_json(sorted(entries), name)))
     write_text(folder / SPLITS, canonical_json(list(plan.folds)))
+
+
+def notes_of(plan: TrainingSetPlan, kept: Sequence[str], *, split_changed: bool) -> tuple[str, ...]:
+    """List what a person should know of a written set: its plan's notes, what else lies there."""
+    foreign = (f"kept what no export wrote: {', '.join(kept)}",) if kept else ()
+    return (*plan.notes, *foreign, *((REPLANNED,) if split_changed else ()))
 
 
 def training_commands(folder: Path, *, split_changed: bool = False) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from core.bundles.facts import BundleFacts, Level
 from core.bundles.job import bundle_arguments
 from core.bundles.privacy.report import PrivacyReport
 from core.bundles.share import export_bundle, rehearse_share
-from core.bundles.write import ArchiveKind
 from core.errors import ExportError
 from core.exports.selection import Choice
 from core.exports.split import SplitRule
@@ -46,9 +45,7 @@ def show_bundle(workspace: Workspace, person: PersonRecord) -> None:
     choice = choose_patches(workspace, "bundle")
     facts, rule = _ask_facts(person), _ask_rule()
     name = st.text_input("Folder name", "membrane-patches-1", key="bundle_name")
-    archive = st.segmented_control(
-        "Also as archive", list(ArchiveKind), format_func=lambda kind: kind.value, key="archive"
-    )
+    zipped = st.toggle("Also as a zip", key="zipped")
     if facts is None:
         return
     st.button(
@@ -79,7 +76,7 @@ def show_bundle(workspace: Workspace, person: PersonRecord) -> None:
                 facts,
                 choice,
                 rule=rule,
-                archive=archive,
+                zipped=zipped,
                 progress=progress,
             )
         )
@@ -88,7 +85,7 @@ def show_bundle(workspace: Workspace, person: PersonRecord) -> None:
             workspace,
             person,
             lambda: bundle_arguments(
-                out_folder(workspace, name), choice, facts, rule=rule, archive=archive
+                out_folder(workspace, name), choice, facts, rule=rule, zipped=zipped
             ),
         )
 
@@ -231,7 +228,7 @@ def _show_report(workspace: Workspace, report: PrivacyReport) -> None:
                 "Overlapping pairs": exposed.overlapping_pairs,
                 "Largest box x, y, z": ", ".join(map(str, reversed(exposed.largest_box))),
             }
-            for exposed in report.exposure
+            for exposed in report.disclosures
         ],
         hide_index=True,
         key="exposure",

@@ -15,7 +15,7 @@ from db.models.patches import Patch, Review
 from db.models.people import Person
 from db.models.sharing import Bundle, Export, ExportPatch, Score
 from db.models.volumes import Permission, Segmentation, Tomogram
-from db.models.work import Host
+from db.models.work import Fact, Host
 from db.queries.page import LIMIT, MAX_LIMIT, Page, paged
 from db.queries.patches import PatchFilter, PatchRecord, list_patches
 from db.queries.specimens import SplitUnit, split_units
@@ -30,6 +30,8 @@ SECOND = "imported second annotation"
 
 IMPORTED = "imported"
 """The rule of a merge that came with an imported patch."""
+
+PSEUDONYM_KEY = "pseudonym_key"
 
 Item = TypeVar("Item")
 
@@ -403,6 +405,12 @@ def scored_pairs(session: Session) -> set[tuple[int, int]]:
     """Every (segmentation id, merge id) that has a score."""
     statement = select(Score.segmentation_id, Score.merge_id)
     return {(segmentation, merge) for segmentation, merge in session.execute(statement)}
+
+
+def pseudonym_key(session: Session) -> str | None:
+    """The key of the pseudonyms in bundles, in hexadecimal; None before the first bundle."""
+    fact = session.get(Fact, PSEUDONYM_KEY)
+    return None if fact is None else str(fact.value)
 
 
 def names_to_keep(session: Session) -> KnownNames:

@@ -12,7 +12,7 @@ from db.models.sharing import Bundle, Export, ExportPatch, Score
 from db.models.volumes import Segmentation
 from db.models.work import Fact
 from db.queries.patches import PatchRecord, patch_by_id
-from db.queries.sharing import IMPORTED, SECOND, trained_in
+from db.queries.sharing import IMPORTED, PSEUDONYM_KEY, SECOND, trained_in
 from db.vocabulary import (
     ChosenBecause,
     ExportKind,
@@ -118,6 +118,17 @@ def add_export(session: Session, change: Change, made: MadeExport) -> int:
     after = {"kind": made.kind, "patches": len(made.cases)}
     record_event(session, change, "exported", Subject("export", row.id, made.path), None, after)
     return row.id
+
+
+def keep_pseudonym_key(session: Session, key: str) -> str:
+    """Keep a key of pseudonyms unless there is one already; the one that counts."""
+    session.scalar(select(Fact).where(Fact.key == "catalog_id").with_for_update())
+    kept = session.get(Fact, PSEUDONYM_KEY)
+    if kept is None:
+        session.add(Fact(key=PSEUDONYM_KEY, value=key))
+        session.flush()
+        return key
+    return str(kept.value)
 
 
 def add_bundle(

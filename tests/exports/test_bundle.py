@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import subprocess
-import tarfile
 import zipfile
 from dataclasses import replace
 from datetime import date
@@ -16,12 +15,11 @@ import numpy as np
 import pytest
 
 from core.bundles.facts import BundleFacts, Creator, Level
-from core.bundles.privacy.disclosure import union_voxels
 from core.bundles.privacy.field_policy import header_faults
 from core.bundles.privacy.names import Secret, SecretKind
 from core.bundles.privacy.pseudonyms import Pseudonyms
-from core.bundles.privacy.report import examine
-from core.bundles.write import ArchiveKind, plan_bundle, rehearse_bundle, write_bundle
+from core.bundles.privacy.report import examine, report_text
+from core.bundles.write import plan_bundle, rehearse_bundle, write_bundle
 from core.errors import ExportError, OutputError
 from core.exports.check_folder import check_layout
 from core.exports.patch import Imported
@@ -102,8 +100,8 @@ def test_no_name_of_a_tomogram_or_person_is_told(lab, tmp_path, tree, level):
 
 def test_the_same_bundle_twice_is_the_same_bytes(lab, tmp_path, tree):
     patches = lab.patches()
-    first = bundle(patches, tmp_path / "a", archive=ArchiveKind.ZIP)
-    second = bundle(list(reversed(patches)), tmp_path / "b", archive=ArchiveKind.ZIP)
+    first = bundle(patches, tmp_path / "a", zipped=True)
+    second = bundle(list(reversed(patches)), tmp_path / "b", zipped=True)
     assert tree(first.folder) == tree(second.folder)
     assert first.archive.read_bytes() == second.archive.read_bytes()
     assert bundle(patches, tmp_path / "a").unchanged
@@ -180,8 +178,8 @@ def test_another_key_gives_other_pseudonyms(lab, tmp_path):
         ({"permission": None}, "nobody recorded"),
         ({"scope": Scope.INTERNAL}, "allows internal use, and this bundle is public"),
         ({"scope": Scope.COLLABORATOR}, "allows collaborator use"),
-        ({"until": date(2026, 11, 1)}, "ended on 2026-11-01"),
-        ({"embargo_until": date(2027, 1, 1)}, "embargo until 2027-01-01"),
+        ({"until": date(2026, 11, 24)}, "ended on 2026-11-24"),
+        ({"embargo_until": date(2026, 11, 26)}, "embargo until 2026-11-26"),
     ],
 )
 def test_what_an_owner_did_not_allow_stays_at_home(lab, tmp_path, changes, said):
@@ -194,6 +192,44 @@ def test_what_an_owner_did_not_allow_stays_at_home(lab, tmp_path, changes, said)
     with pytest.raises(ExportError):
         bundle(patches, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "last_or_first",
+    [{"until": date(2026, 11, 25)}, {"embargo_until": date(2026, 11, 25)}],
+)
+def test_the_last_permitted_day_and_the_day_an_embargo_ends_are_allowed(lab, last_or_first):
+    patches = lab.patches()
+    given = replace(patches[0].permission, **last_or_first)
+    patches = [replace(patch, permission=given) for patch in patches]
+    plan_bundle(patches, FACTS, KEY).check()
+
+
+@pytest.mark.parametrize("licence", list(Licence))
+def test_every_format_states_the_licence_of_the_bundle(lab, tmp_path, licence):
+    patches = lab.patches()
+    given = replace(patches[0].permission, licence=Licence.CC0)
+    patches = [replace(patch, permission=given) for patch in patches]
+    made = bundle(patches, tmp_path / "out", replace(FACTS, licence=licence))
+    wanted = {
+        Licence.CC0: ("creativecommons.org/publicdomain/zero/1.0/", "CC0", "cc0-1.0"),
+        Licence.CC_BY: ("creativecommons.org/licenses/by/4.0/", "CC_BY", "cc-by-4.0"),
+    }[licence]
+
+    def stated(name, key="license"):
+        return json.loads((made.folder / name).read_text())[key]
+
+    assert stated("croissant.json") == f"https://{wanted[0]}"
+    assert stated("mifa.json") == wanted[1]
+    assert stated(".zenodo.json") == stated("bundle.json", "licence") == licence.value
+    assert f"license: {wanted[2]}" in (made.folder / "README.md").read_text()
+    assert {row["licence"] for row in rows(made.folder)} == {licence.value}
+
+
+def test_a_pseudonym_depends_on_its_kind():
+    names = {KEY.of(kind, "TS_001")[1:] for kind in ("tomogram", "tower", "signer")}
+    assert len(names) == 3
+    assert KEY.of("tomogram", "TS_001") == KEY.of("tomogram", "TS_001")
 
 
 def test_a_freer_licence_than_an_owner_gave_is_refused(lab):
@@ -254,21 +290,60 @@ def test_a_creator_is_named_where_creators_are_and_nowhere_else(lab, tmp_path):
         bundle(lab.patches(), tmp_path / "other", facts, secrets)
 
 
+def examined(made):
+    planned = [case.planned for case in made.cases]
+    volumes = {path for case in planned for path in (case.image, case.label)}
+    return examine(made.folder, planned, FACTS, SECRETS, KEY, 10.0, volumes)
+
+
 def test_what_is_planted_in_a_written_bundle_is_found(lab, tmp_path, plant):
     made = bundle(lab.patches(2, 1), tmp_path / "out")
     plant(made.folder, b"cryohost7")
-    planned = [case.planned for case in made.cases]
-    volumes = {path for case in planned for path in (case.image, case.label)}
-    report = examine(made.folder, planned, FACTS, SECRETS, KEY, 10.0, volumes)
+    report = examined(made)
     assert {hit.secret.kind for hit in report.hits} == {SecretKind.HOST}
     assert not report.passed
+
+
+@pytest.mark.parametrize("at", [14, 148, 228, 328, 349])
+def test_a_header_that_holds_more_than_a_volume_needs_is_found(lab, tmp_path, at):
+    made = bundle(lab.patches(2, 1), tmp_path / "out")
+    path = made.folder / made.cases[0].planned.image
+    raw = bytearray(gzip.decompress(path.read_bytes()))
+    raw[at] = 7
+    path.write_bytes(gzip.compress(bytes(raw), mtime=0))
+    assert any("NIfTI header holds more" in fault.said for fault in examined(made).faults)
+
+
+def test_a_name_in_a_gzip_header_is_found(lab, tmp_path):
+    made = bundle(lab.patches(2, 1), tmp_path / "out")
+    path = made.folder / made.cases[0].planned.label
+    raw = path.read_bytes()
+    path.write_bytes(raw[:3] + b"\x08" + raw[4:10] + b"TS_001.mrc\0" + raw[10:])
+    assert any("gzip header" in fault.said for fault in examined(made).faults)
+
+
+@pytest.mark.parametrize("size", [1.0, 6.8, 10.6, 13.48])
+@pytest.mark.parametrize("level", [Level.INTERNAL, Level.COLLABORATOR])
+def test_our_own_headers_are_plain_at_any_voxel_size(lab, tmp_path, size, level):
+    patches = [replace(patch, voxel_size=size) for patch in lab.patches(2, 1)]
+    bundle(patches, tmp_path / "out", replace(FACTS, level=level))
 
 
 def test_a_rehearsal_gives_the_report_and_leaves_nothing(lab, tmp_path):
     facts = replace(FACTS, title="Membranes of cryohost7")
     report = rehearse_bundle(plan_bundle(lab.patches(), facts, KEY), tmp_path / "out", SECRETS)
     assert not report.passed
+    assert "Not signed yet" in report_text(report)
+    assert "Sigrid" not in report_text(report)
     assert [path.name for path in tmp_path.iterdir()] == ["lab"]
+
+
+def test_the_card_states_the_reviews_that_are_recorded(lab, tmp_path):
+    made = bundle(lab.patches(), tmp_path / "out")
+    card = (made.folder / "README.md").read_text()
+    assert "6 of 6 labels were accepted in review." in card
+    assert "second person" not in card
+    assert "Signed by s" in (made.folder / "privacy_report.md").read_text()
 
 
 def test_the_report_tells_what_is_given_away(lab, tmp_path):
@@ -284,33 +359,37 @@ def test_the_report_tells_what_is_given_away(lab, tmp_path):
     assert "Sigrid" not in (made.folder / "privacy_report.md").read_text()
 
 
-def test_the_union_of_overlapping_boxes_counts_once():
-    boxes = [
-        Box(Zyx(0, 0, 0), Zyx(4, 4, 4)),
-        Box(Zyx(2, 2, 2), Zyx(6, 6, 6)),
-        Box(Zyx(0, 0, 0), Zyx(1, 1, 1)),
-    ]
-    filled = np.zeros((6, 6, 6), bool)
-    for box in boxes:
-        filled[box.slices] = True
-    assert union_voxels(boxes) == filled.sum()
-    assert union_voxels([]) == 0
+def test_overlapping_patches_are_counted_each_and_put_together_in_one_box(lab, tmp_path):
+    patches = lab.patches(3, 2)
+    near = Box(Zyx(100, 50, 132), Zyx(164, 114, 196))
+    patches[1] = replace(patches[1], box=near)
+    made = bundle(patches, tmp_path / "out")
+    told = {each.group: each for each in made.report.disclosures}
+    overlapping = [each for each in told.values() if each.overlapping_pairs]
+    assert [tuple(each.largest_box) for each in overlapping] == [(64, 64, 96)]
+    assert overlapping[0].voxels == 2 * 64**3
+    apart = [each for each in told.values() if not each.overlapping_pairs]
+    assert {tuple(each.largest_box) for each in apart} == {(64, 64, 64)}
 
 
-def test_an_archive_tells_no_time_owner_or_machine(lab, tmp_path):
-    made = bundle(lab.patches(), tmp_path / "out", archive=ArchiveKind.TAR)
-    with tarfile.open(made.archive) as archive:
-        members = archive.getmembers()
-        assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {
-            (0, 0, 0, "", "", 0o644)
-        }
-        inside = {m.name.partition("/")[2]: archive.extractfile(m).read() for m in members}
-    zipped = bundle(lab.patches(), tmp_path / "two", archive=ArchiveKind.ZIP)
-    with zipfile.ZipFile(zipped.archive) as archive:
-        assert {i.date_time for i in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-        assert all(not i.extra for i in archive.infolist())
-    for name, raw in inside.items():
-        assert (made.folder / name).read_bytes() == raw
+def test_an_archive_tells_no_time_owner_or_machine(lab, tmp_path, tree):
+    made = bundle(lab.patches(), tmp_path / "out", zipped=True)
+    with zipfile.ZipFile(made.archive) as archive:
+        members = archive.infolist()
+        assert {i.date_time for i in members} == {(1980, 1, 1, 0, 0, 0)}
+        assert all(not i.extra for i in members)
+        inside = {i.filename.partition("/")[2]: archive.read(i) for i in members}
+    assert inside == tree(made.folder)
+
+
+def test_an_archive_holds_nothing_that_the_bundle_did_not_write(lab, tmp_path):
+    patches = lab.patches()
+    made = bundle(patches, tmp_path / "out")
+    (made.folder / "NOTES.md").write_text("for us alone")
+    again = bundle(patches[:4], tmp_path / "out", overwrite=True, zipped=True)
+    assert again.kept == ("NOTES.md",)
+    with zipfile.ZipFile(again.archive) as archive:
+        assert "NOTES.md" not in " ".join(archive.namelist())
 
 
 def test_imported_patches_keep_their_licence_attribution_and_name(lab, tmp_path):

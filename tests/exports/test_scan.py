@@ -1,9 +1,7 @@
 """Secrets are found wherever they hide, and noise is not taken for one."""
 
 import json
-import time
 
-import numpy as np
 import pytest
 
 from core.bundles.privacy.names import Secret, SecretKind, needles_of, secrets_of
@@ -15,7 +13,7 @@ TOKEN = Secret(SecretKind.TOMOGRAM, "20240314_TS_07")
 
 
 def scanner(*secrets):
-    return Scanner(needles_of(secrets))
+    return Scanner(secrets)
 
 
 def scan_all(folder, found_by, allowed=None):
@@ -55,28 +53,116 @@ def test_composed_and_wide_letters_are_one():
     assert scanner(JDOE).text("x", "\uff2aane Doefield")
 
 
-def test_short_names_count_as_whole_words_in_text_alone(tmp_path, volume):
+def test_short_names_count_as_whole_words():
     short = scanner(Secret(SecretKind.PERSON, "Mia"))
     assert short.text("x", "made by Mia.")
     assert short.text("x", "mia_patch0")
     assert not short.text("x", "a chemiadic word")
-    volume(tmp_path / "a.nii.gz")
-    (tmp_path / "b.bin").write_bytes(b"\xff\0mia" * 3)
-    assert {hit.where for hit in scan_all(tmp_path, short)} <= {"b.bin: text"}
 
 
-@pytest.mark.parametrize("written", ["2024-03-14", "14.03.2024", "03/14/2024", "20240314"])
-def test_a_date_is_found_in_any_order(written):
-    assert scanner(Secret(SecretKind.DATE, "2024-03-14")).text("x", f"on {written} we")
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Doefield",
+        "DOEFIELD",
+        "J. Doefield",
+        "Doefield J.",
+        "Dr Doefield's",
+        "J.D.",
+        "J. D.",
+        "by JD",
+        "annotators: AB, JD",
+        "Jane Doe\u200bfield",
+        "Do\u00adefield",
+    ],
+)
+def test_a_person_is_found_by_the_family_name_and_by_initials(written):
+    assert scanner(JDOE).text("x", f"seen {written}, thanks")
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Jürgen Müller", "Jurgen Muller"),
+        ("Jürgen Müller", "Juergen Mueller"),
+        ("Jürgen Müller", "mueller"),
+        ("Juergen Mueller", "Jürgen Müller"),
+        ("Søren Ångström", "Soeren Aangstroem"),
+        ("Søren Ångström", "Soren Angstrom"),
+        ("Łukasz Straße", "Lukasz Strasse"),
+        ("José Peña", "Jose Pena"),
+        ("Müller, Jürgen", "Prof. Mueller"),
+        ("Ada Min", "as Min wrote"),
+    ],
+)
+def test_a_person_is_found_with_accents_without_and_transliterated(name, written):
+    assert scanner(Secret(SecretKind.PERSON, name)).text("x", f"by {written}.")
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Ada Min", "exposed for 5 min"),
+        ("Eva Green", "green algae"),
+        ("Eva Maier", "cryo-EM of cells"),
+        ("Emil Gross", "e.g. membranes"),
+        ("Joe Doe", "do not resample"),
+        ("Annika Notator", "annotators and notations"),
+    ],
+)
+def test_a_word_of_the_field_is_no_person(name, written):
+    assert not scanner(Secret(SecretKind.PERSON, name)).text("x", written)
+
+
+@pytest.mark.parametrize(
+    "written", ["TS_001", "TS-001", "TS 001", "ts001", "TS.001", "T\u200bS_001"]
+)
+def test_a_tomogram_is_found_however_its_token_is_joined(written):
+    assert scanner(Secret(SecretKind.TOMOGRAM, "TS_001")).text("x", f"see {written}.")
+
+
+def test_a_longer_number_or_the_cells_of_a_table_are_another_tomogram():
+    search = scanner(Secret(SecretKind.TOMOGRAM, "TS_001"), Secret(SecretKind.TOMOGRAM, "12_345"))
+    assert not search.text("x", "TS_0010 and 12,345")
+
+
+DAY = scanner(Secret(SecretKind.DATE, "2024-03-14"))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2024-03-14",
+        "14.03.2024",
+        "14.3.2024",
+        "03/14/2024",
+        "3/14/2024",
+        "20240314",
+        "14032024",
+        "14.03.24",
+        "14 March 2024",
+        "14th of March 2024",
+        "14. März 2024",
+        "March 14, 2024",
+        "Mar 14th 2024",
+        "2024 March 14",
+        "14 mars 2024",
+        "14-Mar-2024",
+    ],
+)
+def test_a_date_is_found_in_any_order_and_in_words(written):
+    assert DAY.text("x", f"on {written} we")
+
+
+@pytest.mark.parametrize(
+    "written", ["2024-03-15", "March 2024", "14 May 2024", "1.0.0", "120240314"]
+)
+def test_another_date_is_not_it(written):
+    assert not DAY.text("x", f"on {written} we")
 
 
 def test_numbers_of_under_five_digits_are_not_searched():
     assert not scanner(Secret(SecretKind.TOMOGRAM, "10")).text("x", "10 angstrom")
-
-
-def test_a_secret_across_two_pieces_of_a_stream_is_found():
-    half = [b"x" * 1000 + b"20240314_", b"TS_07" + b"y" * 1000]
-    assert scanner(TOKEN).bytes_of("x", iter(half))
 
 
 def test_who_agreed_is_named_in_the_allowed_field_and_nowhere_else(tmp_path):
@@ -109,11 +195,7 @@ def test_a_secret_is_not_shown_by_its_value():
     assert "doefield" not in repr(needles_of([JDOE]))
 
 
-def test_noise_is_searched_fast(tmp_path):
-    data = np.random.default_rng(0).bytes(40 << 20)
-    many = [Secret(SecretKind.TOMOGRAM, f"2024{n:04}_grid{n}_TS") for n in range(500)]
-    search = scanner(*many)
-    before = time.perf_counter()
-    pieces = [data[start : start + (4 << 20)] for start in range(0, len(data), 4 << 20)]
-    assert search.bytes_of("x", iter(pieces)) == []
-    assert 40 / (time.perf_counter() - before) > 20
+def test_what_stands_in_every_bundle_is_no_secret():
+    search = Scanner([Secret(SecretKind.PROJECT, "images")], "imagesTr and images")
+    assert search.searched == 0
+    assert not search.text("x", "images")

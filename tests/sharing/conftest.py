@@ -148,6 +148,7 @@ class Lab:
         write_nifti(folders.label_of(patch.name), before, grid)
         write_nifti(folders.merged_of(patch.name), label, grid)
         stored = Store(folders.store).put_file(folders.merged_of(patch.name))
+        added = Store(folders.store).put_file(folders.label_of(patch.name))
         annotator = self.person("Annika Notator")
         with self.workspace.catalog.write() as session:
             change = Change.now(annotator.id)
@@ -162,12 +163,14 @@ class Lab:
                 image_hash=content_hash(image),
                 label_hash=content_hash(before),
             )
-            received = Received("0" * 64, 10, CorrectionKind.ADD, Origin.UPLOADED, annotator.id)
+            received = Received(
+                added.sha256, added.size, CorrectionKind.ADD, Origin.UPLOADED, annotator.id
+            )
             add_correction(session, change, patch, "Add1.nrrd", received)
             values = asdict(count_values(label))
             made = MadeMerge(
                 content_hash(before),
-                ({"slot": "Add1.nrrd", "version": 1, "sha256": "0" * 64},),
+                ({"slot": "Add1.nrrd", "version": 1, "sha256": added.sha256},),
                 MERGE_RULE,
                 {"added": 10},
                 values,

@@ -2,24 +2,29 @@
 
 import gzip
 import json
-import stat
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from core.bundles.facts import BundleFacts, Level
-from core.bundles.privacy.known_names import KEY_FILE
+from core.bundles.privacy.known_names import KEY_FILE, pseudonyms_of
 from core.bundles.share import export_bundle, plan_share, rehearse_share
-from core.bundles.write import ArchiveKind
 from core.errors import ExportError
 from core.exports.check_folder import check_layout
 from core.exports.selection import Choice
+from core.maintenance.backup import make_backup
+from core.maintenance.restore import restore
 from core.tomograms.data_permissions import permit
+from core.workspace.workspace import open_workspace
 from db.errors import NotAllowedError
+from db.models.work import Fact
 from db.queries.patches import PatchFilter
-from db.queries.sharing import list_exports
-from db.vocabulary import ExportKind, Licence, Scope
+from db.queries.sharing import list_exports, pseudonym_key
+from db.vocabulary import ExportKind, Licence, Role, Scope
+from db.writes.events import Change
+from db.writes.people import add_person
 
 FACTS = BundleFacts(
     title="Membranes",
@@ -31,9 +36,7 @@ FACTS = BundleFacts(
 
 
 def test_a_bundle_is_written_checked_and_recorded(ready, tmp_path):
-    done = export_bundle(
-        ready.workspace, ready.by, tmp_path / "share", FACTS, archive=ArchiveKind.ZIP
-    )
+    done = export_bundle(ready.workspace, ready.by, tmp_path / "share", FACTS, zipped=True)
     assert check_layout(tmp_path / "share") == []
     assert (tmp_path / "share.zip").is_file()
     assert done.details["patches"] == 6
@@ -124,20 +127,88 @@ def test_an_embargo_holds(ready, tmp_path):
         export_bundle(ready.workspace, ready.by, tmp_path / "share", FACTS)
 
 
-def test_the_pseudonym_key_is_private_and_keeps_pseudonyms(ready, tmp_path, tree):
+def named(folder):
+    return sorted(path.name for path in folder.glob("labels*/*"))
+
+
+def test_the_pseudonym_key_lies_in_the_catalog_and_keeps_pseudonyms(ready, tmp_path, tree):
     export_bundle(ready.workspace, ready.by, tmp_path / "a", FACTS)
     export_bundle(ready.workspace, ready.by, tmp_path / "b", FACTS)
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
-    key = ready.workspace.secret_path(KEY_FILE)
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert key.read_text().strip() not in (tmp_path / "a" / "bundle.json").read_text()
+    with ready.workspace.catalog.read() as session:
+        key = pseudonym_key(session)
+    assert key not in (tmp_path / "a" / "bundle.json").read_text()
+    assert not ready.workspace.secret_path(KEY_FILE).exists()
+
+
+def test_pseudonyms_outlive_another_account_and_a_moved_workspace(ready, tmp_path, monkeypatch):
+    export_bundle(ready.workspace, ready.by, tmp_path / "a", FACTS)
+    ready.workspace.close()
+    moved = ready.workspace.folder.rename(tmp_path / "moved")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with open_workspace(moved) as workspace:
+        export_bundle(workspace, ready.by, tmp_path / "b", FACTS)
+    assert named(tmp_path / "b") == named(tmp_path / "a")
+
+
+def test_pseudonyms_outlive_a_restored_backup(ready, tmp_path):
+    export_bundle(ready.workspace, ready.by, tmp_path / "a", FACTS)
+    made = make_backup(ready.workspace, ready.by)
+    restore(Path(made.path), tmp_path / "restored")
+    names = []
+    for folder in (tmp_path / "restored", ready.workspace.folder):
+        with open_workspace(folder) as workspace:
+            names.append(pseudonyms_of(workspace)[0].of("tomogram", "demo/TS_001"))
+    assert names[0] == names[1]
+
+
+def test_a_key_file_of_an_earlier_version_is_taken_over(ready, tmp_path):
+    ready.workspace.secret_path(KEY_FILE).write_text("ab" * 32 + "\n")
+    export_bundle(ready.workspace, ready.by, tmp_path / "a", FACTS)
+    with ready.workspace.catalog.read() as session:
+        assert pseudonym_key(session) == "ab" * 32
+
+
+def test_a_key_that_is_lost_is_told(ready, tmp_path):
+    export_bundle(ready.workspace, ready.by, tmp_path / "a", FACTS)
+    with ready.workspace.catalog.write() as session:
+        session.delete(session.get_one(Fact, "pseudonym_key"))
+    done = export_bundle(ready.workspace, ready.by, tmp_path / "b", FACTS)
+    assert "the key of earlier bundles' pseudonyms is missing" in " ".join(done.findings)
+
+
+@pytest.mark.parametrize("signer", ["Nobody Known", "Annika Notator"])
+def test_only_those_who_may_export_or_approved_it_sign(ready, tmp_path, signer):
+    facts = replace(FACTS, signed_by=signer)
+    with pytest.raises(NotAllowedError, match=f"{signer} cannot sign"):
+        export_bundle(ready.workspace, ready.by, tmp_path / "share", facts)
+    assert not (tmp_path / "share").exists()
+
+
+def test_a_curator_and_the_head_who_approved_all_may_sign(ready, tmp_path):
+    with ready.workspace.catalog.write() as session:
+        add_person(session, Change.now(ready.by.id), "Cora Curator", Role.CURATOR)
+    for signer in ("Cora Curator", "Prof. Headofgroup"):
+        facts = replace(FACTS, signed_by=signer)
+        export_bundle(ready.workspace, ready.by, tmp_path / signer, facts)
+    permit(
+        ready.workspace,
+        ready.by,
+        "TS_001",
+        scope=Scope.PUBLIC,
+        licence=Licence.CC_BY,
+        approved_by="Somebody Else",
+    )
+    with pytest.raises(NotAllowedError, match="cannot sign"):
+        export_bundle(ready.workspace, ready.by, tmp_path / "other", facts)
 
 
 def test_a_rehearsal_shows_the_report_and_records_nothing(ready, tmp_path):
     facts = replace(FACTS, title="By Annika Notator")
     report = rehearse_share(ready.workspace, ready.by, tmp_path / "share", facts)
     assert not report.passed
-    assert report.exposure[0].patches == 2
+    assert report.disclosures[0].patches == 2
     assert not (tmp_path / "share").exists()
 
 

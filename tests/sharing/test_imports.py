@@ -18,7 +18,6 @@ from core.bundles.import_bundle import import_bundle, look_into
 from core.bundles.import_preview import Fate, Stated
 from core.bundles.patches_csv import read_table
 from core.bundles.share import export_bundle
-from core.bundles.write import ArchiveKind
 from core.errors import ArchiveError, BundleError, ExportError, OutputError
 from core.exports.check_folder import check_layout
 from core.exports.manifest import hash_files, sums_text
@@ -54,7 +53,7 @@ def made_share(templates, tmp_path_factory):
     shutil.copytree(templates["filled"] / "work", folder / "work")
     with open_workspace(folder / "work") as workspace:
         by = acting_person(workspace)
-        export_bundle(workspace, by, folder / "share", FACTS, archive=ArchiveKind.ZIP)
+        export_bundle(workspace, by, folder / "share", FACTS, zipped=True)
     return folder
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from core.bundles.facts import BundleFacts, Creator
 from core.bundles.job import bundle_arguments, run_export, set_arguments
-from core.bundles.write import ArchiveKind
 from core.corrections.store import Store
 from core.errors import CancelledError, ExportError
 from core.evaluation.scores import score_segmentations, state_training
@@ -166,7 +165,7 @@ def test_a_job_writes_the_training_set_that_was_handed_over(ready, tmp_path):
 
 
 def test_a_job_writes_the_bundle_that_was_handed_over(ready, tmp_path):
-    arguments = bundle_arguments(tmp_path / "share", Choice(), FACTS, archive=ArchiveKind.ZIP)
+    arguments = bundle_arguments(tmp_path / "share", Choice(), FACTS, zipped=True)
     arguments = json.loads(json.dumps(arguments))
     done = run_export(ready.workspace, ready.by, arguments, lambda *said: None, lambda: False)
     assert done[0].details["patches"] == 6

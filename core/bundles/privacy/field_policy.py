@@ -1,8 +1,7 @@
 """Every field of every format that a bundle holds, and what is done to it: an allow-list.
 
-The codes are DICOM's (PS3.15 Annex E): K kept, C cleaned, U a pseudonym that stays the same, D a
-dummy, Z emptied, X removed. A field that is not listed is a fault, so that a new one cannot leave
-the lab before somebody thought about it.
+A field that is not listed is a fault, so that a new one cannot leave the lab before somebody
+thought about it.
 """
 
 import json
@@ -12,19 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core.bundles.facts import Level
 from core.bundles.patches_csv import COLUMNS
+from core.imaging.formats.nifti import DATA_OFFSET, DTYPES, encode_header
 from core.imaging.formats.source import Source
+from core.imaging.geometry import Grid, Zyx
 
-CODES = {
-    "K": "kept",
-    "C": "cleaned",
-    "U": "replaced by a pseudonym",
-    "D": "replaced by a dummy",
-    "Z": "emptied",
-    "X": "removed",
-}
 LEVELS = (Level.INTERNAL, Level.COLLABORATOR, Level.PUBLIC, Level.MINIMAL)
+KEPT, CLEANED, PSEUDONYM = "kept", "cleaned", "replaced by a pseudonym"
+DUMMY, EMPTIED, REMOVED = "replaced by a dummy", "emptied", "removed"
 
 
 @dataclass(frozen=True)
@@ -33,214 +30,114 @@ class FieldAction:
 
     format: str
     field: str
-    codes: str
-    """One letter a level: internal, collaborator, public, minimal."""
+    actions: tuple[str, ...] = (KEPT,) * 4
+    """At the levels internal, collaborator, public and minimal."""
     places: bool = False
+    """It tells where a patch lies."""
 
     def at(self, level: Level, *, keeps_places: bool) -> str:
-        """The code at a level."""
+        """Say what happens at a level."""
         if self.places:
-            return "K" if keeps_places else "Z"
-        return self.codes[LEVELS.index(level)]
+            return KEPT if keeps_places else EMPTIED
+        return self.actions[LEVELS.index(level)]
 
 
-_OWN_CODES = {
-    "patch_id": "KUUU",
-    "image": "KUUU",
-    "label": "KUUU",
-    "source_group": "KUUD",
-    "contributor_id": "KUUU",
-    "permission_id": "UUUZ",
-    "intensity_mean": "KKZZ",
-    "intensity_std": "KKZZ",
+_NAMED = (KEPT, PSEUDONYM, PSEUDONYM, PSEUDONYM)
+_EMPTY, _GONE = (EMPTIED,) * 4, (REMOVED,) * 4
+_COLUMN_ACTIONS = {
+    "patch_id": _NAMED,
+    "image": _NAMED,
+    "label": _NAMED,
+    "source_group": (KEPT, PSEUDONYM, PSEUDONYM, DUMMY),
+    "contributor_id": _NAMED,
+    "permission_id": (PSEUDONYM, PSEUDONYM, PSEUDONYM, EMPTIED),
+    "intensity_mean": (KEPT, KEPT, EMPTIED, EMPTIED),
+    "intensity_std": (KEPT, KEPT, EMPTIED, EMPTIED),
 }
 _PLACED = ("box_z", "box_y", "box_x")
 
 ACTIONS: tuple[FieldAction, ...] = (
-    FieldAction("file name", "dataset token (renamed on request)", "KKKK"),
-    FieldAction("file name", "tomogram", "KUUU"),
-    FieldAction("file name", "patch number", "KKKD"),
-    FieldAction("gzip", "time, operating system, flags", "ZZZZ"),
-    FieldAction("gzip", "original name, comment, extra field", "XXXX"),
-    FieldAction("NIfTI", "dim, datatype, bitpix, pixdim, vox_offset, scl_*, units, magic", "KKKK"),
-    FieldAction("NIfTI", "origin (qoffset, srow)", "KZZZ", places=True),
-    FieldAction("NIfTI", "descrip, aux_file, intent_name, db_name, data_type", "XXXX"),
-    FieldAction("NIfTI", "cal_*, slice_*, toffset, intent_*, session_error, gl*", "ZZZZ"),
-    FieldAction("NIfTI", "extensions", "XXXX"),
-    FieldAction("image", "voxels: own mean and standard deviation taken off", "CCCC"),
-    FieldAction("image", "the outer 16 voxels", "KKKX"),
-    FieldAction("image", "detail below 1/256 standard deviation", "KKKX"),
-    FieldAction("label", "voxels", "KKKK"),
-    FieldAction("MRC", "labels, extended header, origin, density statistics", "XXXX"),
-    FieldAction("NRRD", "corrections, their property lists and segment names", "XXXX"),
-    FieldAction("catalog", "people, reviews, comments, events, paths, times", "XXXX"),
+    FieldAction("file name", "dataset token (renamed on request)"),
+    FieldAction("file name", "tomogram", _NAMED),
+    FieldAction("file name", "patch number", (KEPT, KEPT, KEPT, DUMMY)),
+    FieldAction("gzip", "time, operating system, flags", _EMPTY),
+    FieldAction("gzip", "original name, comment, extra field", _GONE),
+    FieldAction("NIfTI", "dim, datatype, bitpix, pixdim, vox_offset, scl_*, units, magic"),
+    FieldAction("NIfTI", "origin (qoffset, srow)", places=True),
+    FieldAction("NIfTI", "descrip, aux_file, intent_name, db_name, data_type", _GONE),
+    FieldAction("NIfTI", "cal_*, slice_*, toffset, intent_*, session_error, gl*", _EMPTY),
+    FieldAction("NIfTI", "extensions", _GONE),
+    FieldAction("image", "voxels: own mean and standard deviation taken off", (CLEANED,) * 4),
+    FieldAction("image", "the outer 16 voxels", (KEPT, KEPT, KEPT, REMOVED)),
+    FieldAction("image", "detail below 1/256 standard deviation", (KEPT, KEPT, KEPT, REMOVED)),
+    FieldAction("label", "voxels"),
+    FieldAction("MRC", "labels, extended header, origin, density statistics", _GONE),
+    FieldAction("NRRD", "corrections, their property lists and segment names", _GONE),
+    FieldAction("catalog", "people, reviews, comments, events, paths, times", _GONE),
     *(
-        FieldAction("patches.csv", name, _OWN_CODES.get(name, "KKKK"), places=name in _PLACED)
+        FieldAction(
+            "patches.csv", name, _COLUMN_ACTIONS.get(name, (KEPT,) * 4), places=name in _PLACED
+        )
         for name in COLUMNS
     ),
-    FieldAction("bundle.json", "creators, contact (who agreed to be named)", "CCCC"),
-    FieldAction("bundle.json", "created (the year alone where published)", "KKCC"),
-    FieldAction("privacy_report.json", "signed_by", "KUUU"),
+    FieldAction("bundle.json", "creators, contact (who agreed to be named)", (CLEANED,) * 4),
+    FieldAction(
+        "bundle.json",
+        "created (the year alone where published)",
+        (KEPT, KEPT, CLEANED, CLEANED),
+    ),
+    FieldAction("privacy_report.json", "signed_by", _NAMED),
 )
 
 CASE = "*"
-_CREATORS = ("creators", "creators[].name", "creators[].orcid", "creators[].affiliation")
+
+_KEYS = {
+    "bundle.json": """
+        annotation_criteria attribution attribution[].attribution attribution[].bundle_id
+        attribution[].doi attribution[].licence bundle_id contact coordinates_kept core_only counts
+        counts.test counts.train counts.val created creators creators[].affiliation creators[].name
+        creators[].orcid description doi funding_statement generator generator.format generator.name
+        ignore_border_voxels intensity intensity.dtype intensity.quantisation intensity.scheme
+        label_map label_map.background label_map.ignore label_map.membrane licence method_type
+        patch_shapes_zyx prediction_models previous previous.sha256sums_digest previous.version
+        privacy_level schema_version spacing_unit split_policy split_policy.leaky
+        split_policy.method split_policy.unit structure structure.name structure.ontology title
+        version voxel_size_angstrom
+    """,
+    "dataset.json": """
+        channel_names channel_names.0 dataset dataset.* dataset.*.images dataset.*.label file_ending
+        labels labels.background labels.ignore labels.membrane name numTraining
+        overwrite_image_reader_writer test test[].image test[].label training training[].image
+        training[].label validation validation[].image validation[].label
+    """,
+    "splits_final.json": """
+        [].train [].val
+    """,
+    ".zenodo.json": """
+        access_right creators creators[].affiliation creators[].name creators[].orcid description
+        keywords license related_identifiers related_identifiers[].identifier
+        related_identifiers[].relation related_identifiers[].scheme title upload_type version
+    """,
+    "mifa.json": """
+        annotations annotations[].annotation_coverage annotations[].annotation_criteria
+        annotations[].annotation_method annotations[].annotation_overview
+        annotations[].annotation_type annotations[].file_metadata
+        annotations[].file_metadata[].annotation_id annotations[].file_metadata[].source_image_id
+        authors authors[].author_first_name authors[].author_last_name authors[].orcid_id
+        authors[].organisation authors[].organisation[].organisation_name description
+        funding_statement keywords license title
+    """,
+    "privacy_report.json": """
+        created exposure exposure[].group exposure[].largest_box_zyx exposure[].overlapping_pairs
+        exposure[].patches exposure[].share_of_tomogram exposure[].voxels fields fields[].action
+        fields[].field fields[].format level passed permissions permissions[].group
+        permissions[].licence permissions[].patches permissions[].scope residual_risk schema_version
+        searched searched.files searched.hits searched.secrets searched.unsearchable signed_by
+    """,
+}
 
 KEYS: Mapping[str, frozenset[str]] = {
-    "bundle.json": frozenset(
-        {
-            "schema_version",
-            "bundle_id",
-            "title",
-            "description",
-            "version",
-            "previous",
-            "previous.version",
-            "previous.sha256sums_digest",
-            "created",
-            "licence",
-            *_CREATORS,
-            "contact",
-            "doi",
-            "funding_statement",
-            "structure",
-            "structure.name",
-            "structure.ontology",
-            "label_map",
-            "label_map.background",
-            "label_map.membrane",
-            "label_map.ignore",
-            "voxel_size_angstrom",
-            "spacing_unit",
-            "patch_shapes_zyx",
-            "ignore_border_voxels",
-            "core_only",
-            "intensity",
-            "intensity.scheme",
-            "intensity.dtype",
-            "intensity.quantisation",
-            "prediction_models",
-            "method_type",
-            "annotation_criteria",
-            "privacy_level",
-            "coordinates_kept",
-            "split_policy",
-            "split_policy.unit",
-            "split_policy.method",
-            "split_policy.leaky",
-            "counts",
-            "counts.train",
-            "counts.val",
-            "counts.test",
-            "attribution",
-            "attribution[].bundle_id",
-            "attribution[].licence",
-            "attribution[].attribution",
-            "attribution[].doi",
-            "generator",
-            "generator.name",
-            "generator.format",
-        }
-    ),
-    "dataset.json": frozenset(
-        {
-            "name",
-            "channel_names",
-            "channel_names.0",
-            "labels",
-            "labels.background",
-            "labels.membrane",
-            "labels.ignore",
-            "numTraining",
-            "file_ending",
-            "overwrite_image_reader_writer",
-            "dataset",
-            f"dataset.{CASE}",
-            f"dataset.{CASE}.images",
-            f"dataset.{CASE}.label",
-            *(
-                f"{word}{part}"
-                for word in ("training", "validation", "test")
-                for part in ("", "[].image", "[].label")
-            ),
-        }
-    ),
-    "splits_final.json": frozenset({"[].train", "[].val"}),
-    ".zenodo.json": frozenset(
-        {
-            "title",
-            "description",
-            "upload_type",
-            "access_right",
-            "license",
-            "version",
-            "creators",
-            "creators[].name",
-            "creators[].orcid",
-            "creators[].affiliation",
-            "keywords",
-            "related_identifiers",
-            "related_identifiers[].identifier",
-            "related_identifiers[].relation",
-            "related_identifiers[].scheme",
-        }
-    ),
-    "mifa.json": frozenset(
-        {
-            "title",
-            "description",
-            "keywords",
-            "license",
-            "funding_statement",
-            "authors",
-            "authors[].author_last_name",
-            "authors[].author_first_name",
-            "authors[].orcid_id",
-            "authors[].organisation",
-            "authors[].organisation[].organisation_name",
-            "annotations",
-            *(
-                f"annotations[].annotation_{part}"
-                for part in ("overview", "type", "method", "criteria", "coverage")
-            ),
-            "annotations[].file_metadata",
-            "annotations[].file_metadata[].annotation_id",
-            "annotations[].file_metadata[].source_image_id",
-        }
-    ),
-    "privacy_report.json": frozenset(
-        {
-            "schema_version",
-            "level",
-            "passed",
-            "signed_by",
-            "created",
-            "searched",
-            *(f"searched.{kind}" for kind in ("files", "secrets", "hits", "unsearchable")),
-            "fields",
-            "fields[].format",
-            "fields[].field",
-            "fields[].action",
-            "exposure",
-            *(
-                f"exposure[].{part}"
-                for part in (
-                    "group",
-                    "patches",
-                    "voxels",
-                    "share_of_tomogram",
-                    "overlapping_pairs",
-                    "largest_box_zyx",
-                )
-            ),
-            "permissions",
-            "permissions[].group",
-            "permissions[].scope",
-            "permissions[].licence",
-            "permissions[].patches",
-            "residual_risk",
-        }
-    ),
+    name: frozenset(words.split()) for name, words in _KEYS.items()
 }
 """The keys of our own JSON files. Croissant's are fixed by its format and made from COLUMNS."""
 
@@ -257,115 +154,61 @@ FILES = frozenset(
 )
 """The files of a bundle beside its volumes."""
 
-_HEADER = struct.Struct("<i10s18sihcB8h3f4h8f3fhBB4f2i80s24s2h6f12f16s4s")
-_NAMES = (
-    "sizeof_hdr",
-    "data_type",
-    "db_name",
-    "extents",
-    "session_error",
-    "regular",
-    "dim_info",
-    *["dim"] * 8,
-    *["intent_p"] * 3,
-    "intent_code",
-    "datatype",
-    "bitpix",
-    "slice_start",
-    *["pixdim"] * 8,
-    "vox_offset",
-    "scl_slope",
-    "scl_inter",
-    "slice_end",
-    "slice_code",
-    "xyzt_units",
-    "cal_max",
-    "cal_min",
-    "slice_duration",
-    "toffset",
-    "glmax",
-    "glmin",
-    "descrip",
-    "aux_file",
-    "qform_code",
-    "sform_code",
-    *["quatern"] * 3,
-    *["qoffset"] * 3,
-    *["srow"] * 12,
-    "intent_name",
-    "magic",
-)
-_KEPT = frozenset(
-    {
-        "sizeof_hdr",
-        "dim",
-        "datatype",
-        "bitpix",
-        "pixdim",
-        "vox_offset",
-        "scl_slope",
-        "scl_inter",
-        "xyzt_units",
-        "qform_code",
-        "sform_code",
-        "quatern",
-        "qoffset",
-        "srow",
-        "magic",
-        "regular",
-    }
-)
-_EMPTY: Collection[object] = (0, 0.0, b"\0", b"r")
+_PLAIN_GZIP = b"\x1f\x8b\x08\0\0\0\0\0"
+"""Deflated, no name, comment or extra field, no time (RFC 1952)."""
 
 
 def unlisted_fields(folder: Path, volumes: Collection[str], *, keeps_places: bool) -> list[str]:
-    """A sentence for every file, key, column and header field that is not on the list.
+    """List every file, key, column and header field that is not allowed, a sentence each.
 
     ``volumes`` are the paths of the images and labels in the bundle.
     """
-    said = [f"{name}: is no file of a bundle." for name in _other_files(folder, volumes)]
+    faults = [f"{name}: does not belong to a bundle." for name in _other_files(folder, volumes)]
     for name, keys in KEYS.items():
         if (folder / name).is_file():
             odd = sorted(keys_of(json.loads((folder / name).read_bytes()), name) - keys)
-            said += [f"{name}: the field {key!r} is not on the list." for key in odd]
+            faults += [f"{name}: the field {key!r} is not on the list." for key in odd]
     for name in sorted(volumes):
-        said += [f"{name}: {fault}" for fault in header_faults(folder / name, keeps_places)]
-    return said
+        faults += [f"{name}: {fault}" for fault in header_faults(folder / name, keeps_places)]
+    return faults
 
 
 def keys_of(value: Any, name: str = "") -> set[str]:
-    """Every key of a JSON value by its path; the names of cases are ``*``."""
+    """List every key of a JSON value by its path; the names of cases are ``*``."""
     return set(_keys(value, "", name == "dataset.json"))
 
 
 def header_faults(path: Path, keeps_places: bool) -> Iterator[str]:
-    """What a gzipped NIfTI-1 header tells besides what a volume needs."""
+    """Compare a gzipped NIfTI-1 header with the one that we write for such a volume."""
     with path.open("rb") as file:
-        first = file.read(10)
-    if first[:2] == b"\x1f\x8b" and (first[3] or any(first[4:8])):
-        yield "its gzip header holds a time, a name or a comment."
+        if file.read(8) != _PLAIN_GZIP:
+            yield "its gzip header holds a time, a name or a comment."
     source = Source(path)
     try:
-        raw = source.head(352)
+        raw = source.head(DATA_OFFSET)
     finally:
         source.close()
-    if len(raw) < 352:
+    if len(raw) < DATA_OFFSET:
         yield "is too short for a NIfTI-1 header."
         return
-    values = list(zip(_NAMES, _HEADER.unpack(raw[:348]), strict=True))
-    for name, value in values:
-        plain = value.strip(b"\0") if isinstance(value, bytes) and len(value) > 1 else value
-        if name not in _KEPT and plain not in _EMPTY and plain != b"":
-            yield f"its NIfTI field {name} is not empty."
-    if any(raw[348:352]):
-        yield "has a NIfTI extension."
-    if not keeps_places and any(_origin(values)):
+    grid = _grid(raw)
+    if not keeps_places and any(grid.origin_xyz):
         yield "its origin tells where in the tomogram the patch lies."
+    if raw != encode_header(*_shape_and_type(raw), grid):
+        yield "its NIfTI header holds more than the volume needs."
 
 
-def _origin(values: list[tuple[str, Any]]) -> list[float]:
-    rows = [value for name, value in values if name == "srow"]
-    return [value for name, value in values if name == "qoffset"] + rows[3::4]
+def _shape_and_type(raw: bytes) -> tuple[Zyx, np.dtype[Any]]:
+    x, y, z = struct.unpack_from("<3h", raw, 42)
+    code = struct.unpack_from("<h", raw, 70)[0]
+    return Zyx(z, y, x), np.dtype("<" + DTYPES.get(code, "u1"))
+
+
+def _grid(raw: bytes) -> Grid:
+    """The aligned grid of a header; NIfTI's x and y run against ours."""
+    spacing = struct.unpack_from("<f", raw, 80)[0]
+    x, y, z = (struct.unpack_from("<f", raw, at)[0] for at in (292, 308, 324))
+    return Grid.aligned(spacing, (0.0 - x, 0.0 - y, z))
 
 
 def _other_files(folder: Path, volumes: Collection[str]) -> list[str]:

@@ -1,17 +1,32 @@
-"""Everything in the catalog that no bundle may tell."""
+"""Read from the catalog what no bundle may tell, and the key of its pseudonyms."""
 
+import secrets
 import socket
 from collections.abc import Iterable
 from pathlib import Path
 
 from core.bundles.facts import BundleFacts
-from core.bundles.privacy.names import Secret, SecretKind, dates_in
-from core.bundles.privacy.pseudonyms import Pseudonyms, read_or_make_key
+from core.bundles.privacy.names import Secret, SecretKind, session_days
+from core.bundles.privacy.pseudonyms import KEY_BYTES, Pseudonyms, read_key_file
 from core.exports.selection import Chosen
 from core.workspace.workspace import Workspace
-from db.queries.sharing import SharedSource, names_to_keep, sources_of
+from db.queries.sharing import (
+    SharedSource,
+    list_exports,
+    names_to_keep,
+    pseudonym_key,
+    sources_of,
+)
+from db.vocabulary import ExportKind
+from db.writes.sharing import keep_pseudonym_key
 
 KEY_FILE = "pseudonym.key"
+"""Where the key lay before the catalog kept it."""
+
+LOST_KEY = (
+    "the key of earlier bundles' pseudonyms is missing, so tomograms are called otherwise than "
+    "there; to keep their names, restore the catalog that made them from a backup"
+)
 
 
 def catalog_secrets(workspace: Workspace, chosen: Chosen, facts: BundleFacts) -> list[Secret]:
@@ -32,12 +47,25 @@ def catalog_secrets(workspace: Workspace, chosen: Chosen, facts: BundleFacts) ->
     return [Secret(kind, text) for kind, text in sorted(found)]
 
 
-def pseudonyms_of(workspace: Workspace) -> Pseudonyms:
-    """The pseudonyms of this installation; the key is made on first use and never travels.
+def pseudonyms_of(workspace: Workspace) -> tuple[Pseudonyms, tuple[str, ...]]:
+    """Read the catalog's pseudonym key, made on first use; and what a person should know of it.
 
-    Errors: OutputError; ExportError where others may read the key.
+    The key belongs to the catalog: every account, a moved workspace and a restored backup give
+    the same pseudonyms. A key file of before it did is taken over.
+
+    Errors: ExportError for a key file that cannot be read.
     """
-    return Pseudonyms(read_or_make_key(workspace.secret_path(KEY_FILE)))
+    with workspace.catalog.read() as session:
+        key = pseudonym_key(session)
+        bundles = list_exports(session, ExportKind.BUNDLE, limit=1)
+    notes: tuple[str, ...] = ()
+    if key is None:
+        kept = read_key_file(workspace.secret_path(KEY_FILE))
+        if kept is None and bundles:
+            notes = (LOST_KEY,)
+        with workspace.catalog.write() as session:
+            key = keep_pseudonym_key(session, (kept or secrets.token_bytes(KEY_BYTES)).hex())
+    return Pseudonyms(bytes.fromhex(key)), notes
 
 
 def _folders(workspace: Workspace, roots: Iterable[Path]) -> set[str]:
@@ -53,5 +81,5 @@ def _of_source(source: SharedSource) -> set[tuple[SecretKind, str]]:
     found = {(SecretKind.TOMOGRAM, name) for name in names}
     found |= {(SecretKind.PROJECT, folder) for folder in folders}
     found |= {(SecretKind.DATE, day.isoformat()) for day in source.days}
-    found |= {(SecretKind.DATE, day) for name in names | folders for day in dates_in(name)}
+    found |= {(SecretKind.DATE, day) for name in names | folders for day in session_days(name)}
     return found

@@ -1,19 +1,17 @@
-"""Pseudonyms that only the holder of the key can undo: HMAC, never a plain hash.
+"""Make pseudonyms that only the holder of the key can undo: HMAC, never a plain hash.
 
-A plain hash of ``TS_001`` is undone by hashing all likely names. The key lies in a file of its
-own beside the catalog, readable to its owner alone, and never travels.
+A plain hash of ``TS_001`` is undone by hashing all likely names. The key lies in the catalog, so
+that it outlives accounts, moves and restores; no bundle holds it.
 """
 
 import base64
 import hashlib
 import hmac
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.errors import ExportError, OutputError
+from core.errors import ExportError
 from core.exports.naming import CaseName, case_name, imported_name, patch_number
 from core.exports.patch import CuratedPatch
 from db.vocabulary import Split
@@ -73,28 +71,14 @@ class ContributorNames:
         return CaseName(case, group, group)
 
 
-def read_or_make_key(path: Path) -> bytes:
-    """The key in a file; a new one, mode 0600, where there is no file yet.
+def read_key_file(path: Path) -> bytes | None:
+    """Read a key in hexadecimal; None where there is no file.
 
-    Errors: OutputError where the file cannot be made; ExportError where others may read it.
+    Errors: ExportError.
     """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _read_key(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
-    with os.fdopen(descriptor, "w") as out:
-        out.write(secrets.token_hex(KEY_BYTES) + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    return _read_key(path)
-
-
-def _read_key(path: Path) -> bytes:
-    if path.stat().st_mode & 0o077:
-        raise ExportError(f"{path}: others may read the pseudonym key; chmod 600 it.")
-    try:
         return bytes.fromhex(path.read_text().strip())
-    except ValueError as error:
-        raise ExportError(f"{path}: holds no key in hexadecimal; restore it.") from error
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{path}: no pseudonym key can be read; restore it.") from error

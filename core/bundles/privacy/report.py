@@ -1,13 +1,12 @@
-"""The privacy report: what a bundle gives away, and whether it may go. It blocks.
+"""Make the privacy report: what a bundle gives away, and whether it may go. Faults block it.
 
-Four looks: every field is on the allow-list (``fields``); no secret of the catalog is found in
-any layer of any file (``scan``); each owner allowed it; and in figures, how much of each tomogram
-is told (``exposure``). What remains is said in plain words, and a person signs.
+Every field must be on the allow-list (``field_policy``), no name of the catalog may stand in any
+text (``scan``), each owner must allow it, and ``disclosure`` says how much of each tomogram is
+told. What remains is said in plain words, for the person who signs.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -18,9 +17,9 @@ from core.bundles.card import card_text, contact_line, creators_line, licence_te
 from core.bundles.facts import PUBLISHED, SCOPE_NEEDED, STRICTEST, BundleFacts, Level
 from core.bundles.metadata import bundle_json, croissant_json, mifa_json, zenodo_json
 from core.bundles.patches_csv import table_rows, table_text
-from core.bundles.privacy.disclosure import Exposure, exposures
-from core.bundles.privacy.field_policy import ACTIONS, CODES, unlisted_fields
-from core.bundles.privacy.names import SEARCHED, Needle, Secret, SecretKind, needles_of, secrets_of
+from core.bundles.privacy.disclosure import Disclosure, disclosures
+from core.bundles.privacy.field_policy import ACTIONS, unlisted_fields
+from core.bundles.privacy.names import SEARCHED, Secret, SecretKind, secrets_of
 from core.bundles.privacy.pseudonyms import KEY_BYTES, Pseudonyms
 from core.bundles.privacy.scan import Allowed, Hit, Scanner
 from core.exports.case import FOLDERS, PlannedCase
@@ -35,7 +34,6 @@ REPORT_JSON, REPORT_MD = "privacy_report.json", "privacy_report.md"
 FINEST = 10.0
 """Angstrom a voxel: finer detail serves averaging of proteins, and membranes do not need it."""
 
-THREADS = 2
 _MAY_GO_ON: Mapping[str, frozenset[Level]] = {
     Level.INTERNAL: frozenset({Level.INTERNAL}),
     Level.COLLABORATOR: frozenset({Level.INTERNAL, Level.COLLABORATOR}),
@@ -68,7 +66,7 @@ class PrivacyReport:
     """Secrets that mean nothing when found: a letter, a small number, a word of every bundle."""
     hits: tuple[Hit, ...]
     unlisted: tuple[str, ...]
-    exposure: tuple[Exposure, ...]
+    disclosures: tuple[Disclosure, ...]
     permissions: tuple[dict[str, Any], ...]
     residual: tuple[str, ...]
     keeps_places: bool
@@ -126,7 +124,7 @@ class PrivacyReport:
                     "overlapping_pairs": each.overlapping_pairs,
                     "largest_box_zyx": list(each.largest_box),
                 }
-                for each in self.exposure
+                for each in self.disclosures
             ],
             "permissions": list(self.permissions),
             "residual_risk": list(self.residual),
@@ -173,18 +171,18 @@ def examine(
 
     ``secrets`` come from the catalog; those of the patches' own records are added.
     """
-    needles = searched_needles(secrets, cases, facts)
+    scanner, count = scanner_of(secrets, cases, facts)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return PrivacyReport(
         level=facts.level,
         signed_by=shipped_signer(facts, pseudonyms),
         created=facts.created_text,
         files=len(files),
-        secrets=needles.secrets,
-        unsearchable=needles.unsearchable,
-        hits=tuple(scan_files(folder, files, needles.needles, facts)),
+        secrets=count,
+        unsearchable=count - scanner.searched,
+        hits=tuple(scan_files(folder, files, scanner, facts)),
         unlisted=tuple(unlisted_fields(folder, volumes, keeps_places=facts.keeps_places)),
-        exposure=tuple(exposures(cases, facts.recipe)),
+        disclosures=tuple(disclosures(cases, facts.recipe)),
         permissions=tuple(_permission_rows(cases, facts)),
         residual=tuple(residual_risk(facts, voxel_size)),
         keeps_places=facts.keeps_places,
@@ -192,50 +190,52 @@ def examine(
     )
 
 
-@dataclass(frozen=True)
-class Searched:
-    """What is searched at a level."""
-
-    secrets: int
-    needles: tuple[Needle, ...]
-
-    @property
-    def unsearchable(self) -> int:
-        return self.secrets - len({needle.secret for needle in self.needles})
-
-
-def searched_needles(
+def scanner_of(
     secrets: Collection[Secret], cases: Sequence[PlannedCase], facts: BundleFacts
-) -> Searched:
-    """What is searched at this level: the catalog's secrets and the patches' own."""
+) -> tuple[Scanner, int]:
+    """Make the scanner of a level for the catalog's secrets and the patches' own; and their count.
+
+    The day of the bundle itself is told; that somebody worked on it then is not.
+    """
     own = secrets_of(case.patch for case in cases)
     known = {(secret.kind, secret.text): secret for secret in (*secrets, *own)}
-    # The day of the bundle itself is told; that somebody worked on it then is not.
     known.pop((SecretKind.DATE, facts.created_text), None)
     wanted = [known[key] for key in sorted(known) if key[0] in SEARCHED[facts.level]]
-    return Searched(len(wanted), tuple(needles_of(wanted, own_text())))
+    return Scanner(wanted, own_text()), len(wanted)
 
 
 def scan_files(
-    folder: Path, files: Sequence[Path], needles: Sequence[Needle], facts: BundleFacts
+    folder: Path, files: Sequence[Path], scanner: Scanner, facts: BundleFacts
 ) -> list[Hit]:
-    """Search files of a bundle in every layer."""
-    scanner, allowed = Scanner(needles), who_is_named(facts)
-
-    def look(path: Path) -> list[Hit]:
-        return scanner.file(path, path.relative_to(folder).as_posix(), allowed)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return [hit for hits in pool.map(look, files) for hit in hits]
+    """Search files of a bundle, their names too."""
+    allowed = named_people(facts)
+    return [
+        hit
+        for path in files
+        for hit in scanner.file(path, path.relative_to(folder).as_posix(), allowed)
+    ]
 
 
 @cache
 def own_text() -> str:
     """The words that stand in every bundle, whoever made it."""
-    facts = BundleFacts("", "", Licence.CC0, "", date(2000, 1, 1))
+    facts = BundleFacts(
+        title="", description="", licence=Licence.CC0, signed_by="", created=date(2000, 1, 1)
+    )
     nobody = Pseudonyms(bytes(KEY_BYTES))
     empty = PrivacyReport(
-        facts.level, "", "", 0, 0, 0, (), (), (), (), tuple(residual_risk(facts, FINEST)), False
+        level=facts.level,
+        signed_by="",
+        created="",
+        files=0,
+        secrets=0,
+        unsearchable=0,
+        hits=(),
+        unlisted=(),
+        disclosures=(),
+        permissions=(),
+        residual=tuple(residual_risk(facts, FINEST)),
+        keeps_places=False,
     )
     made = [
         bundle_json((), facts, FINEST, False),
@@ -251,7 +251,7 @@ def own_text() -> str:
     return "\n".join([*map(canonical_json, made), *pages, *tables])
 
 
-def who_is_named(facts: BundleFacts) -> Allowed:
+def named_people(facts: BundleFacts) -> Allowed:
     """The fields and lines in which the signer lists creators and the contact."""
     fields = {
         "bundle.json": ("creators[].name", "creators[].affiliation", "contact"),
@@ -270,8 +270,8 @@ def who_is_named(facts: BundleFacts) -> Allowed:
 
 
 def shipped_signer(facts: BundleFacts, pseudonyms: Pseudonyms) -> str:
-    """Who signed, as a stranger may know it; the catalog keeps the name."""
-    if facts.level is Level.INTERNAL:
+    """Say who signed, as a stranger may know it; the catalog keeps the name."""
+    if facts.level is Level.INTERNAL or not facts.signed_by:
         return facts.signed_by
     return pseudonyms.of("signer", facts.signed_by)
 
@@ -292,13 +292,11 @@ def report_text(report: PrivacyReport) -> str:
         [
             f"# Privacy report: {report.level} bundle, {report.created}",
             "",
-            f"{'Passed' if report.passed else 'NOT PASSED'}. "
-            f"Signed by {report.signed_by}, who read "
-            "this and answers for it.",
+            f"{'Passed' if report.passed else 'NOT PASSED'}. {_signature(report)}",
             "",
             "## What was searched",
-            f"{report.files} files, their names, headers and inflated bytes, for {report.secrets} "
-            f"names, paths, tokens, hosts and dates of the lab; {len(report.hits)} found. "
+            f"{report.files} files: their names, texts and headers, for {report.secrets} names, "
+            f"paths, tokens, hosts and dates of the lab; {len(report.hits)} found. "
             f"{report.unsearchable} are too short or too common to be searched for.",
             *(f"* {fault.said}" for fault in report.faults),
             "",
@@ -314,7 +312,7 @@ def report_text(report: PrivacyReport) -> str:
             *(
                 f"| {e.group} | {e.patches} | {e.share:.1%} | {e.overlapping_pairs} | "
                 f"{'×'.join(map(str, e.largest_box))} |"
-                for e in report.exposure
+                for e in report.disclosures
             ),
             "",
             "## What anybody can still find out",
@@ -332,12 +330,18 @@ def write_report(report: PrivacyReport, folder: Path) -> list[Path]:
     return [folder / name for name in texts]
 
 
+def _signature(report: PrivacyReport) -> str:
+    if not report.signed_by:
+        return "Not signed yet."
+    return f"Signed by {report.signed_by}, who read this report."
+
+
 def _field_lines(report: PrivacyReport) -> list[str]:
-    lines = []
-    for each in ACTIONS:
-        code = each.at(report.level, keeps_places=report.keeps_places)
-        lines.append(f"| {each.format} | {each.field} | {code} {CODES[code]} |")
-    return lines
+    return [
+        f"| {each.format} | {each.field} | "
+        f"{each.at(report.level, keeps_places=report.keeps_places)} |"
+        for each in ACTIONS
+    ]
 
 
 def _owner_faults(name: str, given: Permission | None, facts: BundleFacts) -> list[str]:

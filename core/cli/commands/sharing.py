@@ -119,7 +119,7 @@ def training_set(call: Call, out: Path, overwrite: bool, dry_run: bool, **option
     help='"Family, Given": named with their consent; may be repeated.',
 )
 @click.option("--contact", default="", help="Whom to ask.")
-@click.option("--archive", type=click.Choice(["zip", "tar"]), help="Also pack it.")
+@click.option("--archive", type=click.Choice(["zip"]), help="Pack the folder as well.")
 @click.option("--sign", "signed_by", metavar="NAME", help="Who read the privacy report.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle in OUT that differs.")
 @on_workspace
@@ -140,7 +140,6 @@ def bundle(
     tomocurate export bundle shared --title Cells --description "60 patches" --licence CC-BY-4.0
     """
     from core.bundles.share import export_bundle, rehearse_share
-    from core.bundles.write import ArchiveKind
 
     choice, facts = _choice(options), _facts(call, signed_by, options)
     with steps("bundling") as told:
@@ -156,7 +155,7 @@ def bundle(
             facts,
             choice,
             overwrite=overwrite,
-            archive=ArchiveKind(archive) if archive else None,
+            zipped=archive is not None,
             progress=told.of_all,
         )
     return tell_outcomes(call, [done], "written")
