@@ -104,7 +104,7 @@ def add_source(workspace: Workspace, by: PersonRecord, folder: Path, token: str)
         found = FoundFile(folder / f"{token}.mrc", shape, "float32", 1, 1)
         made = add_tomogram(session, change, ("bench", token), found, (10.0, False), {})
         found = FoundFile(folder / f"{token}_seg.mrc", shape, "int8", 1, 1)
-        add_segmentation(session, change, made, found, ("model", None, None))
+        add_segmentation(session, change, made, found, "model")
 
 
 def add_patch(

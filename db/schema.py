@@ -123,11 +123,24 @@ def migrate(url: str | URL, before: Callable[[], None] = lambda: None) -> tuple[
     Errors: CatalogError as for ``open_catalog``, or where a check fails; nothing is changed then.
     """
     parsed = parse_url(url)
-    version = stated_version(parsed)
-    if int(version) < int(SCHEMA):
-        before()
-        _upgrade(parsed, "head")
+    with _one_migration(parsed):
+        version = stated_version(parsed)
+        if int(version) < int(SCHEMA):
+            before()
+            _upgrade(parsed, "head")
     return version, SCHEMA
+
+
+@contextlib.contextmanager
+def _one_migration(url: URL) -> Iterator[None]:
+    """Keep other programs from migrating, so that none backs up a half-changed PostgreSQL."""
+    if url.drivername == "sqlite":
+        yield
+        return
+    with _connected(url) as connection:
+        connection.execute(text(f"SELECT pg_advisory_lock({_MIGRATION_LOCK + 1})"))
+        connection.commit()  # the lock is the connection's, no transaction stays open
+        yield
 
 
 def _check_absent(url: URL) -> None:

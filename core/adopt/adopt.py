@@ -6,7 +6,7 @@ exported, and is never put back.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from core.lab.lab import Lab
 from core.labels.inputs import inputs_of
 from core.labels.merge import merge, preview_merge
 from core.patches.record import write_record
+from core.tomograms.voxel_size import check_voxel_size, set_voxel_size
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workspace.workspace import Workspace
@@ -90,16 +91,20 @@ def adopt(
     labels: Path | None = None,
     corrections: Path | None = None,
     merged: Path | None = None,
+    voxel_size: float | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> tuple[Outcome, ...]:
     """Adopt every patch of a folder; one that is adopted already is kept, and completed.
 
     Each patch gets the stage that its files show: extracted, correcting or merged. Corrections
-    are their file owners' work.
+    are their file owners' work. ``voxel_size`` (angstrom) is of patches that are found in no
+    tomogram.
 
-    Errors: AdoptionError; NotAllowedError; what concerns one patch stands in its outcome.
+    Errors: AdoptionError; VolumeError for a voxel size that cannot be one; NotAllowedError; what
+    concerns one patch stands in its outcome.
     """
+    check_voxel_size(voxel_size)
     with workspace.catalog.read() as session:
         require(session, by, Action.ADOPT)
     plan = plan_adoption(
@@ -109,7 +114,10 @@ def adopt(
     places = locate(workspace, good)
     outcomes = []
     for patch in plan.patches:
-        outcome = _adopt_one(workspace, by, plan, patch, places.get(patch.name), dry_run)
+        place = places.get(patch.name)
+        outcome = _adopt_one(workspace, by, plan, patch, place, dry_run)
+        if voxel_size and place is None and not dry_run and outcome.outcome != FAILED:
+            outcome = _with_voxel_size(workspace, by, outcome, voxel_size)
         outcomes.append(outcome)
         progress(outcome)
     return tuple(outcomes)
@@ -138,6 +146,18 @@ def _adopt_one(
     details = _details(patch, place) | {"corrections_taken": taken}
     findings += [*said, *label_said]
     return Outcome(patch.name, DONE if changed else KEPT, None, tuple(findings), details)
+
+
+def _with_voxel_size(
+    workspace: Workspace, by: PersonRecord, outcome: Outcome, voxel_size: float
+) -> Outcome:
+    """State the voxel size of a patch that was adopted now or before."""
+    try:
+        stated = set_voxel_size(workspace, by, [outcome.name], voxel_size)[0]
+    except TomocurateError as error:
+        return replace(outcome, findings=(*outcome.findings, str(error)))
+    done = DONE if stated.outcome == DONE else outcome.outcome
+    return replace(outcome, outcome=done, findings=(*outcome.findings, *stated.findings))
 
 
 def _read(patch: FoundPatch) -> _Volumes:
@@ -178,7 +198,11 @@ def _enter(
             raise AdoptionError(
                 f"{patch.name}: another patch has this name in the workspace; rename one of them."
             )
-        return True
+        return (
+            place is None
+            or there.tomogram_id is not None
+            or not _place_late(workspace, by, there, volumes, place)
+        )
     folders = workspace.folders
     _bring(patch.image, folders.image_of(patch.name), volumes.image, volumes.image_grid)
     _bring(patch.label, folders.label_of(patch.name), volumes.label, volumes.label_grid)
@@ -187,6 +211,18 @@ def _enter(
         values = _columns(patch, volumes, place)
         adopt_patch(session, Change.now(by.id), patch.named.dataset, patch.name, values)
     return False
+
+
+def _place_late(
+    workspace: Workspace, by: PersonRecord, patch: PatchRecord, volumes: _Volumes, place: Location
+) -> bool:
+    """Give an adopted patch its place in a tomogram that was registered since."""
+    with workspace.catalog.write() as session:
+        change = Change.now(require(session, by, Action.ADOPT).id)
+        locked = lock_patch(session, patch.name)
+        if locked.tomogram_id is None:
+            change_patch(session, change, locked, "place found", **_place_columns(volumes, place))
+    return locked.tomogram_id is None
 
 
 def _bring(source: Path | None, target: Path, voxels: NDArray[Any], grid: Grid) -> None:
@@ -216,11 +252,16 @@ def _columns(patch: FoundPatch, volumes: _Volumes, place: Location | None) -> Ma
         **volumes.hashes,
         **dict(zip(("shape_z", "shape_y", "shape_x"), volumes.image.shape, strict=True)),
     }
-    if place is None:
-        return values
+    return values if place is None else {**values, **_place_columns(volumes, place)}
+
+
+def _place_columns(volumes: _Volumes, place: Location) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     center = [a + n // 2 for a, n in zip(place.box.start, place.box.shape, strict=True)]
     for axis, first, middle in zip("zyx", place.box.start, center, strict=True):
         values |= {f"start_{axis}": first, f"center_{axis}": middle}
+    if place.tomogram.voxel_size not in (None, volumes.voxel_size):
+        values["grid_spacing"] = volumes.label_grid.spacing_xyz[0]
     return values | {
         "tomogram_id": place.tomogram.id,
         "segmentation_id": place.segmentation_id,

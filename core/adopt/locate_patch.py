@@ -116,7 +116,8 @@ def _bound(
     for each in every:
         try:
             with open_original(each.on_disk) as segmentation:
-                cut = cut_patch(volume, segmentation, Placed(_center(box), box), each.threshold)
+                placed = Placed(_center(box), box)
+                cut = cut_patch(volume, segmentation, placed, each.threshold, each.membrane_label)
             if patch.label is not None and _holds(patch.label, cut.label):
                 return Location(tomogram, box, each.id, each.threshold)
         except TomocurateError:

@@ -12,7 +12,20 @@ VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Begin": ("setup", ("init", "demo", "serve", "worker")),
     "Tomograms": (
         "tomograms",
-        ("register", "adopt", "tomograms", "hash", "group", "pin", "permit", "roots"),
+        (
+            "register",
+            "adopt",
+            "tomograms",
+            "hash",
+            "rename",
+            "relocate",
+            "unregister",
+            "voxel-size",
+            "group",
+            "pin",
+            "permit",
+            "roots",
+        ),
     ),
     "Places": ("proposals", ("propose", "proposals")),
     "Patches": (

@@ -164,7 +164,8 @@ def predicted_label(record: CuratedRecord, segmentation: SegmentationRecord, lab
     out = label.copy()
     out[...] = IGNORE
     placed = inside.moved(Zyx(*(-a for a in start)))
-    predicted, _ = label_from_prediction(voxels, segmentation.threshold)
+    stated = segmentation.threshold, segmentation.membrane_label
+    predicted, _ = label_from_prediction(voxels, *stated)
     out[placed.slices] = predicted
     return out
 

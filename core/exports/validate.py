@@ -137,8 +137,8 @@ def voxel_size_faults(
     unknown = sorted(name for name, size in sizes.items() if size is None)
     faults = []
     if unknown:
-        said = f"{_some(unknown)}: the voxel size is unknown; state it, or export with"
-        faults.append(Fault(Rule.VOXEL_SIZE, f"{said} --voxel-size ANGSTROM."))
+        said = f"{_some(unknown)}: the voxel size is unknown; state it (tomocurate voxel-size), or "
+        faults.append(Fault(Rule.VOXEL_SIZE, f"{said}export with --voxel-size ANGSTROM."))
     groups = size_groups({name: size for name, size in sizes.items() if size is not None})
     if len(groups) > 1 and not mixed:
         said = f"voxel sizes are mixed ({listed_sizes(groups)}); choose one with --voxel-size, or"

@@ -91,7 +91,7 @@ def _collect(task: Task) -> dict[str, Any]:
 
 
 def _hash(task: Task) -> dict[str, Any]:
-    from core.tomograms.hashes import file_to_hash, note_hash
+    from core.tomograms.source_files import file_to_hash, note_hash
 
     name = str(task.arguments["object"])
     path = file_to_hash(task.workspace, name)

@@ -154,11 +154,12 @@ def _extract_one(
     again = patch.stage is not Stage.CHOSEN
     threshold = patch.threshold if again else _threshold(patch, originals)
     voxel_size = patch.voxel_size if again else originals.tomogram.voxel_size
-    cut = cut_patch(originals.volume, originals.labels, _placed(patch), threshold)
+    label = originals.segmentation.membrane_label
+    cut = cut_patch(originals.volume, originals.labels, _placed(patch), threshold, label)
     hashes = {"image_hash": content_hash(cut.image), "label_hash": content_hash(cut.label)}
     if again:
         _check_same(patch, hashes)
-    grid = patch_grid(_box(patch), voxel_size)
+    grid = patch_grid(_box(patch), patch.grid_spacing or voxel_size)
     outcome = _outcome(patch, cut, voxel_size)
     if dry_run:
         return outcome

@@ -212,6 +212,7 @@ def _about(patch: PatchRecord) -> dict[str, Any]:
         "padded",
         "shifted",
         "voxel_size",
+        "grid_spacing",
         "threshold",
         "stage",
         "updated_at",

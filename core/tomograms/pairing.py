@@ -36,6 +36,7 @@ COLUMNS = (
     "dataset",
     "voxel_size",
     "threshold",
+    "label",
     "model",
     "checkpoint",
 )
@@ -56,6 +57,8 @@ class Predicted:
     model: str | None = None
     checkpoint: str | None = None
     threshold: float | None = None
+    membrane_label: int | None = None
+    """The value that is membrane, in a multi-class segmentation."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Pairing:
     error: str | None = None
     registered_as: str | None = None
     """DATASET/TOKEN of a tomogram that is in the catalog already."""
+    header_voxel_size: float | None = None
+    """Angstrom, as the header states; None is unknown, or not read yet."""
 
     @property
     def name(self) -> str:
@@ -234,10 +239,7 @@ def _is_segmentation(path: Path, stems: Set[str]) -> bool:
 
 def _alone(path: Path, registered: dict[Path, str]) -> Pairing:
     known = registered.get(real(path))
-    if known is None:
-        return Pairing(path, token_of(path))
-    dataset, _, token = known.partition("/")
-    return Pairing(path, token, dataset, registered_as=known)
+    return Pairing(path, registered_as=known)
 
 
 def _join(
@@ -345,11 +347,12 @@ def _of_row(table: Path, row: dict[str, str]) -> Pairing:
             model=row.get("model") or told.model,
             checkpoint=row.get("checkpoint") or told.checkpoint,
             threshold=_number(row, "threshold"),
+            membrane_label=_whole(row, "label"),
         )
         segmentations = (told,)
     return Pairing(
         tomogram,
-        row.get("token") or token_of(tomogram),
+        row.get("token", ""),
         row.get("dataset", ""),
         _number(row, "voxel_size"),
         segmentations,
@@ -385,3 +388,10 @@ def _number(row: dict[str, str], column: str) -> float | None:
     if not math.isfinite(number):
         raise VolumeError(f"{column} is {said[:40]!r}; write a number.")
     return number
+
+
+def _whole(row: dict[str, str], column: str) -> int | None:
+    number = _number(row, column)
+    if number is not None and not number.is_integer():
+        raise VolumeError(f"{column} is {row[column][:40]!r}; write a whole number.")
+    return None if number is None else int(number)

@@ -4,7 +4,7 @@ What is read at once is the header; the file's hash and its pictures come by job
 they are, below a data root, and are held against their size and time whenever they are opened.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,32 @@ from sqlalchemy.orm import Session
 
 from core.access.permissions import Action, require
 from core.errors import RootError, SegmentationError, VolumeError
-from core.imaging.extraction import voxel_size_findings
+from core.files.threads import side_by_side
+from core.imaging.extraction import token_of, voxel_size_findings
 from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.hashes import file_hash
 from core.imaging.patch import check_pair
+from core.patches.record import write_record
 from core.tomograms.data_roots import checked_root, contained_in, list_roots
-from core.tomograms.hashes import ask_for_hash
+from core.tomograms.known_files import (
+    Known,
+    Update,
+    ask_for_pictures,
+    compare,
+    move_tomogram,
+    update_segmentations,
+    update_tomogram,
+)
 from core.tomograms.pairing import Pairing, Predicted, pair, read_manifest, real, sources_of
-from core.tomograms.pictures import ask_for_preview, segmentation_name, tomogram_name
+from core.tomograms.pictures import tomogram_name
+from core.tomograms.voxel_size import check_voxel_size
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workspace.text import check_threshold, checked_names
 from core.workspace.workspace import Workspace
 from db.errors import TakenNameError, TomocurateError
 from db.queries.people import PersonRecord
 from db.queries.volumes import (
-    TomogramRecord,
-    patch_count,
+    SegmentationRecord,
     segmentations_of,
     token_twin,
     tomogram_at,
@@ -38,6 +48,9 @@ from db.queries.volumes import (
 from db.writes import volumes as writes
 from db.writes.events import Change
 from db.writes.volumes import FoundFile
+
+OTHER = "other"
+"""The dataset of tomograms for which none was stated."""
 
 HASHED_AT_ONCE = 128 << 20
 """Bytes; a file of another's size is hashed within the second that registering may take."""
@@ -54,6 +67,7 @@ class _Seen:
     predicted: tuple[tuple[Predicted, FoundFile], ...]
     new_roots: tuple[Path, ...]
     sha256: str | None
+    known: Known
     findings: tuple[str, ...]
 
 
@@ -63,38 +77,58 @@ def plan_registration(
     *,
     segmentation: str | Path | Sequence[str | Path] | None = None,
     token: str | None = None,
-    dataset: str = "other",
+    dataset: str | None = None,
     voxel_size: float | None = None,
     threshold: float | None = None,
+    membrane_label: int | None = None,
     within_roots: bool = False,
 ) -> tuple[Pairing, ...]:
-    """Say which tomograms would be registered, and with which segmentations; nothing is written.
+    """Plan which tomograms are registered, and with which segmentations; nothing is written.
 
-    Sources are files, folders, globs and CSV manifests (``tomogram, segmentation, token, dataset,
-    voxel_size, threshold, model, checkpoint``). A segmentation goes to the longest tomogram stem
-    that its name begins with, registered tomograms included; ``*_scores`` are none.
-    ``within_roots`` is for pages: of what lies outside all data roots not even names are told.
+    Sources are files, folders, globs and CSV manifests (see ``pairing.COLUMNS``). A segmentation
+    goes to the longest tomogram stem that its name begins with, registered tomograms included;
+    ``*_scores`` are skipped. The dataset is ``other`` where none is stated. ``within_roots`` is
+    for pages: not even the names of files outside all data roots are told.
 
     Errors: RootError for a file outside the roots, where they count; VolumeError where a source
     holds nothing; PatchNameError for a dataset or token that cannot be one; what concerns one
     file stands in its pairing.
     """
-    checked_names(dataset, "TS" if token is None else token)
+    named = checked_names(OTHER if dataset is None else dataset, "TS" if token is None else token)
     listed = sources_of(sources)
-    named = () if segmentation is None else sources_of(_several(segmentation)).files
+    predictions = () if segmentation is None else sources_of(_several(segmentation)).files
     if within_roots:
-        _check_within(list_roots(workspace), (*listed.files, *listed.manifests, *named))
+        _check_within(list_roots(workspace), (*listed.files, *listed.manifests, *predictions))
     with workspace.catalog.read() as session:
-        registered = tomogram_files(session)
-    pairings = pair(listed.files, named, registered)
+        registered = dict(tomogram_files(session))
+    pairings = [*pair(listed.files, predictions, registered.items())]
     if token is not None:
-        pairings = _with_token(pairings, token)
-    stated = [replace(each, dataset=each.dataset or dataset) for each in pairings]
+        _check_one(pairings, token)
     for manifest in listed.manifests:
-        stated += [
-            replace(each, dataset=each.dataset or dataset) for each in read_manifest(manifest)
-        ]
-    return tuple(_checked(_stating(each, voxel_size, threshold)) for each in stated)
+        pairings += read_manifest(manifest)
+    stated = (dataset and named[0], token and named[1])
+    return tuple(
+        _checked(_stating(_named(each, stated, registered), voxel_size, threshold, membrane_label))
+        for each in pairings
+    )
+
+
+def read_voxel_sizes(
+    workspace: Workspace, pairings: Sequence[Pairing], *, within_roots: bool = False
+) -> tuple[Pairing, ...]:
+    """Add to each pairing the voxel size of its header, to show before registering."""
+    roots = list_roots(workspace) if within_roots else None
+
+    def read(pairing: Pairing) -> Pairing:
+        if pairing.tomogram is None or pairing.error:
+            return pairing
+        try:
+            with open_volume(pairing.tomogram, roots) as volume:
+                return replace(pairing, header_voxel_size=volume.voxel_size)
+        except (TomocurateError, OSError):
+            return pairing  # registering says what is wrong with the file
+
+    return tuple(side_by_side(read, pairings))
 
 
 def register(
@@ -138,21 +172,52 @@ def _several(given: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     return [given] if isinstance(given, str | Path) else given
 
 
-def _with_token(pairings: Sequence[Pairing], token: str) -> tuple[Pairing, ...]:
+def _check_one(pairings: Sequence[Pairing], token: str) -> None:
     tomograms = [each for each in pairings if each.tomogram is not None]
     if len(tomograms) != 1:
         raise VolumeError(
-            f"the token {token!r} is for one tomogram, but {len(tomograms)} were named; leave "
+            f"--token {token} names one tomogram, but {len(tomograms)} files were given; leave "
             "--token out, or write a manifest."
         )
-    return tuple(replace(each, token=token) if each.tomogram else each for each in pairings)
 
 
-def _stating(pairing: Pairing, voxel_size: float | None, threshold: float | None) -> Pairing:
-    """What was stated for all holds where a pairing says nothing of its own."""
+def _named(
+    pairing: Pairing, stated: tuple[str | None, str | None], registered: Mapping[Path, str]
+) -> Pairing:
+    """Give a pairing its dataset and token; a registered tomogram keeps the ones it has."""
+    dataset, token = pairing.dataset or stated[0], pairing.token or stated[1]
+    if pairing.tomogram is None or pairing.error:
+        return replace(pairing, dataset=dataset or OTHER)
+    known = registered.get(real(pairing.tomogram))
+    if known is None:
+        token = token or token_of(pairing.tomogram)
+        return replace(pairing, dataset=dataset or OTHER, token=token)
+    had = known.split("/")
+    wanted = (dataset or had[0], token or had[1])
+    pairing = replace(pairing, dataset=had[0], token=had[1], registered_as=known)
+    if list(wanted) == had:
+        return pairing
+    return replace(
+        pairing,
+        error=f"{pairing.tomogram}: is registered as {known}; to give it another name: tomocurate "
+        f"rename {known} {'/'.join(wanted)}",
+    )
+
+
+def _stating(
+    pairing: Pairing,
+    voxel_size: float | None,
+    threshold: float | None,
+    membrane_label: int | None,
+) -> Pairing:
+    """Fill in what was stated for all files where a pairing states nothing of its own."""
     size = pairing.voxel_size if pairing.voxel_size is not None else voxel_size
     segmentations = tuple(
-        replace(each, threshold=threshold) if each.threshold is None else each
+        replace(
+            each,
+            threshold=threshold if each.threshold is None else each.threshold,
+            membrane_label=membrane_label if each.membrane_label is None else each.membrane_label,
+        )
         for each in pairing.segmentations
     )
     return replace(pairing, voxel_size=size, segmentations=segmentations)
@@ -164,27 +229,24 @@ def _checked(pairing: Pairing) -> Pairing:
         return pairing
     try:
         dataset, token = checked_names(pairing.dataset, pairing.token)
-        _check_voxel_size(pairing.voxel_size)
+        check_voxel_size(pairing.voxel_size)
         for each in pairing.segmentations:
             check_threshold(each.threshold)
+            _check_label(each.membrane_label)
     except TomocurateError as error:
         return replace(pairing, error=f"{pairing.tomogram}: {error}")
     return replace(pairing, dataset=dataset, token=token)
 
 
-def _check_voxel_size(voxel_size: float | None) -> None:
-    if voxel_size is None:
-        return
-    if not 0 < voxel_size < 1000:
-        raise VolumeError(f"the voxel size {voxel_size:g} is none; state it in angstrom.")
-    if voxel_size == 1:
-        raise VolumeError("a voxel size of 1 means unknown; state it in angstrom, or leave it out.")
+def _check_label(label: int | None) -> None:
+    if label is not None and not 0 < label < 1 << 15:
+        raise VolumeError(f"invalid membrane label {label}: must be a whole number from 1 on.")
 
 
 def _register_one(
     workspace: Workspace, by: PersonRecord, pairing: Pairing, add_roots: bool
 ) -> Outcome:
-    seen = _look(workspace, pairing, add_roots)
+    seen = _read_headers(workspace, pairing, add_roots)
     with workspace.catalog.write() as session:
         change = Change.now(require(session, by, Action.REGISTER).id)
         if seen.new_roots:
@@ -192,25 +254,50 @@ def _register_one(
         for root in seen.new_roots:
             writes.add_root(session, change, root)
         there = tomogram_at(session, seen.found.path)
-        if there is None:
-            record, findings = _add(session, change, pairing, seen)
+        if there is not None:
+            update = update_tomogram(
+                session, change, there, seen.found, seen.header, seen.voxel_size, seen.known
+            )
+        elif seen.known.moved_from is not None:
+            there = seen.known.moved_from
+            update = move_tomogram(session, change, there, seen.found)
         else:
-            record, findings = _keep(session, change, there, seen)
-        added = _add_segmentations(session, change, record, seen.predicted)
+            update = _add(session, change, pairing, seen)
+        update_segmentations(
+            session, change, update, list(_known_as(session, update, seen)), seen.known
+        )
+    for patch in update.patches:
+        write_record(workspace, patch)
+    record = update.tomogram
     details = {
         "tomogram_id": record.id,
         "path": str(seen.found.path),
         "shape": seen.found.shape,
         "voxel_size": record.voxel_size,
-        "segmentations": [str(path) for path in added],
+        "segmentations": [str(path) for path in update.segmentations],
     }
     message = None if there is None else f"{record.name} is registered already"
-    outcome = DONE if there is None or added else KEPT
-    return Outcome(record.name, outcome, message, (*seen.findings, *findings), details)
+    outcome = DONE if update.changed or update.segmentations or update.patches else KEPT
+    return Outcome(record.name, outcome, message, (*seen.findings, *update.findings), details)
 
 
-def _look(workspace: Workspace, pairing: Pairing, add_roots: bool) -> _Seen:
-    """Read the headers of a pairing's files; no catalog is locked meanwhile."""
+def _known_as(
+    session: Session, update: Update, seen: _Seen
+) -> Iterator[tuple[SegmentationRecord | None, FoundFile, dict[str, Any]]]:
+    """Each segmentation with its record, where its path is registered."""
+    known = {each.on_disk.file: each for each in segmentations_of(session, update.tomogram.id)}
+    for each, found in seen.predicted:
+        origin = {
+            "model": each.model,
+            "checkpoint": each.checkpoint,
+            "threshold": each.threshold,
+            "membrane_label": each.membrane_label,
+        }
+        yield known.get(found.path), found, origin
+
+
+def _read_headers(workspace: Workspace, pairing: Pairing, add_roots: bool) -> _Seen:
+    """Read the headers of a pairing's files, and compare those that are registered."""
     if pairing.error or pairing.tomogram is None:
         raise VolumeError(pairing.error or f"{pairing.name}: has no tomogram.")
     new_roots = _needed_roots(workspace, pairing, add_roots)
@@ -219,21 +306,28 @@ def _look(workspace: Workspace, pairing: Pairing, add_roots: bool) -> _Seen:
     with open_volume(tomogram, roots) as volume:
         voxel_size = pairing.voxel_size or volume.voxel_size
         predicted = tuple(_open_segmentation(roots, each, volume) for each in pairing.segmentations)
-        found, header = _found(tomogram, volume), _header(volume)
+        found, header = found_file(tomogram, volume), _header(volume)
     findings = (
         *pairing.findings,
         *volume.warnings,
         *voxel_size_findings(voxel_size),
         *(f"{root} is a data root now" for root in new_roots),
     )
-    stated = voxel_size, pairing.voxel_size is not None
-    sha256 = _hash_where_suspect(workspace, found)
-    return _Seen(found, header, stated, predicted, tuple(new_roots), sha256, findings)
+    files = [found, *(each for _, each in predicted)]
+    known = compare(workspace, (pairing.dataset, pairing.token), files)
+    return _Seen(
+        found=found,
+        header=header,
+        voxel_size=(voxel_size, pairing.voxel_size is not None),
+        predicted=predicted,
+        new_roots=tuple(new_roots),
+        sha256=_hash_where_suspect(workspace, found),
+        known=known,
+        findings=findings,
+    )
 
 
-def _add(
-    session: Session, change: Change, pairing: Pairing, seen: _Seen
-) -> tuple[TomogramRecord, tuple[str, ...]]:
+def _add(session: Session, change: Change, pairing: Pairing, seen: _Seen) -> Update:
     name = pairing.dataset, pairing.token
     twin = token_twin(session, *name)
     if twin is not None:
@@ -242,11 +336,11 @@ def _add(
             "and macOS do not tell apart; name another with --token."
         )
     record = writes.add_tomogram(session, change, name, seen.found, seen.voxel_size, seen.header)
-    _enqueue(session, change, tomogram_name(record.id))
+    ask_for_pictures(session, change, tomogram_name(record.id))
     if seen.sha256 is None:
-        return record, ()
+        return Update(record, changed=True)
     same = writes.hash_tomogram(session, change, record.id, seen.sha256)
-    return record, tuple(f"holds the same bytes as {each}" for each in same)
+    return Update(record, [f"holds the same bytes as {each}" for each in same], changed=True)
 
 
 def _needed_roots(workspace: Workspace, pairing: Pairing, add_roots: bool) -> list[Path]:
@@ -265,70 +359,6 @@ def _needed_roots(workspace: Workspace, pairing: Pairing, add_roots: bool) -> li
     return new
 
 
-def _keep(
-    session: Session, change: Change, there: TomogramRecord, seen: _Seen
-) -> tuple[TomogramRecord, tuple[str, ...]]:
-    """What is registered already: still the same file, or none that anything was cut from.
-
-    A voxel size that is stated now overrides the one before.
-    """
-    found, values, findings = seen.found, dict[str, Any](), list[str]()
-    if (found.size_bytes, found.mtime_ns) != (there.on_disk.size_bytes, there.on_disk.mtime_ns):
-        if patch_count(session, there.id):
-            raise VolumeError(
-                f"{found.path}: changed since it was registered as {there.name}, and patches were "
-                "chosen in the old file; put that back, or give the new one a name of its own."
-            )
-        values = _as_it_is_now(found)
-        findings.append("the file changed since it was registered; it was read anew")
-        _enqueue(session, change, tomogram_name(there.id))
-    size, is_stated = seen.voxel_size
-    if is_stated and size != there.voxel_size:
-        values |= {"voxel_size": size, "voxel_size_is_override": True}
-    if not values:
-        return there, ()
-    action = "tomogram registered again"
-    return writes.change_tomogram(session, change, there.id, action, **values), tuple(findings)
-
-
-def _as_it_is_now(found: FoundFile) -> dict[str, Any]:
-    z, y, x = found.shape
-    return {
-        "size_bytes": found.size_bytes,
-        "mtime_ns": found.mtime_ns,
-        "dtype": found.dtype,
-        "shape_z": z,
-        "shape_y": y,
-        "shape_x": x,
-        "content_hash": None,
-    }
-
-
-def _add_segmentations(
-    session: Session,
-    change: Change,
-    tomogram: TomogramRecord,
-    predicted: Iterable[tuple[Predicted, FoundFile]],
-) -> list[Path]:
-    """Add what is not registered yet, each with its jobs."""
-    known = {each.on_disk.file for each in segmentations_of(session, tomogram.id)}
-    added = []
-    for each, found in predicted:
-        if found.path in known:
-            continue
-        origin = each.model, each.checkpoint, each.threshold
-        record = writes.add_segmentation(session, change, tomogram, found, origin)
-        _enqueue(session, change, segmentation_name(record.id))
-        added.append(found.path)
-    return added
-
-
-def _enqueue(session: Session, change: Change, name: str) -> None:
-    """Have a worker make the pictures of a volume, then hash it."""
-    ask_for_preview(session, change, name)
-    ask_for_hash(session, change, name)
-
-
 def _open_segmentation(
     roots: tuple[Path, ...], predicted: Predicted, tomogram: Volume
 ) -> tuple[Predicted, FoundFile]:
@@ -336,12 +366,13 @@ def _open_segmentation(
     try:
         with open_volume(path, roots) as volume:
             check_pair(tomogram, volume)
-            return predicted, _found(path, volume)
+            return predicted, found_file(path, volume)
     except VolumeError as error:
         raise SegmentationError(f"segmentation {error}") from error
 
 
-def _found(path: Path, volume: Volume) -> FoundFile:
+def found_file(path: Path, volume: Volume) -> FoundFile:
+    """Give the facts of an open volume that are registered."""
     status = path.stat()
     z, y, x = volume.shape
     return FoundFile(path, (z, y, x), volume.dtype.name, status.st_size, status.st_mtime_ns)

@@ -10,8 +10,8 @@ import fcntl
 import os
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from core.errors import OutputError
@@ -35,14 +35,30 @@ def patch_lock(workspace: Workspace, patch: str, what: str = "patch") -> Iterato
 
     Errors: ConflictError where somebody holds it for a minute; OutputError.
     """
-    stripe = zlib.crc32(patch.encode("utf-8", "surrogateescape")) % STRIPES
-    descriptor = _opened(workspace.folders.locks / f"{what}-{stripe:02}")
-    try:
-        _wait(descriptor, patch)
-        with workspace.catalog.lock(f"{what} {patch}"):
-            yield
-    finally:
-        os.close(descriptor)
+    with patch_locks(workspace, [patch], what):
+        yield
+
+
+@contextmanager
+def patch_locks(
+    workspace: Workspace, patches: Iterable[str], what: str = "patch"
+) -> Iterator[None]:
+    """Take the locks of several patches, in one order for everybody.
+
+    Errors: as for ``patch_lock``.
+    """
+    names = sorted(set(patches))
+    stripes = {
+        zlib.crc32(name.encode("utf-8", "surrogateescape")) % STRIPES: name for name in names
+    }
+    with ExitStack() as held:
+        for stripe, name in sorted(stripes.items()):
+            descriptor = _opened(workspace.folders.locks / f"{what}-{stripe:02}")
+            held.callback(os.close, descriptor)
+            _wait(descriptor, name)
+        for name in names:
+            held.enter_context(workspace.catalog.lock(f"{what} {name}"))
+        yield
 
 
 def _opened(file: Path) -> int:

@@ -17,7 +17,7 @@ from core.access.permissions import Action, may
 from core.errors import RootError
 from core.tomograms.data_roots import add_root, browse, contained_in, list_roots
 from core.tomograms.pairing import COLUMNS, Pairing
-from core.tomograms.register import plan_registration, register
+from core.tomograms.register import OTHER, plan_registration, register
 from core.workspace.workspace import Workspace
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import escape
@@ -85,7 +85,7 @@ def plan(workspace: Workspace, asked: Asked) -> tuple[Pairing, ...]:
     return plan_registration(
         workspace,
         list(asked.sources),
-        dataset=asked.dataset,
+        dataset=None if asked.dataset == OTHER else asked.dataset,
         voxel_size=asked.voxel_size,
         threshold=asked.threshold,
         within_roots=True,

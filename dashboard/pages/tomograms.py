@@ -1,7 +1,6 @@
 """Tomograms: a gallery and a table of them, one of them in full, and registering more."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,9 +9,9 @@ import streamlit as st
 from core.access.permissions import Action, may
 from core.patches.choose import box_of
 from core.tomograms.data_permissions import permit, pin
-from core.tomograms.hashes import duplicates_of
 from core.tomograms.pictures import thumbnail_of_tomogram
-from core.tomograms.register import plan_registration, register
+from core.tomograms.source_files import duplicates_of
+from core.tomograms.voxel_size import set_voxel_size
 from core.workspace.workspace import Workspace
 from dashboard.components import patch_filter
 from dashboard.components.register_form import show_registering
@@ -305,12 +304,11 @@ def _voxel_size(workspace: Workspace, person: PersonRecord, tomogram: TomogramRe
 def state_voxel_size(
     workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord, angstrom: float | None
 ) -> None:
-    """Record a voxel size over the header's."""
+    """Record a voxel size over the header's, for the tomogram and all its patches."""
+    if angstrom is None:
+        return
     try:
-        pairing = plan_registration(
-            workspace, [tomogram.on_disk.file], token=tomogram.token, dataset=tomogram.dataset
-        )[0]
-        outcomes = register(workspace, person, [replace(pairing, voxel_size=angstrom)])
+        outcomes = set_voxel_size(workspace, person, [tomogram.name], angstrom)
     except TomocurateError as error:
         notify_refusal(error)
         return

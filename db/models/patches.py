@@ -39,6 +39,9 @@ class Patch(Changed, Base):
     padded: Mapped[bool] = mapped_column(default=False)
     shifted: Mapped[bool] = mapped_column(default=False)
     voxel_size: Mapped[float | None]
+    grid_spacing: Mapped[float | None]
+    """Of its files, where the voxel size was stated after they were written: corrections that lie
+    on their grid go on fitting. None is the voxel size."""
     threshold: Mapped[float | None]
 
     chosen_at: Mapped[datetime]

@@ -13,6 +13,7 @@ from db.errors import CatalogError, UnknownNameError
 from db.models.patches import Patch
 from db.models.people import Person
 from db.models.volumes import Dataset, Segmentation
+from db.models.work import Event
 from db.queries.page import LIMIT, MAX_LIMIT, Page, count, paged
 from db.vocabulary import ChosenBecause, Stage
 
@@ -50,6 +51,8 @@ class PatchRecord:
     padded: bool
     shifted: bool
     voxel_size: float | None
+    grid_spacing: float | None
+    """Of its files, where it is not the voxel size."""
     threshold: float | None
     chosen_at: datetime
     chosen_by: str | None
@@ -139,8 +142,21 @@ def get_patch(session: Session, name: str) -> PatchRecord:
     """
     found = find_patch(session, name)
     if found is None:
-        raise UnknownNameError.among("patch", name, session.scalars(select(Patch.name)))
+        raise unknown_patch(session, name)
     return found
+
+
+def unknown_patch(session: Session, name: str) -> UnknownNameError:
+    """Make the error for a name that no patch has; a patch that was renamed is told."""
+    renamed = (
+        select(Patch.name)
+        .join(Event, Event.patch_id == Patch.id)
+        .where(Event.action == "patch renamed", Event.name == name)
+    )
+    now = session.scalar(renamed.order_by(Event.id.desc()).limit(1))
+    if now is not None:
+        return UnknownNameError(f"patch {name} was renamed with its tomogram; it is {now} now.")
+    return UnknownNameError.among("patch", name, session.scalars(select(Patch.name)))
 
 
 def find_patch(session: Session, name: str) -> PatchRecord | None:
@@ -227,6 +243,7 @@ def patch_record(
         padded=row.padded,
         shifted=row.shifted,
         voxel_size=row.voxel_size,
+        grid_spacing=row.grid_spacing,
         threshold=row.threshold,
         chosen_at=row.chosen_at,
         chosen_by=chosen_by,

@@ -185,8 +185,20 @@ def token_twin(session: Session, dataset: str, token: str) -> str | None:
 
 
 def patch_count(session: Session, tomogram_id: int) -> int:
-    """How many patches a tomogram has, withdrawn ones too."""
+    """Count the patches of a tomogram, withdrawn ones too."""
     return count(session, Patch.id, [Patch.tomogram_id == tomogram_id])
+
+
+def was_cut(
+    session: Session, *, tomogram_id: int | None = None, segmentation_id: int | None = None
+) -> bool:
+    """Tell whether any patch was extracted from a tomogram, or from a segmentation."""
+    source = (
+        Patch.segmentation_id == segmentation_id
+        if tomogram_id is None
+        else Patch.tomogram_id == tomogram_id
+    )
+    return count(session, Patch.id, [source, Patch.label_hash.is_not(None)]) > 0
 
 
 def tomogram_at(session: Session, file: Path) -> TomogramRecord | None:
@@ -202,11 +214,11 @@ def tomogram_at(session: Session, file: Path) -> TomogramRecord | None:
 
 
 def segmentations_of(session: Session, tomogram_id: int) -> tuple[SegmentationRecord, ...]:
-    """The segmentations of a tomogram, newest first."""
+    """List the segmentations of a tomogram, newest first; of each file only its last run."""
     statement = (
         select(Segmentation, DataRoot.path)
         .join(DataRoot, DataRoot.id == Segmentation.root_id)
-        .where(Segmentation.tomogram_id == tomogram_id)
+        .where(Segmentation.tomogram_id == tomogram_id, _is_last_run())
         .order_by(Segmentation.id.desc())
     )
     return tuple(_segmentation_record(*row) for row in session.execute(statement))
@@ -249,7 +261,8 @@ def files_below(session: Session, root: Path) -> tuple[FileRecord, ...]:
     root_id = select(DataRoot.id).where(DataRoot.path == str(root)).scalar_subquery()
     tomograms = session.scalars(select(Tomogram).where(Tomogram.root_id == root_id))
     files = [_file_record(row, str(root)) for row in tomograms]
-    segmentations = session.scalars(select(Segmentation).where(Segmentation.root_id == root_id))
+    last = select(Segmentation).where(Segmentation.root_id == root_id, _is_last_run())
+    segmentations = session.scalars(last)
     return (*files, *(_file_record(row, str(root)) for row in segmentations))
 
 
@@ -331,10 +344,21 @@ def _tomogram_conditions(wanted: TomogramFilter) -> Iterable[Any]:
         yield ~exists().where(Patch.tomogram_id == Tomogram.id)
 
 
+def _is_last_run() -> Any:
+    """Leave out predictions whose file was overwritten by a later one."""
+    later = aliased(Segmentation)
+    return ~exists().where(
+        later.tomogram_id == Segmentation.tomogram_id,
+        later.root_id == Segmentation.root_id,
+        later.path == Segmentation.path,
+        later.run > Segmentation.run,
+    )
+
+
 def _segmentation_counts(session: Session, ids: list[int]) -> dict[int, int]:
     statement = (
         select(Segmentation.tomogram_id, func.count())
-        .where(Segmentation.tomogram_id.in_(ids))
+        .where(Segmentation.tomogram_id.in_(ids), _is_last_run())
         .group_by(Segmentation.tomogram_id)
     )
     return dict(session.execute(statement).all())

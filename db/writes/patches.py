@@ -13,7 +13,7 @@ from db.models.patches import Comment, Draft, Hold, Patch, Review
 from db.models.people import Person
 from db.models.volumes import Dataset, Tomogram
 from db.queries.life import CommentRecord, HoldRecord, comments_of, hold_on
-from db.queries.patches import PatchRecord, next_number, patch_by_id
+from db.queries.patches import PatchRecord, next_number, patch_by_id, unknown_patch
 from db.vocabulary import Stage, Verdict
 from db.writes.events import Change, Subject, apply, check_version, record_event
 from db.writes.volumes import add_dataset
@@ -64,7 +64,7 @@ def lock_patch(session: Session, name: str, seen: int | None = None) -> PatchRec
     """
     row = session.scalar(select(Patch).where(Patch.name == name).with_for_update())
     if row is None:
-        raise UnknownNameError.among("patch", name, session.scalars(select(Patch.name)))
+        raise unknown_patch(session, name)
     check_version(session, row, name, seen)
     return patch_by_id(session, row.id)
 
@@ -86,6 +86,23 @@ def change_patch(
         raise ConflictError.since(patch.name, None, change.at, versions) from error
     record_event(session, change, action, _subject(patch), before, after)
     return patch_by_id(session, patch.id)
+
+
+def rename_patch(
+    session: Session, change: Change, patch: PatchRecord, name: str, tomogram: tuple[str, str]
+) -> PatchRecord:
+    """Give a patch the name that follows from its tomogram's new dataset and token.
+
+    Errors: TakenNameError; ConflictError.
+    """
+    if name != patch.name and session.scalar(select(Patch.id).where(Patch.name == name)):
+        raise TakenNameError(f"patch {name}: is in the catalog already; choose another token.")
+    values = {
+        "name": name,
+        "dataset_id": add_dataset(session, change, tomogram[0]),
+        "token": tomogram[1],
+    }
+    return change_patch(session, change, patch, "patch renamed", **values)
 
 
 def add_review(

@@ -72,6 +72,7 @@ def _patch(session: Session, dataset_id: int, record: Record, people: People) ->
         padded=record["padded"],
         shifted=record["shifted"],
         voxel_size=record["voxel_size"],
+        grid_spacing=record.get("grid_spacing"),
         threshold=record["threshold"],
         chosen_at=_moment(chosen["at"]),
         chosen_by_id=people.get(chosen["by"]),

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from db.errors import CatalogError, TakenNameError, UnknownNameError
+from db.models.patches import Patch
 from db.models.volumes import DataRoot, Dataset, Permission, Segmentation, Tomogram
 from db.queries.volumes import (
     SegmentationRecord,
@@ -69,6 +70,17 @@ def add_dataset(session: Session, change: Change, token: str) -> int:
     return row.id
 
 
+def drop_unused_dataset(session: Session, token: str) -> None:
+    """Drop a dataset that has no tomogram and no patch left."""
+    row = session.scalar(select(Dataset).where(Dataset.token == token))
+    if row is None:
+        return
+    for table in (Tomogram, Patch):
+        if session.scalar(select(table.id).where(table.dataset_id == row.id).limit(1)):
+            return
+    session.execute(delete(Dataset).where(Dataset.id == row.id))
+
+
 def add_tomogram(
     session: Session,
     change: Change,
@@ -118,37 +130,61 @@ def add_segmentation(
     change: Change,
     tomogram: TomogramRecord,
     found: FoundFile,
-    origin: tuple[str | None, str | None, float | None],
+    model: str | None = None,
+    checkpoint: str | None = None,
+    threshold: float | None = None,
+    membrane_label: int | None = None,
 ) -> SegmentationRecord:
-    """Register a segmentation of a tomogram; ``origin`` is model, checkpoint and threshold.
+    """Register a segmentation of a tomogram.
 
-    One that is registered already is kept. Errors: CatalogError where it lies below no root.
+    Where its path is registered already it is the next run of that prediction.
+
+    Errors: CatalogError where it lies below no root.
     """
     root_id, path = _below_root(session, found.path)
-    model, checkpoint, threshold = origin
-    row = session.scalar(
-        select(Segmentation).where(
-            Segmentation.tomogram_id == tomogram.id,
-            Segmentation.root_id == root_id,
-            Segmentation.path == path,
-        )
+    earlier = select(func.max(Segmentation.run)).where(
+        Segmentation.tomogram_id == tomogram.id,
+        Segmentation.root_id == root_id,
+        Segmentation.path == path,
     )
-    if row is None:
-        row = Segmentation(
-            tomogram_id=tomogram.id,
-            model=model,
-            checkpoint=checkpoint,
-            threshold=threshold,
-            registered_at=change.at,
-            registered_by_id=change.by_id,
-            **_on_disk(found, root_id, path),
-        )
-        session.add(row)
-        session.flush()
-        after = {"path": str(found.path), "model": model, "threshold": threshold}
-        subject = Subject("tomogram", tomogram.id, tomogram.name)
-        record_event(session, change, "segmentation registered", subject, None, after)
+    row = Segmentation(
+        tomogram_id=tomogram.id,
+        model=model,
+        checkpoint=checkpoint,
+        threshold=threshold,
+        membrane_label=membrane_label,
+        run=(session.scalar(earlier) or 0) + 1,
+        registered_at=change.at,
+        registered_by_id=change.by_id,
+        **_on_disk(found, root_id, path),
+    )
+    session.add(row)
+    session.flush()
+    after = {"path": str(found.path), "model": model, "threshold": threshold, "run": row.run}
+    subject = Subject("tomogram", tomogram.id, tomogram.name)
+    record_event(session, change, "segmentation registered", subject, None, after)
     return segmentation_by_id(session, row.id)
+
+
+def change_segmentation(
+    session: Session, change: Change, segmentation: SegmentationRecord, action: str, **values: Any
+) -> None:
+    """Change columns of a segmentation."""
+    row = session.get_one(Segmentation, segmentation.id, with_for_update=True)
+    before = {column: getattr(row, column) for column in values}
+    for column, value in values.items():
+        setattr(row, column, value)
+    session.flush()
+    name = tomogram_by_id(session, row.tomogram_id).name
+    record_event(
+        session, change, action, Subject("tomogram", row.tomogram_id, name), before, values
+    )
+
+
+def use_newer_run(session: Session, old: SegmentationRecord, new: SegmentationRecord) -> None:
+    """Bind the patches that were chosen on a prediction, but not extracted, to its next run."""
+    waiting = update(Patch).where(Patch.segmentation_id == old.id, Patch.label_hash.is_(None))
+    session.execute(waiting.values(segmentation_id=new.id))
 
 
 def change_tomogram(
@@ -170,6 +206,62 @@ def change_tomogram(
     session.flush()
     record_event(session, change, action, Subject("tomogram", row.id, name), before, after)
     return tomogram_by_id(session, tomogram_id)
+
+
+def relocate_tomogram(
+    session: Session, change: Change, tomogram: TomogramRecord, found: FoundFile
+) -> TomogramRecord:
+    """State where the file of a tomogram lies now.
+
+    Errors: CatalogError where it lies below no data root; TakenNameError where it is registered.
+    """
+    place = _below_root(session, found.path)
+    _check_file_free(session, place)
+    values = _on_disk(found, *place)
+    return change_tomogram(session, change, tomogram.id, "tomogram relocated", **values)
+
+
+def relocate_segmentation(
+    session: Session, change: Change, segmentation: SegmentationRecord, found: FoundFile
+) -> None:
+    """State where the file of a segmentation lies now.
+
+    Errors: CatalogError where it lies below no data root.
+    """
+    values = _on_disk(found, *_below_root(session, found.path))
+    change_segmentation(session, change, segmentation, "segmentation relocated", **values)
+
+
+def rename_tomogram(
+    session: Session, change: Change, tomogram: TomogramRecord, dataset: str, token: str
+) -> TomogramRecord:
+    """Give a tomogram another dataset and token; its patches are renamed by ``rename_patch``.
+
+    Errors: TakenNameError.
+    """
+    dataset_id = add_dataset(session, change, dataset)
+    _check_name_free(session, dataset_id, (dataset, token))
+    values: dict[str, Any] = {"dataset_id": dataset_id, "token": token}
+    return change_tomogram(session, change, tomogram.id, "tomogram renamed", **values)
+
+
+def remove_tomogram(session: Session, change: Change, tomogram: TomogramRecord) -> None:
+    """Take a tomogram that no patch is of out of the catalog, with its segmentations."""
+    for table in (Segmentation, Permission):
+        session.execute(delete(table).where(table.tomogram_id == tomogram.id))
+    session.execute(delete(Tomogram).where(Tomogram.id == tomogram.id))
+    before = {"path": str(tomogram.on_disk.file), "version": tomogram.version}
+    subject = Subject("tomogram", tomogram.id, tomogram.name)
+    record_event(session, change, "tomogram unregistered", subject, before)
+
+
+def remove_segmentation(session: Session, change: Change, segmentation: SegmentationRecord) -> None:
+    """Take a segmentation that no patch was chosen on out of the catalog."""
+    session.execute(delete(Segmentation).where(Segmentation.id == segmentation.id))
+    name = tomogram_by_id(session, segmentation.tomogram_id).name
+    subject = Subject("tomogram", segmentation.tomogram_id, name)
+    before = {"path": str(segmentation.on_disk.file), "model": segmentation.model}
+    record_event(session, change, "segmentation unregistered", subject, before)
 
 
 def hash_tomogram(
@@ -238,12 +330,20 @@ def _below_root(session: Session, file: Path) -> tuple[int, str]:
 def _check_free(
     session: Session, dataset_id: int, name: tuple[str, str], place: tuple[int, str]
 ) -> None:
-    token = select(Tomogram.id).where(Tomogram.dataset_id == dataset_id, Tomogram.token == name[1])
-    if session.scalar(token):
+    _check_name_free(session, dataset_id, name)
+    _check_file_free(session, place)
+
+
+def _check_name_free(session: Session, dataset_id: int, name: tuple[str, str]) -> None:
+    taken = select(Tomogram.id).where(Tomogram.dataset_id == dataset_id, Tomogram.token == name[1])
+    if session.scalar(taken):
         raise TakenNameError(
             f"tomogram {'/'.join(name)}: another file is registered under this token; name "
             "another with --token."
         )
+
+
+def _check_file_free(session: Session, place: tuple[int, str]) -> None:
     file = select(Tomogram.token).where(Tomogram.root_id == place[0], Tomogram.path == place[1])
     taken = session.scalar(file)
     if taken:

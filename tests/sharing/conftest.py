@@ -107,7 +107,7 @@ class Lab:
             made = add_tomogram(
                 session, change, (dataset, token), files[0], (voxel_size, False), {}
             )
-            add_segmentation(session, change, made, files[1], ("MemBrain_v10", None, None))
+            add_segmentation(session, change, made, files[1], "MemBrain_v10")
         return made
 
     def chosen(self, token: str, start: int, because=ChosenBecause.MISSED_MEMBRANE, **options):

@@ -53,7 +53,7 @@ def segmentation(lab, tmp_path, token, model, worse):
         seen = path.stat()
         shape = tomogram.on_disk.shape
         found = FoundFile(path, shape, "int8", seen.st_size, seen.st_mtime_ns)
-        add_segmentation(session, change, tomogram, found, (model, None, None))
+        add_segmentation(session, change, tomogram, found, model)
 
 
 @pytest.fixture

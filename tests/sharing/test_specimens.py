@@ -5,8 +5,8 @@ import pytest
 
 from core.exports.training_set import plan_export_set
 from core.tomograms.data_permissions import group, pin
-from core.tomograms.hashes import note_hash
 from core.tomograms.pictures import tomogram_name
+from core.tomograms.source_files import note_hash
 from db.errors import StepError
 from db.queries.specimens import split_unit
 from db.queries.volumes import get_tomogram

@@ -35,9 +35,11 @@ ENDS = click.DateTime(formats=["%Y-%m-%d"])
 @click.argument("source", nargs=-1, required=True)
 @click.option("--segmentation", help="Its predicted segmentation; for several a glob or folder.")
 @click.option("--token", help="Short name of the tomogram.  [default: from its file name]")
-@click.option("--dataset", default="other", show_default=True, help="Dataset; no underscore.")
+@click.option("--dataset", help="Dataset; no underscore.  [default: other]")
 @click.option("--voxel-size", type=click.FloatRange(0, min_open=True), help="Angstrom.")
 @click.option("--threshold", type=float, help="For scores: membrane is above this.")
+@click.option("--label", "membrane_label", type=int, help="For classes: this value is membrane.")
+@click.option("--specimen", help="They are reconstructions of one specimen; see group.")
 @click.option("--yes", is_flag=True, help="Take the pairs that are shown.")
 @dry_run_option
 @on_workspace
@@ -45,6 +47,7 @@ def register(
     call: Call,
     source: tuple[str, ...],
     segmentation: str | None,
+    specimen: str | None,
     yes: bool,
     dry_run: bool,
     **options: Any,
@@ -61,14 +64,15 @@ def register(
     tomocurate register tomograms.csv --yes
     """
     from core.access.permissions import Action, may
-    from core.tomograms.register import plan_registration
+    from core.tomograms.data_permissions import group as group_tomograms
+    from core.tomograms.register import plan_registration, read_voxel_sizes
     from core.tomograms.register import register as register_pairs
 
     pairs = plan_registration(call.workspace, source, segmentation=segmentation, **options)
     stated = len(source) == 1 and len(pairs) == 1 and segmentation is not None
     asked = not (dry_run or stated or yes)
     if dry_run or asked:
-        _show_pairs(call, pairs)
+        _show_pairs(call, read_voxel_sizes(call.workspace, pairs))
     if dry_run:
         return FAILED if any(pair.error for pair in pairs) else DONE
     if asked and not _agreed(len(pairs)):
@@ -77,6 +81,9 @@ def register(
     add_roots = may(call.by.role, Action.ADD_ROOT)
     with steps("registering", len(pairs)) as told:
         done = register_pairs(call.workspace, call.by, pairs, add_roots=add_roots, progress=told)
+    if specimen:
+        names = [each.name for each in done if each.outcome != "failed"]
+        group_tomograms(call.workspace, call.by, names, specimen)
     return tell_outcomes(call, done, "registered")
 
 
@@ -86,9 +93,16 @@ def register(
 @click.option("--labels", type=PATH, help="Where it is not FOLDER/labelsCorr.")
 @click.option("--corrections", type=PATH, help="Where it is not FOLDER/corrections.")
 @click.option("--merged", type=PATH, help="Where merged labels lie.")
+@click.option(
+    "--voxel-size",
+    type=click.FloatRange(0, min_open=True),
+    help="Angstrom, of patches that are found in no tomogram.",
+)
 @dry_run_option
 @on_workspace
-def adopt(call: Call, folder: Path, dry_run: bool, **folders: Path | None) -> int:
+def adopt(
+    call: Call, folder: Path, dry_run: bool, voxel_size: float | None, **folders: Path | None
+) -> int:
     """Take over the folders of work that was done by the guide.
 
     FOLDER holds imagesCorr, labelsCorr and corrections. Where a patch lies is found by its voxels
@@ -102,7 +116,13 @@ def adopt(call: Call, folder: Path, dry_run: bool, **folders: Path | None) -> in
 
     with steps("adopting") as told:
         done = adopt_folder(
-            call.workspace, call.by, folder, dry_run=dry_run, progress=told, **folders
+            call.workspace,
+            call.by,
+            folder,
+            voxel_size=voxel_size,
+            dry_run=dry_run,
+            progress=told,
+            **folders,
         )
     return tell_outcomes(call, done, "to adopt" if dry_run else "adopted")
 
@@ -192,6 +212,95 @@ def pin(call: Call, tomogram: str, split: str) -> int:
         call.workspace, call.by, tomogram, None if split == "none" else Split(split)
     )
     return tell_outcomes(call, [pinned], "pinned")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("tomogram")
+@click.argument("new_name")
+@on_workspace
+def rename(call: Call, tomogram: str, new_name: str) -> int:
+    """Give a tomogram another token, or another dataset: NEW_NAME is TOKEN or DATASET/TOKEN.
+
+    Its patches are renamed with it: their files, corrections and records follow. Training sets
+    that were written stay as they are, and its patches stay in their split.
+
+    \b
+    tomocurate rename TS_2 TS_002
+    tomocurate rename other/TS_2 yeast/L1T1
+    """
+    from core.tomograms.rename import rename as rename_one
+    from db.queries.volumes import get_tomogram
+
+    dataset, _, token = new_name.rpartition("/")
+    if not dataset:
+        with call.workspace.catalog.read() as session:
+            dataset = get_tomogram(session, tomogram).dataset
+    return tell_outcomes(
+        call, [rename_one(call.workspace, call.by, tomogram, dataset, token)], "renamed"
+    )
+
+
+@click.command(no_args_is_help=True)
+@click.argument("tomogram")
+@click.argument("file", type=PATH)
+@click.option("--segmentation", type=int, help="Number of its segmentation that FILE is.")
+@on_workspace
+def relocate(call: Call, tomogram: str, file: Path, segmentation: int | None) -> int:
+    """Say that a tomogram's file was renamed or moved to FILE.
+
+    FILE must hold what was registered: it is compared by time, hash, or the voxels of patches.
+    For a whole folder that moved, see roots move.
+
+    \b
+    tomocurate relocate TS_002 /data/TS_002_rec.mrc
+    """
+    from core.tomograms.relocate import relocate as relocate_one
+
+    done = relocate_one(call.workspace, call.by, tomogram, file, segmentation_id=segmentation)
+    return tell_outcomes(call, [done], "relocated")
+
+
+@click.command(no_args_is_help=True)
+@click.argument("tomogram", nargs=-1, required=True)
+@click.option("--segmentation", type=int, help="Only this segmentation of it, by its number.")
+@on_workspace
+def unregister(call: Call, tomogram: tuple[str, ...], segmentation: int | None) -> int:
+    """Take tomograms that were registered by mistake out of the catalog.
+
+    Their files stay. A tomogram that patches were chosen in is kept, and said.
+
+    \b
+    tomocurate unregister other/TS_2
+    """
+    from core.tomograms.relocate import unregister as unregister_tomograms
+    from core.tomograms.relocate import unregister_segmentation
+
+    if segmentation is None:
+        return tell_outcomes(
+            call, unregister_tomograms(call.workspace, call.by, unique(tomogram)), "unregistered"
+        )
+    if len(tomogram) > 1:
+        raise click.UsageError("name the one tomogram of the segmentation.")
+    done = unregister_segmentation(call.workspace, call.by, tomogram[0], segmentation)
+    return tell_outcomes(call, [done], "unregistered")
+
+
+@click.command("voxel-size", no_args_is_help=True)
+@click.argument("angstrom", type=click.FloatRange(0, min_open=True))
+@click.argument("name", nargs=-1, required=True)
+@on_workspace
+def voxel_size(call: Call, angstrom: float, name: tuple[str, ...]) -> int:
+    """State the voxel size of tomograms, or of adopted patches whose tomogram is not known.
+
+    It reaches every patch of a tomogram, their records and the next export.
+
+    \b
+    tomocurate voxel-size 10.2 TS_001 TS_002
+    """
+    from core.tomograms.voxel_size import set_voxel_size
+
+    done = set_voxel_size(call.workspace, call.by, unique(name), angstrom)
+    return tell_outcomes(call, done, "stated")
 
 
 @click.command(no_args_is_help=True)
@@ -323,7 +432,7 @@ def _show_pairs(call: Call, pairs: "tuple[Pairing, ...]") -> None:
 def _pair_rows(pairing: "Pairing") -> list[tuple[Any, ...]]:
     """A line for each segmentation, or one where there is none."""
     named = str(pairing.tomogram or ""), pairing.name
-    rest = pairing.voxel_size, "; ".join(pairing.findings)
+    rest = pairing.voxel_size or pairing.header_voxel_size, "; ".join(pairing.findings)
     if not pairing.segmentations:
         return [(*named, "none", "", *rest)]
     return [(*named, str(each.path), each.model, *rest) for each in pairing.segmentations]
@@ -385,7 +494,7 @@ def _volumes(call: Call, names: tuple[str, ...] | None) -> list[tuple[str, str]]
 
 def _hash_one(call: Call, volume: str, name: str) -> "Outcome":
     from core.imaging.hashes import file_hash
-    from core.tomograms.hashes import file_to_hash, note_hash
+    from core.tomograms.source_files import file_to_hash, note_hash
     from core.workspace.results import DONE, FAILED, Outcome
     from db.errors import TomocurateError
 

@@ -21,7 +21,9 @@ from core.lab.lab import Lab as ActingLab
 from core.labels.merge import merge
 from core.labels.verify import verify
 from core.patches.history import show
+from core.patches.record import read_record
 from core.tomograms.register import plan_registration, register
+from core.tomograms.voxel_size import set_voxel_size
 from core.workspace.results import DONE, FAILED, KEPT
 from db.errors import NotAllowedError
 from db.queries.patches import list_patches
@@ -282,3 +284,42 @@ def test_adopting_again_leaves_what_was_changed_since(workspace, team, registere
     assert again.outcome == KEPT
     assert any("differs from every version" in finding for finding in again.findings)
     assert show(workspace, other).slots == before[0].slots
+
+
+def as_floats(path, grid=None):
+    with open_volume(path) as volume:
+        voxels, there = volume.read(whole(volume.shape)), volume.grid
+    write_nifti(path, voxels.astype(np.float32), grid or there)
+
+
+@pytest.mark.parametrize("grid", [None, Grid.aligned()], ids=["its place stated", "no place"])
+def test_a_float_copy_of_an_integer_tomogram_is_found(workspace, team, registered_lab, grid):
+    as_floats(registered_lab.images / f"{registered_lab.name(0)}.nii.gz", grid)
+    adopt(workspace, team.cora, registered_lab.folder)
+    assert show(workspace, registered_lab.name(0)).patch.center == CENTERS[0]
+
+
+def test_a_patch_finds_its_place_when_its_tomogram_is_registered_later(workspace, team, lab, files):
+    adopt(workspace, team.cora, lab.folder)
+    assert show(workspace, lab.name(0)).patch.start is None
+    register(workspace, team.admin, plan_registration(workspace, [files.folder]), add_roots=True)
+    again = adopt(workspace, team.cora, lab.folder)
+    assert [o.outcome for o in again] == [DONE] * 3
+    life = show(workspace, lab.name(0))
+    assert (life.patch.center, life.tomogram.name) == (CENTERS[0], "other/TS_1")
+    assert [o.outcome for o in adopt(workspace, team.cora, lab.folder)] == [KEPT] * 3
+
+
+def test_the_voxel_size_of_a_patch_without_a_tomogram_can_be_stated(workspace, team, lab):
+    for folder in (lab.images, lab.labels):
+        path = folder / f"{lab.name(0)}.nii.gz"
+        with open_volume(path) as volume:
+            write_nifti(path, volume.read(whole(volume.shape)), Grid.aligned())
+    adopt(workspace, team.cora, lab.folder)
+    assert show(workspace, lab.name(0)).patch.voxel_size is None
+    assert adopt(workspace, team.cora, lab.folder, voxel_size=12.5)[0].outcome == DONE
+    patch = show(workspace, lab.name(0)).patch
+    assert (patch.voxel_size, patch.grid_spacing) == (12.5, 1.0)
+    assert read_record(workspace.folders.record_of(lab.name(0)))["voxel_size"] == 12.5
+    set_voxel_size(workspace, team.cora, [lab.name(0)], 13.0)
+    assert show(workspace, lab.name(0)).patch.voxel_size == 13.0

@@ -27,6 +27,7 @@ PATCH = PatchRecord(
     padded=False,
     shifted=False,
     voxel_size=10.0,
+    grid_spacing=None,
     threshold=None,
     chosen_at=NOW,
     chosen_by=None,

@@ -10,7 +10,7 @@ import pytest
 from core.errors import PatchNameError, RootError, VolumeError
 from core.imaging.hashes import file_hash
 from core.tomograms import data_roots as roots
-from core.tomograms import hashes
+from core.tomograms import source_files
 from core.tomograms.pairing import Pairing, evidence_files, pair
 from core.tomograms.register import plan_registration, register
 from core.tomograms.source_files import open_original
@@ -357,15 +357,15 @@ def test_duplicates_are_found_by_their_bytes(workspace, team, files, registered)
     path = registered("TS_001")
     with workspace.catalog.read() as session:
         first = get_tomogram(session, "TS_001")
-    sha256 = file_hash(hashes.file_to_hash(workspace, f"tomogram-{first.id}"))
-    assert hashes.note_hash(workspace, team.admin, f"tomogram-{first.id}", sha256) == ()
+    sha256 = file_hash(source_files.file_to_hash(workspace, f"tomogram-{first.id}"))
+    assert source_files.note_hash(workspace, team.admin, f"tomogram-{first.id}", sha256) == ()
     copy = files.folder / "copy.mrc"
     copy.write_bytes(path.read_bytes())
     outcome = register(workspace, team.cora, plan_registration(workspace, [copy]))[0]
     assert outcome.findings == ("holds the same bytes as other/TS_001",)
     with workspace.catalog.read() as session:
         second = get_tomogram(session, "copy")
-    assert hashes.duplicates_of(workspace, second) == ("other/TS_001",)
+    assert source_files.duplicates_of(workspace, second) == ("other/TS_001",)
 
 
 def test_the_job_finds_duplicates_that_registering_did_not(workspace, team, files):
@@ -374,7 +374,9 @@ def test_the_job_finds_duplicates_that_registering_did_not(workspace, team, file
     register(workspace, team.admin, plan_registration(workspace, paths), add_roots=True)
     names = ["tomogram-1", "tomogram-2"]
     told = [
-        hashes.note_hash(workspace, None, name, file_hash(hashes.file_to_hash(workspace, name)))
+        source_files.note_hash(
+            workspace, None, name, file_hash(source_files.file_to_hash(workspace, name))
+        )
         for name in names
     ]
     assert told == [(), ("other/a",)]
@@ -383,7 +385,7 @@ def test_the_job_finds_duplicates_that_registering_did_not(workspace, team, file
 def test_a_volume_nobody_registered_has_no_hash(workspace):
     for name in ("tomogram-99", "patch-1", "../x"):
         with pytest.raises(UnknownNameError, match="never registered"):
-            hashes.file_to_hash(workspace, name)
+            source_files.file_to_hash(workspace, name)
 
 
 @pytest.mark.parametrize(
