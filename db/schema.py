@@ -18,7 +18,7 @@ from db.engine import APPLICATION_ID, Catalog, file_of, parse_url, shown, told
 from db.errors import CatalogError
 from db.models.tables import Fact
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The migration that this program's tables are at."""
 
 CATALOG_MODE = 0o660
