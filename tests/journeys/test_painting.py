@@ -105,7 +105,7 @@ class Easel:
         """One voxel wide, in this slice, anywhere."""
         self.press(kind, "b", *["["] * 20, *[","] * 4)
         for _ in range(3):
-            if self.page.locator(".brush select").input_value() == "anywhere":
+            if self.page.get_by_title("Where this brush paints").input_value() == "anywhere":
                 return
             self.press("w")
 
@@ -636,6 +636,52 @@ def test_a_stroke_that_paints_nothing_says_why(anna: Easel, workspace: Workspace
     anna.says("Add is set to paint only outside it (w changes it)")
     anna.click(0, (membrane[0], 3, 3))
     anna.says("the outer 16 voxels are always ignore")
+
+
+def test_sheet_tools_paint_what_they_say(anna: Easel, workspace: Workspace, lab: Lab) -> None:
+    anna.go(70, 60, 50)
+    anna.fine("a")
+    anna.drag(0, (70, 40, 30), (70, 40, 45))
+    anna.go(78, 60, 50)
+    anna.drag(0, (78, 44, 30), (78, 44, 45))
+    anna.press("u")
+    anna.wait("unsaved === '3'")
+    anna.press("z")
+    anna.wait("unsaved === '2'")
+    anna.press("Shift+Z")
+    anna.go(100, 60, 50)
+    anna.page.mouse.move(*anna.point(0, (100, 60, 50)))
+    anna.press("q")  # nothing is painted here
+    anna.says("Nothing copied: no Add is painted in this slice.")
+    anna.wait("at === '101,60,50'")
+    anna.go(110, 60, 50)
+    anna.press(*["]"] * 4, "Shift+B")
+    anna.click(0, (110, 100, 100))
+    anna.press("q")
+    anna.wait("at === '111,60,50'")
+    anna.press("Shift+M")
+    anna.drag(0, (111, 60, 40), (111, 60, 60))
+    anna.says("24.0 nm")
+    anna.save()
+    drawing = drawing_of(workspace, "anna", lab.patch) == ADD
+    assert all(drawing[z].sum() >= 16 for z in range(70, 79))
+    assert drawing[74, 42, 30:46].all()
+    ball = drawing[105:117, 90:110, 90:110]
+    assert [int(plane.sum()) > 0 for plane in ball] == [False] * 3 + [True] * 5 + [False] * 4
+    assert ball[6].sum() == 21  # the middle slice, copied to the next one
+
+
+def test_only_dark_voxels_are_painted_where_a_threshold_is_set(
+    anna: Easel, workspace: Workspace, lab: Lab
+) -> None:
+    anna.go(80, 60, 50)
+    anna.fine("i")
+    anna.press(*["]"] * 14)
+    anna.drag(0, (80, 100, 40), (80, 100, 110))
+    everywhere = anna.count("ignored")
+    anna.press("z", "Shift+D")
+    anna.drag(0, (80, 100, 40), (80, 100, 110))
+    assert 0 < anna.count("ignored") < 0.8 * everywhere
 
 
 def test_without_webgl2_one_paints_as_ever_and_is_told_the_way_to_3d(

@@ -14,7 +14,7 @@ import {
   unsavedStrokes,
 } from "../src/autosave/machine.ts";
 import { messageOf, noticeOf } from "../src/autosave/messages.ts";
-import { between, inverse } from "../src/painter/diff.ts";
+import { between, inverse } from "../src/painter/voxels/diff.ts";
 
 const STROKE: Event = { type: "stroke", move: "stroke" };
 const UNDO: Event = { type: "stroke", move: "undo" };

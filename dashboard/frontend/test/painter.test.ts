@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { sha256InScript } from "../src/painter/patch/checksum.ts";
+import { labelTint, palette, stateTints } from "../src/painter/pictures/views.ts";
+import { ADD, BITS, IGNORE, type Kind, NOTHING, REMOVE } from "../src/painter/types.ts";
 import {
   type Brush,
   cellOf,
@@ -9,16 +12,13 @@ import {
   line,
   section,
   tip,
-} from "../src/painter/brush.ts";
-import { sha256InScript } from "../src/painter/checksum.ts";
-import { connectedComponent } from "../src/painter/component_fill.ts";
-import { apply, between, changedVoxels, inverse } from "../src/painter/diff.ts";
-import { Drawing, History } from "../src/painter/drawing.ts";
-import { cut, Grid } from "../src/painter/grid.ts";
-import { filled } from "../src/painter/polygon.ts";
-import { drawingOf, MERGED, Result } from "../src/painter/result.ts";
-import { ADD, BITS, IGNORE, type Kind, NOTHING, REMOVE } from "../src/painter/types.ts";
-import { labelTint, palette, stateTints } from "../src/painter/views.ts";
+} from "../src/painter/voxels/brush.ts";
+import { connectedComponent } from "../src/painter/voxels/component_fill.ts";
+import { apply, between, changedVoxels, inverse } from "../src/painter/voxels/diff.ts";
+import { Drawing, History } from "../src/painter/voxels/drawing.ts";
+import { cut, Grid } from "../src/painter/voxels/grid.ts";
+import { filled } from "../src/painter/voxels/polygon.ts";
+import { drawingOf, MERGED, Result } from "../src/painter/voxels/result.ts";
 import type { Axis, Zyx } from "../src/planes/geometry.ts";
 import { codeOf } from "../src/volume3d/nifti.ts";
 
@@ -181,9 +181,9 @@ test("a stroke knows why voxels were not painted", () => {
   label[grid.index(5, 5, 5)] = 1;
   drawing.paint(grid.index(0, 5, 5), ADD, "outside prediction");
   drawing.paint(grid.index(5, 5, 5), ADD, "outside prediction");
-  assert.deepEqual(drawing.blocked, { border: 1, place: 1 });
+  assert.deepEqual(drawing.blocked, { border: 1, place: 1, bright: 0 });
   drawing.finish();
-  assert.deepEqual(drawing.blocked, { border: 0, place: 0 });
+  assert.deepEqual(drawing.blocked, { border: 0, place: 0, bright: 0 });
 });
 
 test("a voxel painted twice in one stroke is told with what it was before the stroke", () => {

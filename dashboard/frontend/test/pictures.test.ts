@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { byPercentile, dragged, table } from "../src/planes/contrast.ts";
+import { scaleBar } from "../src/planes/marks.ts";
 import { edgeOf, outline, voxelsOf } from "../src/planes/masks.ts";
 import { parseColor } from "../src/planes/palette.ts";
-import { scaleBar } from "../src/planes/scalebar.ts";
 import { compose } from "../src/viewer/compose.ts";
 import { Shelf, unpack } from "../src/viewer/slices.ts";
 

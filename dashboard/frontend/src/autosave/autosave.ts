@@ -2,9 +2,7 @@
 // once, drafts and versions to the server, and the patch is held while somebody paints on it.
 
 import { Refused } from "../api.ts";
-import { apply, type Diff, withoutStroke } from "../painter/diff.ts";
-import { History } from "../painter/drawing.ts";
-import { type Layer, loadLayers, type OpenPatch } from "../painter/patch.ts";
+import { type Layer, loadLayers, type OpenPatch } from "../painter/patch/patch.ts";
 import {
   CONFLICT,
   FORBIDDEN,
@@ -12,8 +10,10 @@ import {
   NOT_FOUND,
   type Server,
   Unreachable,
-} from "../painter/server.ts";
+} from "../painter/patch/server.ts";
 import type { Draft, Facts, PainterData, SavedFacts } from "../painter/types.ts";
+import { apply, type Diff, withoutStroke } from "../painter/voxels/diff.ts";
+import { History } from "../painter/voxels/drawing.ts";
 import type { Journal, Kept } from "./journal.ts";
 import {
   type Answer,

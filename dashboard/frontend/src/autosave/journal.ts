@@ -1,8 +1,8 @@
 // Every stroke in the browser's own database, as soon as it is drawn: what reload, crash and a lost
 // network leave. A painting is the drawing it began with (its base) and the strokes since.
 
-import { apply, type Diff, inverse } from "../painter/diff.ts";
 import type { Versions } from "../painter/types.ts";
+import { apply, type Diff, inverse } from "../painter/voxels/diff.ts";
 
 const DATABASE = "tomocurate-painter";
 const BASES = "bases";

@@ -1,7 +1,7 @@
 // What an earlier visit left unsaved: strokes in this browser, a draft on the server.
 
-import { type OpenPatch, same } from "../painter/patch.ts";
-import type { Server } from "../painter/server.ts";
+import { type OpenPatch, same } from "../painter/patch/patch.ts";
+import type { Server } from "../painter/patch/server.ts";
 import type { Draft } from "../painter/types.ts";
 import { type Journal, type Kept, replayed } from "./journal.ts";
 import type { Question } from "./machine.ts";

@@ -1,16 +1,20 @@
 // What the painter's keys and buttons do to what is shown.
 
 import type { PainterAction } from "../planes/keymap.ts";
-import { MOST_SIZE, MOST_THROUGH } from "./brush.ts";
+import type { View } from "./pictures/views.ts";
 import { nextView, type Scene } from "./scene.ts";
 import type { ToolName } from "./tools.ts";
 import type { Kind } from "./types.ts";
-import type { View } from "./views.ts";
+import { MOST_SIZE, MOST_THROUGH } from "./voxels/brush.ts";
+import type { Edit } from "./voxels/edits.ts";
+import { SLABS, type Slab } from "./voxels/slab.ts";
 
 /** What an action needs of the painter. */
 export interface ActionHost {
   readonly scene: Scene;
   go(at: Scene["at"]): void;
+  edit(edit: Edit): void;
+  copy(by: 1 | -1): void;
   undo(): void;
   redo(): void;
   save(): void;
@@ -46,6 +50,18 @@ export class Actions {
       case "where":
         scene.tool.nextPlace();
         return this.brushChanged();
+      case "ball":
+        brush.isBall = !brush.isBall;
+        return this.brushChanged();
+      case "dark":
+        brush.darkerThan = brush.darkerThan === null ? scene.threshold : null;
+        return this.brushChanged();
+      case "interpolate":
+        return this.host.edit("interpolate");
+      case "copy":
+        return this.host.copy(action.by);
+      case "slab":
+        return this.chooseSlab(SLABS[(SLABS.indexOf(scene.slab) + 1) % SLABS.length]!);
       case "undo":
         return this.host.undo();
       case "redo":
@@ -72,6 +88,7 @@ export class Actions {
   private dismiss(): void {
     if (this.host.closeHelp()) return;
     this.host.scene.pin = null;
+    this.host.scene.ruler = null;
     this.host.refreshSide();
     this.host.draw();
   }
@@ -89,12 +106,19 @@ export class Actions {
     if (name === "comment" && !scene.patch.facts.mayComment) return;
     scene.tool.name = name;
     scene.pin = null;
+    scene.ruler = null;
     this.brushChanged();
     this.host.refreshSide();
   }
 
   chooseView(view: View): void {
     this.host.scene.view = view;
+    this.host.refreshBars();
+    this.host.compose();
+  }
+
+  chooseSlab(slices: Slab): void {
+    this.host.scene.slab = slices;
     this.host.refreshBars();
     this.host.compose();
   }

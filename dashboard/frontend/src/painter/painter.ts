@@ -11,18 +11,18 @@ import { isDark } from "../planes/palette.ts";
 import type { SlicePane } from "../planes/slice_pane.ts";
 import { isTypedInto, type PlanesEvents, ThreePlanes } from "../planes/three_planes.ts";
 import { type ActionHost, Actions } from "./actions.ts";
-import type { Diff } from "./diff.ts";
 import { Frame } from "./frame.ts";
 import { PageState } from "./page_state.ts";
 import { Painting, type PaintingEvents } from "./painting.ts";
 import { countRows, type PanelEvents, panel } from "./panel.ts";
-import { OpenPatch } from "./patch.ts";
-import { PatchPicture } from "./patch_picture.ts";
+import { OpenPatch } from "./patch/patch.ts";
+import { Server, Unreachable } from "./patch/server.ts";
+import { PatchPicture } from "./pictures/patch_picture.ts";
 import { automaticContrast, openScene, type Scene } from "./scene.ts";
-import { Server, Unreachable } from "./server.ts";
 import { brushbar, type ToolbarEvents, toolbar } from "./toolbar.ts";
 import type { PainterData } from "./types.ts";
 import { type ShownLabel, Volume3dView } from "./volume3d_view.ts";
+import type { Diff } from "./voxels/diff.ts";
 
 const RETRY_MS = 3000;
 const PLACES_KEPT = "tomocurate-painter-at:"; // in this tab, by patch
@@ -160,6 +160,8 @@ export class Painter {
       },
       pointed: (voxel) => this.pointed(voxel),
       viewChanged: (pane) => pane.draw(),
+      isPageBelow: () => this.component.data.readOnly,
+      title: () => this.scene!.data.name,
       automaticContrast: () => automaticContrast(this.scene!.patch.gray),
     };
   }
@@ -173,6 +175,8 @@ export class Painter {
       go: (at) => this.planes.go(at),
       undo: () => this.painting.undo(),
       redo: () => this.painting.redo(),
+      edit: (edit) => this.painting.edit(edit, this.planes.current.shows),
+      copy: (by) => this.painting.copyTo(this.planes.current.shows, by),
       save: () => this.autosave?.save(),
       toggleVolume3d: () => this.volume3d.toggle(this.component.data.volume3d),
       toggleHelp: () => this.help.toggle(this.mode),
@@ -191,6 +195,7 @@ export class Painter {
       changed: (diff, move) => this.drawingChanged(diff, move),
       painted: () => this.composeAll(),
       hint: (text) => this.frame.say(text, text !== ""),
+      measured: (text) => this.frame.say(text),
       pinned: (at) => this.pin(at),
       movedTo: (at) => this.planes.go(at),
     };
@@ -291,6 +296,11 @@ export class Painter {
       toolChosen: (tool) => this.actions.chooseTool(tool),
       viewChosen: (view) => this.actions.chooseView(view),
       brushChanged: () => this.planes.draw(),
+      edited: (edit) => this.painting.edit(edit, this.planes.large.shows),
+      copied: () => this.painting.copyTo(this.planes.large.shows, 1),
+      slabChosen: (slab) => this.actions.chooseSlab(slab),
+      ballToggled: () => this.actions.act({ name: "ball" }),
+      darkToggled: () => this.actions.act({ name: "dark" }),
       overlayChanged: () => this.composeAll(),
       overlayToggled: () => this.actions.act({ name: "overlay" }),
       undone: () => this.painting.undo(),

@@ -4,11 +4,11 @@ import { clock } from "../autosave/messages.ts";
 import { strokesWord } from "../autosave/strokes.ts";
 import { button, element } from "../planes/elements.ts";
 import type { Zyx } from "../planes/geometry.ts";
-import { example, KIND_RULES } from "./examples.ts";
-import type { Layer } from "./patch.ts";
-import type { Counts } from "./result.ts";
+import type { Layer } from "./patch/patch.ts";
+import { example, KIND_RULES } from "./pictures/examples.ts";
 import type { Scene } from "./scene.ts";
 import { type Colors, type CommentFacts, KIND_NAMES } from "./types.ts";
+import type { Counts } from "./voxels/result.ts";
 
 export interface PanelEvents {
   layersChanged(): void;

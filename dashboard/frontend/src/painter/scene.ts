@@ -1,12 +1,23 @@
 // Everything that the painter shows now.
 
 import { AUTOMATIC_PERCENT, byPercentile, type Contrast } from "../planes/contrast.ts";
-import { type Axis, clampTo, middleOf, type Zyx } from "../planes/geometry.ts";
+import { type Axis, clampTo, middleOf, type PlanePoint, type Zyx } from "../planes/geometry.ts";
 import type { PlanesState } from "../planes/slice_pane.ts";
-import type { OpenPatch } from "./patch.ts";
+import type { OpenPatch } from "./patch/patch.ts";
+import { type Palette, palette, REVIEW_VIEWS, VIEWS, type View } from "./pictures/views.ts";
 import { Tool } from "./tools.ts";
 import type { PainterData } from "./types.ts";
-import { type Palette, palette, REVIEW_VIEWS, VIEWS, type View } from "./views.ts";
+import type { Slab } from "./voxels/slab.ts";
+
+const DARK_PERCENT = 33;
+
+/** A distance that is measured in a slice. */
+export interface Ruler {
+  axis: Axis;
+  slice: number;
+  from: PlanePoint;
+  to: PlanePoint;
+}
 
 export interface Scene extends PlanesState {
   data: PainterData;
@@ -19,6 +30,9 @@ export interface Scene extends PlanesState {
   isPainter: boolean; // one's role paints, whoever holds the patch now
   mayPaint: boolean; // now
   brushAt: { axis: Axis; voxel: Zyx } | null; // where the pen is
+  slab: Slab; // slices whose mean is shown
+  threshold: number; // gray that "only dark voxels" begins with
+  ruler: Ruler | null;
   pin: Zyx | null; // where a comment is being written
   comment: string; // what is written so far
 }
@@ -43,16 +57,28 @@ export function openScene(data: PainterData, patch: OpenPatch, at: Zyx | null): 
     isPainter: !data.readOnly && patch.facts.mayPaint,
     mayPaint: false,
     brushAt: null,
+    slab: 1,
+    threshold: thresholdOf(patch.gray),
+    ruler: null,
     pin: null,
     comment: "",
   };
 }
 
-/** Black and white by percentile, from every seventh voxel. */
 export function automaticContrast(gray: Uint8Array): Contrast {
+  return byPercentile(histogramOf(gray), AUTOMATIC_PERCENT);
+}
+
+/** The gray below which the darkest third of a patch lies. */
+function thresholdOf(gray: Uint8Array): number {
+  return Math.round(byPercentile(histogramOf(gray), DARK_PERCENT).black) + 1;
+}
+
+/** Of every seventh voxel. */
+function histogramOf(gray: Uint8Array): number[] {
   const histogram = new Array<number>(256).fill(0);
   for (let i = 0; i < gray.length; i += 7) histogram[gray[i]!]! += 1;
-  return byPercentile(histogram, AUTOMATIC_PERCENT);
+  return histogram;
 }
 
 export function nextView({ data, view }: Scene): View {

@@ -2,17 +2,24 @@
 // are: what cannot be used now is disabled, not removed.
 
 import { button, choices, element, slider, toggle } from "../planes/elements.ts";
-import { MOST_SIZE, MOST_THROUGH } from "./brush.ts";
+import { REVIEW_VIEWS, VIEW_NAMES, VIEWS, type View } from "./pictures/views.ts";
 import type { Scene } from "./scene.ts";
 import { PLACES, TOOL_NAMES, type ToolName } from "./tools.ts";
 import { ADD, IGNORE, KIND_NAMES, type Kind, NOTHING, REMOVE } from "./types.ts";
-import { REVIEW_VIEWS, VIEW_NAMES, VIEWS, type View } from "./views.ts";
+import { MOST_SIZE, MOST_THROUGH } from "./voxels/brush.ts";
+import { EDIT_NAMES, type Edit } from "./voxels/edits.ts";
+import { SLABS, type Slab } from "./voxels/slab.ts";
 
 export interface ToolbarEvents {
   kindChosen(kind: Kind): void;
   toolChosen(tool: ToolName): void;
   viewChosen(view: View): void;
   brushChanged(): void;
+  ballToggled(): void;
+  darkToggled(): void;
+  edited(edit: Edit): void;
+  copied(): void;
+  slabChosen(slices: Slab): void;
   overlayChanged(): void;
   overlayToggled(): void;
   undone(): void;
@@ -34,21 +41,26 @@ const TOOL_KEYS: Readonly<Record<ToolName, string>> = {
   outline: "l",
   component: "g",
   comment: "m",
+  ruler: "Shift + m",
 };
-const TOOLS: readonly ToolName[] = ["pen", "outline", "component", "comment"];
+const TOOLS: readonly ToolName[] = ["pen", "outline", "component", "comment", "ruler"];
 
 export interface Keeping {
   unsaved: number;
   isSaving: boolean;
 }
 
+const COPY = "copy";
+const COPY_NAME = "Copy to next slice (q)";
+
 /** The first row: kind, tool, undo, save, view. */
 export function toolbar(scene: Scene, keeping: Keeping, events: ToolbarEvents): HTMLElement {
   const bar = element("div", "toolbar");
   if (scene.isPainter) bar.append(...paintingTools(scene, keeping, events));
   bar.append(viewChoice(scene, events), element("span", "spring"));
-  if (!scene.isPainter && scene.patch.facts.mayComment) {
-    bar.append(toolChoice(scene, ["comment"], events));
+  if (!scene.isPainter) {
+    const { mayComment } = scene.patch.facts;
+    bar.append(toolChoice(scene, mayComment ? ["comment", "ruler"] : ["ruler"], events));
   }
   bar.append(
     button("3D", "Show the label in three dimensions (t)", events.volume3dToggled),
@@ -67,7 +79,8 @@ export function brushbar(scene: Scene, events: ToolbarEvents): HTMLElement {
     scene.opacity = value;
     events.overlayChanged();
   });
-  bar.append(overlay, opacity);
+  bar.append(overlay, opacity, slabChoice(scene, events));
+  if (scene.isPainter) bar.append(editChoice(scene, events));
   return bar;
 }
 
@@ -132,13 +145,66 @@ function brushControls(scene: Scene, events: ToolbarEvents): HTMLElement[] {
     brush.through = value;
     events.brushChanged();
   });
+  const ball = toggle("Ball", "Ball or disc (Shift + b)", brush.isBall, events.ballToggled);
   const places = placeChoice(scene, events);
   const isPen = name === "pen";
   const isShape = isPen || name === "outline";
   enable(size, scene.mayPaint && isPen);
-  enable(through, scene.mayPaint && isShape);
+  ball.disabled = !scene.mayPaint || !isPen;
+  enable(through, scene.mayPaint && isShape && !(isPen && brush.isBall));
   enable(places, scene.mayPaint && isShape && kind !== NOTHING);
-  return [size, through, places];
+  return [size, ball, through, places, ...darkControls(scene, isShape, events)];
+}
+
+/** Paint only dark voxels, and below which gray. */
+function darkControls(scene: Scene, isShape: boolean, events: ToolbarEvents): HTMLElement[] {
+  const { brush, kind } = scene.tool;
+  const isOn = brush.darkerThan !== null;
+  const title = "Paint only voxels darker than this gray (Shift + d)";
+  const dark = toggle("Dark only", title, isOn, events.darkToggled);
+  const value = brush.darkerThan ?? scene.threshold;
+  const below = number("below", value, [0, 255], (darkerThan) => {
+    brush.darkerThan = darkerThan;
+    events.brushChanged();
+  });
+  dark.disabled = !scene.mayPaint || !isShape || kind === NOTHING;
+  enable(below, !dark.disabled && isOn);
+  return [dark, below];
+}
+
+function slabChoice(scene: Scene, events: ToolbarEvents): HTMLElement {
+  const choice = element("select", "");
+  choice.title = "Slices whose average is shown (Shift + a)";
+  for (const slices of SLABS) {
+    const option = element("option", "", slices === 1 ? "1 slice" : `${slices} slices`);
+    option.value = String(slices);
+    option.selected = slices === scene.slab;
+    choice.append(option);
+  }
+  choice.addEventListener("change", () => events.slabChosen(Number(choice.value) as Slab));
+  return element("label", "slider", "Average", choice);
+}
+
+/** What can be done to all paint of the chosen kind. */
+function editChoice(scene: Scene, events: ToolbarEvents): HTMLElement {
+  const choice = element("select", "edits");
+  const kind = KIND_NAMES[scene.tool.kind];
+  choice.title = `Change all ${kind} that you painted`;
+  const first = element("option", "", `Edit ${kind} …`);
+  first.value = "";
+  choice.append(first);
+  for (const [edit, name] of Object.entries({ ...EDIT_NAMES, [COPY]: COPY_NAME })) {
+    const option = element("option", "", name);
+    option.value = edit;
+    choice.append(option);
+  }
+  choice.disabled = !scene.mayPaint || scene.tool.kind === NOTHING;
+  choice.addEventListener("change", () => {
+    if (choice.value === COPY) events.copied();
+    else events.edited(choice.value as Edit);
+    choice.value = "";
+  });
+  return choice;
 }
 
 function placeChoice(scene: Scene, events: ToolbarEvents): HTMLElement {

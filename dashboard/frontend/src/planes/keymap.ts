@@ -8,7 +8,7 @@ export type PlanesAction =
   | { name: "slices"; by: number }
   | { name: "plane"; axis: 0 | 1 | 2 }
   | { name: "zoom"; factor: number }
-  | { name: "fit" | "flip" | "contrast" | "goto" | "fullscreen" };
+  | { name: "fit" | "flip" | "contrast" | "goto" | "fullscreen" | "picture" };
 
 export type ViewerAction =
   | { name: "patch"; by: 1 | -1 }
@@ -16,9 +16,11 @@ export type ViewerAction =
 
 export type PainterAction =
   | { name: "kind"; kind: 0 | 1 | 2 | 3 }
-  | { name: "tool"; tool: "pen" | "outline" | "component" | "comment" }
+  | { name: "tool"; tool: "pen" | "outline" | "component" | "comment" | "ruler" }
   | { name: "size" | "through"; by: number }
   | { name: "view" | "nextComment" }
+  | { name: "ball" | "dark" | "interpolate" | "slab" }
+  | { name: "copy"; by: 1 | -1 }
   | { name: "undo" | "redo" | "save" | "where" | "volume3d" }
   | { name: "overlay" | "help" | "dismiss" };
 
@@ -67,6 +69,12 @@ export const KEYMAP: readonly KeyRow[] = [
     keys: { "[": { name: "size", by: -1 }, "]": { name: "size", by: 1 } },
   },
   {
+    shown: "Shift + b",
+    what: "ball or disc: a ball paints in the slices around, too",
+    modes: PAINTER,
+    keys: { B: { name: "ball" } },
+  },
+  {
     shown: ", .",
     what: "fewer or more slices on both sides",
     modes: PAINTER,
@@ -77,6 +85,24 @@ export const KEYMAP: readonly KeyRow[] = [
     what: "paint anywhere, only on the prediction, or only outside it",
     modes: PAINTER,
     keys: { w: { name: "where" } },
+  },
+  {
+    shown: "Shift + d",
+    what: "paint only voxels darker than a threshold",
+    modes: PAINTER,
+    keys: { D: { name: "dark" } },
+  },
+  {
+    shown: "u",
+    what: "interpolate between painted slices, over at most 12",
+    modes: PAINTER,
+    keys: { u: { name: "interpolate" } },
+  },
+  {
+    shown: "q, Shift + q",
+    what: "copy this kind's paint to the next or previous slice, and go there",
+    modes: PAINTER,
+    keys: { q: { name: "copy", by: 1 }, Q: { name: "copy", by: -1 } },
   },
   {
     shown: "z, Shift + z",
@@ -144,6 +170,12 @@ export const KEYMAP: readonly KeyRow[] = [
     keys: { F: { name: "fullscreen" } },
   },
   {
+    shown: "Shift + p",
+    what: "save a picture of the plane under the pointer",
+    modes: ALL,
+    keys: { P: { name: "picture" } },
+  },
+  {
     shown: "k, right drag",
     what: "automatic contrast; right is brighter, up is stronger",
     modes: ALL,
@@ -186,6 +218,18 @@ export const KEYMAP: readonly KeyRow[] = [
     modes: PATCH,
     keys: { j: { name: "nextComment" }, m: { name: "tool", tool: "comment" } },
   },
+  {
+    shown: "Shift + a",
+    what: "average 1, 3, 5 or 9 slices to look at",
+    modes: PATCH,
+    keys: { A: { name: "slab" } },
+  },
+  {
+    shown: "Shift + m",
+    what: "measure a distance in nm by a drag",
+    modes: PATCH,
+    keys: { M: { name: "tool", tool: "ruler" } },
+  },
   { shown: "t", what: "3D view", modes: PATCH, keys: { t: { name: "volume3d" } } },
   {
     shown: "?",
@@ -226,6 +270,7 @@ const PLANES_ACTIONS = new Set([
   "contrast",
   "goto",
   "fullscreen",
+  "picture",
 ]);
 
 export function isPlanesAction(action: Action): action is PlanesAction {

@@ -2,7 +2,6 @@
 
 import type { Axis, Zyx } from "./geometry.ts";
 import { planeSize, toPlane } from "./geometry.ts";
-import { scaleBar } from "./scalebar.ts";
 import { toCanvas, type Viewport } from "./viewport.ts";
 
 export interface Marks {
@@ -128,4 +127,17 @@ function place(marks: Marks, position: Zyx, within = 0): { x: number; y: number 
   const point = toPlane(position, axis);
   const { height } = planeSize(shape, axis);
   return toCanvas(view, { column: point.column + within, row: point.row + within }, height);
+}
+
+/** The longest round length (1, 2 or 5 times a power of ten, in nm) within some pixels. */
+export function scaleBar(
+  voxelSizeAngstrom: number,
+  pixelsPerVoxel: number,
+  most: number,
+): { nanometers: number; pixels: number } {
+  const pixelsPerNanometer = (10 / voxelSizeAngstrom) * pixelsPerVoxel;
+  const room = most / pixelsPerNanometer;
+  const power = 10 ** Math.floor(Math.log10(room));
+  const step = [5, 2, 1].find((factor) => factor * power <= room) ?? 1;
+  return { nanometers: step * power, pixels: step * power * pixelsPerNanometer };
 }

@@ -222,6 +222,17 @@ export class SlicePane {
     };
   }
 
+  /** Let the browser save what the pane shows, as PNG. */
+  savePicture(title: string): void {
+    const state = this.state();
+    if (!state) return;
+    const slice = `${AXIS_LETTERS[this.axis]}${state.at[this.axis]}`;
+    const link = document.createElement("a");
+    link.download = `${title.replaceAll("/", "_")}_${PLANE_NAMES[this.axis]}_${slice}.png`;
+    link.href = this.canvas.toDataURL("image/png");
+    link.click();
+  }
+
   private drawMarks(state: PlanesState, view: Viewport): void {
     const marks: Marks = {
       context: this.context,

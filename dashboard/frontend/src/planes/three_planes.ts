@@ -15,10 +15,13 @@ export interface PlanesEvents {
   pointed(voxel: Zyx | null): void; // the pointer, or the slice under it, moved
   viewChanged(pane: SlicePane): void;
   automaticContrast(): PlanesState["contrast"];
+  isPageBelow(): boolean; // whether one works with what stands below on the page
+  title(): string; // of the volume, as saved pictures are named
 }
 
 const MARGIN_PX = 12; // below the component, so that it ends inside the window
 const LEAST_SHARE = 0.72; // of the window, that the component takes even where it begins low
+const MOST_BELOW = 0.62; // of the window, where the page goes on below it
 
 export class ThreePlanes {
   readonly panes: SlicePane[];
@@ -126,6 +129,8 @@ export class ThreePlanes {
         return this.place.select();
       case "fullscreen":
         return this.toggleFullScreen();
+      case "picture":
+        return this.current.savePicture(this.events.title());
     }
   }
 
@@ -150,10 +155,8 @@ export class ThreePlanes {
   private takeHeight(): void {
     const top = this.root.getBoundingClientRect().top + scrolledBy(this.root);
     const least = innerHeight * LEAST_SHARE;
-    const height = Math.max(
-      innerHeight - top - MARGIN_PX,
-      Math.min(least, innerHeight - MARGIN_PX),
-    );
+    const room = Math.max(innerHeight - top - MARGIN_PX, Math.min(least, innerHeight - MARGIN_PX));
+    const height = this.events.isPageBelow() ? Math.min(room, innerHeight * MOST_BELOW) : room;
     this.root.style.setProperty("--height", `${Math.round(height)}px`);
   }
 

@@ -172,6 +172,8 @@ export class Viewer {
       enlarged: () => this.refreshAll(),
       pointed: (voxel) => this.pointed(voxel),
       viewChanged: (pane) => this.viewChanged(pane),
+      isPageBelow: () => false,
+      title: () => this.scene!.data.tomogram.name,
       automaticContrast: () =>
         byPercentile(this.scene!.tomogram.facts.histogram, AUTOMATIC_PERCENT),
     };

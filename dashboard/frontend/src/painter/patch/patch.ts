@@ -1,12 +1,13 @@
 // An open patch: its voxels, what others painted on it, one's own drawing, and the live result.
 
-import type { Zyx } from "../planes/geometry.ts";
-import { apply, between, type Diff } from "./diff.ts";
-import { Drawing, History } from "./drawing.ts";
-import { Grid } from "./grid.ts";
-import { drawingOf, Result } from "./result.ts";
+import type { Zyx } from "../../planes/geometry.ts";
+import { BITS, type Facts, type PainterData, type SlotFacts, type Versions } from "../types.ts";
+import { apply, between, type Diff } from "../voxels/diff.ts";
+import { Drawing, History } from "../voxels/drawing.ts";
+import { Grid } from "../voxels/grid.ts";
+import { drawingOf, Result } from "../voxels/result.ts";
+import { smoothed } from "../voxels/slab.ts";
 import type { Server } from "./server.ts";
-import { BITS, type Facts, type PainterData, type SlotFacts, type Versions } from "./types.ts";
 
 /** What somebody else (or another program) painted; it is looked at, not changed. */
 export interface Layer {
@@ -21,6 +22,7 @@ export class OpenPatch {
   history = new History();
   readonly result: Result;
   base: Versions; // of one's own slots, as this drawing began
+  private smooth: Uint8Array | null = null;
   continued: Versions = {}; // slots of others that it goes on with, to be withdrawn at the save
 
   constructor(
@@ -49,6 +51,12 @@ export class OpenPatch {
       loadLayers(server, facts, data.readOnly),
     ]);
     return new OpenPatch(facts, gray, predicted, merged, layers, saved, data.border);
+  }
+
+  /** Gray without most of its noise, to compare with a threshold; computed when it is first asked. */
+  get smoothGray(): Uint8Array {
+    this.smooth ??= smoothed(this.gray, this.shape);
+    return this.smooth;
   }
 
   get shape(): Zyx {

@@ -1,6 +1,6 @@
 // One plane as RGBA, twice: the gray voxels with the border out of bounds, and the tints over them.
 
-import { type Tint, wordOf } from "../planes/palette.ts";
+import { type Tint, wordOf } from "../../planes/palette.ts";
 
 const SHADES = [0.5, 0.36] as const; // of the border's stripes
 const STRIPE = 8; // voxels between the stripes of the border

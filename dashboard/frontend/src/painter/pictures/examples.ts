@@ -1,6 +1,6 @@
 // What each brush is for: the guide's rule and a small picture of it, drawn here.
 
-import { ADD, type Colors, IGNORE, type Kind, NOTHING, REMOVE } from "./types.ts";
+import { ADD, type Colors, IGNORE, type Kind, NOTHING, REMOVE } from "../types.ts";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 264;

@@ -1,6 +1,6 @@
 // A filled outline: the cells whose middle lies inside a closed line drawn by hand, and the line.
 
-import type { PlanePoint } from "../planes/geometry.ts";
+import type { PlanePoint } from "../../planes/geometry.ts";
 import { type Cell, cellOf, line } from "./brush.ts";
 
 /** Cells inside a polygon (even-odd rule) and on its edge, each once. */

@@ -1,6 +1,6 @@
 // One connected component of a label: all voxels of a value that touch each other (26 neighbours).
 
-import type { Zyx } from "../planes/geometry.ts";
+import type { Zyx } from "../../planes/geometry.ts";
 
 /** The voxels of the component that holds ``seed``, in no order. */
 export function connectedComponent(label: Uint8Array, shape: Zyx, seed: number): Int32Array {

@@ -1,7 +1,7 @@
 // The voxels of a patch in one flat array, x fastest, and which of them lie inside the border.
 
-import type { Axis, Zyx } from "../planes/geometry.ts";
-import { columnAxis, rowAxis } from "../planes/geometry.ts";
+import type { Axis, Zyx } from "../../planes/geometry.ts";
+import { columnAxis, rowAxis } from "../../planes/geometry.ts";
 
 export class Grid {
   readonly size: number;

@@ -1,14 +1,15 @@
 // What one plane of the scene looks like, pixel by pixel (one pixel a voxel).
 
-import { table } from "../planes/contrast.ts";
-import type { Axis } from "../planes/geometry.ts";
-import { outline } from "../planes/masks.ts";
-import { NO_TINT } from "../planes/palette.ts";
-import { cut } from "./grid.ts";
+import { table } from "../../planes/contrast.ts";
+import type { Axis } from "../../planes/geometry.ts";
+import { outline } from "../../planes/masks.ts";
+import { NO_TINT } from "../../planes/palette.ts";
+import type { Scene } from "../scene.ts";
+import { BITS, IGNORED, MEMBRANE } from "../types.ts";
+import { cut } from "../voxels/grid.ts";
+import { isContested, isLost } from "../voxels/result.ts";
+import { slabPlane } from "../voxels/slab.ts";
 import { checker, grayWords, lay } from "./picture.ts";
-import { isContested, isLost } from "./result.ts";
-import type { Scene } from "./scene.ts";
-import { BITS, IGNORED, MEMBRANE } from "./types.ts";
 import { labelTint, stateTints } from "./views.ts";
 
 const OUTLINE_OPACITY = 0.9;
@@ -19,8 +20,9 @@ export function grayPlane(scene: Scene, axis: Axis): Uint32Array<ArrayBuffer> {
   const plane = patch.grid.plane(axis, scene.at[axis]);
   const inside = cut(patch.grid.inside, plane);
   const predicted = cut(patch.predicted, plane);
+  const gray = slabPlane(patch.gray, patch.grid, axis, scene.at[axis], scene.slab);
   for (let i = 0; i < inside.length; i++) if (predicted[i] === IGNORED) inside[i] = 0;
-  return grayWords(cut(patch.gray, plane), table(scene.contrast), inside, plane.columns);
+  return grayWords(gray, table(scene.contrast), inside, plane.columns);
 }
 
 /** What lies over it: corrections, labels, the prediction's outline; see-through elsewhere. */

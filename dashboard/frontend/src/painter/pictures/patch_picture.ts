@@ -1,12 +1,12 @@
 // What the painter draws on a plane: gray, overlay, pinned comments, the brush and the lasso.
 
-import { type Axis, type PlanePoint, toPlane, type Zyx } from "../planes/geometry.ts";
-import type { Marks } from "../planes/marks.ts";
-import type { Place, PlanePicture, SlicePane } from "../planes/slice_pane.ts";
-import { type Cell, section } from "./brush.ts";
-import type { Scene } from "./scene.ts";
+import { type Axis, type PlanePoint, toPlane, type Zyx } from "../../planes/geometry.ts";
+import type { Marks } from "../../planes/marks.ts";
+import type { Place, PlanePicture, SlicePane } from "../../planes/slice_pane.ts";
+import type { Ruler, Scene } from "../scene.ts";
+import { KINDS } from "../types.ts";
+import { type Cell, section } from "../voxels/brush.ts";
 import { grayPlane, overlayPlane } from "./slice.ts";
-import { KINDS } from "./types.ts";
 
 const ERASER = "#ffffff";
 const PIN_RADIUS = 7;
@@ -45,6 +45,7 @@ export class PatchPicture implements PlanePicture {
       if (comment.at && !comment.resolved) this.drawPin(marks, scene, comment.at);
     }
     if (scene.pin) this.drawPin(marks, scene, scene.pin);
+    if (scene.ruler) this.drawRuler(marks, scene, scene.ruler);
     if (this.lasso.length) this.drawLasso(marks, scene);
     else if (scene.brushAt && scene.mayPaint && scene.tool.name === "pen") {
       this.drawBrush(marks, scene, scene.brushAt);
@@ -93,6 +94,31 @@ export class PatchPicture implements PlanePicture {
     context.restore();
   }
 
+  /** The measured line, and its length at its middle. */
+  private drawRuler({ context, axis, pixelRatio }: Marks, scene: Scene, ruler: Ruler): void {
+    if (ruler.axis !== axis || ruler.slice !== scene.at[axis]) return;
+    const [from, to] = [this.pane.pixelOf(ruler.from), this.pane.pixelOf(ruler.to)];
+    context.save();
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x, to.y);
+    context.lineWidth = 4 * pixelRatio;
+    context.strokeStyle = "rgba(0,0,0,.6)";
+    context.stroke();
+    context.lineWidth = 2 * pixelRatio;
+    context.strokeStyle = scene.data.colors.selected;
+    context.stroke();
+    context.font = `600 ${13 * pixelRatio}px system-ui, sans-serif`;
+    const text = lengthText(ruler, scene.voxelSizeAngstrom);
+    const [x, y] = [(from.x + to.x) / 2 + 8 * pixelRatio, (from.y + to.y) / 2 - 8 * pixelRatio];
+    context.lineWidth = 3 * pixelRatio;
+    context.strokeStyle = "rgba(0,0,0,.8)";
+    context.strokeText(text, x, y);
+    context.fillStyle = "white";
+    context.fillText(text, x, y);
+    context.restore();
+  }
+
   private drawLasso({ context, pixelRatio }: Marks, scene: Scene): void {
     context.save();
     context.beginPath();
@@ -110,6 +136,15 @@ export class PatchPicture implements PlanePicture {
     context.stroke();
     context.restore();
   }
+}
+
+/** A measured length: in nm where the voxel size is known. */
+export function lengthText(
+  { from, to }: Pick<Ruler, "from" | "to">,
+  angstrom: number | null,
+): string {
+  const voxels = Math.hypot(to.column - from.column, to.row - from.row);
+  return angstrom ? `${((voxels * angstrom) / 10).toFixed(1)} nm` : `${voxels.toFixed(1)} voxels`;
 }
 
 /** The neighbour on each side of a cell, and the two corners of that side. */

@@ -1,8 +1,7 @@
 // Talks to /api/painting: voxels in and out, each request with its token, renewed silently.
 
-import { Refused, TOKEN_HEADER, Tokens } from "../api.ts";
-import type { Zyx } from "../planes/geometry.ts";
-import { sha256 } from "./checksum.ts";
+import { Refused, TOKEN_HEADER, Tokens } from "../../api.ts";
+import type { Zyx } from "../../planes/geometry.ts";
 import type {
   CommentFacts,
   Draft,
@@ -12,7 +11,8 @@ import type {
   PainterData,
   SavedFacts,
   Versions,
-} from "./types.ts";
+} from "../types.ts";
+import { sha256 } from "./checksum.ts";
 
 export const CONFLICT = 409;
 export const FORBIDDEN = 403;

@@ -1,8 +1,8 @@
 // What is drawn over the gray voxels in each view: a colour and an opacity for every voxel state.
 
-import { NO_TINT, parseColor, type Tint } from "../planes/palette.ts";
-import { isContested, isInside, isLost, MERGED, predictedIn } from "./result.ts";
-import { ADD, type Colors, IGNORE, IGNORED, MEMBRANE, NOTHING, REMOVE } from "./types.ts";
+import { NO_TINT, parseColor, type Tint } from "../../planes/palette.ts";
+import { ADD, type Colors, IGNORE, IGNORED, MEMBRANE, NOTHING, REMOVE } from "../types.ts";
+import { isContested, isInside, isLost, MERGED, predictedIn } from "../voxels/result.ts";
 
 export type View = "corrections" | "result" | "before" | "after" | "difference";
 export const VIEWS: readonly View[] = ["corrections", "result", "before", "difference"];

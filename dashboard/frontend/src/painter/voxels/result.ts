@@ -2,8 +2,8 @@
 // A voxel is in one of 64 states; a stroke moves its voxels from state to state, so the counts
 // follow a stroke without looking at the other four million.
 
+import { BACKGROUND, BITS, IGNORED, MEMBRANE } from "../types.ts";
 import { type Diff, forEachRun } from "./diff.ts";
-import { BACKGROUND, BITS, IGNORED, MEMBRANE } from "./types.ts";
 
 const INSIDE = 32;
 const STATES = 64;

@@ -1,7 +1,7 @@
 // What a person paints, one kind a voxel, and the strokes that made it: undo and redo.
 
+import { type Kind, MEMBRANE, NOTHING } from "../types.ts";
 import { apply, type Diff, DiffBuilder, inverse } from "./diff.ts";
-import { type Kind, MEMBRANE, NOTHING } from "./types.ts";
 
 export type Where = "anywhere" | "on prediction" | "outside prediction";
 
@@ -10,12 +10,18 @@ export interface Canvas {
   predicted: Uint8Array;
 }
 
+/** Paint only voxels whose gray is below this. */
+export interface Threshold {
+  gray: Uint8Array;
+  darkerThan: number;
+}
+
 const MOST_HISTORY_BYTES = 64 << 20;
 
 export class Drawing {
   readonly voxels: Uint8Array<ArrayBuffer>;
   /** Voxels of the stroke in progress that were not painted, and why. */
-  blocked = { border: 0, place: 0 };
+  blocked = { border: 0, place: 0, bright: 0 };
   private readonly before: Uint8Array;
   private readonly isTouched: Uint8Array;
   private touched = new Int32Array(1024);
@@ -33,9 +39,9 @@ export class Drawing {
   }
 
   /** Paint one voxel, where this kind may be painted; erasing is always allowed. */
-  paint(voxel: number, kind: Kind, where: Where): void {
+  paint(voxel: number, kind: Kind, where: Where, threshold: Threshold | null = null): void {
     if (this.voxels[voxel] === kind) return;
-    if (kind !== NOTHING && !this.allows(voxel, where)) return;
+    if (kind !== NOTHING && !this.allows(voxel, where, threshold)) return;
     if (!this.isTouched[voxel]) this.touch(voxel);
     this.voxels[voxel] = kind;
   }
@@ -50,7 +56,7 @@ export class Drawing {
       if (was !== this.voxels[voxel]) builder.add(voxel, was, this.voxels[voxel]!);
     }
     this.touchedCount = 0;
-    this.blocked = { border: 0, place: 0 };
+    this.blocked = { border: 0, place: 0, bright: 0 };
     const diff = builder.done();
     return diff.length ? diff : null;
   }
@@ -64,9 +70,13 @@ export class Drawing {
     this.touchedCount = 0;
   }
 
-  private allows(voxel: number, where: Where): boolean {
+  private allows(voxel: number, where: Where, threshold: Threshold | null): boolean {
     if (!this.canvas.inside[voxel]) {
       this.blocked.border += 1;
+      return false;
+    }
+    if (threshold && threshold.gray[voxel]! >= threshold.darkerThan) {
+      this.blocked.bright += 1;
       return false;
     }
     if (where === "anywhere") return true;

@@ -1,7 +1,7 @@
 // The voxels of a pen: a disc in the plane through some slices, or a ball, along a line.
 
-import type { Axis, Zyx } from "../planes/geometry.ts";
-import { columnAxis, type PlanePoint, rowAxis } from "../planes/geometry.ts";
+import type { Axis, Zyx } from "../../planes/geometry.ts";
+import { columnAxis, type PlanePoint, rowAxis } from "../../planes/geometry.ts";
 import type { Grid } from "./grid.ts";
 
 export const MOST_SIZE = 41;
