@@ -24,12 +24,7 @@ from core.imaging.quality import Agreement, agreement
 from core.workspace.folders import make_shared
 from core.workspace.workspace import Workspace
 from db.queries.patches import patch_by_id
-from db.queries.sharing import (
-    known_hashes,
-    label_hashes,
-    labels_by_id,
-    own_bundle,
-)
+from db.queries.sharing import known_hashes, label_hashes, labels_by_id, own_bundle
 from db.vocabulary import Licence
 
 KEPT_UPLOADS = 24 * 3600

@@ -1,6 +1,6 @@
 """The life of a patch as a person reads it: where it lies, then what happened to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -67,7 +67,7 @@ def _sections(
                 m.made_by,
                 f"{m.made_at:%Y-%m-%d %H:%M}",
                 *(m.values.get(word) for word in ("background", "membrane", "ignore")),
-                ", ".join(str(one["slot"]) for one in m.inputs) or "the prediction alone",
+                ", ".join(map(_input, m.inputs)) or "the prediction alone",
                 "; ".join(m.findings),
             )
             for m in life.merges
@@ -102,6 +102,13 @@ def _sections(
             for e in life.events[-LAST_EVENTS:]
         ],
     )
+
+
+def _input(one: Mapping[str, Any]) -> str:
+    """Name an input of a merge: a version of a correction, or the bundle it came with."""
+    if "slot" in one:
+        return f"{one['slot']} version {one.get('version', '?')}"
+    return f"bundle {one.get('bundle', '?')}"
 
 
 def _slot(slot: SlotRecord) -> Sequence[Any]:

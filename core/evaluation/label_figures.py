@@ -1,11 +1,12 @@
-"""Figures of the accepted labels: those that the catalog has, and those that take a look."""
+"""Measure accepted labels: figures that the catalog has, and figures that are read from files."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.access.permissions import Action, require
 from core.corrections.store import Store
-from core.exports.selection import Choice, curated_patch
+from core.exports.selection import curated_patch
 from core.exports.validate import read_label
 from core.files.threads import side_by_side
 from core.imaging.geometry import BORDER, Zyx
@@ -13,8 +14,9 @@ from core.imaging.labels import core_of
 from core.imaging.quality import Agreement, Quality, agreement, measure
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
+from db.queries.curated import AcceptedLabel, CuratedRecord, accepted_labels, curated_records
+from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord
-from db.queries.sharing import CuratedRecord, curated_records
 from db.vocabulary import Split
 
 
@@ -45,18 +47,15 @@ class Measured:
     fault: str | None = None
 
 
-def label_figures(
-    workspace: Workspace, by: PersonRecord, choice: Choice | None = None
-) -> tuple[LabelFigures, ...]:
-    """Figures of all accepted labels, from the catalog alone.
+def label_figures(workspace: Workspace, by: PersonRecord) -> tuple[LabelFigures, ...]:
+    """Give figures of all accepted labels, from the catalog alone.
 
     Errors: NotAllowedError.
     """
-    choice = choice or Choice()
     with workspace.catalog.read() as session:
         require(session, by, Action.VIEW)
-        records = curated_records(session, choice.wanted, choice.names)
-    return tuple(map(_figures, records))
+        labels = accepted_labels(session)
+    return tuple(map(_figures, labels))
 
 
 def measure_labels(
@@ -71,7 +70,7 @@ def measure_labels(
     """
     with workspace.catalog.read() as session:
         require(session, by, Action.VIEW)
-        records = curated_records(session, Choice().wanted, names)
+        records = curated_records(session, PatchFilter(), names)
     found: list[Measured] = []
     for measured in side_by_side(lambda record: _measured(workspace, record), records):
         found.append(measured)
@@ -79,27 +78,21 @@ def measure_labels(
     return tuple(found)
 
 
-def _figures(record: CuratedRecord) -> LabelFigures:
-    values, counts = record.label.values, record.label.counts
-    patch = record.patch
-    z, y, x = patch.shape
-    core = core_of(Zyx(*patch.shape), BORDER)
-    inside = 1
-    for side in core:
-        inside *= max(0, side.stop - side.start)
-    membrane = int(values.get("membrane", 0))
-    labelled = membrane + int(values.get("background", 0))
-    ignored = max(0, int(values.get("ignore", 0)) - (z * y * x - inside))
+def _figures(label: AcceptedLabel) -> LabelFigures:
+    inside = math.prod(side.stop - side.start for side in core_of(Zyx(*label.shape), BORDER))
+    membrane = int(label.values.get("membrane", 0))
+    labelled = membrane + int(label.values.get("background", 0))
+    border = math.prod(label.shape) - inside
     return LabelFigures(
-        patch=patch.name,
-        tomogram=f"{patch.dataset}/{patch.token}",
-        model=patch.model,
-        split=record.recorded,
-        ignore_share=ignored / max(1, inside),
+        patch=label.patch,
+        tomogram=label.tomogram,
+        model=label.model,
+        split=label.split,
+        ignore_share=max(0, int(label.values.get("ignore", 0)) - border) / max(1, inside),
         membrane_share=membrane / max(1, labelled),
-        added=int(counts.get("added", 0)),
-        removed=int(counts.get("removed", 0)),
-        ignored=int(counts.get("ignored", 0)),
+        added=int(label.changes.get("added", 0)),
+        removed=int(label.changes.get("removed", 0)),
+        ignored=int(label.changes.get("ignored", 0)),
     )
 
 

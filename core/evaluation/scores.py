@@ -19,14 +19,10 @@ from core.tomograms.source_files import open_original
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
+from db.queries.curated import CuratedRecord, curated_records
 from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord
-from db.queries.sharing import (
-    CuratedRecord,
-    curated_records,
-    scored_pairs,
-    trained_patches,
-)
+from db.queries.scores import scored_pairs, trained_patches
 from db.queries.volumes import SegmentationRecord, segmentations_of
 from db.writes.events import Change
 from db.writes.sharing import MadeScore, add_scores, note_model

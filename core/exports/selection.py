@@ -11,13 +11,10 @@ from core.exports.patch import ACCEPTED, CuratedPatch, Imported, Method, Permiss
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import LabelCounts
 from core.workspace.workspace import Workspace
+from db.queries.curated import CuratedRecord, curated_records
 from db.queries.patches import PatchFilter
 from db.queries.people import PersonRecord
-from db.queries.sharing import (
-    CuratedRecord,
-    OwnerPermission,
-    curated_records,
-)
+from db.queries.sharing import OwnerPermission
 from db.vocabulary import Licence, Split
 
 

@@ -15,9 +15,8 @@ from dashboard.ui.navigation import open_button
 from dashboard.ui.notifications import notify_refusal, run_action
 from dashboard.ui.session_keys import Query
 from db.errors import TomocurateError
-from db.queries.patches import PatchFilter
+from db.queries.patches import PatchFilter, all_patches
 from db.queries.people import PersonRecord
-from db.queries.sharing import all_patches
 from db.queries.volumes import list_datasets, tomogram_names
 from db.vocabulary import JobKind
 

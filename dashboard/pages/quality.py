@@ -28,13 +28,8 @@ from dashboard.ui.theme import begin_page, count
 from db.errors import TomocurateError
 from db.queries.patches import PatchSort, list_patches
 from db.queries.people import PersonRecord
-from db.queries.sharing import (
-    ModelScore,
-    ScoreRecord,
-    list_exports,
-    list_scores,
-    scores_by_model,
-)
+from db.queries.scores import ModelScore, ScoreRecord, list_scores, scores_by_model
+from db.queries.sharing import list_exports
 from db.vocabulary import ExportKind, JobKind
 
 LABELS, MODELS = "Labels", "Models"

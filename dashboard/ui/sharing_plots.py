@@ -9,7 +9,7 @@ from core.exports.plan import TrainingSetPlan
 from core.imaging import colors
 from dashboard.ui.escape import escape_html
 from dashboard.ui.theme import LABEL_COLORS
-from db.queries.sharing import ScoreRecord
+from db.queries.scores import ScoreRecord
 from db.vocabulary import Split
 
 SPLIT_NAMES: Mapping[Split, str] = {

@@ -12,7 +12,8 @@ from db.models.sharing import Bundle, Export, ExportPatch, Score
 from db.models.volumes import Segmentation
 from db.models.work import Fact
 from db.queries.patches import PatchRecord, patch_by_id
-from db.queries.sharing import IMPORTED, PSEUDONYM_KEY, SECOND, trained_in
+from db.queries.scores import trained_in
+from db.queries.sharing import IMPORTED, PSEUDONYM_KEY, SECOND
 from db.vocabulary import (
     ChosenBecause,
     ExportKind,

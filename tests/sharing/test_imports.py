@@ -18,6 +18,7 @@ from core.bundles.import_bundle import import_bundle, look_into
 from core.bundles.import_preview import Fate, Stated
 from core.bundles.patches_csv import read_table
 from core.bundles.share import export_bundle
+from core.cli.main import main
 from core.errors import ArchiveError, BundleError, ExportError, OutputError
 from core.exports.check_folder import check_layout
 from core.exports.manifest import hash_files, sums_text
@@ -104,6 +105,15 @@ def test_a_bundle_comes_in_accepted_with_its_licence_and_attribution(lab, shared
         actions = {event.action for event in list_events(session, EventFilter())}
     assert (bundle.title, bundle.patches) == ("Membranes of algae", 6)
     assert {"bundle imported", "patch imported"} <= actions
+
+
+def test_an_imported_patch_is_shown_with_the_bundle_it_came_with(lab, shared, capsys):
+    take_in(lab, shared)
+    name = all_patches(lab)[0].name
+    assert main(["show", name, "--workspace", str(lab.workspace.folder)]) == 0
+    with lab.workspace.catalog.read() as session:
+        bundle = list_bundles(session)[0].bundle_id
+    assert f"bundle {bundle}" in capsys.readouterr().out
 
 
 def test_a_second_import_adds_nothing(lab, shared, tree):

@@ -21,7 +21,8 @@ from core.exports.validate import read_label
 from db.errors import NotAllowedError, UnknownNameError
 from db.queries.life import merge_by_id
 from db.queries.patches import PatchFilter
-from db.queries.sharing import list_exports, list_scores, scores_by_model
+from db.queries.scores import list_scores, scores_by_model
+from db.queries.sharing import list_exports
 from db.queries.volumes import get_tomogram
 from db.vocabulary import Licence, Split
 from db.writes.events import Change

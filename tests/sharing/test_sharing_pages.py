@@ -19,7 +19,8 @@ from dashboard.components.bundle_form import out_folder, parse_creators, parse_n
 from dashboard.pages.quality import paired
 from dashboard.ui import context as state
 from db.queries.patches import list_patches
-from db.queries.sharing import ScoreRecord, list_bundles, list_exports, list_scores
+from db.queries.scores import ScoreRecord, list_scores
+from db.queries.sharing import list_bundles, list_exports
 from db.queries.volumes import tomogram_names
 from db.vocabulary import JobKind, Role, Split
 from db.writes.events import Change

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import ExportError
-from core.evaluation.label_figures import measure_labels
+from core.evaluation.label_figures import label_figures, measure_labels
 from core.exports.case import Recipe
 from core.exports.check_folder import check_layout
 from core.exports.plan import SetOptions
@@ -22,7 +22,7 @@ from core.tomograms.data_permissions import permit, pin
 from db.errors import ConflictError, NotAllowedError
 from db.queries.life import exports_of
 from db.queries.patches import PatchFilter
-from db.queries.sharing import list_exports
+from db.queries.sharing import labels_by_id, list_exports
 from db.vocabulary import Licence, Scope, Split
 from db.writes.events import Change
 from db.writes.patches import change_patch, lock_patch
@@ -65,6 +65,21 @@ def test_the_same_export_again_is_kept_and_recorded_once(ready, tmp_path, tree):
     assert tree(tmp_path / "set") == before
     with ready.workspace.catalog.read() as session:
         assert len(list_exports(session)) == 1
+
+
+def test_figures_of_labels_come_from_the_catalog_without_reading_one(ready):
+    for patch in choose_curated(ready.workspace, ready.by, Choice()).patches:
+        patch.label_path.unlink()
+    figures = label_figures(ready.workspace, ready.by)
+    assert [figure.patch for figure in figures] == sorted(figure.patch for figure in figures)
+    assert len(figures) == 6
+    first = ready.patch(figures[0].patch)
+    with ready.workspace.catalog.read() as session:
+        values = labels_by_id(session, [first.accepted_merge_id])[first.accepted_merge_id].values
+    labelled = values["membrane"] + values["background"]
+    assert figures[0].membrane_share == values["membrane"] / labelled
+    assert figures[0].ignore_share == 0
+    assert figures[0].split is None
 
 
 def test_a_split_is_kept_when_tomograms_are_added(ready, tmp_path):

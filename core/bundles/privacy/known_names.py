@@ -10,13 +10,7 @@ from core.bundles.privacy.names import Secret, SecretKind, session_days
 from core.bundles.privacy.pseudonyms import KEY_BYTES, Pseudonyms, read_key_file
 from core.exports.selection import Chosen
 from core.workspace.workspace import Workspace
-from db.queries.sharing import (
-    SharedSource,
-    list_exports,
-    names_to_keep,
-    pseudonym_key,
-    sources_of,
-)
+from db.queries.sharing import SharedSource, list_exports, names_to_keep, pseudonym_key, sources_of
 from db.vocabulary import ExportKind
 from db.writes.sharing import keep_pseudonym_key
 

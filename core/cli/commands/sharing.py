@@ -351,7 +351,7 @@ def scores(call: Call, patch: str | None) -> int:
     """
     from db.queries.page import MAX_LIMIT
     from db.queries.patches import get_patch
-    from db.queries.sharing import list_scores
+    from db.queries.scores import list_scores
 
     with call.workspace.catalog.read() as session:
         if patch is not None:
