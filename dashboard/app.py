@@ -28,8 +28,9 @@ def main() -> None:
     show_account(person)
     name_tab(page.title)
     page.run()
-    keyboard_sheet(page.url_path or next(iter(PLACES)))
-    notify_finished_jobs(current_workspace(), person)
+    name = page.url_path or next(iter(PLACES))
+    keyboard_sheet(name)
+    notify_finished_jobs(current_workspace(), person, name)
 
 
 def show_account(person: PersonRecord) -> None:

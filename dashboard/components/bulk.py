@@ -45,6 +45,12 @@ VERBS: Mapping[Transition, str] = {
 }
 
 
+DONE_WORDS: Mapping[Transition, str] = {
+    Transition.EXTRACT: "extracted",
+    Transition.MERGE: "merged",
+}
+
+
 @dataclass(frozen=True)
 class Hits:
     """The patches that an action would change, of those that were asked for."""
@@ -75,13 +81,13 @@ def run_many(
     if len(names) <= AT_ONCE:
         outcomes = _run(workspace, person, move, names)
         if outcomes is not None:
-            notify_outcomes(outcomes, f"{VERBS[move]} by {escape(person.name)}")
+            notify_outcomes(outcomes, DONE_WORDS[move])
         return
     run_action(
         lambda: queue.submit_batch(workspace, person, JOB_OF[move], names),
         lambda job: (
             f"{KIND_NAMES[JOB_OF[move]]} of {count(len(names), 'patch', 'patches')} is "
-            f"queued as job {job}; a message says when it has finished, and Activity shows how far."
+            f"queued as job {job}. Activity shows progress; a message appears when it is finished."
         ),
     )
 
@@ -89,13 +95,13 @@ def run_many(
 def assign_many(workspace: Workspace, person: PersonRecord, names: Sequence[str], to: str) -> None:
     """Give patches to somebody, each in its own transaction; what came of it is told."""
     outcomes = [_moved(partial(review.assign, workspace, person, name, to), name) for name in names]
-    notify_outcomes(outcomes, f"Assigned to {escape(to)} by {escape(person.name)}")
+    notify_outcomes(outcomes, f"assigned to {escape(to)}")
 
 
 def claim_many(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -> None:
     """Take patches that nobody has."""
     outcomes = [_moved(partial(review.claim, workspace, person, name), name) for name in names]
-    notify_outcomes(outcomes, f"Claimed by {escape(person.name)}")
+    notify_outcomes(outcomes, "claimed")
 
 
 def _due(patch: PatchRecord, move: Transition) -> bool:

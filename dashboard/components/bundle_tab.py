@@ -209,7 +209,7 @@ def _ask_facts(person: PersonRecord) -> BundleFacts | None:
 
 def _show_report(workspace: Workspace, report: PrivacyReport) -> None:
     """Show the privacy report, to be read before somebody signs."""
-    st.subheader("Privacy report", anchor=False)
+    st.header("Privacy report", anchor=False)
     columns = st.columns(4)
     columns[0].metric("Files searched", report.files)
     columns[1].metric("Secrets searched for", report.secrets)

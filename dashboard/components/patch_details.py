@@ -1,36 +1,37 @@
-"""One patch and its whole life: where it is from, what was painted, merged, decided and said."""
+"""The details of one patch: origin, corrections, merges, reviews, comments and history."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from core.access.permissions import may
 from core.labels import review
 from core.patches import history as life
 from core.patches.history import PatchHistory
-from core.patches.lifecycle import Transition, action_of, is_legal
+from core.patches.lifecycle import Transition
 from core.workspace.workspace import Workspace
+from dashboard.components.comments import show_comments
 from dashboard.components.patch_planes import Shown, most_changed, patch_picture, show_three
+from dashboard.components.patch_steps import (
+    Step,
+    bind,
+    can,
+    only_saved,
+    run_step,
+    show_not_extracted,
+)
 from dashboard.ui.empty_state import PATCHES, show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import go_to, page_file
 from dashboard.ui.notifications import (
-    REFUSED,
-    bind_to_shown,
-    describe_saved,
     format_change,
-    notify,
-    run_action,
 )
 from dashboard.ui.session_keys import Key, Query
 from dashboard.ui.theme import (
     KIND_COLORS,
     REASON_NAMES,
+    REJECTED_COLOR,
     STAGE_NEXT,
     begin_page,
-    count,
     format_size,
     format_xyz,
     patch_dots,
@@ -40,107 +41,22 @@ from dashboard.ui.theme import (
 )
 from dashboard.ui.times import format_time
 from db.errors import TomocurateError, UnknownNameError
-from db.queries.drafts import DraftRecord, draft_of
-from db.queries.life import CommentRecord, SlotRecord
+from db.queries.life import SlotRecord
 from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord, list_people
 from db.vocabulary import Role, Stage, Verdict
 
-Action = Callable[..., PatchRecord]
-
-
-def run_step(
-    workspace: Workspace,
-    by: PersonRecord,
-    step: Action,
-    what: str,
-    name: str,
-    *told: Any,
-    **more: Any,
-) -> None:
-    """Take a step of a patch and tell what was saved; a conflict shows the other's change."""
-    run_action(
-        partial(step, workspace, by, name, *told, **more),
-        lambda patch: describe_saved(what, patch, by),
-        about=(workspace, name),
-    )
-
-
-def unsaved_draft(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> DraftRecord | None:
-    """Find what somebody painted on a patch and did not save."""
-    with workspace.catalog.read() as session:
-        return draft_of(session, patch.id, by.id)
-
-
-def only_saved(
-    workspace: Workspace, by: PersonRecord, patch: PatchRecord, step: Callable[..., None]
-) -> Callable[..., None]:
-    """Bind a handler to its patch, and refuse it while strokes of the person are not saved."""
-    return bind(patch, partial(_unless_unsaved, workspace, by, patch, step))
-
-
-def _unless_unsaved(
-    workspace: Workspace,
-    by: PersonRecord,
-    patch: PatchRecord,
-    step: Callable[..., None],
-    *args: Any,
-    **options: Any,
-) -> None:
-    draft = unsaved_draft(workspace, by, patch)
-    if draft is None:
-        step(*args, **options)
-    else:
-        notify(REFUSED, f"Nothing was changed: {not_saved(patch, draft)}")
-
-
-def not_saved(patch: PatchRecord, draft: DraftRecord) -> str:
-    """Say that strokes are not saved, as Markdown."""
-    return (
-        f"you painted on {escape(patch.name)} and did not save it (last stroke "
-        f"{format_time(draft.saved_at)}): save or discard it first."
-    )
-
-
-def bind(patch: PatchRecord, step: Callable[..., None]) -> Callable[..., None]:
-    """Bind a handler to the patch that it was drawn for."""
-    return bind_to_shown(Query.PATCH, patch.name, step)
-
-
-def pick_way(label: str, ways: Sequence[str], name: str) -> str:
-    """Put the ways of looking at a patch on the page; the address names the one that is shown."""
-    asked = st.query_params.get(Query.WAY)
-    key = f"way_{name}"
-    st.session_state[key] = asked if asked in ways else ways[0]
-    way = st.segmented_control(
-        label,
-        ways,
-        required=True,
-        key=key,
-        label_visibility="collapsed",
-        on_change=_write_way,
-        args=(key,),
-    )
-    return way or ways[0]
-
-
-def _write_way(key: str) -> None:
-    st.query_params[Query.WAY] = st.session_state[key]
-
-
-def can(patch: PatchRecord, move: Transition, by: PersonRecord) -> bool:
-    """Whether a move is legal now, and this person may make it."""
-    return is_legal(patch, move) and may(by.role, action_of(move))
-
 
 def read_history(workspace: Workspace, name: str) -> PatchHistory | None:
-    """The life of the patch that an address names; where there is none, the page says so."""
+    """Read the history of the patch that an address names; say on the page if there is none."""
     try:
         return life.show(workspace, name, events=200)
     except UnknownNameError as error:
         begin_page("No such patch")
         st.error(escape(error))
-        show_empty("The address names a patch that is not here.", "Look in the list.", PATCHES)
+        show_empty(
+            "The address names a patch that does not exist.", "Find it in the list.", PATCHES
+        )
         return None
 
 
@@ -155,7 +71,7 @@ def show_patch(workspace: Workspace, by: PersonRecord, name: str) -> None:
     _moves(workspace, by, patch)
     left, right = st.columns([7, 5], gap="medium")
     with left:
-        show_planes(workspace, patch)
+        show_planes(workspace, by, patch)
         corrections, merges, history = st.tabs(["Corrections", "Merges and reviews", "History"])
         with corrections:
             show_slots(told.slots)
@@ -179,7 +95,7 @@ def _where_to(told: PatchHistory, by: PersonRecord) -> None:
             go_to("patches", **st.session_state.get(Key.LIST, {}))
         if told.tomogram:
             place = {Query.TOMOGRAM: told.tomogram.name, **here}
-            _link("browse", "In its tomogram", ":material/view_in_ar:", place)
+            _link("browse", "Show in tomogram", ":material/view_in_ar:", place)
         if can(patch, Transition.CORRECT, by):
             _link("correct", "Correct", ":material/brush:", here)
         if patch.current_merge_id is not None:
@@ -210,7 +126,7 @@ def _moves(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
 
 
 def _button(
-    workspace: Workspace, by: PersonRecord, patch: PatchRecord, label: str, step: Action, what: str
+    workspace: Workspace, by: PersonRecord, patch: PatchRecord, label: str, step: Step, what: str
 ) -> None:
     st.button(
         label,
@@ -249,8 +165,8 @@ def _give(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
 
 def _withdraw(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
     with st.popover("Withdraw…"):
-        st.caption("Nothing is deleted; a withdrawn patch can be reinstated.")
-        reason = st.text_input("Why", key=f"withdraw_reason_{patch.name}")
+        st.caption("Nothing is deleted; the patch can be reinstated.")
+        reason = st.text_input("Reason", key=f"withdraw_reason_{patch.name}")
         st.button(
             "Withdraw",
             key=f"withdraw_{patch.name}",
@@ -260,12 +176,12 @@ def _withdraw(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> Non
         )
 
 
-def show_planes(workspace: Workspace, patch: PatchRecord) -> None:
+def show_planes(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
     """Three planes through the place where most was changed."""
     folders = workspace.folders
     after = folders.merged_of(patch.name) if patch.current_merge_id is not None else None
     if patch.stage is Stage.CHOSEN:
-        st.info("This patch is chosen and not extracted yet.", icon=":material/content_cut:")
+        show_not_extracted(workspace, by, patch)
         return
     try:
         picture = patch_picture(folders.image_of(patch.name), folders.label_of(patch.name), after)
@@ -310,7 +226,7 @@ def _segmentation(told: PatchHistory) -> str:
 def show_slots(slots: Sequence[SlotRecord]) -> None:
     """Each correction file: its kind, version, author, voxels and findings."""
     if not slots:
-        show_empty("No correction yet.", "Add, Remove and Ignore files, or strokes in the painter.")
+        show_empty("No correction yet.", "Paint, or upload Add, Remove and Ignore files.")
         return
     for slot in slots:
         last = slot.latest
@@ -321,7 +237,7 @@ def show_slots(slots: Sequence[SlotRecord]) -> None:
             painted = ", ".join(f"{kind} {number:,}" for kind, number in last.painted.items())
             by = person_name(last.author or last.author_account or last.received_by)
             st.caption(
-                f"version {last.number} · {escape(painted) or 'nothing painted'} · {by} · "
+                f"version {last.number} · {_painted(last.error, painted)} · {by} · "
                 f"{format_time(last.received_at)} · {format_size(last.size_bytes)}"
             )
             for finding in last.findings:
@@ -330,21 +246,29 @@ def show_slots(slots: Sequence[SlotRecord]) -> None:
                 st.caption(f":material/block: {escape(last.error)}")
 
 
+def _painted(error: str | None, painted: str) -> str:
+    if error:
+        return "cannot be used"
+    return escape(painted) or "nothing painted"
+
+
 def _slot_dots(slot: SlotRecord) -> list[tuple[str, str]]:
     dots = []
     if slot.kind:
         dots.append((slot.kind.value.capitalize(), KIND_COLORS[slot.kind]))
+    if slot.latest.error:
+        return [("Refused", REJECTED_COLOR)]
     if slot.withdrawn:
-        dots.append(("Withdrawn", "#777777"))
+        dots.append(("Excluded", "#777777"))
     if slot.missing:
-        dots.append(("File is gone", "#777777"))
+        dots.append(("File missing", "#777777"))
     return dots
 
 
 def show_merges(told: PatchHistory) -> None:
     """Merges with their counts, and the verdicts on them, the latest first."""
     if not told.merges:
-        show_empty("Not merged yet.", "Corrections are merged into a training label.")
+        show_empty("Not merged yet.", "Merging turns corrections into a training label.")
         return
     for merge in reversed(told.merges):
         with st.container(border=True, gap=None):
@@ -370,64 +294,10 @@ def counts(numbers: Mapping[str, int]) -> str:
     return ", ".join(parts) or "nothing changed"
 
 
-def show_comments(
-    workspace: Workspace, by: PersonRecord, patch: PatchRecord, comments: Sequence[CommentRecord]
-) -> None:
-    """What people said, and a field to say more."""
-    open_ones = sum(each.resolved_at is None for each in comments)
-    st.subheader("Comments", anchor=False)
-    if comments:
-        st.caption(f"{count(len(comments), 'comment')}, {open_ones} not settled")
-    for said in comments:
-        _comment(workspace, by, patch, said)
-    if can(patch, Transition.COMMENT, by):
-        key = f"comment_on_{patch.name}"
-        with st.form(f"comment_{patch.name}", border=False, clear_on_submit=True):
-            st.text_area("Say something about this patch", height=70, max_chars=10_000, key=key)
-            st.form_submit_button(
-                "Comment", on_click=bind(patch, add_comment), args=(workspace, by, patch.name, key)
-            )
-
-
-def add_comment(workspace: Workspace, by: PersonRecord, name: str, key: str) -> None:
-    """Save the comment that was written into a field."""
-    run_action(
-        partial(review.comment, workspace, by, name, st.session_state[key]),
-        lambda said: f"Comment saved at {format_time(said.made_at)} by {escape(by.name)}.",
-    )
-
-
-def settle_comment(workspace: Workspace, by: PersonRecord, name: str, comment_id: int) -> None:
-    """Mark a comment as settled."""
-    run_action(
-        partial(review.resolve_comment, workspace, by, name, comment_id),
-        lambda _: f"Comment settled by {escape(by.name)}.",
-    )
-
-
-def _comment(
-    workspace: Workspace, by: PersonRecord, patch: PatchRecord, said: CommentRecord
-) -> None:
-    with st.container(border=True, gap=None):
-        place = f" · at x, y, z {format_xyz(said.at)}" if said.at else ""
-        st.caption(f"**{person_name(said.author)}** · {format_time(said.made_at)}{place}")
-        st.text(said.text)
-        if said.resolved_at:
-            st.caption(f"settled by {person_name(said.resolved_by)}")
-        elif can(patch, Transition.COMMENT, by):
-            st.button(
-                "Settle",
-                key=f"settle_{said.id}",
-                type="tertiary",
-                on_click=bind(patch, settle_comment),
-                args=(workspace, by, patch.name, said.id),
-            )
-
-
 def _exports(told: PatchHistory) -> None:
     if not told.exports:
         return
-    st.subheader("Exports", anchor=False)
+    st.header("Exports", anchor=False)
     for export in told.exports:
         split = f", {export.split.value}" if export.split else ""
         st.caption(

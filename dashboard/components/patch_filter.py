@@ -98,7 +98,7 @@ def rules_of(wanted: PatchFilter) -> dict[str, Any]:
 
 def describe_filter(wanted: PatchFilter) -> str:
     """Whether anything is asked for, in a word for buttons."""
-    return "all" if wanted == PatchFilter() else "all that the filter hits"
+    return "All patches" if wanted == PatchFilter() else "All that match the filter"
 
 
 def filter_widgets(workspace: Workspace) -> tuple[PatchFilter, PatchSort]:
@@ -126,8 +126,8 @@ def filter_widgets(workspace: Workspace) -> tuple[PatchFilter, PatchSort]:
     picks = [
         ("Annotator", "any annotator", [NOBODY, *people], PERSON),
         ("Tomogram", "any tomogram", tomograms, TOMOGRAM),
-        ("Mark", "any mark", list(MARKS), MARK),
-        ("Chosen for", "chosen for anything", list(REASON_NAMES.values()), BECAUSE),
+        ("Flag", "any flag", list(MARKS), MARK),
+        ("Reason", "any reason", list(REASON_NAMES.values()), BECAUSE),
     ]
     if len(datasets) > 1:
         picks.insert(1, ("Dataset", "any dataset", datasets, DATASET))

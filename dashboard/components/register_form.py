@@ -113,7 +113,7 @@ def plan_table(workspace: Workspace, name: str, content: bytes) -> tuple[Pairing
 def save(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]) -> None:
     """Register pairings with a bar, and tell what came of each."""
     good = [each for each in pairings if each.error is None]
-    bar = st.progress(0.0, text="Reads the files…")
+    bar = st.progress(0.0, text="Reading files…")
     done: list[str] = []
 
     def progress(outcome: Any) -> None:
@@ -125,7 +125,7 @@ def save(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]
     except TomocurateError as error:
         notify_refusal(error)
     else:
-        notify_outcomes(outcomes, f"Registered by {escape(person.name)}")
+        notify_outcomes(outcomes, "registered", ("tomogram", "tomograms"))
         st.session_state.pop(Key.PAIRS, None)
     finally:
         bar.empty()
@@ -244,7 +244,7 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
             )
     volumes = [each for each in listing.files if each.is_volume][:FILES_SHOWN]
     if not volumes:
-        st.caption("No volume file lies in this folder; go into another.")
+        st.caption("No volume file in this folder.")
         return []
     rows = [
         {
@@ -263,11 +263,11 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
         height=min(38 + 35 * len(rows), 320),
     )
     if listing.was_cut:
-        st.caption("The folder holds more than is shown; name a pattern instead.")
+        st.caption("Not all files are shown; use a pattern instead.")
     here = root / listing.below
     with st.container(horizontal=True):
-        whole = st.button(f"All {len(volumes)} of this folder", key="pick_all")
-        some = st.button("Show the pairs of the selected files", key="pick_some", type="primary")
+        whole = st.button(f"Show pairs of all {len(volumes)} files", key="pick_all")
+        some = st.button("Show pairs of selected files", key="pick_some", type="primary")
     if whole:
         return [str(here / each.name) for each in volumes]
     chosen = [str(here / volumes[row].name) for row in said.selection.rows if row < len(volumes)]
@@ -305,14 +305,14 @@ def _for_all() -> tuple[str, float | None, float | None]:
         max_value=999.0,
         key="register_voxel_size",
         placeholder="from the header",
-        help="States it over the header, for all of them.",
+        help="Replaces the value of the header, for all files.",
     )
     threshold = columns[2].number_input(
         "Threshold",
         value=None,
         key="register_threshold",
         placeholder="labels need none",
-        help="For segmentations of real-valued scores: membrane is above it.",
+        help="For segmentations with scores: membrane is above this value.",
     )
     return dataset or "other", voxel_size, threshold
 
@@ -367,7 +367,7 @@ def rows_of(pairings: Sequence[Pairing]) -> list[dict[str, Any]]:
             "Becomes": each.registered_as or each.name,
             "Segmentations": [found.path.name for found in each.segmentations],
             "Voxel size (Å)": f"{each.voxel_size:g}" if each.voxel_size else "from the header",
-            "Said": each.error or "; ".join(each.findings) or _state(each),
+            "Message": each.error or "; ".join(each.findings) or _state(each),
         }
         for each in pairings
     ]
@@ -387,7 +387,7 @@ def _show_pairings(workspace: Workspace, person: PersonRecord, pairings: Sequenc
         if st.button(label, type="primary", disabled=not good, key="register"):
             save(workspace, person, pairings)
             st.rerun()
-        st.button("Forget these", on_click=_forget, key="forget_pairs")
+        st.button("Cancel", on_click=_forget, key="forget_pairs")
 
 
 def _forget() -> None:
@@ -396,8 +396,8 @@ def _forget() -> None:
 
 def _state(pairing: Pairing) -> str:
     if pairing.registered_as:
-        return "registered already; new segmentations are added"
-    return "" if pairing.segmentations else "no segmentation is named like it"
+        return "already registered; new segmentations are added"
+    return "" if pairing.segmentations else "no segmentation with a matching name"
 
 
 def _below_roots(pairing: Pairing, folder: Path, roots: tuple[Path, ...]) -> Pairing:

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-EVERYWHERE = {"?": "show or hide these keys", "Esc": "close", "r": "run this page again"}
+EVERYWHERE = {"?": "show or hide this list", "Esc": "close it", "r": "run this page again"}
 ASSETS = Path(__file__).parents[1] / "assets"
 
 
@@ -30,7 +30,7 @@ KEYS: Mapping[str, Mapping[str, str]] = {
     "review": {
         "1 2 3 4": "difference, before, after, image only",
         "a": "accept",
-        "x": "reject, with the reason that is written",
+        "x": "reject with the written reason",
         "n p": "next and previous patch of the queue",
         **_planes("review"),
     },

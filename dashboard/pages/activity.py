@@ -1,4 +1,4 @@
-"""Activity: the jobs that run, and the log of who did what."""
+"""Activity: running and finished jobs, and the log of who did what."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,31 +72,31 @@ def show_jobs(workspace: Workspace, person: PersonRecord) -> None:
     ended = queue.list_jobs(workspace, JobFilter(active=False, top=True), limit=ENDED_SHOWN)
     if not active.total and not ended.total:
         show_empty(
-            "No job was queued yet.",
-            "Previews, large extractions, merges, exports and backups run here, on their own.",
+            "No job yet.",
+            "Previews, large extractions, merges, exports and backups run in the background.",
             PROGRESS,
         )
         return
     names = object_names(workspace, (*active.rows, *ended.rows))
-    st.markdown(f"**{count(active.total, 'job')} at work or waiting**")
+    st.markdown(f"**{count(active.total, 'job')} running or queued**")
     for job in active.rows:
         _job(workspace, person, job, names)
     if active.total > len(active):
-        st.caption(f"and {active.total - len(active)} more that wait")
+        st.caption(f"and {active.total - len(active)} more queued")
     troubled = [job for job in ended if job.state is not JobState.DONE]
     if troubled:
-        st.markdown("**Did not finish**")
+        st.markdown("**Failed or cancelled**")
     for job in troubled[:JOBS_SHOWN]:
         _job(workspace, person, job, names)
     if not ended.total:
         return
-    st.markdown("**Ended last**")
+    st.markdown("**Recently finished**")
     st.dataframe(
         rows_of_jobs(ended.rows, names),
         hide_index=True,
         key="ended",
         height=min(38 + 35 * len(ended), 460),
-        column_config={"Ended": time_column("D MMM YYYY, HH:mm:ss")},
+        column_config={"Finished": time_column("D MMM YYYY, HH:mm:ss")},
     )
 
 
@@ -115,16 +115,16 @@ def object_names(workspace: Workspace, jobs: Iterable[JobRecord]) -> dict[str, s
 
 
 def rows_of_jobs(jobs: Sequence[JobRecord], names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Rows of the table of jobs that ended; a table shows text as it is."""
+    """Make rows of the table of finished jobs; a table shows text as it is."""
     return [
         {
             "Job": job.id,
-            "What": KIND_NAMES[job.kind],
-            "Of": ", ".join(about(job, names)),
+            "Kind": KIND_NAMES[job.kind],
+            "Item": ", ".join(about(job, names)),
             "State": job.state.value,
-            "Ended": job.finished_at,
+            "Finished": job.finished_at,
             "By": job.created_by or "tomocurate",
-            "Said": job.error or job.message or "",
+            "Message": job.error or job.message or "",
         }
         for job in jobs
     ]
@@ -159,9 +159,9 @@ def cancel_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
     run_action(
         partial(queue.cancel, workspace, person, job_id),
         lambda job: (
-            f"Job {job.id} is cancelled by {escape(person.name)}."
+            f"Job {job.id} cancelled."
             if not job.is_active
-            else f"Job {job.id} ends at its next step, as {escape(person.name)} asked."
+            else f"Job {job.id} will stop at its next step."
         ),
     )
 
@@ -170,7 +170,7 @@ def repeat_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
     """Queue a job again."""
     run_action(
         partial(queue.repeat, workspace, person, job_id),
-        lambda job: f"Job {job.id} is queued again by {escape(person.name)}.",
+        lambda job: f"Job {job.id} queued again.",
     )
 
 
@@ -179,14 +179,14 @@ def _workers(workers: tuple[WorkerRecord, ...]) -> None:
     alive = [w for w in workers if w.stopped_at is None and abs(now - w.heartbeat_at) < SILENT]
     if not alive:
         st.warning(
-            "No worker is at work, so jobs wait. `tomocurate serve` starts one; so does "
-            "`tomocurate worker`.",
+            "No worker is running, so jobs stay queued. `tomocurate serve` or `tomocurate worker` "
+            "starts one.",
             icon=":material/bedtime:",
         )
         return
     for worker in alive:
         heard = format_age(worker.heartbeat_at, now)
-        st.caption(f"Worker {escape(worker.name)} on {escape(worker.host)}, heard of {heard}")
+        st.caption(f"Worker {escape(worker.name)} on {escape(worker.host)}, last seen {heard}")
 
 
 def _job(
@@ -199,8 +199,8 @@ def _job(
             if job.created_by_id == person.id or may(person.role, Action.MANAGE_JOBS):
                 _job_buttons(workspace, person, job)
         if job.state is JobState.RUNNING:
-            said = "its worker fell silent; another takes it over" if job.lost else job.message
-            st.progress(job.progress, text=escape(said or "begins"))
+            said = "its worker stopped answering; another takes over" if job.lost else job.message
+            st.progress(job.progress, text=escape(said or "starting"))
         if job.error:
             st.caption(f":material/block: {escape(job.error)}")
 
@@ -258,7 +258,7 @@ def _log(workspace: Workspace) -> None:
     with workspace.catalog.read() as session:
         events = list_events(session, wanted, before, EVENTS_SHOWN)
     if not events:
-        show_empty("Nothing like that happened.", "Take a filter away, or go back to the newest.")
+        show_empty("No event matches.", "Change the filter, or go back to the newest.")
     else:
         st.dataframe(
             rows_of(events),
@@ -281,7 +281,7 @@ def rows_of(events: tuple[EventRecord, ...]) -> list[dict[str, Any]]:
             "When": event.at,
             "Who": event.person or "tomocurate",
             "What": event.action,
-            "Of": event.name,
+            "Item": event.name,
             "Details": describe_change(event),
         }
         for event in events

@@ -1,4 +1,4 @@
-"""Browse & choose: look through a tomogram and its segmentations, choose patch centers by a click.
+"""Browse & choose: look through a tomogram and its segmentations, choose patch centers by click.
 
 The viewer scrolls by itself; only a chosen center runs this page's fragment.
 """
@@ -133,8 +133,8 @@ def show() -> None:
     if not names:
         begin_page("Browse & choose")
         show_empty(
-            "There is no tomogram to look at yet.",
-            "Register one with its predicted segmentation; then choose patch centers here.",
+            "No tomogram yet.",
+            "Register one with its predicted segmentation, then choose patch centers here.",
             REGISTER,
         )
         return
@@ -163,7 +163,7 @@ def _pick(names: Sequence[str]) -> str:
     wanted = st.query_params.get(Query.TOMOGRAM)
     full = next((name for name in names if wanted in (name, name.partition("/")[2])), None)
     if wanted and full is None:
-        st.warning(f"There is no tomogram {escape(wanted)}; this is another.")
+        st.warning(f"No tomogram is called {escape(wanted)}; another is shown.")
     st.session_state[PICKED] = full or st.session_state.get(PICKED) or names[0]
     name: str = st.selectbox(
         "Tomogram", names, key=PICKED, label_visibility="collapsed", on_change=_other, width=340
@@ -214,7 +214,7 @@ def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if len(here.segmentations) > 1 and may(person.role, Action.CHOOSE):
             st.selectbox(
-                "New patches correct",
+                "Segmentation for new patches",
                 [each.id for each in here.segmentations],
                 format_func={each.id: _model(each) for each in here.segmentations}.__getitem__,
                 key=f"segmentation_{here.tomogram.id}",
@@ -230,9 +230,7 @@ def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
             )
         _extract(workspace, person, here.tomogram.name, here.to_extract)
     if not here.segmentations:
-        st.caption(
-            "This tomogram has no segmentation yet: register one, and patches can be chosen."
-        )
+        st.caption("No segmentation yet: register one to choose patches.")
 
 
 def _extract(workspace: Workspace, person: PersonRecord, tomogram: str, names: list[str]) -> None:
@@ -265,7 +263,7 @@ def _facts(here: Opened) -> str:
     size = here.tomogram.voxel_size
     facts = [f"{x} × {y} × {z} voxels", f"{size:g} Å" if size else "voxel size unknown"]
     if not here.segmentations:
-        facts.append("no segmentation: register one to choose patches")
+        facts.append("no segmentation yet")
     return " · ".join(facts)
 
 

@@ -1,4 +1,4 @@
-"""Correct: take a patch home or paint it here, bring corrections back, merge them, submit."""
+"""Correct: paint a patch here or in other software, merge its corrections, submit it."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -17,19 +17,12 @@ from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
+from dashboard.components.comments import show_comments
 from dashboard.components.painter import painter
 from dashboard.components.patch_details import (
-    bind,
-    can,
     counts,
-    not_saved,
-    only_saved,
-    pick_way,
     read_history,
-    run_step,
-    show_comments,
     show_slots,
-    unsaved_draft,
 )
 from dashboard.components.patch_planes import (
     LEGEND,
@@ -38,6 +31,16 @@ from dashboard.components.patch_planes import (
     most_changed,
     patch_picture,
     show_three,
+)
+from dashboard.components.patch_steps import (
+    bind,
+    can,
+    not_saved,
+    only_saved,
+    pick_way,
+    run_step,
+    show_not_extracted,
+    unsaved_draft,
 )
 from dashboard.components.upload import (
     DroppedFile,
@@ -114,7 +117,7 @@ def neighbours(names: Sequence[str], name: str) -> tuple[str | None, str | None]
 def drop_files(
     workspace: Workspace, person: PersonRecord, patch: str, seen: Mapping[str, int], key: str
 ) -> None:
-    """Take in what was dropped on the page a moment ago, and empty the field for the next."""
+    """Receive the files that were dropped on the page, and empty the field for the next."""
     files = [DroppedFile(file.name, file.getvalue()) for file in st.session_state.get(key) or []]
     try:
         taken = receive_files(workspace, person, patch, files, seen)
@@ -123,48 +126,47 @@ def drop_files(
         return
     st.session_state[Key.RECEIVED] = [patch, [each.kept() for each in taken]]
     st.session_state[Key.UPLOADS] = st.session_state.get(Key.UPLOADS, 0) + 1
-    good = sum(each.outcome != "failed" for each in taken)
     outcomes = [Outcome(each.name, each.outcome, each.said or None) for each in taken]
-    notify_outcomes(outcomes, f"{count(good, 'correction')} taken in by {escape(person.name)}")
+    notify_outcomes(outcomes, "received", ("correction", "corrections"))
 
 
 def merge_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
     """Merge what counts now into the patch's next training label."""
     try:
-        with st.spinner("Merges…"):
+        with st.spinner("Merging…"):
             outcomes = merge(workspace, person, [name])
     except TomocurateError as error:
         notify_refusal(error)
         return
-    notify_outcomes(outcomes, f"Merged by {escape(person.name)}")
+    notify_outcomes(outcomes, "merged")
 
 
 def collect_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
-    """Take in what lies in the patch's correction folder."""
+    """Receive the files of the patch's folder of corrections."""
     try:
         outcomes = collect(Lab(workspace, person), [name])
     except TomocurateError as error:
         notify_refusal(error)
         return
-    notify_outcomes(outcomes, f"Collected from the folder by {escape(person.name)}")
+    notify_outcomes(outcomes, "received", ("file", "files"))
 
 
-def leave_out(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
-    """Withdraw a correction from merges to come."""
+def exclude(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
+    """Exclude a correction from further merges."""
     run_action(
         partial(withdraw_correction, Lab(workspace, person), name, slot, seen=seen),
         lambda _: (
-            f"**{escape(slot)}** is left out of merges, by {escape(person.name)}; its file is kept."
+            f"**{escape(slot)}** excluded from merges by {escape(person.name)}; its file is kept."
         ),
         about=(workspace, name),
     )
 
 
-def take_back(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
-    """Take a withdrawn correction back."""
+def include(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
+    """Include an excluded correction again."""
     run_action(
         partial(reinstate_correction, Lab(workspace, person), name, slot, seen=seen),
-        lambda _: f"**{escape(slot)}** counts again, by {escape(person.name)}.",
+        lambda _: f"**{escape(slot)}** included again by {escape(person.name)}.",
         about=(workspace, name),
     )
 
@@ -174,8 +176,8 @@ def _nothing(workspace: Workspace, person: PersonRecord) -> None:
     with workspace.catalog.read() as session:
         found = list_patches(session, free, limit=12)
     show_empty(
-        "No patch waits for you.",
-        "Claim one that nobody has, or choose new places in a tomogram.",
+        "No patch to correct.",
+        "Claim a patch without an annotator, or choose new ones in a tomogram.",
         CHOOSE,
         PATCHES,
     )
@@ -208,8 +210,8 @@ def _mine(
     """My work, one click away from everywhere on this page."""
     with st.popover(f"My work · {len(mine)}", icon=":material/checklist:", key=f"mine_{name}"):
         if not mine:
-            st.markdown("**No patch waits for you.**")
-            st.caption("Claim one that nobody has.")
+            st.markdown("**No patch to correct.**")
+            st.caption("Claim a patch without an annotator.")
             nobodys = {"person": "Nobody"}
             st.page_link(PATCHES.page, label="Patches without an annotator", query_params=nobodys)
             return
@@ -241,8 +243,8 @@ def _kit_button(
         icon=":material/download:",
         on_click=note_download,
         args=(workspace, person, "kits", list(names)),
-        help="Image, label, an empty folder of the right name, instructions, and a task list for "
-        "MITK. Drop the zip back here when you have painted.",
+        help="Image, label, a folder for the corrections, instructions, and a task list for MITK. "
+        "Drop the zip here again when you have painted.",
     )
 
 
@@ -250,7 +252,8 @@ def _patch(
     workspace: Workspace, person: PersonRecord, told: PatchHistory, mine: Sequence[PatchRecord]
 ) -> None:
     patch = told.patch
-    begin_page(patch.name)
+    painting = st.query_params.get(Query.WAY) not in (FILES, MERGE)
+    begin_page(patch.name, toasts=painting)
     with st.container(horizontal=True, vertical_alignment="center"):
         show_chips(patch_dots(patch))
         way = pick_way("How", WAYS, patch.name)
@@ -260,18 +263,14 @@ def _patch(
             _claim(workspace, person, patch)
         st.page_link(
             page_file("patches"),
-            label="Its life",
+            label="History",
             icon=":material/history:",
             query_params={Query.PATCH: patch.name},
             width="content",
         )
     _who(told, person)
     if patch.stage is Stage.CHOSEN:
-        show_empty(
-            "This patch is not extracted yet.",
-            "Extract it from the list of patches, or beside its tomogram.",
-            PATCHES,
-        )
+        show_not_extracted(workspace, person, patch)
         return
     if way == PAINT:
         read_only = not can(patch, Transition.CORRECT, person)
@@ -301,25 +300,25 @@ def _who(told: PatchHistory, person: PersonRecord) -> None:
     if patch.rejected_reason:
         verdict = next((each for each in reversed(told.reviews) if each.reason), None)
         by = f"{escape(verdict.reviewer or 'a reviewer')} said" if verdict else "a reviewer said"
-        st.warning(f"Came back: {by} “{escape(patch.rejected_reason)}”", icon=":material/undo:")
+        st.warning(f"Rejected: {by} “{escape(patch.rejected_reason)}”", icon=":material/undo:")
     if told.hold and told.hold.person_id != person.id:
         st.info(
-            f"{escape(told.hold.person)} paints on it since {format_time(told.hold.since)}.",
+            f"{escape(told.hold.person)} is painting it (since {format_time(told.hold.since)}).",
             icon=":material/brush:",
         )
     elif patch.assignee and patch.assignee != person.name:
-        st.info(f"{escape(patch.assignee)} has this patch.", icon=":material/person:")
+        st.info(f"Assigned to {escape(patch.assignee)}.", icon=":material/person:")
 
 
 def _files(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
     patch = told.patch
-    st.markdown("**1 · Take it home**")
-    _kit_button(workspace, person, [patch.name], "Download the kit", "kit_of_this")
+    st.markdown("**1 · Download**")
+    _kit_button(workspace, person, [patch.name], "Download kit", "kit_of_this")
     st.markdown("**2 · Paint** Add, Remove and Ignore in MITK, napari, Amira or 3D Slicer")
     show_rules()
-    st.markdown("**3 · Bring it back**")
+    st.markdown("**3 · Upload**")
     if not can(patch, Transition.CORRECT, person):
-        st.caption("Corrections cannot be added to this patch now, or not by you.")
+        st.caption("Corrections cannot be added at this stage, or not with your role.")
         return
     key = f"drop_{patch.id}_{st.session_state.get(Key.UPLOADS, 0)}"
     st.file_uploader(
@@ -332,35 +331,40 @@ def _files(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> No
         args=(workspace, person, patch.name, versions_of(told.slots), key),
     )
     st.button(
-        "Collect from the shared folder",
+        "Collect from the folder",
         key=f"collect_{patch.name}",
         icon=":material/folder_open:",
         on_click=bind(patch, collect_now),
         args=(workspace, person, patch.name),
-        help="For people who save into the workspace's corrections folder.",
+        help="For files that you saved into the workspace's folder on a shared disk.",
     )
+    st.caption(f"Folder: `{escape(workspace.folders.corrections_of(patch.name))}`")
     kept = st.session_state.get(Key.RECEIVED)
     if kept and kept[0] == patch.name:
         show_received(workspace, patch.name, [ReceivedFile.of(each) for each in kept[1]])
 
 
 def _slots(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
-    st.subheader("Corrections", anchor=False)
+    st.header("Corrections", anchor=False)
     show_slots(told.slots)
     if told.slots and can(told.patch, Transition.CORRECT, person):
-        with st.popover("Leave one out…"):
-            st.caption("Its file is kept, and can be taken back.")
+        with st.popover("Exclude a correction…"):
+            st.caption("The file is kept; the correction can be included again.")
             for slot in told.slots:
                 _slot_button(workspace, person, told.patch, slot)
 
 
 def _slot_button(
-    workspace: Workspace, person: PersonRecord, patch: PatchRecord, slot: SlotRecord
+    workspace: Workspace,
+    person: PersonRecord,
+    patch: PatchRecord,
+    slot: SlotRecord,
+    place: str = "slot",
 ) -> None:
-    label, step = ("Take back", take_back) if slot.withdrawn else ("Leave out", leave_out)
+    label, step = ("Include", include) if slot.withdrawn else ("Exclude", exclude)
     st.button(
         f"{label} {escape(slot.name)}",
-        key=f"slot_{slot.id}",
+        key=f"{place}_{slot.id}",
         on_click=bind(patch, step),
         args=(workspace, person, patch.name, slot.name, patch.version),
     )
@@ -386,9 +390,9 @@ def _merging(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
     if can(patch, Transition.LEAVE_AS_IT_IS, person) and not patch.correction_count:
         _nothing_to_change(workspace, person, patch)
     if patch.stage is Stage.IN_REVIEW:
-        st.info("A reviewer has it now.", icon=":material/rate_review:")
+        st.info("Waiting for a reviewer.", icon=":material/rate_review:")
     if patch.stage is Stage.ACCEPTED and not patch.stale:
-        st.success("Accepted: it is curated, and exports may hold it.", icon=":material/verified:")
+        st.success("Accepted: exports may include it.", icon=":material/verified:")
 
 
 def _save_or_discard(
@@ -431,17 +435,18 @@ def _preview(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
     merged = told.current_merge
     if merged and not patch.stale:
         st.markdown(
-            f"**Merge {merged.number}** holds all corrections, made "
-            f"{format_time(merged.made_at)} by {escape(merged.made_by or 'somebody')}."
+            f"**Merge {merged.number}** includes all corrections, made "
+            f"{format_time(merged.made_at)} by {escape(merged.made_by or 'tomocurate')}."
         )
         st.caption(counts(merged.counts))
         _planes(workspace, patch.name, None)
         return
-    st.markdown("**What merging would give**")
-    with st.spinner("Merges in memory…"):
+    st.markdown("**Preview of the merge**")
+    with st.spinner("Merging in memory…"):
         preview = preview_merge(workspace, patch.name)
     if preview.error:
         st.error(escape(preview.error), icon=":material/block:")
+        _exclude_refused(workspace, person, told)
         return
     _numbers(preview)
     _planes(workspace, patch.name, preview)
@@ -454,6 +459,16 @@ def _preview(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
     )
 
 
+def _exclude_refused(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
+    """Offer the way out where files that cannot be read stop a merge."""
+    refused = [slot for slot in told.slots if slot.counts and slot.latest.error]
+    if refused and can(told.patch, Transition.CORRECT, person):
+        st.caption("Exclude the files that cannot be used, or upload them again:")
+        with st.container(horizontal=True):
+            for slot in refused:
+                _slot_button(workspace, person, told.patch, slot, "refused")
+
+
 def _numbers(preview: MergePreview) -> None:
     if preview.counts is None or preview.values is None:
         return
@@ -462,8 +477,8 @@ def _numbers(preview: MergePreview) -> None:
         ("added", did.added, colors.ADD),
         ("removed", did.removed, colors.REMOVE),
         ("ignored", did.ignored, colors.IGNORE),
-        ("claimed twice", did.contested, colors.WARNING),
-        ("lost in the border", did.lost_in_border, colors.WARNING),
+        ("contested", did.contested, colors.WARNING),
+        ("in the border", did.lost_in_border, colors.WARNING),
     )
     show_chips([(f"{label} {number:,}", color) for label, number, color in cells])
     total = held.background + held.membrane + held.ignore
@@ -496,17 +511,19 @@ def _planes(workspace: Workspace, name: str, preview: MergePreview | None) -> No
 
 def _nothing_to_change(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> None:
     with st.container(border=True):
-        st.markdown("**Is the prediction right as it is?**")
-        st.caption("Only what somebody looked at becomes a label. State it, and it goes to review.")
+        st.markdown("**No correction needed?**")
+        st.caption(
+            "If you looked at the whole patch and nothing needs to change, submit it as it is."
+        )
         sure = st.checkbox(
-            "I looked at all of it, and there is nothing to change", key=f"sure_{patch.name}"
+            "I looked at the whole patch, and nothing needs to change", key=f"sure_{patch.name}"
         )
         st.button(
-            "Submit with nothing to change",
+            "Submit unchanged",
             key=f"submit_nothing_{patch.name}",
             disabled=not sure,
             on_click=only_saved(workspace, person, patch, run_step),
-            args=(workspace, person, review.submit, "submitted with nothing to change", patch.name),
+            args=(workspace, person, review.submit, "submitted unchanged", patch.name),
             kwargs={"nothing_to_change": True, "seen": patch.version},
         )
 

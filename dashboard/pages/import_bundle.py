@@ -1,4 +1,4 @@
-"""Import: a bundle of another group is verified, shown in quarantine, and then taken in."""
+"""Import: verify a bundle of another group, preview it, then import it."""
 
 import time
 from collections import Counter
@@ -37,7 +37,7 @@ FATES = {
 def show() -> None:
     """Show what is in quarantine, or ask for a bundle; and what came in so far."""
     workspace, person = current_workspace(), current_person()
-    begin_page("Import", "Bundles of other groups come in with their licence and attribution.")
+    begin_page("Import", "Import bundles of other groups with their licence and attribution.")
     if may(person.role, Action.IMPORT):
         source = st.session_state.get(SOURCE)
         if source:
@@ -45,7 +45,7 @@ def show() -> None:
         else:
             _ask(workspace)
     else:
-        st.info("Curators import. Below is what came in so far.")
+        st.info("Curators import. Earlier imports are listed below.")
     _bundles(workspace)
 
 
@@ -58,17 +58,17 @@ def _ask(workspace: Workspace) -> None:
         file = st.file_uploader(
             "Zip or tar", key="import_file", max_upload_size=limit, label_visibility="collapsed"
         )
-        if file is not None and st.button("Look inside", key="import_upload", type="primary"):
+        if file is not None and st.button("Preview", key="import_upload", type="primary"):
             _keep_upload(workspace, file)
             st.rerun()
     with server, st.container(border=True):
-        st.markdown("**Or name one on the server**")
+        st.markdown("**Or choose one on the server**")
         path = st.text_input(
             "File or folder below a data root",
             key="import_path",
             placeholder=str(next(iter(list_roots(workspace)), Path("/data"))) + "/share.zip",
         )
-        if st.button("Look inside", key="import_server", type="primary", disabled=not path):
+        if st.button("Preview", key="import_server", type="primary", disabled=not path):
             try:
                 st.session_state[SOURCE] = str(import_source(workspace, path))
             except TomocurateError as error:
@@ -92,9 +92,9 @@ def _keep_upload(workspace: Workspace, file: Any) -> None:
 
 
 def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> None:
-    st.subheader("In quarantine", anchor=False)
+    st.header("Preview of the bundle", anchor=False)
     stated = _stated()
-    bar = st.progress(0.0, "Verifies every byte and voxel…")
+    bar = st.progress(0.0, "Verifying every file…")
     try:
         seen = look_into(
             workspace,
@@ -113,7 +113,7 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
     new = seen.count(Fate.NEW) + seen.count(Fate.SECOND)
     with st.container(horizontal=True):
         if st.button(
-            f"Take {count(new, 'patch', 'patches')} in",
+            f"Import {count(new, 'patch', 'patches')}",
             type="primary",
             disabled=not new,
             key="import_take",
@@ -121,19 +121,19 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
             _take_in(workspace, person, source, stated)
             st.rerun()
         by_job = stated is None and not st.session_state.get(UPLOADED)
-        if by_job and st.button("Let a worker take it in", disabled=not new, key="import_queue"):
+        if by_job and st.button("Run in background", disabled=not new, key="import_queue"):
             _queue(workspace, person, source)
             st.rerun()
-        st.button("Forget it", on_click=_forget, key="import_forget")
+        st.button("Cancel", on_click=_forget, key="import_forget")
 
 
 def _stated() -> Stated | None:
     """What the person who brings a plain folder says of it."""
-    with st.expander("It is a plain folder (imagesTr, labelsTr), without bundle.json"):
-        st.caption("A plain folder states nothing; say whom to thank and what it may be used for.")
-        plain_folder = st.toggle("Read it as a plain folder", key="plain_folder")
+    with st.expander("Import a plain folder (imagesTr, labelsTr) instead of a bundle"):
+        st.caption("A plain folder has no licence or attribution; enter them here.")
+        plain_folder = st.toggle("This is a plain folder", key="plain_folder")
         title = st.text_input("Title", key="plain_title")
-        attribution = st.text_input("Whom to thank", key="plain_attribution")
+        attribution = st.text_input("Attribution", key="plain_attribution")
         licence = st.selectbox(
             "Licence",
             list(Licence),
@@ -142,7 +142,7 @@ def _stated() -> Stated | None:
             key="plain_licence",
         )
         voxel_size = st.number_input(
-            "Voxel size (Å), where its files say 1", 0.1, 999.0, 10.0, key="plain_voxel_size"
+            "Voxel size (Å), where the files state 1", 0.1, 999.0, 10.0, key="plain_voxel_size"
         )
     if not plain_folder:
         return None
@@ -153,8 +153,8 @@ def _refused(error: TomocurateError) -> None:
     faults = getattr(error, "faults", (str(error),))
     lines = "\n".join(f"- {escape(fault)}" for fault in faults[:12])
     more = f"\n- and {len(faults) - 12} more" if len(faults) > 12 else ""
-    st.error(f"**It is refused; nothing came in:**\n{lines}{more}", icon=":material/gpp_bad:")
-    st.button("Forget it", on_click=_forget, key="import_forget")
+    st.error(f"**Refused; nothing was imported:**\n{lines}{more}", icon=":material/gpp_bad:")
+    st.button("Cancel", on_click=_forget, key="import_forget")
 
 
 def _what_it_is(seen: Quarantine) -> None:
@@ -165,7 +165,7 @@ def _what_it_is(seen: Quarantine) -> None:
             "Title": escape(said.title),
             "Version": escape(said.version),
             "Licence": said.licence.value,
-            "To be thanked": escape(said.attribution),
+            "Attribution": escape(said.attribution),
             "Privacy level": said.level.value,
             "Bundle": escape(said.bundle_id),
             "Patches": ", ".join(f"{number} {FATES[fate]}" for fate, number in held.items()),
@@ -199,14 +199,23 @@ def _cases(seen: Quarantine) -> None:
         hide_index=True,
         key="incoming",
         height=min(38 + 35 * len(rows), 480),
-        column_config={"Dice": st.column_config.NumberColumn(format="%.3f")},
+        placeholder="–",
+        column_config={
+            "Like": st.column_config.TextColumn(
+                "Same image as", help="A patch here that shows the same image."
+            ),
+            "Dice": st.column_config.NumberColumn(
+                format="%.3f", help="Agreement of the two labels of the same image; 1 is equal."
+            ),
+            "Membrane (voxels)": st.column_config.NumberColumn(format="localized"),
+        },
     )
 
 
 def _take_in(
     workspace: Workspace, person: PersonRecord, source: Path, stated: Stated | None
 ) -> None:
-    bar = st.progress(0.0, "Takes it in…")
+    bar = st.progress(0.0, "Importing…")
     told: list[Outcome] = []
 
     def came_in(outcome: Outcome) -> None:
@@ -218,7 +227,7 @@ def _take_in(
     except TomocurateError as error:
         notify_refusal(error)
         return
-    notify_outcomes(outcomes, f"Taken in by {escape(person.name)}")
+    notify_outcomes(outcomes, "imported")
     _forget()
 
 
@@ -241,9 +250,9 @@ def _forget() -> None:
 def _bundles(workspace: Workspace) -> None:
     with workspace.catalog.read() as session:
         bundles = list_bundles(session)
-    st.subheader("What came in", anchor=False)
+    st.header("Imported", anchor=False)
     if not bundles:
-        show_empty("No bundle came in yet.", "Upload one, or name one on the server.")
+        show_empty("Nothing was imported yet.", "Upload a bundle, or choose one on the server.")
         return
     st.dataframe(
         [
@@ -251,16 +260,16 @@ def _bundles(workspace: Workspace) -> None:
                 "Title": each.title,
                 "Patches": each.patches,
                 "Licence": each.licence,
-                "To be thanked": each.attribution,
+                "Attribution": each.attribution,
                 "Bundle": each.bundle_id,
-                "Came in": each.imported_at,
+                "Imported": each.imported_at,
                 "By": each.imported_by,
             }
             for each in bundles
         ],
         hide_index=True,
         key="bundles",
-        column_config={"Came in": time_column()},
+        column_config={"Imported": time_column()},
     )
 
 

@@ -1,4 +1,4 @@
-"""Patches: find them by filter, see them as pictures or a table, act on many, open one."""
+"""Patches: filter them, list them as a table or pictures, act on many, open one."""
 
 import hashlib
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ def show() -> None:
 
 
 def apply_view(workspace: Workspace, person: PersonRecord) -> None:
-    """Set the filter's widgets to the view that was picked a moment ago."""
+    """Set the filter's widgets to the saved filter that was picked."""
     name = st.session_state.pop(Key.VIEW, None)
     view = next((v for v in list_views(workspace, person, PAGE) if v.name == name), None)
     if view is None:
@@ -86,10 +86,10 @@ def apply_view(workspace: Workspace, person: PersonRecord) -> None:
 
 
 def keep_view(workspace: Workspace, person: PersonRecord, name: str, wanted: PatchFilter) -> None:
-    """Keep the filter under a name."""
+    """Save the filter under a name."""
     run_action(
         lambda: save_view(workspace, person, name, PAGE, patch_filter.rules_of(wanted)),
-        lambda _: f"The view **{escape(name)}** is kept by {escape(person.name)}.",
+        lambda _: f"Filter **{escape(name)}** saved.",
     )
 
 
@@ -105,7 +105,7 @@ def table_of(patches: Sequence[PatchRecord]) -> list[dict[str, Any]]:
         {
             "Patch": patch.name,
             "Stage": [STAGE_NAMES[patch.stage]],
-            "Marks": list_marks(patch),
+            "Flags": list_marks(patch),
             "Annotator": patch.assignee or "–",
             "Corrections": patch.correction_count,
             "Comments": patch.comment_count,
@@ -145,7 +145,7 @@ def _only_mine(name: str) -> None:
 
 
 def _views(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> None:
-    with st.popover("Views", icon=":material/bookmark:"):
+    with st.popover("Saved filters", icon=":material/bookmark:"):
         views = list_views(workspace, person, PAGE)
         for view in views:
             label = (
@@ -155,10 +155,10 @@ def _views(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> N
                 st.session_state[Key.VIEW] = view.name
                 st.rerun()
         if not views:
-            st.caption("Keep the filter that you see under a name.")
+            st.caption("Save the current filter under a name.")
         with st.form("keep_view", border=False, clear_on_submit=True):
-            name = st.text_input("Name of the view", max_chars=80)
-            if st.form_submit_button("Keep this filter"):
+            name = st.text_input("Name", max_chars=80)
+            if st.form_submit_button("Save this filter"):
                 keep_view(workspace, person, name, wanted)
                 st.rerun()
 
@@ -184,12 +184,12 @@ def _nothing(wanted: PatchFilter) -> None:
     if wanted == PatchFilter():
         show_empty(
             "No patch is chosen yet.",
-            "Choose two to five places a tomogram where the prediction is bad, but where you can "
-            "see what is right.",
+            "Choose two to five places per tomogram where the prediction is wrong and you can see "
+            "what is right.",
             CHOOSE,
         )
         return
-    show_empty("No patch fits this filter.", "Take a mark away, or clear the filter.")
+    show_empty("No patch matches this filter.", "Change it, or clear it.")
     st.button("Clear the filter", on_click=clear_filter)
 
 
@@ -215,7 +215,7 @@ def _table(found: Page[PatchRecord]) -> list[PatchRecord]:
                 args=(f"open_row_{mark}", names),
             ),
             "Stage": stage_column(),
-            "Marks": st.column_config.ListColumn(width="medium"),
+            "Flags": st.column_config.ListColumn(width="medium"),
             "Changed": time_column(),
         },
     )
@@ -228,11 +228,11 @@ def _open_row(key: str, names: Sequence[str]) -> None:
 
 def _pictures(workspace: Workspace, found: Page[PatchRecord]) -> list[PatchRecord]:
     chosen = []
-    with st.spinner("Draws the patches…"):
+    with st.spinner("Drawing patches…"):
         pictures = [_thumbnail(workspace, patch) for patch in found.rows]
     with st.grid(min_column_width=170, gap="small"):
         for patch, picture in zip(found.rows, pictures, strict=True):
-            with st.container(border=True, gap="small"):
+            with st.container(border=True, gap="small", key=f"tc_card_{patch.id}"):
                 if picture:
                     st.image(picture, width="stretch", alt=f"Middle section of {patch.name}")
                 else:

@@ -1,4 +1,4 @@
-"""Progress: what waits for whom, my work first, and how far all of it is."""
+"""Progress: your work first, then how far all patches are."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -30,29 +30,33 @@ WAY = (
     ("1 · Register", "A tomogram and its predicted segmentation; the files stay where they are."),
     (
         "2 · Choose",
-        "Two to five places where the prediction is bad, but you can see the truth.",
+        "Two to five places where the prediction is wrong and you can see what is right.",
     ),
-    ("3 · Extract", "A patch of 160³ voxels is cut out at each place."),
+    ("3 · Extract", "A patch of 160³ voxels is cut at each place."),
     ("4 · Correct", "Paint Add, Remove and Ignore here, or in MITK, napari, Amira, 3D Slicer."),
     ("5 · Merge, review", "Corrections become a training label; a reviewer accepts it."),
-    ("6 · Share", "Accepted patches leave as a training set, or as a bundle for others."),
+    ("6 · Share", "Accepted patches become a training set, or a bundle for others."),
 )
 
 # Stages at which a patch waits for its annotator.
 TO_DO = (Stage.EXTRACTED, Stage.CORRECTING, Stage.MERGED)
 # Patches of a list on this page.
 SHOWN = 6
+# Stages at which a patch can be claimed for correction.
+FREE = (Stage.EXTRACTED, Stage.CORRECTING)
 
 
 @dataclass(frozen=True)
 class Board:
-    """Everything that the page shows."""
+    """Hold everything that the page shows."""
 
     numbers: Progress
     mine: tuple[PatchRecord, ...]
     mine_in_all: int
     to_review: tuple[Waiting, ...]
     newer_wait: int
+    unassigned: int
+    """Patches to correct that nobody has."""
     by_tomogram: Mapping[str, Mapping[Stage, int]]
     by_person: Mapping[str, Mapping[Stage, int]]
     weeks: Mapping[dt.datetime, Mapping[Verdict, int]]
@@ -75,6 +79,7 @@ def read_board(workspace: Workspace, person: PersonRecord, now: dt.datetime) -> 
             mine.total,
             queries.waiting_reviews(session),
             count_patches(session, PatchFilter(newer_corrections_wait=True)),
+            count_patches(session, PatchFilter(unassigned=True, stage=FREE)),
             overview.stages_by_tomogram(session),
             queries.stages_by_person(session),
             queries.verdicts_by_week(session, now),
@@ -99,7 +104,7 @@ def show() -> None:
     if not board.numbers.tomograms and not board.patches:
         show_empty(
             "Nothing is registered yet.",
-            "Begin with a tomogram and its predicted segmentation; patches come from there.",
+            "Begin with a tomogram and its predicted segmentation; patches are cut from it.",
             REGISTER,
         )
         _way()
@@ -114,8 +119,8 @@ def show() -> None:
 
 
 def _way() -> None:
-    """The whole way at one glance, for whoever comes here first."""
-    st.subheader("The way of a patch", anchor=False)
+    """Show the whole workflow to somebody who comes here first."""
+    st.header("From tomogram to training set", anchor=False)
     for column, (step, said) in zip(st.columns(len(WAY), gap="small"), WAY, strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{step}**")
@@ -130,20 +135,20 @@ def _numbers(board: Board) -> None:
         ("To correct", waiting[Stage.EXTRACTED] + waiting[Stage.CORRECTING]),
         ("In review", waiting[Stage.IN_REVIEW]),
         ("Accepted", waiting[Stage.ACCEPTED]),
-        ("Rejected, back at work", board.numbers.rejected),
+        ("Rejected, to correct again", board.numbers.rejected),
     )
     for column, (label, number) in zip(st.columns(len(cells), gap="small"), cells, strict=True):
-        column.metric(label, f"{number:,}", border=True)
+        column.metric(label, f"{number:,}")
 
 
 def _mine(board: Board, person: PersonRecord) -> None:
-    st.subheader("Waits for you", anchor=False)
+    st.header("Your work", anchor=False)
     shown = False
     if board.mine:
         shown = True
         back = sum(patch.rejected_reason is not None for patch in board.mine)
         said = f"**{count(board.mine_in_all, 'patch', 'patches')} to correct**"
-        st.markdown(f"{said}{f', {back} came back from review' if back else ''}")
+        st.markdown(f"{said}{f', {back} rejected by a reviewer' if back else ''}")
         with st.container(gap=None):
             for patch in board.mine[:SHOWN]:
                 _patch_line(patch)
@@ -154,16 +159,21 @@ def _mine(board: Board, person: PersonRecord) -> None:
         in_review = board.numbers.patches[Stage.IN_REVIEW]
         oldest = format_age(board.to_review[0].since)
         st.markdown(
-            f"**{count(in_review, 'patch', 'patches')} to review**, the oldest waits {oldest}"
+            f"**{count(in_review, 'patch', 'patches')} to review**, the oldest waiting for {oldest}"
         )
         with st.container(gap=None):
             for waiting in board.to_review[:SHOWN]:
                 _link("review", escape(waiting.name), {Query.PATCH: waiting.name})
+        if in_review > SHOWN:
+            stage = {"stage": STAGE_NAMES[Stage.IN_REVIEW]}
+            _link("patches", f"All {in_review} in review", stage)
     shown = _to_arrange(board, person) or shown
     if not shown:
         show_empty(
-            "Nothing waits for you.",
-            "Claim a patch that nobody has, or choose new places in a tomogram.",
+            "Nothing to do for you.",
+            "Claim a patch without an annotator, or choose new ones in a tomogram."
+            if may(person.role, Action.CLAIM)
+            else "You may look at everything; ask an admin for another role to take part.",
             CHOOSE,
         )
 
@@ -177,9 +187,9 @@ def _patch_line(patch: PatchRecord) -> None:
 
 
 def _to_arrange(board: Board, person: PersonRecord) -> bool:
-    """What a curator sees to; whether there was anything."""
+    """Show what needs a decision; give whether there was anything."""
     numbers = board.numbers
-    lines: list[tuple[str, dict[str, str]]] = []
+    lines: list[tuple[str, dict[str, str | list[str]]]] = []
     chosen = numbers.patches[Stage.CHOSEN]
     if chosen and may(person.role, Action.EXTRACT):
         lines.append(
@@ -188,11 +198,11 @@ def _to_arrange(board: Board, person: PersonRecord) -> bool:
                 {"stage": STAGE_NAMES[Stage.CHOSEN]},
             )
         )
-    if numbers.unassigned and may(person.role, Action.CLAIM):
+    if board.unassigned and may(person.role, Action.CLAIM):
         lines.append(
             (
-                f"{count(numbers.unassigned, 'patch', 'patches')} without an annotator",
-                {"person": "Nobody"},
+                f"{count(board.unassigned, 'patch', 'patches')} to correct without an annotator",
+                {"person": "Nobody", "stage": [STAGE_NAMES[stage] for stage in FREE]},
             )
         )
     if board.newer_wait and may(person.role, Action.MERGE):
@@ -204,7 +214,7 @@ def _to_arrange(board: Board, person: PersonRecord) -> bool:
             )
         )
     if lines:
-        st.markdown("**To arrange**")
+        st.markdown("**Needs a decision**")
     with st.container(gap=None):
         for label, query in lines:
             _link("patches", label, query)
@@ -212,9 +222,9 @@ def _to_arrange(board: Board, person: PersonRecord) -> bool:
 
 
 def _where_it_stands(board: Board) -> None:
-    st.subheader("Where the patches stand", anchor=False)
+    st.header("Stages", anchor=False)
     if not board.patches:
-        show_empty("No patch is chosen yet.", "Two to five a tomogram are enough.", CHOOSE)
+        show_empty("No patch is chosen yet.", "Two to five per tomogram are enough.", CHOOSE)
         return
     by_tomogram, by_person = st.tabs(["By tomogram", "By person"])
     with by_tomogram:
@@ -228,7 +238,7 @@ def _where_it_stands(board: Board) -> None:
             show_empty(
                 "No patch has an annotator yet.", "People claim patches, or a curator assigns them."
             )
-    st.caption("Click on a bar to see its patches.")
+    st.caption("Click a bar to list its patches.")
 
 
 def _clickable(figure: go.Figure, what: str, key: str) -> None:
@@ -244,7 +254,7 @@ def _over_time(board: Board) -> None:
     decided = any(board.weeks.values())
     left, right = st.columns([7, 5], gap="medium")
     with left:
-        st.subheader("Reviewed by week", anchor=False)
+        st.header("Reviewed by week", anchor=False)
         if decided:
             st.plotly_chart(plots.throughput(board.weeks), key="weeks", config=plots.NO_TOOLS)
         else:
@@ -253,7 +263,7 @@ def _over_time(board: Board) -> None:
                 "Merged patches are submitted; a reviewer accepts or rejects them.",
             )
     with right:
-        st.subheader("What the labels hold", anchor=False)
+        st.header("Label composition", anchor=False)
         if board.balance:
             st.plotly_chart(
                 plots.label_balance(board.balance), key="balance", config=plots.NO_TOOLS
@@ -261,16 +271,16 @@ def _over_time(board: Board) -> None:
         else:
             show_empty(
                 "No label was merged yet.",
-                "The share of membrane, background and ignore will stand here.",
+                "Shares of membrane, background and ignore appear here.",
             )
         if board.reasons:
-            st.subheader("Why patches were rejected", anchor=False)
+            st.header("Reasons for rejection", anchor=False)
             st.plotly_chart(
                 plots.reject_reasons(board.reasons), key="reasons", config=plots.NO_TOOLS
             )
 
 
-def _link(page: str, label: str, query: Mapping[str, str]) -> None:
+def _link(page: str, label: str, query: Mapping[str, str | list[str]]) -> None:
     st.page_link(page_file(page), label=label, query_params=dict(query), width="content")
 
 

@@ -112,7 +112,7 @@ def _read_figures(
 
 def _measured(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -> None:
     """Measure components and agreement, for which label files are read."""
-    st.subheader("Measurements", anchor=False)
+    st.header("Measurements", anchor=False)
     st.caption(
         "Reads label files: connected components, and Dice and surface Dice before and after "
         "correction."
@@ -254,7 +254,7 @@ def _score(workspace: Workspace, person: PersonRecord) -> None:
         except TomocurateError as error:
             notify_refusal(error)
         else:
-            notify_outcomes(outcomes, "Scored")
+            notify_outcomes(outcomes, "scored", ("segmentation", "segmentations"))
         st.rerun()
     if later:
         run_action(
@@ -304,7 +304,7 @@ def _compared(scores: Sequence[ScoreRecord], field: str) -> None:
     if len(models) < 2:
         st.caption("Register another model's segmentations to compare before and after.")
         return
-    st.subheader("Before and after", anchor=False)
+    st.header("Before and after", anchor=False)
     left, right = st.columns(2)
     before = left.selectbox("Before", models, index=0, key="model_before") or models[0]
     after = right.selectbox("After", models, index=1, key="model_after") or models[1]

@@ -1,9 +1,10 @@
-"""Review: before and after with what changed in colour, then accept, or reject with a reason."""
+"""Review: see what a merge changed, then accept it, or reject it with a reason."""
 
 from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.imaging import colors
 from core.imaging.geometry import Zyx
@@ -11,14 +12,11 @@ from core.labels import review
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
 from core.workspace.workspace import Workspace
+from dashboard.components.comments import show_comments
 from dashboard.components.painter import painter
 from dashboard.components.patch_details import (
-    bind,
-    can,
     counts,
-    pick_way,
     read_history,
-    show_comments,
     show_slots,
 )
 from dashboard.components.patch_planes import (
@@ -30,6 +28,11 @@ from dashboard.components.patch_planes import (
     most_changed,
     patch_picture,
     plane_png,
+)
+from dashboard.components.patch_steps import (
+    bind,
+    can,
+    pick_way,
 )
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import PATCHES, PROGRESS, show_empty
@@ -68,7 +71,7 @@ def show() -> None:
     if name is None:
         begin_page("Review")
         show_empty(
-            "Nothing waits for a review.",
+            "Nothing to review.",
             "Merged patches appear here when their annotators submit them.",
             PATCHES,
             PROGRESS,
@@ -105,7 +108,7 @@ def decide(
             merge_number=number,
             seen=version,
         )
-        word = f"merge {number} rejected, back to its annotator"
+        word = f"merge {number} rejected and returned to its annotator"
     done = run_action(
         step, lambda saved: describe_saved(word, saved, person), about=(workspace, patch.name)
     )
@@ -122,8 +125,11 @@ def reject_written(
     merge: MergeRecord,
     next_name: str | None,
 ) -> None:
-    """Reject with the reason that is written; without one the step says so."""
-    reason = st.session_state.get(reason_key(patch, merge)) or ""
+    """Reject with the reason that is written; without one the field asks for it."""
+    reason = (st.session_state.get(reason_key(patch, merge)) or "").strip()
+    if not reason:
+        st.session_state[Key.MISSING] = reason_key(patch, merge)
+        return
     decide(workspace, person, patch, merge, reason, next_name)
 
 
@@ -173,10 +179,10 @@ def _queue(queue: Sequence[Waiting], name: str) -> None:
                 Query.PATCH,
                 each.name,
                 "waiting",
-                help=f"waits {format_age(each.since)}",
+                help=f"waiting for {format_age(each.since)}",
             )
         if not queue:
-            st.caption("Nothing waits for a review.")
+            st.caption("Nothing to review.")
 
 
 def _patch(
@@ -191,20 +197,25 @@ def _patch(
         _turn(queue, patch.name, way)
         st.page_link(
             page_file("patches"),
-            label="Its life",
+            label="History",
             icon=":material/history:",
             width="content",
             query_params={Query.PATCH: patch.name},
         )
     if merge is None:
-        show_empty("This patch is not merged yet.", "There is nothing to review before.", PATCHES)
+        show_empty(
+            "Not merged yet.", "A patch can be reviewed after its corrections are merged.", PATCHES
+        )
         return
     st.caption(
         f"Merge {merge.number}, made {format_time(merge.made_at)} by {person_name(merge.made_by)} "
         f"from {count(len(merge.inputs), 'correction')} by {_painters(told)}"
     )
     picture = _picture(workspace, patch)
+    next_name = next_of(queue, patch.name)
     if way == AROUND_WAY:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            _decision(workspace, person, told, merge, next_name, compact=True)
         at = most_changed(picture.before, picture.after) if picture else None
         painter(
             workspace,
@@ -222,11 +233,19 @@ def _patch(
         elif picture:
             _planes(picture, f"{patch.id}_{merge.number}")
     with right:
-        _verdict(workspace, person, told, merge, next_of(queue, patch.name))
+        _findings(told, merge)
         if way != AROUND_WAY:
-            show_comments(workspace, person, patch, told.comments)
+            _decision(workspace, person, told, merge, next_name)
+            look = partial(_look_at, f"{patch.id}_{merge.number}")
+            show_comments(workspace, person, patch, told.comments, look)
         with st.expander("Corrections"):
             show_slots(told.slots)
+
+
+def _look_at(key: str, at: Sequence[int]) -> None:
+    """Move the three planes to a voxel, (z, y, x)."""
+    for name, value in zip("zyx", at, strict=True):
+        st.session_state[f"{Key.SPOT}_{name}_{key}"] = value
 
 
 def _painters(told: PatchHistory) -> str:
@@ -263,7 +282,7 @@ def _planes(picture: PatchPicture, key: str) -> None:
         sides = zip(places, "zyx", picture.shape, start, strict=True)
         at = Zyx(
             *(
-                image.slider(name, 0, side - 1, first, key=f"{Key.SPOT}_{name}_{key}")
+                _slider(image, name, side, first, f"{Key.SPOT}_{name}_{key}")
                 for image, name, side, first in sides
             )
         )
@@ -275,6 +294,11 @@ def _planes(picture: PatchPicture, key: str) -> None:
                 alt=f"{plane} plane of the patch",
             )
     show_chips(LEGEND if shown is Shown.DIFFERENCE else LEGEND[:1] + LEGEND[3:], "legend")
+
+
+def _slider(place: DeltaGenerator, name: str, side: int, first: int, key: str) -> int:
+    st.session_state.setdefault(key, first)
+    return int(place.slider(name, 0, side - 1, key=key))
 
 
 def _shown(merge: str) -> Shown:
@@ -298,14 +322,8 @@ def _show(merge: str, shown: str) -> None:
     st.session_state[Key.SHOWN] = [merge, shown]
 
 
-def _verdict(
-    workspace: Workspace,
-    person: PersonRecord,
-    told: PatchHistory,
-    merge: MergeRecord,
-    next_name: str | None,
-) -> None:
-    patch = told.patch
+def _findings(told: PatchHistory, merge: MergeRecord) -> None:
+    """Show what the merge changed, and earlier verdicts."""
     _counts(merge)
     for finding in merge.findings:
         st.caption(f":material/info: {escape(finding)}")
@@ -315,60 +333,89 @@ def _verdict(
             f"Merge {verdict.merge} {verdict.verdict.value}ed by "
             f"{person_name(verdict.reviewer)}, {format_time(verdict.decided_at)}{why}"
         )
-    if patch.stale:
+    if told.patch.stale:
         st.warning(
-            "Its corrections changed since this merge; it is merged again first.",
+            "Corrections changed since this merge: merge again first.",
             icon=":material/sync_problem:",
         )
-    may_accept, may_reject = (
-        can(patch, Transition.ACCEPT, person),
-        can(patch, Transition.REJECT, person),
+
+
+def _decision(
+    workspace: Workspace,
+    person: PersonRecord,
+    told: PatchHistory,
+    merge: MergeRecord,
+    next_name: str | None,
+    *,
+    compact: bool = False,
+) -> None:
+    """Accept or reject; ``compact`` leaves room for the view below and hides the reason."""
+    patch = told.patch
+    may_accept = can(patch, Transition.ACCEPT, person) and not patch.stale
+    may_reject = can(patch, Transition.REJECT, person)
+    if not can(patch, Transition.ACCEPT, person) and not may_reject:
+        st.caption("Only reviewers accept or reject.")
+        return
+    accept = partial(
+        st.button,
+        "Accept",
+        key=f"accept_{patch.name}_{merge.number}",
+        shortcut="a",
+        type="primary",
+        icon=":material/check:",
+        disabled=not may_accept,
+        on_click=bind(patch, decide),
+        args=(workspace, person, patch, merge, None, next_name),
     )
-    if not may_accept and not may_reject:
-        st.caption("You may look and comment; a reviewer decides.")
+    reject = partial(
+        st.button,
+        "Reject",
+        key=f"reject_{patch.name}_{merge.number}",
+        shortcut="x",
+        icon=":material/undo:",
+        disabled=not may_reject,
+        on_click=bind(patch, reject_written),
+        args=(workspace, person, patch, merge, next_name),
+    )
+    if compact:
+        accept()
+        with st.popover("Reject…", icon=":material/undo:", disabled=not may_reject):
+            _reason(patch, merge)
+            reject()
         return
     if may_reject:
-        field = reason_key(patch, merge)
-        st.pills(
-            "Common reasons",
-            REASONS,
-            key=f"pills_{field}",
-            on_change=bind(patch, write_reason),
-            args=(f"pills_{field}", field),
-        )
-        st.text_area(
-            "Reason for rejecting",
-            key=field,
-            height=80,
-            max_chars=2000,
-            placeholder="What is wrong, and where?",
-        )
+        _reason(patch, merge)
     with st.container(horizontal=True):
-        st.button(
-            "Accept",
-            key=f"accept_{patch.name}_{merge.number}",
-            shortcut="a",
-            type="primary",
-            icon=":material/check:",
-            disabled=not may_accept or patch.stale,
-            on_click=bind(patch, decide),
-            args=(workspace, person, patch, merge, None, next_name),
-        )
-        st.button(
-            "Reject",
-            key=f"reject_{patch.name}_{merge.number}",
-            shortcut="x",
-            icon=":material/undo:",
-            disabled=not may_reject,
-            on_click=bind(patch, reject_written),
-            args=(workspace, person, patch, merge, next_name),
-        )
+        accept()
+        reject()
+
+
+def _reason(patch: PatchRecord, merge: MergeRecord) -> None:
+    """Ask for the reason to reject, and say beside the field where it is missing."""
+    field = reason_key(patch, merge)
+    st.pills(
+        "Common reasons",
+        REASONS,
+        key=f"pills_{field}",
+        wrap=True,
+        on_change=bind(patch, write_reason),
+        args=(f"pills_{field}", field),
+    )
+    st.text_area(
+        "Reason for rejecting",
+        key=field,
+        height=80,
+        max_chars=2000,
+        placeholder="What is wrong, and where?",
+    )
+    if st.session_state.pop(Key.MISSING, None) == field:
+        st.error("Write the reason for rejecting, or choose one above.")
 
 
 def _counts(merge: MergeRecord) -> None:
     did = merge.counts
     if merge.nothing_to_change:
-        st.info("Its annotator states that the prediction is right.", icon=":material/info:")
+        st.info("Its annotator found nothing to change.", icon=":material/info:")
     show_chips(
         [
             (f"{name} {did.get(name, 0):,}", color)

@@ -1,4 +1,4 @@
-"""Settings: who works here, where tomograms lie, backups, the doctor, and what this is."""
+"""Settings: people, data roots, backups, the doctor, and versions."""
 
 import importlib.metadata
 import platform
@@ -49,10 +49,7 @@ def add_person(
     """Add somebody to the people of this workspace."""
     run_action(
         lambda: people.add(workspace, person, name.strip(), role, account.strip() or None),
-        lambda added: (
-            f"**{escape(added.name)}** may work here as {added.role.value}, "
-            f"by {escape(person.name)}."
-        ),
+        lambda added: f"**{escape(added.name)}** added as {added.role.value}.",
     )
 
 
@@ -101,7 +98,7 @@ def verify_now(workspace: Workspace, person: PersonRecord) -> None:
     run_action(
         lambda: verify_backup(workspace, person),
         lambda found: (
-            f"Backup **{escape(found.name)}** was restored on trial and is whole: "
+            f"Backup **{escape(found.name)}** verified by a trial restore: "
             f"{found.rows:,} rows and {found.files:,} files compared."
         ),
     )
@@ -113,14 +110,16 @@ def _people(workspace: Workspace, person: PersonRecord) -> None:
     with st.expander("What each role may do"):
         st.table(rights())
     if not may(person.role, Action.MANAGE_PEOPLE):
-        st.caption("An admin adds people and changes roles.")
+        st.caption("Admins add people and change roles.")
         return
     left, right = st.columns(2, gap="medium")
     with left, st.form("add_person", clear_on_submit=True):
-        st.markdown("**Add somebody**")
+        st.markdown("**Add a person**")
         name = st.text_input("Name")
         role = st.selectbox("Role", list(Role), index=1, format_func=ROLE_NAMES.__getitem__)
-        account = st.text_input("Account on this machine", help="Who they are on the command line.")
+        account = st.text_input(
+            "Account on this machine", help="Their login name, for the command line."
+        )
         if st.form_submit_button("Add", type="primary") and role:
             add_person(workspace, person, name, role, account)
             st.rerun()
@@ -131,7 +130,7 @@ def _people(workspace: Workspace, person: PersonRecord) -> None:
 def _change_somebody(
     workspace: Workspace, person: PersonRecord, everybody: Sequence[PersonRecord]
 ) -> None:
-    st.markdown("**Change somebody**")
+    st.markdown("**Change a person**")
     by_name = {each.name: each for each in everybody}
     chosen = by_name[st.selectbox("Who", list(by_name), key="whom")]
     roles = list(Role)
@@ -150,7 +149,7 @@ def _change_somebody(
             on_click=change_role,
             args=(workspace, person, chosen.name, role, chosen.version),
         )
-        label = "Let them work again" if chosen.disabled else "Disable"
+        label = "Enable" if chosen.disabled else "Disable"
         st.button(
             label,
             key="access",
@@ -167,7 +166,7 @@ def rows_of(everybody: Sequence[PersonRecord]) -> list[dict[str, Any]]:
             "Role": ROLE_NAMES[each.role],
             "Account": each.os_user or "–",
             "Signs in as": each.subject or "–",
-            "May work": not each.disabled,
+            "Enabled": not each.disabled,
         }
         for each in everybody
     ]
@@ -199,15 +198,15 @@ def _backups(workspace: Workspace, person: PersonRecord) -> None:
     if may(person.role, Action.BACK_UP):
         with st.container(horizontal=True):
             if st.button("Back up now", key="back_up", type="primary"):
-                with st.spinner("Copies the catalog and new files…"):
+                with st.spinner("Copying the catalog and new files…"):
                     back_up_now(workspace, person)
                 st.rerun()
             if backups and st.button("Verify the newest", key="verify"):
-                with st.spinner("Restores it on trial…"):
+                with st.spinner("Restoring on trial…"):
                     verify_now(workspace, person)
                 st.rerun()
     if not backups:
-        show_empty("No backup yet.", "One is made every day while a worker runs, or by the button.")
+        show_empty("No backup yet.", "A worker makes one every day; or use the button.")
         return
     _last_good(backups)
     st.dataframe(rows_of_backups(backups), hide_index=True, key="backups")
@@ -216,11 +215,9 @@ def _backups(workspace: Workspace, person: PersonRecord) -> None:
 def _last_good(backups: Sequence[BackupRecord]) -> None:
     good = [each for each in backups if each.verified_at is not None]
     if good:
-        st.caption(
-            f"The last backup that was restored on trial is {format_age(good[0].made_at)} old."
-        )
+        st.caption(f"The last verified backup is {format_age(good[0].made_at)} old.")
     else:
-        st.warning("No backup was restored on trial yet; verify one.", icon=":material/warning:")
+        st.warning("No backup has been verified yet.", icon=":material/warning:")
 
 
 def rows_of_backups(backups: Sequence[BackupRecord]) -> list[dict[str, Any]]:
@@ -239,12 +236,12 @@ def rows_of_backups(backups: Sequence[BackupRecord]) -> list[dict[str, Any]]:
 
 
 def _doctor(workspace: Workspace, person: PersonRecord) -> None:
-    st.caption("Looks at the file system, the catalog, files, backups, disk space and programs.")
+    st.caption("Checks the file system, catalog, files, backups, disk space and programs.")
     if not may(person.role, Action.EXAMINE):
-        st.caption("An admin examines the installation.")
+        st.caption("Admins examine the installation.")
         return
     if st.button("Examine", key="examine", type="primary"):
-        with st.spinner("Examines…"):
+        with st.spinner("Examining…"):
             keep_findings(workspace)
     with st.container(gap=None):
         for check, state, said in st.session_state.get(FINDINGS, []):
@@ -270,7 +267,7 @@ def _about(workspace: Workspace, person: PersonRecord) -> None:
         "Python": platform.python_version(),
     }
     show_facts(known)
-    st.caption("Curation of membrane training labels from cryo-electron tomograms. BSD-3-Clause.")
+    st.caption("Curation of membrane training labels for cryo-electron tomograms. BSD-3-Clause.")
 
 
 TABS: Mapping[str, Callable[[Workspace, PersonRecord], None]] = {

@@ -1,4 +1,4 @@
-"""Tomograms: a gallery and a table of them, one of them in full, and registering more."""
+"""Tomograms: gallery and table, the details of one, and registration."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -95,7 +95,7 @@ def _all(workspace: Workspace) -> None:
         datasets = list_datasets(session)
     columns = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
     text = columns[0].text_input(
-        "Token", key="token", bind="query-params", type="search", placeholder="part of the token"
+        "Name", key="token", bind="query-params", type="search", placeholder="part of the name"
     )
     dataset = columns[1].selectbox(
         "Dataset", datasets, index=None, key="dataset_is", bind="query-params", placeholder="any"
@@ -135,19 +135,19 @@ def _nothing(wanted: TomogramFilter) -> None:
             REGISTER,
         )
         return
-    show_empty("No tomogram fits.", "Write less of the token, or take the filter away.")
+    show_empty("No tomogram matches.", "Shorten the name, or clear the filter.")
 
 
 def _gallery(workspace: Workspace, lines: Sequence[TomogramLine]) -> None:
-    with st.spinner("Draws the tomograms…"):
+    with st.spinner("Drawing tomograms…"):
         pictures = [_thumbnail(workspace, line.tomogram) for line in lines]
     with st.grid(min_column_width=220, gap="small"):
         for line, picture in zip(lines, pictures, strict=True):
-            with st.container(border=True, gap="small"):
+            with st.container(border=True, gap="small", key=f"tc_card_{line.tomogram.id}"):
                 if picture:
                     st.image(picture, width="stretch", alt=f"Middle of {line.tomogram.name}")
                 else:
-                    st.caption("no picture: its file cannot be read")
+                    st.caption("no picture: the file cannot be read")
                 _link(line.tomogram)
                 patches = sum(line.patches.values())
                 st.caption(
@@ -228,7 +228,7 @@ def _one(workspace: Workspace, person: PersonRecord, name: str) -> None:
         )
         st.page_link(
             page_file("patches"),
-            label=f"Its {count(len(patches), 'patch', 'patches')}",
+            label=count(len(patches), "patch", "patches"),
             icon=":material/grid_view:",
             width="content",
             query_params={patch_filter.TOMOGRAM: tomogram.name},
@@ -253,15 +253,17 @@ def _all_button() -> None:
 def _picture_and_facts(
     workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord
 ) -> None:
+    if not tomogram.on_disk.file.exists():
+        _show_missing(tomogram)
     picture = _thumbnail(workspace, tomogram)
     if picture:
         st.image(picture, width=256, alt=f"Middle of {tomogram.name}")
-    override = " (stated over the header)" if tomogram.voxel_size_is_override else ""
+    override = " (set by hand)" if tomogram.voxel_size_is_override else ""
     known = {
         "Voxels x, y, z": format_xyz(tomogram.on_disk.shape),
         "Voxel size": f"{tomogram.voxel_size:g} Å{override}"
         if tomogram.voxel_size
-        else "unknown: curable, not exportable",
+        else "unknown: set it before exporting",
         "File": f"{escape(tomogram.on_disk.path)}, {format_size(tomogram.on_disk.size_bytes)}, "
         f"{tomogram.on_disk.dtype}",
         "Data root": escape(tomogram.on_disk.root),
@@ -271,15 +273,23 @@ def _picture_and_facts(
     }
     show_facts(known)
     for twin in duplicates_of(workspace, tomogram):
-        st.caption(f":material/content_copy: holds the same bytes as {escape(twin)}")
+        st.caption(f":material/content_copy: identical file: {escape(twin)}")
     for warning in tomogram.header.get("warnings", []):
         st.caption(f":material/info: {escape(warning)}")
     if may(person.role, Action.REGISTER):
         _voxel_size(workspace, person, tomogram)
 
 
+def _show_missing(tomogram: TomogramRecord) -> None:
+    st.error(
+        f"File not found: {escape(tomogram.on_disk.file)}. If the data moved, an admin runs "
+        "`tomocurate roots move OLD NEW`; if a disk is not mounted, mount it and reload.",
+        icon=":material/link_off:",
+    )
+
+
 def _voxel_size(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
-    with st.popover("State the voxel size…"):
+    with st.popover("Set voxel size…"):
         stated = st.number_input(
             "Voxel size (Å)",
             min_value=0.1,
@@ -289,7 +299,7 @@ def _voxel_size(workspace: Workspace, person: PersonRecord, tomogram: TomogramRe
             key=f"voxel_size_{tomogram.name}",
         )
         st.caption(
-            "MemBrain-seg is trained at 10 to 14 Å. MRC headers often hold 0, 1, or the "
+            "MemBrain-seg is trained at 10 to 14 Å. MRC headers often contain 0, 1, or the "
             "unbinned value."
         )
         st.button(
@@ -304,7 +314,7 @@ def _voxel_size(workspace: Workspace, person: PersonRecord, tomogram: TomogramRe
 def state_voxel_size(
     workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord, angstrom: float | None
 ) -> None:
-    """Record a voxel size over the header's, for the tomogram and all its patches."""
+    """Set the voxel size of a tomogram and all its patches."""
     if angstrom is None:
         return
     try:
@@ -313,16 +323,16 @@ def state_voxel_size(
         notify_refusal(error)
         return
     notify_outcomes(
-        outcomes, f"Voxel size of {escape(tomogram.name)} saved by {escape(person.name)}"
+        outcomes, f"saved with a voxel size of {angstrom or 0:g} Å", ("tomogram", "tomograms")
     )
 
 
 def _segmentations(segmentations: Sequence[SegmentationRecord]) -> None:
-    st.subheader("Segmentations", anchor=False)
+    st.header("Segmentations", anchor=False)
     if not segmentations:
         show_empty(
             "No segmentation yet.",
-            "Register the tomogram again with one: nothing can be chosen before.",
+            "Register the tomogram again with a segmentation; then patches can be chosen.",
         )
     for each in segmentations:
         with st.container(border=True, gap=None):
@@ -335,14 +345,14 @@ def _segmentations(segmentations: Sequence[SegmentationRecord]) -> None:
 
 
 def _map(tomogram: TomogramRecord, patches: Sequence[PatchRecord]) -> None:
-    st.subheader("Where its patches lie", anchor=False)
+    st.header("Patch positions", anchor=False)
     boxes = [
         (patch.name, box.start, box.stop, STAGE_COLORS[patch.stage])
         for patch in patches
         if (box := box_of(patch)) is not None
     ]
     if not boxes:
-        show_empty("No patch is chosen here yet.", "Two to five a tomogram are enough.")
+        show_empty("No patch is chosen here yet.", "Two to five per tomogram are enough.")
         return
     st.plotly_chart(
         plots.boxes_in(tomogram.on_disk.shape, boxes), key="boxes", config=plots.NO_TOOLS
@@ -355,20 +365,21 @@ def _permission(
     tomogram: TomogramRecord,
     known: PermissionRecord | None,
 ) -> None:
-    st.subheader("What its owner allows", anchor=False)
+    st.header("Permission of the owner", anchor=False)
     if known is None:
-        st.caption("Nothing is stated, so its patches stay in this lab.")
+        st.caption("None recorded: patches of this tomogram stay in this lab.")
     else:
         licence = f" under {known.licence.value}" if known.licence else ""
         until = f", until {known.until:%-d %b %Y}" if known.until else ""
         after = f", not before {known.embargo:%-d %b %Y}" if known.embargo else ""
         st.caption(
-            f"**{known.scope.value}**{licence}{until}{after}, as {escape(known.approved_by)} "
-            f"said · owner {person_name(known.owner)} · version {known.version}"
+            f"**{known.scope.value}**{licence}{until}{after}, approved by "
+            f"{escape(known.approved_by)} · owner {person_name(known.owner)} · "
+            f"version {known.version}"
         )
     if not may(person.role, Action.PERMIT):
         return
-    with st.popover("State a permission…"), st.form(f"permit_{tomogram.name}", border=False):
+    with st.popover("Set permission…"), st.form(f"permit_{tomogram.name}", border=False):
         _permission_fields(tomogram.name, known)
         st.form_submit_button(
             "Save",
@@ -426,8 +437,8 @@ def save_permission(
 def _pin(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
     if not may(person.role, Action.PIN):
         return
-    st.subheader("Where its patches go in a training set", anchor=False)
-    words: dict[str, Split | None] = {"as the hash decides": None}
+    st.header("Split in training sets", anchor=False)
+    words: dict[str, Split | None] = {"automatic": None}
     words |= {split.value: split for split in Split}
     now = next(word for word, split in words.items() if split == tomogram.split_pin)
     chosen = st.segmented_control(
@@ -445,13 +456,13 @@ def _pin(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -
             on_click=bind(tomogram, save_pin),
             args=(workspace, person, tomogram.name, words[chosen], tomogram.version),
         )
-    st.caption("Test never enters training or validation.")
+    st.caption("Patches pinned to test are never used for training or validation.")
 
 
 def save_pin(
     workspace: Workspace, person: PersonRecord, tomogram: str, split: Split | None, seen: int
 ) -> None:
-    """Send all patches of a tomogram to one split."""
+    """Pin all patches of a tomogram to one split."""
     run_action(
         partial(pin, workspace, person, tomogram, split, seen=seen),
         lambda outcome: (

@@ -1,4 +1,4 @@
-"""Jobs that this person asked for and that ended meanwhile, told on whatever page they look at."""
+"""Messages on any page about the person's jobs that finished meanwhile."""
 
 import streamlit as st
 
@@ -13,6 +13,8 @@ from db.vocabulary import JobKind, JobState
 LOOKED_AT = 60
 """The newest jobs that are watched."""
 EVERY_S = 4.0
+REDRAWN = frozenset({"progress", "browse", "patches"})
+"""Pages that show what jobs change, and hold nothing half done."""
 
 KIND_NAMES = {
     JobKind.EXTRACT: "Extraction",
@@ -29,7 +31,7 @@ KIND_NAMES = {
 QUIET = frozenset({JobKind.HASH, JobKind.PREVIEW})
 """Kinds that nobody asked for by name: only their failure is told."""
 
-TOLD = {
+STATE_WORDS = {
     JobState.DONE: ("finished", ":material/task_alt:"),
     JobState.FAILED: ("failed", ":material/error:"),
     JobState.CANCELLED: ("was cancelled", ":material/cancel:"),
@@ -39,7 +41,7 @@ TOLD = {
 def newly_finished(
     jobs: tuple[JobRecord, ...], person: PersonRecord, active_before: list[int]
 ) -> list[JobRecord]:
-    """This person's jobs that were active when last looked at, and are no longer."""
+    """Find this person's jobs that were active at the last look and are no longer."""
     return [
         job
         for job in jobs
@@ -48,19 +50,26 @@ def newly_finished(
 
 
 def active_now(jobs: tuple[JobRecord, ...], person: PersonRecord) -> list[int]:
-    """Numbers of this person's queued and running jobs."""
+    """List the numbers of this person's queued and running jobs."""
     return [job.id for job in jobs if job.created_by_id == person.id and job.is_active]
 
 
 @st.fragment(run_every=EVERY_S)
-def notify_finished_jobs(workspace: Workspace, person: PersonRecord) -> None:
-    """Say which jobs ended since the last look."""
+def notify_finished_jobs(workspace: Workspace, person: PersonRecord, page: str) -> None:
+    """Say which jobs finished since the last look; a page of results is drawn anew first."""
     jobs = list_jobs(workspace, JobFilter(top=True), limit=LOOKED_AT).rows
-    for job in newly_finished(jobs, person, st.session_state.get(Key.JOBS_SEEN, [])):
-        words, icon = TOLD[job.state]
-        if job.kind in QUIET and job.state is not JobState.FAILED:
-            continue
-        said = f"{KIND_NAMES[job.kind]} {words}"
-        why = f": {escape(job.error)}" if job.error else ""
-        st.toast(f"{said} (job {job.id}){why}", icon=icon, duration="long")
+    finished = newly_finished(jobs, person, st.session_state.get(Key.JOBS_SEEN, []))
     st.session_state[Key.JOBS_SEEN] = active_now(jobs, person)
+    loud = [job for job in finished if job.kind not in QUIET or job.state is JobState.FAILED]
+    messages = [*st.session_state.pop(Key.TOASTS, []), *map(_message, loud)]
+    if loud and page in REDRAWN:
+        st.session_state[Key.TOASTS] = messages
+        st.rerun()
+    for message, icon in messages:
+        st.toast(message, icon=icon, duration="long")
+
+
+def _message(job: JobRecord) -> tuple[str, str]:
+    word, icon = STATE_WORDS[job.state]
+    reason = f": {escape(job.error)}" if job.error else ""
+    return f"{KIND_NAMES[job.kind]} {word}{reason}", icon

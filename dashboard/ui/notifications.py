@@ -1,12 +1,11 @@
-"""What a step saved or refused, told once: who saved it, when, and at which version.
+"""Notifications: what a step saved or refused, shown once on the next page.
 
-A step is run by ``run_action``: what it raises for a person becomes one sentence on the page, and a
-conflict shows what the other person changed meanwhile. Nothing is lost by it.
+``run_action`` runs a step: what it raises for a person becomes one sentence on the page, and a
+conflict shows what somebody else changed meanwhile.
 """
 
 import json
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,8 +27,11 @@ T = TypeVar("T")
 
 SAVED, PARTLY, REFUSED, CONFLICT = "saved", "partly", "refused", "conflict"
 CHANGES_SHOWN = 4
-_HASH = re.compile(r"[0-9a-f]{64}")
-WORDS = {DONE: "done", KEPT: "there already", SKIPPED: "skipped", FAILED: "failed"}
+OWN_CHANGE = "You did it yourself, in another window or with a second click. Nothing more changed."
+LINES_SHOWN = 20
+INTERNAL = ("_hash", "sha256", "_id")
+"""Ends of the names that tell a reader nothing."""
+WORDS = {DONE: "done", KEPT: "already there", SKIPPED: "skipped", FAILED: "failed"}
 
 
 def notify(kind: str, sentence: str, lines: Iterable[str] = ()) -> None:
@@ -49,13 +51,21 @@ def run_action(
     try:
         result = step()
     except ConflictError as error:
-        notify(CONFLICT, escape(error), recent_changes(*about) if about else ())
+        _notify_conflict(error, about)
         return None
     except TomocurateError as error:
         notify_refusal(error)
         return None
     notify(SAVED, done(result))
     return result
+
+
+def _notify_conflict(error: ConflictError, about: tuple[Workspace, str] | None) -> None:
+    """Show what changed meanwhile; one's own second click is no conflict with somebody else."""
+    events = _recent_events(*about) if about else ()
+    own = bool(events) and events[0].person == current_person().name
+    message = OWN_CHANGE if own else escape(error)
+    notify(CONFLICT, message, [format_change(event) for event in events])
 
 
 def notify_refusal(error: TomocurateError) -> None:
@@ -85,16 +95,18 @@ def _act_if_shown(
     notify(REFUSED, f"Nothing was changed: this button was for {escape(name)}, and {now}.")
 
 
-def show_notifications() -> None:
-    """Show what was told since, once."""
+def show_notifications(*, toasts: bool = False) -> None:
+    """Show what was kept since, once; with ``toasts`` what was saved moves nothing on the page."""
     for kind, sentence, lines in st.session_state.pop(Key.NOTIFICATIONS, []):
         body = "\n".join([sentence, *(f"\n- {line}" for line in lines)])
-        if kind == SAVED:
+        if kind == SAVED and toasts:
+            st.toast(body, icon=":material/check:")
+        elif kind == SAVED:
             st.success(body, icon=":material/check:")
         elif kind == PARTLY:
             st.warning(body, icon=":material/rule:")
         elif kind == CONFLICT:
-            st.warning(f"**Somebody was first.** {body}", icon=":material/sync_problem:")
+            st.warning(f"**Changed meanwhile.** {body}", icon=":material/sync_problem:")
         else:
             st.error(body, icon=":material/block:")
 
@@ -108,32 +120,42 @@ def describe_saved(what: str, patch: PatchRecord, by: PersonRecord) -> str:
     )
 
 
-def notify_outcomes(outcomes: Sequence[Outcome], verb: str) -> None:
-    """Tell how many of a step's things were done, and every one that was not."""
-    counts = {word: sum(each.outcome == word for each in outcomes) for word in WORDS}
-    said = ", ".join(f"{number:,} {WORDS[word]}" for word, number in counts.items() if number)
-    lines = [_line(each) for each in outcomes if each.outcome in (FAILED, SKIPPED) or each.findings]
-    more = [f"and {len(lines) - 20} more"] if len(lines) > 20 else []
-    kind = REFUSED if counts[FAILED] == len(outcomes) and outcomes else SAVED
+def notify_outcomes(
+    outcomes: Sequence[Outcome], done: str, nouns: tuple[str, str] = ("patch", "patches")
+) -> None:
+    """Say how many things were ``done``, and list every one that was not.
+
+    ``done`` is a participle such as ``merged``, ``nouns`` the things in singular and plural.
+    """
+    counts = {word: sum(outcome.outcome == word for outcome in outcomes) for word in WORDS}
+    parts = [f"{number:,} {WORDS[word]}" for word, number in counts.items() if number]
+    if counts[DONE]:
+        parts[0] = f"{counts[DONE]:,} {nouns[counts[DONE] != 1]} {done}"
+    lines = [
+        _line(outcome)
+        for outcome in outcomes
+        if outcome.outcome in (FAILED, SKIPPED) or outcome.findings
+    ]
+    more = [f"and {len(lines) - LINES_SHOWN} more"] if len(lines) > LINES_SHOWN else []
+    kind = REFUSED if outcomes and counts[FAILED] == len(outcomes) else SAVED
     notify(
         PARTLY if counts[FAILED] and kind == SAVED else kind,
-        f"{verb}: {said or 'there was nothing to do'}.",
-        [*lines[:20], *more],
+        f"{', '.join(parts) or 'Nothing to do'}.",
+        [*lines[:LINES_SHOWN], *more],
     )
 
 
-def recent_changes(workspace: Workspace, name: str) -> list[str]:
-    """The last changes of a patch, as lines."""
+def _recent_events(workspace: Workspace, name: str) -> tuple[EventRecord, ...]:
+    """Read the last changes of a patch, the newest first."""
     with workspace.catalog.read() as session:
         patch = find_patch(session, name)
         if patch is None:
-            return []
-        events = list_events(session, EventFilter(patch_id=patch.id), limit=CHANGES_SHOWN)
-    return [format_change(event) for event in events]
+            return ()
+        return tuple(list_events(session, EventFilter(patch_id=patch.id), limit=CHANGES_SHOWN))
 
 
 def format_change(event: EventRecord) -> str:
-    """One change: when, who, what, from what to what."""
+    """Format one change: when, who, what, from what to what."""
     return (
         f"{format_time(event.at)} · **{escape(event.person or 'tomocurate')}** · "
         f"{escape(event.action)}{change_markdown(event)}"
@@ -141,28 +163,35 @@ def format_change(event: EventRecord) -> str:
 
 
 def change_markdown(event: EventRecord) -> str:
-    """What an event changed, as Markdown."""
+    """Describe what an event changed, as Markdown."""
     said = describe_change(event)
     return f" · {escape(said)}" if said else ""
 
 
 def describe_change(event: EventRecord) -> str:
-    """What an event changed, as text: from what to what, and why."""
+    """Describe what an event changed, as text: from what to what, and why."""
     before = event.before
     parts = []
     for name, value in (event.after or {}).items():
-        said = name.replace("_", " ")
+        if name.endswith(INTERNAL):
+            continue
+        label = name.replace("_", " ")
         if before is None:
-            parts += [f"{said} {_value(value)}"] if value is not None else []
+            parts += [f"{label} {_value(value)}"] if value is not None else []
         elif before.get(name) != value:
-            parts.append(f"{said}: {_value(before.get(name))} → {_value(value)}")
+            parts.append(f"{label}: {_value(before.get(name))} → {_value(value)}")
     return "; ".join([*parts, *([f"because “{event.reason}”"] if event.reason else [])])
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        numbers = [
+            f"{str(name).replace('_', ' ')} {number:,}"
+            for name, number in value.items()
+            if isinstance(number, int) and number
+        ]
+        return ", ".join(numbers) or "–"
     text = value if isinstance(value, str) else json.dumps(value)
-    if _HASH.fullmatch(text):
-        return f"{text[:12]}…"
     return "–" if value is None else text[:80]
 
 

@@ -1,7 +1,7 @@
 """The plots of the pages: values in, Plotly figures out; they follow the light and dark theme."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,6 +10,8 @@ from dashboard.ui.escape import escape_html
 from dashboard.ui.theme import LABEL_COLORS, REJECTED_COLOR, STAGE_COLORS, STAGE_NAMES
 from db.vocabulary import Stage, Verdict
 
+FEW = 8
+"""Counts up to which every whole number has its tick."""
 BAR_PX = 26
 """Height of a lying bar with its gap."""
 NO_TOOLS = {"displayModeBar": False, "scrollZoom": False}
@@ -31,7 +33,7 @@ def stages_by(counts: Mapping[str, Mapping[Stage, int]], what: str) -> go.Figure
         )
     figure.update_layout(barmode="stack", bargap=0.3)
     figure.update_yaxes(autorange="reversed", type="category", title=None, showgrid=False)
-    figure.update_xaxes(title=what, rangemode="tozero", tickformat=",d")
+    figure.update_xaxes(title=what, **_whole_numbers(sum(c.values()) for c in counts.values()))
     return _finished(figure, 92 + BAR_PX * max(len(names), 2))
 
 
@@ -51,7 +53,7 @@ def throughput(weeks: Mapping[dt.datetime, Mapping[Verdict, int]]) -> go.Figure:
         )
     figure.update_layout(barmode="group", bargap=0.35)
     figure.update_xaxes(type="category", title=None)
-    figure.update_yaxes(title=None, rangemode="tozero", tickformat=",d")
+    figure.update_yaxes(title=None, **_whole_numbers(n for c in weeks.values() for n in c.values()))
     return _finished(figure, 260)
 
 
@@ -88,7 +90,7 @@ def reject_reasons(reasons: Sequence[tuple[str, int]]) -> go.Figure:
         marker_color=REJECTED_COLOR,
     )
     figure.update_yaxes(autorange="reversed", type="category", title=None, showgrid=False)
-    figure.update_xaxes(title=None, rangemode="tozero", tickformat=",d")
+    figure.update_xaxes(title=None, **_whole_numbers(number for _, number in reasons))
     return _finished(figure, 60 + BAR_PX * max(len(reasons), 2))
 
 
@@ -144,6 +146,12 @@ def _add_box(figure: go.Figure, name: str, start: Any, stop: Any, color: str) ->
         name=escape_html(name),
         hoverinfo="name",
     )
+
+
+def _whole_numbers(values: Iterable[int]) -> dict[str, Any]:
+    """Set up an axis of counts: from zero, with ticks at whole numbers only."""
+    axis: dict[str, Any] = {"rangemode": "tozero", "tickformat": ",d"}
+    return axis | {"dtick": 1} if max(values, default=0) <= FEW else axis
 
 
 def _finished(figure: go.Figure, height: int) -> go.Figure:

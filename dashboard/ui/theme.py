@@ -33,12 +33,12 @@ STAGE_NAMES: Mapping[Stage, str] = {
     Stage.ACCEPTED: "Accepted",
 }
 STAGE_NEXT: Mapping[Stage, str] = {
-    Stage.CHOSEN: "waits to be extracted",
-    Stage.EXTRACTED: "waits for corrections",
-    Stage.CORRECTING: "waits to be merged",
-    Stage.MERGED: "waits to be submitted",
-    Stage.IN_REVIEW: "waits for a reviewer",
-    Stage.ACCEPTED: "is done",
+    Stage.CHOSEN: "to be extracted",
+    Stage.EXTRACTED: "to be corrected",
+    Stage.CORRECTING: "to be merged",
+    Stage.MERGED: "to be submitted for review",
+    Stage.IN_REVIEW: "waiting for a reviewer",
+    Stage.ACCEPTED: "accepted",
 }
 KIND_COLORS: Mapping[CorrectionKind, str] = {
     CorrectionKind.ADD: colors.ADD,
@@ -87,10 +87,16 @@ outline-offset:2px}
 .stMain [data-testid="stPageLink-NavLink"]{background:none;padding:.15rem .4rem}
 .stMain [data-testid="stPageLink-NavLink"]:hover{
 background:color-mix(in srgb,currentColor 9%,transparent)}
-.stMain [data-testid="stPageLink-NavLink"] p{font-weight:inherit}
+.stMain [data-testid="stPageLink-NavLink"] p{font-weight:inherit;text-decoration:underline;
+text-decoration-color:color-mix(in srgb,currentColor 40%,transparent);text-underline-offset:.2em}
 .st-key-tc_account{position:fixed;top:.65rem;right:1rem;width:auto !important;max-width:16rem;
 z-index:999991}
 .st-key-tc_account [data-testid="stPopoverButton"]{min-height:2rem}
+[class*="st-key-tc_card_"]{position:relative}
+[class*="st-key-tc_card_"] [class*="st-key-open_"] button::after{content:"";position:absolute;
+inset:0}
+[class*="st-key-tc_card_"] [data-testid="stCheckbox"]{position:relative;z-index:1}
+[class*="st-key-tc_card_"] [data-testid="stElementToolbar"]{display:none}
 .st-key-tc_facts thead{display:none}
 .st-key-tc_facts td{padding:.22rem .6rem;font-size:.9rem;border-width:0 0 1px}
 .st-key-tc_facts table{width:100%;border:none}
@@ -110,16 +116,17 @@ Dot = tuple[str, str]
 """A word of ours and its colour; never a word of somebody else: it is put into HTML."""
 
 
-def begin_page(title: str, summary: str = "") -> None:
+def begin_page(title: str, summary: str = "", *, toasts: bool = False) -> None:
     """Head a page, name its browser tab, and show notifications.
 
-    ``title`` is shown as it is, whoever wrote it; ``summary`` is a line of ours.
+    ``title`` is shown as it is, whoever wrote it; ``summary`` is a line of ours. ``toasts``: what
+    was saved is told beside the page, so that a canvas stays where it is.
     """
     st.title(escape(title), anchor=False)
     name_tab(title)
     if summary:
         st.caption(summary)
-    show_notifications()
+    show_notifications(toasts=toasts)
 
 
 def name_tab(title: str) -> None:

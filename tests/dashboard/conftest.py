@@ -153,6 +153,7 @@ def said(at: AppTest) -> str:
         *at.error,
         *at.info,
         *at.title,
+        *at.header,
         *at.subheader,
         *at.text,
     ]

@@ -53,7 +53,7 @@ def test_an_unknown_tomogram_in_the_address_is_said(lab: Lab, page: Open) -> Non
     at = page("browse", tomogram=PROBE)
     assert not at.exception
     assert picker(at) == "other/TS_001"
-    assert "There is no tomogram" in said(at)
+    assert "No tomogram is called" in said(at)
 
 
 def test_opening_a_tomogram_asks_once_for_its_previews(lab: Lab, page: Open) -> None:

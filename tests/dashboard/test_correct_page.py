@@ -119,10 +119,10 @@ def test_one_turns_through_a_list_round_its_ends() -> None:
 
 def test_corrections_are_previewed_merged_and_submitted(lab: Lab, page: Open) -> None:
     at = page("correct", patch=lab.correcting, how="Merge and submit")
-    assert "What merging would give" in said(at)
+    assert "Preview of the merge" in said(at)
     at.button(key=f"merge_{lab.correcting}").click().run()
     assert not at.exception
-    assert "Merged by Mia" in said(at)
+    assert "1 patch merged" in said(at)
     assert record(lab, lab.correcting).stage is Stage.MERGED
     at.button(key=f"submit_{lab.correcting}").click().run()
     assert "submitted for review" in said(at)
@@ -141,12 +141,12 @@ def test_nothing_to_change_must_be_stated(lab: Lab, page: Open) -> None:
 
 def test_a_correction_is_left_out_and_taken_back(lab: Lab, page: Open) -> None:
     at = page("correct", patch=lab.correcting, how="My own software")
-    button = next(each for each in at.button if "Leave out" in each.label)
+    button = next(each for each in at.button if "Exclude" in each.label)
     button.click().run()
-    assert "is left out of merges" in said(at)
-    button = next(each for each in at.button if "Take back" in each.label)
+    assert "excluded from merges" in said(at)
+    button = next(each for each in at.button if "Include" in each.label)
     button.click().run()
-    assert "counts again" in said(at)
+    assert "included again" in said(at)
 
 
 def test_an_unknown_patch_is_told_and_leads_back(lab: Lab, page: Open) -> None:
@@ -163,7 +163,7 @@ def test_a_second_tab_is_told_what_the_first_one_changed(lab: Lab, page: Open) -
     first.button(key=f"give_{lab.correcting}").click().run()
     assert record(lab, lab.correcting).assignee == "Mia"
     second.button(key=f"give_{lab.correcting}").click().run()
-    assert "Somebody was first" in second.warning[0].value
+    assert "Changed meanwhile" in second.warning[0].value
     assert "Mia" in second.warning[0].value
     assert "assigned" in second.warning[0].value
 

@@ -49,7 +49,7 @@ def test_a_plot_shows_names_as_text() -> None:
 def test_a_job_is_cancelled_and_tried_again(lab: Lab, page: Open) -> None:
     job = queue.submit(lab.workspace, lab.me, JobKind.EXTRACT, {"names": [lab.chosen]})
     at = page("activity")
-    assert "No worker is at work" in said(at)
+    assert "No worker is running" in said(at)
     at.button(key=f"cancel_{job}").click().run()
     assert queue.job(lab.workspace, job).state is JobState.CANCELLED
     at.button(key=f"repeat_{job}").click().run()
@@ -84,7 +84,7 @@ def test_an_admin_adds_and_changes_people(lab: Lab, page: Open) -> None:
     at = page("settings")
     at.text_input[0].input("Dora")
     next(each for each in at.button if each.label == "Add").click().run()
-    assert "**Dora** may work here" in said(at)
+    assert "**Dora** added as" in said(at)
     at.selectbox(key="whom").select("Dora").run()
     dora = next(each for each in people.list_people(lab.workspace) if each.name == "Dora")
     at.selectbox(key=f"role_{dora.id}").select(Role.CURATOR).run()
@@ -111,7 +111,7 @@ def test_a_backup_is_made_verified_and_listed(lab: Lab, page: Open) -> None:
     assert "made by Mia" in said(at)
     at.button(key="verify").click().run()
     assert not at.exception
-    assert "restored on trial and is whole" in said(at)
+    assert "verified by a trial restore" in said(at)
 
 
 def test_the_doctor_says_what_was_found(lab: Lab, page: Open) -> None:

@@ -107,7 +107,7 @@ def test_all_that_the_filter_hits_are_extracted_and_the_count_is_stated(
     assert "Merge 4 of 5" not in labels
     at.button(key="bulk_EXTRACT").click().run()
     assert not at.exception
-    assert "Extract by Mia: 1 done" in said(at)
+    assert "1 patch extracted" in said(at)
     with lab.workspace.catalog.read() as session:
         assert get_patch(session, lab.chosen).stage is Stage.EXTRACTED
 
@@ -117,7 +117,7 @@ def test_many_patches_are_assigned_at_once(lab: Lab, page: Open) -> None:
     at.checkbox(key="everything").check().run()
     at.selectbox(key="assign_to").select("Ben").run()
     at.button(key="bulk_assign").click().run()
-    assert "Assigned to Ben by Mia" in said(at)
+    assert "assigned to Ben" in said(at)
     with lab.workspace.catalog.read() as session:
         assert count_patches(session, PatchFilter(assignee="Ben")) == 4
 

@@ -49,11 +49,11 @@ def test_a_reviewer_accepts_and_sees_what_was_saved(lab: Lab, page: Open) -> Non
 def test_rejecting_needs_a_reason(lab: Lab, page: Open) -> None:
     at = page("review", patch=lab.in_review)
     at.button(key=f"reject_{lab.in_review}_1").click().run()
-    assert "reason for rejecting is missing" in at.error[0].value
+    assert "Write the reason for rejecting" in at.error[0].value
     assert record(lab, lab.in_review).stage is Stage.IN_REVIEW
     at.text_area(key=f"reason_{lab.in_review}_1").input("not closed").run()
     at.button(key=f"reject_{lab.in_review}_1").click().run()
-    assert "back to its annotator" in said(at)
+    assert "returned to its annotator" in said(at)
     patch = record(lab, lab.in_review)
     assert (patch.stage, patch.rejected_reason) == (Stage.CORRECTING, "not closed")
 
@@ -70,7 +70,7 @@ def test_a_verdict_of_somebody_else_meanwhile_is_shown_and_not_overwritten(
     at = page("review", patch=lab.in_review)
     review.reject(lab.workspace, lab.ben, lab.in_review, "too thick")
     at.button(key=f"accept_{lab.in_review}_1").click().run()
-    assert "Somebody was first" in at.warning[0].value
+    assert "Changed meanwhile" in at.warning[0].value
     assert "Ben" in at.warning[0].value
     assert "too thick" in at.warning[0].value
     assert record(lab, lab.in_review).rejected_reason == "too thick"
@@ -81,7 +81,7 @@ def test_who_may_not_decide_sees_no_buttons(role: Role, lab: Lab, page: Open) ->
     act_as(lab, role)
     at = page("review", patch=lab.in_review)
     assert not any(str(each.key).startswith(("accept", "reject")) for each in at.button)
-    assert "a reviewer decides" in said(at)
+    assert "Only reviewers accept" in said(at)
 
 
 def test_a_role_that_was_taken_away_meanwhile_counts_at_once(lab: Lab, page: Open) -> None:

@@ -108,7 +108,7 @@ def register(way: Way) -> None:
     way.press("Show the pairs")
     settle(way.page)
     way.press("^Register 1 tomogram$")
-    way.is_told("Registered by Ada: 1 done")
+    way.is_told("1 tomogram registered")
 
 
 def choose_by_a_click(way: Way) -> None:
@@ -138,7 +138,7 @@ def upload(way: Way, *names: str) -> None:
     files = [way.folder / "painted" / name for name in names]
     way.page.locator('input[type="file"]').set_input_files(files)
     many = f"{len(names)} correction" + ("s" if len(names) > 1 else "")
-    way.is_told(f"{many} taken in by Ada")
+    way.is_told(f"{many} received")
     for name in names:
         expect(way.page.get_by_text(f"{name} saved as version 1").first).to_be_visible()
 
@@ -146,7 +146,7 @@ def upload(way: Way, *names: str) -> None:
 def merge_and_submit(way: Way, corrections: int) -> None:
     way.go(f"correct?patch={NAME}&how=Merge+and+submit")
     way.press(f"^Merge {corrections} corrections$")
-    way.is_told("Merged by Ada: 1 done")
+    way.is_told("1 patch merged")
     way.press("Submit for review")
     way.is_told(r"submitted for review .*saved at .*by Ada, version \d+")
 

@@ -64,6 +64,7 @@ def said(at: AppTest) -> str:
         *at.error,
         *at.info,
         *at.title,
+        *at.header,
         *at.subheader,
     ]
     return "\n".join(str(each.value) for each in shown)
@@ -163,14 +164,14 @@ def test_a_bundle_on_the_server_is_looked_into_and_taken_in(lab, ready, page, tm
     at = page(lab)("import_bundle")
     at.text_input(key="import_path").set_value(str(lab.data / "mine")).run()
     press(at, "import_server")
-    assert "In quarantine" in said(at)
+    assert "Preview of the bundle" in said(at)
     with lab.workspace.catalog.read() as session:
         assert list_patches(session).total == 0
     press(at, "import_take")
     with lab.workspace.catalog.read() as session:
         assert list_patches(session).total == 6
         assert list_bundles(session)[0].title == "Membranes of algae"
-    assert "Taken in by" in said(at)
+    assert "6 patches imported" in said(at)
 
 
 def test_a_path_outside_the_data_roots_is_refused(lab, page):
@@ -178,7 +179,7 @@ def test_a_path_outside_the_data_roots_is_refused(lab, page):
     at.text_input(key="import_path").set_value("/etc").run()
     press(at, "import_server")
     assert at.error
-    assert "quarantine" not in said(at)
+    assert "Preview of the bundle" not in said(at)
 
 
 def test_an_upload_that_nobody_took_in_leaves_after_a_day(lab, page, tmp_path):
@@ -201,7 +202,7 @@ def test_a_bundle_that_is_none_is_refused_and_forgotten(lab, page):
     at = page(lab)("import_bundle")
     at.text_input(key="import_path").set_value(str(lab.data / "x.zip")).run()
     press(at, "import_server")
-    assert "refused; nothing came in" in said(at)
+    assert "Refused; nothing was imported" in said(at)
     press(at, "import_forget")
     assert "Upload a bundle" in said(at)
 

@@ -35,7 +35,7 @@ pytestmark = [
 ]
 PEOPLE = 20
 SECONDS = max(60.0, float(os.environ.get("TOMOCURATE_SOAK") or 0))
-FIELD = "Say something about this patch"
+FIELD = "Comment on this patch"
 MOST_MEBIBYTES = 1500
 PAGES = (
     "progress",

@@ -1,0 +1,139 @@
+"""Steps of one patch from a page: run, bound to the patch that is shown, over saved work only."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from core.access.permissions import may
+from core.patches.extract import extract
+from core.patches.lifecycle import Transition, action_of, is_legal
+from core.workspace.workspace import Workspace
+from dashboard.ui.escape import escape
+from dashboard.ui.notifications import (
+    REFUSED,
+    bind_to_shown,
+    describe_saved,
+    notify,
+    notify_outcomes,
+    notify_refusal,
+    run_action,
+)
+from dashboard.ui.session_keys import Query
+from dashboard.ui.times import format_time
+from db.errors import TomocurateError
+from db.queries.drafts import DraftRecord, draft_of
+from db.queries.patches import PatchRecord
+from db.queries.people import PersonRecord
+
+Step = Callable[..., PatchRecord]
+
+
+def run_step(
+    workspace: Workspace,
+    by: PersonRecord,
+    step: Step,
+    what: str,
+    name: str,
+    *told: Any,
+    **more: Any,
+) -> None:
+    """Run a step of a patch and show what was saved; a conflict shows the other's change."""
+    run_action(
+        partial(step, workspace, by, name, *told, **more),
+        lambda patch: describe_saved(what, patch, by),
+        about=(workspace, name),
+    )
+
+
+def unsaved_draft(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> DraftRecord | None:
+    """Find what somebody painted on a patch and did not save."""
+    with workspace.catalog.read() as session:
+        return draft_of(session, patch.id, by.id)
+
+
+def only_saved(
+    workspace: Workspace, by: PersonRecord, patch: PatchRecord, step: Callable[..., None]
+) -> Callable[..., None]:
+    """Bind a handler to its patch, and refuse it while strokes of the person are not saved."""
+    return bind(patch, partial(_unless_unsaved, workspace, by, patch, step))
+
+
+def _unless_unsaved(
+    workspace: Workspace,
+    by: PersonRecord,
+    patch: PatchRecord,
+    step: Callable[..., None],
+    *args: Any,
+    **options: Any,
+) -> None:
+    draft = unsaved_draft(workspace, by, patch)
+    if draft is None:
+        step(*args, **options)
+    else:
+        notify(REFUSED, f"Nothing was changed: {not_saved(patch, draft)}")
+
+
+def not_saved(patch: PatchRecord, draft: DraftRecord) -> str:
+    """Say that strokes are not saved, as Markdown."""
+    return (
+        f"you painted on {escape(patch.name)} and did not save it (last stroke "
+        f"{format_time(draft.saved_at)}): save or discard it first."
+    )
+
+
+def bind(patch: PatchRecord, step: Callable[..., None]) -> Callable[..., None]:
+    """Bind a handler to the patch that it was drawn for."""
+    return bind_to_shown(Query.PATCH, patch.name, step)
+
+
+def pick_way(label: str, ways: Sequence[str], name: str) -> str:
+    """Put the ways of looking at a patch on the page; the address names the one that is shown."""
+    asked = st.query_params.get(Query.WAY)
+    key = f"way_{name}"
+    st.session_state[key] = asked if asked in ways else ways[0]
+    way = st.segmented_control(
+        label,
+        ways,
+        required=True,
+        key=key,
+        label_visibility="collapsed",
+        on_change=_write_way,
+        args=(key,),
+    )
+    return way or ways[0]
+
+
+def _write_way(key: str) -> None:
+    st.query_params[Query.WAY] = st.session_state[key]
+
+
+def can(patch: PatchRecord, move: Transition, by: PersonRecord) -> bool:
+    """Whether a move is legal now, and this person may make it."""
+    return is_legal(patch, move) and may(by.role, action_of(move))
+
+
+def show_not_extracted(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
+    """Say that a patch has no files yet, and offer to extract it."""
+    st.info("Not extracted yet.", icon=":material/content_cut:")
+    if can(patch, Transition.EXTRACT, by):
+        st.button(
+            "Extract this patch",
+            key=f"extract_{patch.name}",
+            icon=":material/crop:",
+            type="primary",
+            on_click=bind(patch, extract_now),
+            args=(workspace, by, patch.name),
+        )
+
+
+def extract_now(workspace: Workspace, by: PersonRecord, name: str) -> None:
+    """Extract one patch while the page waits."""
+    try:
+        with st.spinner("Extracting…"):
+            outcomes = extract(workspace, by, [name])
+    except TomocurateError as error:
+        notify_refusal(error)
+        return
+    notify_outcomes(outcomes, "extracted")
