@@ -39,16 +39,14 @@ from dashboard.components.viewer import built_script
 from dashboard.server.api.painting import painting_routes
 from dashboard.server.routes import gate, routes
 from dashboard.server.session import Site
-from dashboard.server.tokens import TOKEN_S, Grant, Signer
 from dashboard.server.volumes import OpenVolumes
 from db.queries.patches import PatchRecord, get_patch
-from db.queries.people import get_person, list_people
+from db.queries.people import get_person
 from db.vocabulary import ChosenBecause, Role
 
 SHAPE = Zyx(168, 176, 184)
 CENTER = Zyx(84, 88, 92)
 PATCH = "other_t1_patch0"
-SECRET = b"only for tests and benchmarks, 32 bytes"
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><base href="/">
 <title>painter</title>
@@ -120,39 +118,37 @@ def make_lab(folder: Path, *, believable: bool = False, patches: int = 1) -> Lab
 
 def application(workspace: Workspace, port: int) -> Starlette:
     """Our own routes behind the gate, and a page that holds nothing but the painter."""
-    site = Site(workspace.folder, Signer(SECRET), "", "1", port)
+    site = site_of(workspace, port)
 
     def no_volume(name: str) -> Any:
         raise KeyError(name)
 
     async def page(request: Request) -> HTMLResponse:
-        return HTMLResponse(_page(workspace, site, request))
+        return HTMLResponse(_page(workspace, request))
 
     own = [*routes(site, OpenVolumes(no_volume, Cache(workspace.folders.cache)))]
     return Starlette(
-        routes=[*own, *painting_routes(workspace, site.signer), Route("/paint/{patch}", page)],
+        routes=[*own, *painting_routes(workspace), Route("/paint/{patch}", page)],
         middleware=gate(site),
     )
+
+
+def site_of(workspace: Workspace, port: int) -> Site:
+    """The dashboard of a workspace on a port, whoever serves it."""
+    return Site(workspace=workspace, port=port)
 
 
 def cookie_of(workspace: Workspace, name: str, port: int) -> dict[str, str]:
     """The cookie of a signed-in person, as Playwright takes it."""
     with workspace.catalog.read() as session:
         person = get_person(session, name)
-    value = Signer(SECRET).open_session(str(person.id))
+    value = site_of(workspace, port).start_session(person.id)
     return {"name": f"tomocurate_{port}", "value": value, "url": f"http://127.0.0.1:{port}"}
 
 
 def patch_of(workspace: Workspace, name: str) -> PatchRecord:
     with workspace.catalog.read() as session:
         return get_patch(session, name)
-
-
-class _Yesterday(Signer):
-    """Mints tokens that are over, as a page holds them that lay open over night."""
-
-    def mint(self, grant: Grant, now: float | None = None) -> str:
-        return super().mint(grant, (now or time.time()) - TOKEN_S - 60)
 
 
 class Server:
@@ -210,13 +206,11 @@ def _serve(folder: str, port: int) -> None:
         uvicorn.Server(config).run()
 
 
-def _page(workspace: Workspace, site: Site, request: Request) -> str:
+def _page(workspace: Workspace, request: Request) -> str:
     with workspace.catalog.read() as session:
-        person = next(each for each in list_people(session) if str(each.id) == request.state.person)
         patch = get_patch(session, request.path_params["patch"])
     query = request.query_params
-    sign = _Yesterday(SECRET) if "yesterday" in query else site.signer
-    data = painter_data(person, patch, sign, read_only="look" in query)
+    data = painter_data(request.state.person, patch, read_only="look" in query)
     dark = "dark" in query
     return (
         _PAGE.replace("DATA", json.dumps(data))

@@ -261,9 +261,9 @@ def _make_lab(folder: Path) -> Workspace:
 def served(workspace: Workspace) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The dashboard as serve starts it, without a worker."""
     port, token = free_port("127.0.0.1", 0), secrets.token_urlsafe(24)
-    key_file, log = workspace.secret_path("bench.key"), workspace.folder / "dashboard.log"
+    log = workspace.folder / "dashboard.log"
     person = str(acting_person(workspace).id)
-    environment = child_environment(workspace.folder, key_file, token, person, port)
+    environment = child_environment(workspace.folder, token, person, port)
     command = dashboard_command(dashboard_file("server/asgi.py"), "127.0.0.1", port, 512)
     with running(command, environment, log) as process:
         wait_until_ready(("127.0.0.1", port), process, (), log)

@@ -166,6 +166,7 @@ def make_independent(url: URL) -> None:
     """
     with _connected(url) as connection:
         connection.execute(text("DELETE FROM hosts"))
+        connection.execute(text("DELETE FROM sessions"))
         statement = update(Fact).where(Fact.key == "catalog_id")
         connection.execute(statement.values(value=str(uuid.uuid4())))
         connection.commit()

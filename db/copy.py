@@ -35,8 +35,8 @@ from db.schema import create_catalog, stated_version
 AT_ONCE = 1000
 """Rows of one statement."""
 
-LEFT_OUT = ("hosts",)
-"""Which machines wrote to a file says nothing about its copy."""
+LEFT_OUT = ("hosts", "sessions")
+"""Which machines wrote to a file, and which browsers are signed in, says nothing about its copy."""
 
 LATER = {"patches": ("current_merge_id", "accepted_merge_id")}
 """Columns that point to rows of a later table."""

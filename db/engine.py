@@ -6,6 +6,7 @@ with its block, a write commits at the end of its block or leaves nothing.
 """
 
 import hashlib
+import os
 import random
 import socket
 import sqlite3
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -293,7 +295,12 @@ def _engine(url: URL, wal: bool, *, query_only: bool) -> Engine:
             pool_timeout=WAIT_S,
             connect_args={"connect_timeout": WAIT_S, "options": _limits(url)},
         )
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    file = f"file:{quote(os.fsencode(str(url.database)))}?mode=rw"  # one that is gone stays gone
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(file, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+
+    engine = create_engine(url, creator=connect)
 
     def connected(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # BEGIN is ours, below

@@ -7,6 +7,7 @@ from db.queries.people import PersonRecord
 from db.vocabulary import Role
 from db.writes.events import Change
 from db.writes.people import add_person, change_person
+from db.writes.sessions import end_sessions_of
 
 
 def list_people(workspace: Workspace) -> tuple[PersonRecord, ...]:
@@ -79,9 +80,16 @@ def disable(
 ) -> PersonRecord:
     """Let somebody do nothing any more; what they did keeps their name.
 
+    Their browser sessions end for good: enabling them again revives none.
+
     Errors: as ``change_role``.
     """
-    return _change(workspace, by, name, seen, disabled=True)
+    with workspace.catalog.write() as session:
+        require(session, by, Action.MANAGE_PEOPLE)
+        change = Change.now(by.id)
+        person = change_person(session, change, name, seen, disabled=True)
+        end_sessions_of(session, change, person.id)
+    return person
 
 
 def enable(

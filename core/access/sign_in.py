@@ -10,6 +10,7 @@ address = "https://tomocurate.lab.example"
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from db.vocabulary import Role
 
 SECRET_VARIABLE = "TOMOCURATE_CLIENT_SECRET"  # noqa: S105 - the name of a variable, no secret
 SESSION_HOURS = 12.0
+BASE_PATH = re.compile(r"(/[A-Za-z0-9_-]+)*")
+"""The path below which a proxy serves the dashboard."""
+
 PROXY_ISSUER = "proxy"
 """The issuer of people whom a reverse proxy names."""
 
@@ -121,12 +125,13 @@ def _provider(value: Any) -> str:
 
 def _address(value: Any) -> str:
     parts = urlsplit(_text(value))
-    right = parts.scheme in ("https", "http") and parts.netloc and parts.path in ("", "/")
+    path = parts.path.rstrip("/")
+    right = parts.scheme in ("https", "http") and parts.netloc and BASE_PATH.fullmatch(path)
     if not right or parts.query or parts.fragment or parts.username:
         raise ValueError
     if parts.scheme == "http" and not is_here(parts.hostname):
         raise ValueError
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    return f"{parts.scheme}://{parts.netloc.lower()}{path}"
 
 
 def is_here(host: str | None) -> bool:

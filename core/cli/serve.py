@@ -23,9 +23,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 import click
 
+from core.access.sign_in import BASE_PATH
 from core.errors import ServeError
 from core.jobs.lifeline import LIFELINE
 
@@ -33,7 +35,6 @@ READY_S = 90.0
 STOP_S = 5.0
 POLL_S = 0.2
 LOG_BYTES = 8 << 20
-KEY_NAME = "tomocurate.key"
 HEALTH = "/_stcore/health"
 OPENING = "open.html"
 """A page that leads a browser to the printed address: a command line would show the token to all
@@ -49,7 +50,9 @@ class Children:
     environment: Mapping[str, str]
 
 
-def serve_workspace(folder: Path, port: int, address: str, open_browser: bool) -> int:
+def serve_workspace(
+    folder: Path, port: int, address: str, open_browser: bool, base: str = ""
+) -> int:
     """Serve until interrupted, and give the exit status.
 
     Errors: ServeError, before anything is bound, for an address that others reach while nobody
@@ -64,16 +67,18 @@ def serve_workspace(folder: Path, port: int, address: str, open_browser: bool) -
         person = "" if sign_in else str(acting_person(workspace).id)
         folder, beside = workspace.folder, workspace.catalog_folder
         upload_mb = workspace.settings.upload_mb
-        key_file = workspace.secret_path(KEY_NAME)
+    base = check_base(urlsplit(sign_in.address).path if sign_in else base)
     port = free_port(address, port)
     token = secrets.token_urlsafe(24)
     children = Children(
-        dashboard_command(dashboard_file("server/asgi.py"), address, port, upload_mb),
+        dashboard_command(dashboard_file("server/asgi.py"), address, port, upload_mb, base),
         [sys.executable, "-P", "-m", "core.jobs.worker", "--workspace", str(folder)],
-        child_environment(folder, key_file, token, person, port),
+        child_environment(folder, token, person, port, base),
     )
     opening = (
-        f"{sign_in.address}/" if sign_in else f"http://{_host(address)}:{port}/open?token={token}"
+        f"{sign_in.address}/"
+        if sign_in
+        else f"http://{_host(address)}:{port}{base}/open?token={token}"
     )
 
     def ready() -> None:
@@ -82,13 +87,17 @@ def serve_workspace(folder: Path, port: int, address: str, open_browser: bool) -
             _open_browser(opening, beside / OPENING)
 
     try:
-        return supervise(children, (address, port), beside, ready)
+        return supervise(children, (address, port), beside, ready, base)
     finally:
         (beside / OPENING).unlink(missing_ok=True)
 
 
 def supervise(
-    children: Children, where: tuple[str, int], logs: Path, ready: Callable[[], None]
+    children: Children,
+    where: tuple[str, int],
+    logs: Path,
+    ready: Callable[[], None],
+    base: str = "",
 ) -> int:
     """Run the children until a signal or the dashboard's end; a worker that dies is started anew.
 
@@ -98,7 +107,7 @@ def supervise(
         dashboard = stack.enter_context(
             running(children.dashboard, children.environment, logs / "dashboard.log")
         )
-        wait_until_ready(where, dashboard, told, logs / "dashboard.log")
+        wait_until_ready(where, dashboard, told, logs / "dashboard.log", base)
         worker = _keep_worker(children, logs, stack) if children.worker else None
         if not told:
             ready()
@@ -156,17 +165,32 @@ def free_port(address: str, port: int) -> int:
         return int(trial.getsockname()[1])
 
 
+def check_base(path: str) -> str:
+    """Return a path below which a proxy serves the dashboard, as /lab; empty for none.
+
+    Errors: ServeError.
+    """
+    base = f"/{path.strip('/')}" if path.strip("/") else ""
+    if not BASE_PATH.fullmatch(base):
+        raise ServeError(f"{path}: not a path to serve below; write letters and digits, as /lab.")
+    return base
+
+
 def child_environment(
-    folder: Path, key_file: Path, token: str, person: str, port: int
+    folder: Path, token: str, person: str, port: int, base: str = ""
 ) -> dict[str, str]:
-    """What the children are told; of the token only its hash."""
+    """Return what the children are told; of the token only its hash.
+
+    The user's settings for other Streamlit apps are left out.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")}
     return {
-        **os.environ,
+        **own,
         "TOMOCURATE_WORKSPACE": str(folder),
-        "TOMOCURATE_KEY_FILE": str(key_file.absolute()),
         "TOMOCURATE_OPEN_SHA256": hashlib.sha256(token.encode()).hexdigest(),
         "TOMOCURATE_PERSON": person,
         "TOMOCURATE_PORT": str(port),
+        "TOMOCURATE_BASE_PATH": base,
         LIFELINE: "stdin",
         "FORWARDED_ALLOW_IPS": "",  # the gate must see the socket's own peer
         "PYTHONUNBUFFERED": "1",
@@ -181,12 +205,15 @@ def dashboard_file(name: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / name
 
 
-def dashboard_command(script: Path, address: str, port: int, upload_mb: int) -> list[str]:
+def dashboard_command(
+    script: Path, address: str, port: int, upload_mb: int, base: str = ""
+) -> list[str]:
     """The command that serves a script with an ASGI app, in our own look."""
     options: dict[str, Any] = {
         "server.address": address,
         "server.port": port,
         "server.headless": True,
+        "server.baseUrlPath": base.strip("/"),
         "server.fileWatcherType": "none",
         "server.maxUploadSize": upload_mb,
         "server.trustedUserHeaders": '{"x-tomocurate-session": "session"}',  # the gate's
@@ -199,7 +226,7 @@ def dashboard_command(script: Path, address: str, port: int, upload_mb: int) -> 
         "theme.base": dashboard_file("theme.toml"),
     }
     words = [f"--{name}={_word(value)}" for name, value in options.items()]
-    return [sys.executable, "-P", "-m", "streamlit", "run", *words, str(script)]
+    return [sys.executable, "-P", "-m", "dashboard.server.launch", "run", *words, str(script)]
 
 
 @contextmanager
@@ -237,7 +264,11 @@ def stop(child: subprocess.Popen[bytes]) -> None:
 
 
 def wait_until_ready(
-    where: tuple[str, int], child: subprocess.Popen[bytes], told: Sequence[int], log: Path
+    where: tuple[str, int],
+    child: subprocess.Popen[bytes],
+    told: Sequence[int],
+    log: Path,
+    base: str = "",
 ) -> None:
     """Wait until the dashboard answers.
 
@@ -247,7 +278,7 @@ def wait_until_ready(
     while time.monotonic() < until and not told:
         if child.poll() is not None:
             raise ServeError(f"the dashboard did not start; {log} says why.")
-        if _answers(where):
+        if _answers(where, base):
             return
         time.sleep(POLL_S)
     if not told:
@@ -267,10 +298,10 @@ def _open_browser(address: str, page: Path) -> None:
     webbrowser.open(page.as_uri())
 
 
-def _answers(where: tuple[str, int]) -> bool:
+def _answers(where: tuple[str, int], base: str) -> bool:
     connection = http.client.HTTPConnection(*where, timeout=2)
     try:
-        connection.request("GET", HEALTH)
+        connection.request("GET", base + HEALTH)
         return connection.getresponse().status == http.HTTPStatus.OK
     except OSError:
         return False

@@ -9,14 +9,11 @@ from typing import Any
 
 import streamlit as st
 
-from core.access.permissions import Action, may
 from core.imaging import colors
 from core.imaging.geometry import BORDER, Zyx
 from core.workspace.workspace import Workspace
-from dashboard.components.viewer import RULES, VIEW, built_script
-from dashboard.server.api.painting import PAINT, patch_object
-from dashboard.server.tokens import Grant, Signer
-from dashboard.ui.context import person_key, signer
+from dashboard.components.viewer import RULES, built_script
+from dashboard.server.api.painting import patch_object
 from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord
 
@@ -48,7 +45,7 @@ def painter(
     outside the painter. ``workspace`` names whose patch it is; voxels go by /api.
     """
     del workspace  # the browser asks /api for everything
-    data = painter_data(me, patch, signer(), read_only=read_only, merge=merge, at=at)
+    data = painter_data(me, patch, read_only=read_only, merge=merge, at=at)
     mount = _component()
     return mount(
         data=data,
@@ -63,24 +60,16 @@ def painter(
 def painter_data(
     me: PersonRecord,
     patch: PatchRecord,
-    sign: Signer,
     *,
     read_only: bool,
     merge: int | None = None,
     at: Zyx | None = None,
 ) -> dict[str, Any]:
-    """What the browser is told: plain values, and tokens for this patch."""
-    named = patch_object(patch)
-
-    def token(action: str) -> str:
-        return sign.mint(Grant(person_key(me), named, action))
-
-    may_paint = not read_only and may(me.role, Action.PAINT)
+    """Return what the browser is told: plain values."""
     return {
-        "object": named,
+        "object": patch_object(patch),
         "name": patch.name,
         "person": {"id": me.id, "name": me.name},
-        "tokens": {"view": token(VIEW), "paint": token(PAINT) if may_paint else None},
         "readOnly": read_only,
         "merge": merge,
         "at": list(at) if at else None,

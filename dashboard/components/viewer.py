@@ -16,10 +16,8 @@ import streamlit as st
 from core.errors import CenterError
 from core.imaging import colors
 from core.imaging.geometry import PATCH_SIDE, Box, Zyx
-from dashboard.server.tokens import Grant, Signer
 from db.vocabulary import ChosenBecause, NearBorder
 
-VIEW = "view"
 ASSETS = Path(__file__).parents[1] / "assets"
 RULES = (
     "In doubt, Ignore.",
@@ -92,12 +90,11 @@ class ChosenCenter(NamedTuple):
     near_border: NearBorder
 
 
-def viewer_data(scene: Scene, person: str, signer: Signer) -> dict[str, Any]:
-    """What the browser is told: plain values, and a token to view each volume."""
+def viewer_data(scene: Scene) -> dict[str, Any]:
+    """Return what the browser is told: plain values."""
 
     def told(viewed: ViewedObject, color: str | None = None) -> dict[str, Any]:
-        token = signer.mint(Grant(person, viewed.object, VIEW))
-        return {"object": viewed.object, "name": viewed.name, "token": token, "color": color}
+        return {"object": viewed.object, "name": viewed.name, "color": color}
 
     segmentations = [
         told(viewed, SEGMENTATION_COLORS[number % len(SEGMENTATION_COLORS)])

@@ -26,7 +26,7 @@ from dashboard.components.viewer import (
     show_viewer,
     viewer_data,
 )
-from dashboard.ui.context import current_person, current_workspace, person_key, signer
+from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import REGISTER, show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import page_file
@@ -189,7 +189,7 @@ def _look(name: str) -> None:
     said = st.session_state.get(SAID)
     scene = scene_of(here, person, st.query_params.get(Query.PATCH), Said(*said) if said else None)
     key = f"{VIEWER}_{here.tomogram.id}"
-    data = viewer_data(scene, person_key(person), signer())
+    data = viewer_data(scene)
 
     def chosen() -> None:
         told = st.session_state[key].chosen

@@ -9,7 +9,8 @@ from streamlit.runtime.pages_manager import PagesManager
 from core.jobs.lifeline import end_with_parent
 from core.tomograms.pictures import previews, viewed_file
 from dashboard.server.api.painting import painting_routes
-from dashboard.server.routes import gate, routes
+from dashboard.server.limits import limit_connections
+from dashboard.server.routes import below, gate, routes
 from dashboard.server.sign_in import sign_in_routes
 from dashboard.server.volumes import OpenVolumes
 from dashboard.ui import context as state
@@ -24,10 +25,11 @@ volumes = OpenVolumes(lambda name: viewed_file(workspace, name), previews(worksp
 app = st.App(
     Path(__file__).parents[1] / "app.py",
     routes=[
-        *sign_in_routes(site, workspace),
-        *routes(site, volumes),
-        *painting_routes(workspace, site.signer),
+        *below(site.base, sign_in_routes(site, workspace)),
+        *below(site.base, routes(site, volumes)),
+        *below(site.base, painting_routes(workspace)),
     ],
     middleware=gate(site),
 )
+limit_connections()
 end_with_parent()

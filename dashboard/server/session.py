@@ -1,4 +1,4 @@
-"""Who is there: the settings that serve hands over, and the session that a browser holds.
+"""The running dashboard: its address, its cookie, and whose session a browser holds.
 
 Where nobody has to sign in, ``serve`` prints ``/open?token=...``, as Jupyter does. The token is
 swapped for an HttpOnly cookie and a redirect; the dashboard itself knows only the token's hash.
@@ -10,52 +10,50 @@ import hmac
 import html
 import http
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from http.cookies import CookieError, SimpleCookie
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from core.access.sessions import present
+from core.access.sessions import LASTS, session_person, sign_out, start_session
 from core.access.sign_in import SignIn
 from core.workspace.workspace import Workspace
-from dashboard.server.tokens import SESSION_S, Held, Signer, TokenError, secret_in
 from db.queries.people import PersonRecord
 
-WORKSPACE = "TOMOCURATE_WORKSPACE"
-KEY_FILE = "TOMOCURATE_KEY_FILE"
 OPEN_HASH = "TOMOCURATE_OPEN_SHA256"
 PERSON = "TOMOCURATE_PERSON"
 PORT = "TOMOCURATE_PORT"
+BASE = "TOMOCURATE_BASE_PATH"
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?\Z")
 
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>tomocurate</title>
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>TITLE - tomocurate</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1rem;
 color:#1f2a30;background:#f7f8f7}code{background:#e6ebe9;padding:.1em .3em;border-radius:4px}
 @media(prefers-color-scheme:dark){body{color:#dfe7e6;background:#14191c}code{background:#263036}a{color:#7cc4e8}}
-</style><h1>Not signed in</h1><p>HOW</p></html>"""
+</style><h1>TITLE</h1><p>TEXT</p></html>"""
 _PRINTED = """Open the address that <code>tomocurate serve</code> printed:
 it ends with <code>/open?token=…</code> and signs this browser in."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """One running dashboard: its workspace, and what its sessions are signed with."""
+    """One running dashboard."""
 
-    workspace: Path
-    signer: Signer
-    open_hash: str
-    """sha256 of the token in the printed address."""
-    person: str
-    """As whom the holder of the printed address acts."""
+    workspace: Workspace
     port: int
-
+    open_hash: str = ""
+    """sha256 of the token in the printed address."""
+    person_id: int = 0
+    """As whom the holder of the printed address acts."""
     sign_in: SignIn | None = None
     """How people sign in; None where the printed address does it."""
-    present: Callable[[Held], PersonRecord | None] | None = None
-    """Asks the catalog, at each request, whether a session still counts."""
+    base: str = ""
+    """The path below which a proxy serves it, such as /lab; empty for none."""
 
     @property
     def cookie(self) -> str:
@@ -68,65 +66,84 @@ class Site:
         return self.sign_in is not None and self.sign_in.address.startswith("https:")
 
     @property
-    def lasts(self) -> float:
-        """Seconds that a session lasts."""
-        return self.sign_in.session_hours * 3600 if self.sign_in else SESSION_S
+    def lasts(self) -> timedelta:
+        """How long a session lasts."""
+        return timedelta(hours=self.sign_in.session_hours) if self.sign_in else LASTS
+
+    @property
+    def run(self) -> str:
+        """What ties a session to this run of ``serve``; nothing where people sign in."""
+        return "" if self.sign_in else self.open_hash[:32]
+
+    def answers_to(self, host: str) -> bool:
+        """Return whether browsers may ask for us under this name, against DNS rebinding.
+
+        This machine's own names count at any port: a tunnel may begin at another one.
+        """
+        return bool(_LOOPBACK.match(host)) or host == self._public_host
 
     @functools.cached_property
-    def hosts(self) -> frozenset[str]:
-        """The names under which a browser may ask for us, against DNS rebinding."""
-        here = {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
-        return frozenset(
-            here | ({urlsplit(self.sign_in.address).netloc} if self.sign_in else set())
-        )
+    def _public_host(self) -> str:
+        return urlsplit(self.sign_in.address).netloc if self.sign_in else ""
 
-    def held_in(self, cookie_header: str) -> Held | None:
-        """The session in a Cookie header; None for none of ours, or one that is over."""
+    def secret_in(self, cookie_header: str) -> str | None:
+        """Return the session's secret in a Cookie header; None where there is none of ours."""
         try:
-            held = SimpleCookie(cookie_header).get(self.cookie)
+            found = SimpleCookie(cookie_header).get(self.cookie)
         except CookieError:
             return None
-        return self.held_by(held.value) if held else None
+        return found.value if found else None
 
-    def held_by(self, cookie: str) -> Held | None:
-        """The session of a cookie; None for none of ours, or one that is over."""
-        try:
-            return self.signer.session_of(cookie)
-        except TokenError:
+    def person_of(self, secret: str | None) -> PersonRecord | None:
+        """Ask the catalog whose session it is now; None for one that is over.
+
+        Errors: CatalogError.
+        """
+        if not secret:
             return None
+        return session_person(self.workspace, secret, server=self.run, lasts=self.lasts)
 
-    def let_in(self, answer: Response, person: str) -> Response:
-        """Give a browser the cookie of a new session."""
+    def start_session(self, person_id: int) -> str:
+        """Open a session of this dashboard and return its secret."""
+        return start_session(self.workspace, person_id, server=self.run, lasts=self.lasts)
+
+    def sign_out(self, secret: str) -> None:
+        """End a session; it counts no more, on any page."""
+        sign_out(self.workspace, secret)
+
+    def admit(self, person_id: int) -> Response:
+        """Answer a browser with the cookie of a new session, and lead it to the first page."""
+        answer = RedirectResponse(f"{self.base}/", http.HTTPStatus.SEE_OTHER)
         answer.set_cookie(
             self.cookie,
-            self.signer.open_session(person, self.lasts),
-            max_age=int(self.lasts),
+            self.start_session(person_id),
+            max_age=int(self.lasts.total_seconds()),
             httponly=True,
             samesite="lax",
-            path="/",
+            path=self.base or "/",
             secure=self.secure,
         )
         answer.headers["cache-control"] = "no-store"
         return answer
 
 
+def is_served(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether ``serve`` started this process (else a page runs alone, as in tests)."""
+    return OPEN_HASH in environment
+
+
 def site_from(workspace: Workspace, environment: Mapping[str, str] = os.environ) -> Site:
-    """The settings that serve hands over to its child.
+    """Read what serve hands over to its child.
 
     Errors: KeyError names a variable that is missing.
     """
-
-    def still(held: Held) -> PersonRecord | None:
-        return present(workspace, int(held.person), held.session)
-
     return Site(
-        Path(environment[WORKSPACE]),
-        Signer(secret_in(Path(environment[KEY_FILE]))),
-        environment[OPEN_HASH],
-        environment[PERSON],
-        int(environment[PORT]),
-        workspace.settings.sign_in,
-        still,
+        workspace=workspace,
+        port=int(environment[PORT]),
+        open_hash=environment[OPEN_HASH],
+        person_id=int(environment[PERSON] or 0),
+        sign_in=workspace.settings.sign_in,
+        base=environment.get(BASE, ""),
     )
 
 
@@ -136,14 +153,20 @@ def open_browser_session(site: Site, request: Request) -> Response:
     found = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
     if site.sign_in or not hmac.compare_digest(found, site.open_hash):
         return no_entry(site)
-    return site.let_in(RedirectResponse("/", http.HTTPStatus.SEE_OTHER), site.person)
+    return site.admit(site.person_id)
 
 
 def no_entry(site: Site, why: str | None = None) -> Response:
     """Tell a browser that nobody signed in how to."""
     if site.sign_in:
         said = html.escape(why or "This dashboard belongs to a team.")
-        how = f'{said}</p><p><a href="/sign-in">Sign in</a>'
+        how = f'{said}</p><p><a href="{site.base}/sign-in">Sign in</a>'
     else:
         how = _PRINTED
-    return HTMLResponse(PAGE.replace("HOW", how), http.HTTPStatus.UNAUTHORIZED)
+    return page("Not signed in", how, http.HTTPStatus.UNAUTHORIZED)
+
+
+def page(title: str, text: str, status: http.HTTPStatus) -> Response:
+    """Return a small page of our own; ``text`` is HTML."""
+    content = PAGE.replace("TITLE", html.escape(title)).replace("TEXT", text)
+    return HTMLResponse(content, status, {"cache-control": "no-store"})

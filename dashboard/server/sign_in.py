@@ -10,6 +10,7 @@ and asks the catalog at each request. Authlib does the protocol.
 
 import html
 import http
+import secrets
 import warnings
 from typing import Any
 
@@ -17,15 +18,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from core.access.sessions import enter
+from core.access.sessions import sign_in as sign_in_person
 from core.access.sign_in import PROXY_ISSUER, Oidc, Proxy
 from core.errors import ServeError
 from core.workspace.workspace import Workspace
-from dashboard.server.session import PAGE, Site, no_entry
-from db.errors import NotAllowedError, TomocurateError
+from dashboard.server.session import Site, no_entry, page
+from db.errors import NotAllowedError
 from db.queries.people import PersonRecord
 
 BACK = "/sign-in/back"
@@ -64,30 +65,30 @@ def _oidc_routes(site: Site, workspace: Workspace, stated: Oidc) -> list[BaseRou
         try:
             answer: Response = await client.authorize_redirect(request, stated.address + BACK)
         except failures:
-            return _said("The provider that signs people in does not answer; try again later.")
+            return _said(site, "The sign-in provider does not answer; try again later.")
         return answer
 
     async def back(request: Request) -> Response:
         try:
             token = await client.authorize_access_token(request)
         except failures:
-            return _said("Signing in did not work; start again.")
+            return _said(site, "Signing in did not work; start again.")
         claims = token.get("userinfo") or {}
         issuer, subject = str(claims.get("iss", "")), str(claims.get("sub", ""))
         if not issuer or not subject or not _is_for(claims.get("aud"), stated.client_id):
-            return _said("The provider did not say who you are; tell an admin.")
+            return _said(site, "The provider did not say who you are; tell an admin.")
         name = str(claims.get("name") or claims.get("preferred_username") or "somebody")
         return await _entered(site, workspace, (issuer, subject), name, stated.new_people)
 
     waiting = [
         Middleware(
             SessionMiddleware,
-            secret_key=site.signer.key_for("sign-in").hex(),
+            secret_key=secrets.token_hex(32),  # a sign-in under way ends with this server
             session_cookie=f"{site.cookie}_entering",
             max_age=WAITING_S,
             same_site="lax",
             https_only=site.secure,
-            path="/sign-in",
+            path=f"{site.base}/sign-in",
         )
     ]
     return [
@@ -101,18 +102,19 @@ async def _entered(
 ) -> Response:
     """Let in whom the catalog knows, with a fresh session; tell the others why not."""
     try:
-        person: PersonRecord = await run_in_threadpool(enter, workspace, identity, name, new_people)
+        person: PersonRecord = await run_in_threadpool(
+            sign_in_person, workspace, identity, name, new_people
+        )
     except NotAllowedError as error:
-        return _said(str(error), http.HTTPStatus.FORBIDDEN)
-    except TomocurateError:
-        return _said("The catalog does not answer; try again, or tell an admin.")
-    answer = RedirectResponse("/", http.HTTPStatus.SEE_OTHER)
-    return site.let_in(answer, str(person.id))
+        return _said(site, str(error), http.HTTPStatus.FORBIDDEN)
+    return await run_in_threadpool(site.admit, person.id)
 
 
-def _said(sentence: str, status: http.HTTPStatus = http.HTTPStatus.BAD_GATEWAY) -> Response:
-    text = f'{html.escape(sentence)}</p><p><a href="/sign-in">Sign in again</a>'
-    return HTMLResponse(PAGE.replace("HOW", text), status, {"cache-control": "no-store"})
+def _said(
+    site: Site, sentence: str, status: http.HTTPStatus = http.HTTPStatus.BAD_GATEWAY
+) -> Response:
+    text = f'{html.escape(sentence)}</p><p><a href="{site.base}/sign-in">Sign in again</a>'
+    return page("Not signed in", text, status)
 
 
 def _client(stated: Oidc, secret: str) -> Any:

@@ -47,14 +47,17 @@ class SavedView(Base):
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - read once, at mapping
 
 
-class EndedSession(Base):
-    """A browser session that was signed out before its time; its tokens count no more."""
+class BrowserSession(Base):
+    """A browser that somebody signed in with, until it ends or is ended."""
 
-    __tablename__ = "ended_sessions"
+    __tablename__ = "sessions"
     id: Mapped[str] = mapped_column(primary_key=True)
-    """A hash of the session, not what a browser holds."""
-    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
-    ended_at: Mapped[datetime]
-    expires_at: Mapped[datetime]
+    """A hash of the session's secret, not what a browser holds."""
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
+    server: Mapped[str]
+    """The run of serve that it belongs to; empty where it outlives one."""
+    began_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
 
-    __table_args__ = (Index(None, "expires_at"),)
+    __table_args__ = (Index(None, "person_id"), Index(None, "ends_at"))

@@ -3,7 +3,7 @@
 from db.models.base import Base
 from db.models.corrections import CorrectionSlot, CorrectionVersion, Merge
 from db.models.patches import Comment, Draft, Hold, Patch, Review
-from db.models.people import EndedSession, Person, SavedView
+from db.models.people import BrowserSession, Person, SavedView
 from db.models.proposals import Proposal
 from db.models.sharing import Bundle, Export, ExportPatch, Score
 from db.models.volumes import DataRoot, Dataset, Permission, Segmentation, Tomogram
@@ -11,6 +11,7 @@ from db.models.work import Backup, Event, Fact, Host, Job, JobEvent, Worker
 
 __all__ = [
     "Backup",
+    "BrowserSession",
     "Bundle",
     "Comment",
     "CorrectionSlot",
@@ -18,7 +19,6 @@ __all__ = [
     "DataRoot",
     "Dataset",
     "Draft",
-    "EndedSession",
     "Event",
     "Export",
     "ExportPatch",

@@ -19,6 +19,7 @@ from core.cli import serve
 from core.cli.serve import Children, check_address, serve_workspace, supervise
 from core.errors import ServeError, WorkspaceError
 from core.workspace.workspace import init_workspace
+from dashboard.server.limits import HEADER_S
 
 SERVE = "import sys; from core.cli.main import main; sys.exit(main())"
 HEALTHY = """
@@ -148,8 +149,87 @@ def test_the_printed_address_signs_a_browser_in_and_ctrl_c_stops_all(
     assert not (folder / serve.OPENING).exists()
     assert logs(folder)
     assert served.token not in logs(folder)
-    for path in [*folder.glob("*.log"), folder / serve.KEY_NAME]:
+    for path in folder.glob("*.log"):
         assert path.stat().st_mode & 0o077 == 0
+
+
+def opened(served: Served) -> str:
+    """Open the printed address, and return the cookie."""
+    where = urlsplit(served.address)
+    entered = served.ask(f"{where.path}?{where.query}")
+    assert entered.status == 303
+    return str(entered.headers["set-cookie"].partition(";")[0])
+
+
+def test_settings_for_other_streamlit_apps_do_not_count(
+    start: Callable[..., Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither of the current folder nor of the user nor of the environment."""
+    text = (
+        '[server]\nbaseUrlPath = "static"\nenableStaticServing = true\nport = 1\n'
+        'enableXsrfProtection = false\n[client]\nshowErrorDetails = "full"\n'
+    )
+    for folder in (tmp_path / "here", tmp_path / "home"):
+        (folder / ".streamlit").mkdir(parents=True)
+        (folder / ".streamlit" / "config.toml").write_text(text)
+    monkeypatch.chdir(tmp_path / "here")
+    served = start(
+        "--no-browser", HOME=str(tmp_path / "home"), STREAMLIT_SERVER_BASE_URL_PATH="assets"
+    )
+    for path in ("/static/_stcore/host-config", "/assets/_stcore/metrics", "/app/static/x"):
+        assert served.ask(path).status in (401, 404), path
+    assert served.ask("/static/").status != 200
+    cookie = opened(served)
+    assert served.ask("/", Cookie=cookie).status == 200
+    assert served.ask("/static/_stcore/metrics", Cookie=cookie).status == 404
+
+
+def test_a_tunnel_may_begin_at_another_port_and_a_path_may_lead_here(
+    start: Callable[..., Served],
+) -> None:
+    served = start("--no-browser", "--base-path", "/lab")
+    assert "/lab/open?token=" in served.address
+    cookie = opened(served)
+    assert served.ask("/lab/", Cookie=cookie).status == 200
+    assert served.ask("/lab/correct", Cookie=cookie).status == 200
+    assert served.ask("/lab/", Cookie=cookie, Host="127.0.0.1:9999").status == 200
+    assert served.ask("/lab/", Cookie=cookie, Host="evil.example:9999").status == 403
+    assert served.ask("/lab/_stcore/host-config").status == 401
+
+
+def test_a_cookie_ends_with_the_serve_that_gave_it(start: Callable[..., Served]) -> None:
+    first = start("--no-browser")
+    cookie = opened(first)
+    assert first.ask("/", Cookie=cookie).status == 200
+    first.process.send_signal(signal.SIGINT)
+    assert first.process.wait(15) == 0
+    second = start("--no-browser")
+    name = opened(second).partition("=")[0]
+    assert second.ask("/", Cookie=f"{name}={cookie.partition('=')[2]}").status == 401
+
+
+def test_connections_that_ask_for_nothing_are_closed_and_block_nobody(
+    start: Callable[..., Served],
+) -> None:
+    served = start("--no-browser")
+    where = urlsplit(served.address)
+    idle = [socket.create_connection((where.hostname, where.port)) for _ in range(200)]
+    for each in idle:
+        each.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: ")
+    began = time.monotonic()
+    assert served.ask("/").status == 401
+    assert time.monotonic() - began < 2
+    dashboard = served.children()[0]
+    assert soft_limit(dashboard) > 4096
+    idle[0].settimeout(2.5 * HEADER_S)
+    assert idle[0].recv(1) == b"", "closed after half a minute"
+    for each in idle:
+        each.close()
+
+
+def soft_limit(process: int) -> int:
+    limits = Path(f"/proc/{process}/limits").read_text()
+    return int(limits.split("Max open files")[1].split()[0])
 
 
 def test_a_killed_parent_leaves_nothing_behind(start: Callable[..., Served]) -> None:

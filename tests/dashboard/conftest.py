@@ -94,7 +94,7 @@ def lab(lab_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A copy of the lab for one test; the pages open it."""
     shutil.copytree(lab_template / "workspace", tmp_path / "workspace", copy_function=_link_or_copy)
     monkeypatch.setenv("TOMOCURATE_WORKSPACE", str(tmp_path / "workspace"))
-    monkeypatch.delenv("TOMOCURATE_KEY_FILE", raising=False)
+    monkeypatch.delenv("TOMOCURATE_OPEN_SHA256", raising=False)
     workspace = open_workspace(tmp_path / "workspace")
     me = acting_person(workspace)
     by_name = {each.name: each for each in people.list_people(workspace)}
@@ -114,7 +114,7 @@ def lab(lab_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """A workspace on which nothing was done yet; the pages open it."""
     monkeypatch.setenv("TOMOCURATE_WORKSPACE", str(tmp_path / "bare"))
-    monkeypatch.delenv("TOMOCURATE_KEY_FILE", raising=False)
+    monkeypatch.delenv("TOMOCURATE_OPEN_SHA256", raising=False)
     with init_workspace(tmp_path / "bare", admin="Mia") as workspace:
         yield workspace
     _forget_opened()

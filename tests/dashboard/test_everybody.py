@@ -4,6 +4,7 @@ The steps are found in the code, not listed: whatever takes a workspace and an a
 stand in the table below, with the step that it needs.
 """
 
+import asyncio
 import importlib
 import inspect
 import pkgutil
@@ -32,16 +33,16 @@ import core.patches
 import core.tomograms
 from core.access import people
 from core.access.permissions import Action, may
+from core.access.sessions import start_session
 from core.imaging.geometry import Zyx
 from core.lab.lab import Lab
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace
-from dashboard.server.api.painting import PAINT, painting_routes, patch_object
+from dashboard.server.api.painting import painting_routes, patch_object
 from dashboard.server.routes import gate, routes
 from dashboard.server.session import Site
-from dashboard.server.tokens import Grant, Signer
 from dashboard.server.volumes import OpenVolumes
-from db.errors import NotAllowedError, TomocurateError
+from db.errors import NotAllowedError, TomocurateError, UnknownNameError
 from db.queries.life import list_events
 from db.queries.patches import get_patch
 from db.queries.people import PersonRecord, get_person
@@ -181,6 +182,7 @@ STEPS: dict[str, tuple[Action, Arguments]] = {
         Action.SUBMIT_CORRECTION,
         lambda lab: (lab.correcting, "Add1.nrrd", 1),
     ),
+    "sessions.end_sessions": (Action.MANAGE_PEOPLE, lambda lab: ("Ada",)),
     "queue.cancel": (Action.MANAGE_JOBS, lambda lab: (1,)),
     "queue.repeat": (Action.MANAGE_JOBS, lambda lab: (1,)),
     "queue.submit": (Action.BACK_UP, lambda lab: (JobKind.BACKUP, {})),
@@ -333,24 +335,23 @@ def test_a_step_is_taken_by_those_who_may_and_by_nobody_else(lab: Any, name: str
             assert last_event(lab.workspace) == before, f"{name} changed something for {by.name}"
 
 
-def all_routes(lab: Any, signer: Signer) -> list[Route]:
-    def find(_: str) -> Any:
-        raise KeyError
+def all_routes(lab: Any) -> list[Route]:
+    def find(name: str) -> Any:
+        raise UnknownNameError.among("volume", name, ())
 
     volumes = OpenVolumes(find, None)  # type: ignore[arg-type]
-    site = site_of(lab, signer)
-    made = [*routes(site, volumes), *painting_routes(lab.workspace, signer)]
+    made = [*routes(site_of(lab), volumes), *painting_routes(lab.workspace)]
     return [route for route in made if isinstance(route, Route)]
 
 
-def site_of(lab: Any, signer: Signer) -> Site:
-    return Site(lab.workspace.folder, signer, "x" * 64, str(lab.me.id), 8501)
+def site_of(lab: Any) -> Site:
+    return Site(workspace=lab.workspace, port=8501, open_hash="x" * 64, person_id=lab.me.id)
 
 
-def asked_paths(lab: Any, signer: Signer) -> Iterator[tuple[str, str]]:
+def asked_paths(lab: Any, patch: str | None = None) -> Iterator[tuple[str, str]]:
     """Every method and path of /api, filled with a patch that is there."""
     with lab.workspace.catalog.read() as session:
-        name = patch_object(get_patch(session, lab.extracted))
+        name = patch_object(get_patch(session, patch or lab.extracted))
     fill = {
         "{patch}": name,
         "{object}": "tomogram-1",
@@ -360,7 +361,7 @@ def asked_paths(lab: Any, signer: Signer) -> Iterator[tuple[str, str]]:
         "{number:int}": "1",
         "{slot}": "Add1.nrrd",
     }
-    for route in all_routes(lab, signer):
+    for route in all_routes(lab):
         path = route.path
         for part, value in fill.items():
             path = path.replace(part, value)
@@ -369,98 +370,102 @@ def asked_paths(lab: Any, signer: Signer) -> Iterator[tuple[str, str]]:
             yield method, path
 
 
-def ask(lab: Any, signer: Signer, person: str | None, token: str) -> dict[tuple[str, str], int]:
-    """What each route answers to this person with this token."""
-    import asyncio
+OUR_SCRIPT = {"origin": "http://127.0.0.1:8501", "x-tomocurate-request": "1"}
+Answers = dict[tuple[str, str], int]
 
-    site = site_of(lab, signer)
-    app = Starlette(routes=all_routes(lab, signer), middleware=gate(site))
-    cookies = {site.cookie: signer.open_session(person)} if person else {}
-    headers = {"origin": "http://127.0.0.1:8501", "x-tomocurate-token": token}
 
-    async def speak() -> dict[tuple[str, str], int]:
+def ask(
+    lab: Any, secret: str | None, headers: dict[str, str] = OUR_SCRIPT, methods: str = ""
+) -> Answers:
+    """What each route answers to the browser that holds this session."""
+    site = site_of(lab)
+    app = Starlette(routes=all_routes(lab), middleware=gate(site))
+    cookies = {site.cookie: secret} if secret else {}
+
+    async def speak() -> Answers:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://127.0.0.1:8501", cookies=cookies, headers=headers
         ) as client:
             return {
                 (method, path): (await client.request(method, path)).status_code
-                for method, path in asked_paths(lab, signer)
+                for method, path in asked_paths(lab)
+                if not methods or method in methods
             }
 
     return asyncio.run(speak())
 
 
+def writes(answers: Answers) -> Answers:
+    return {key: status for key, status in answers.items() if key[0] != "GET"}
+
+
 def test_nobody_reaches_a_route_without_a_session(lab: Any) -> None:
-    signer = Signer(b"k" * 32)
-    answers = ask(lab, signer, None, "")
-    assert set(answers.values()) == {401}
-    assert len(answers) > 12
+    by = somebody(lab.workspace, Role.ADMIN)
+    gone = site_of(lab).start_session(by.id)
+    site_of(lab).sign_out(gone)
+    elsewhere = start_session(lab.workspace, by.id, server="another run of serve")
+    for secret in (None, "", "x", "x" * 43, gone, elsewhere, str(by.id)):
+        answers = ask(lab, secret)
+        assert set(answers.values()) == {401}, secret
+        assert len(answers) > 12
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_a_session_without_the_right_token_opens_no_route(lab: Any, role: Role) -> None:
-    signer = Signer(b"k" * 32)
+def test_a_route_does_for_a_role_what_its_step_lets_it_do(lab: Any, role: Role) -> None:
     by = somebody(lab.workspace, role)
     with lab.workspace.catalog.read() as session:
-        other = patch_object(get_patch(session, lab.chosen))
-    strangers = signer.mint(Grant("999", other, PAINT))
-    elsewhere = signer.mint(Grant(str(by.id), other, PAINT))
-    for token in ("", "x.y", strangers, elsewhere):
-        answers = ask(lab, signer, str(by.id), token)
-        del answers[("GET", "/open")]
-        assert set(answers.values()) <= {403}, answers
-
-
-@pytest.mark.parametrize("role", list(Role))
-def test_a_token_to_paint_does_not_make_a_viewer_a_painter(lab: Any, role: Role) -> None:
-    signer = Signer(b"k" * 32)
-    by = somebody(lab.workspace, role)
-    with lab.workspace.catalog.read() as session:
-        name = patch_object(get_patch(session, lab.extracted))
         assert get_person(session, by.name).role is role
-    answers = ask(lab, signer, str(by.id), signer.mint(Grant(str(by.id), name, PAINT)))
-    writes = {key: status for key, status in answers.items() if key[0] in ("PUT", "POST", "DELETE")}
-    held = answers[("POST", f"/api/painting/{name}/hold")]
+        name = patch_object(get_patch(session, lab.extracted))
+    before = last_event(lab.workspace)
+    answers = ask(lab, site_of(lab).start_session(by.id))
+    assert answers["GET", f"/api/painting/{name}"] == 200
+    assert 401 not in {status for (_, path), status in answers.items() if path != "/open"}
+    held = answers["POST", f"/api/painting/{name}/hold"]
     if may(role, Action.PAINT):
         assert held == 200
-    else:
-        assert held == 403
-        assert all(status >= 400 for status in writes.values()), writes
-
-
-def test_no_route_changes_anything_by_get(lab: Any) -> None:
-    signer = Signer(b"k" * 32)
-    before = last_event(lab.workspace)
+        return
+    assert held == 403
+    assert all(status >= 400 for status in writes(answers).values()), answers
     with lab.workspace.catalog.read() as session:
-        name = patch_object(get_patch(session, lab.extracted))
-    for action in (PAINT, "view"):
-        token = signer.mint(Grant(str(lab.me.id), name, action))
-        site = site_of(lab, signer)
-        app = Starlette(routes=all_routes(lab, signer), middleware=gate(site))
-        gets = [path for method, path in asked_paths(lab, signer) if method == "GET"]
-        read(app, site, signer, str(lab.me.id), token, gets)
+        done = {event.action for event in list_events(session, limit=50) if event.id > before}
+    assert done <= {"refused"}
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_route_is_closed_at_once_to_somebody_who_is_disabled(lab: Any, role: Role) -> None:
+    by = somebody(lab.workspace, role)
+    secret = site_of(lab).start_session(by.id)
+    assert ask(lab, secret, methods="GET") != {}
+    people.disable(lab.workspace, lab.me, by.name)
+    assert set(ask(lab, secret).values()) == {401}
+    people.enable(lab.workspace, lab.me, by.name)
+    assert set(ask(lab, secret).values()) == {401}, "to enable somebody revives no session"
+
+
+FORGED = {
+    "no origin": {"x-tomocurate-request": "1"},
+    "another origin": {"origin": "https://evil.example", "x-tomocurate-request": "1"},
+    "another port": {"origin": "http://127.0.0.1:9999", "x-tomocurate-request": "1"},
+    "no header of our script": {"origin": "http://127.0.0.1:8501"},
+    "a page of another site": {**OUR_SCRIPT, "sec-fetch-site": "cross-site"},
+    "a page of a sibling": {**OUR_SCRIPT, "sec-fetch-site": "same-site"},
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_write_that_another_sites_page_sends_changes_nothing(lab: Any, kind: str) -> None:
+    secret = site_of(lab).start_session(lab.me.id)
+    before = last_event(lab.workspace)
+    answers = writes(ask(lab, secret, FORGED[kind]))
+    assert set(answers.values()) == {403}
     assert last_event(lab.workspace) == before
 
 
-def read(
-    app: Starlette, site: Site, signer: Signer, person: str, token: str, paths: list[str]
-) -> None:
-    import asyncio
-
-    async def speak() -> None:
-        cookies = {site.cookie: signer.open_session(person)}
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(
-            transport=transport,
-            base_url="http://127.0.0.1:8501",
-            cookies=cookies,
-            headers={"x-tomocurate-token": token},
-        ) as client:
-            for path in paths:
-                await client.get(path)
-
-    asyncio.run(speak())
+def test_no_route_changes_anything_by_get(lab: Any) -> None:
+    before = last_event(lab.workspace)
+    ask(lab, site_of(lab).start_session(lab.me.id), methods="GET")
+    assert last_event(lab.workspace) == before
 
 
 def test_every_step_of_the_table_of_roles_is_tried() -> None:

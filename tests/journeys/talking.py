@@ -6,12 +6,14 @@ Twenty of these at once cost less than one Chromium. What a page would show is k
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httpx
+from sqlalchemy import select
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.Common_pb2 import FileUploaderState, FileURLsRequest, UploadedFileInfo
@@ -21,14 +23,14 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from core.access.sessions import start_session
 from core.workspace.workspace import Workspace
 from dashboard.server.session import Site
-from dashboard.server.tokens import Signer, secret_in
+from db.models.people import BrowserSession
 from db.queries.people import PersonRecord
 
 ANSWER_S = 90
 LARGEST_MESSAGE = 64 << 20
-KEY_NAME = "tomocurate.key"
 WORDS = {
     "markdown": "body",
     "text": "body",
@@ -216,15 +218,17 @@ class Tab:
 
 
 def cookie_of(workspace: Workspace, person: PersonRecord, base: str, lasts: float = 3600.0) -> str:
-    """The cookie of a fresh session of this person, made with the server's own key."""
-    signer = signer_of(workspace)
-    site = Site(workspace.folder, signer, "", str(person.id), urlsplit(base).port or 0)
-    return f"{site.cookie}={signer.open_session(str(person.id), lasts)}"
+    """The cookie of a fresh session of this person, of so many seconds.
 
-
-def signer_of(workspace: Workspace) -> Signer:
-    """What the server of a workspace signs with."""
-    return Signer(secret_in(workspace.secret_path(KEY_NAME)))
+    Where nobody signs in it belongs to the run of serve whose printed address was opened last.
+    """
+    port = urlsplit(base).port or 0
+    name = Site(workspace=workspace, port=port).cookie
+    with workspace.catalog.read() as session:
+        runs = session.scalars(select(BrowserSession.server).order_by(BrowserSession.began_at))
+        run = next(reversed(runs.all()), "") if not workspace.settings.sign_in else ""
+    secret = start_session(workspace, person.id, server=run, lasts=timedelta(seconds=lasts))
+    return f"{name}={secret}"
 
 
 def children_of(process: int) -> Iterator[int]:

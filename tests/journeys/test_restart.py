@@ -69,7 +69,8 @@ def test_open_pages_come_back_to_the_same_place(folder: Path) -> None:
             expect(viewer).to_have_attribute("data-shown-z", "90", timeout=SLOW_MS)
             looked.wait_for_url("**plane=XY*")
         places = listed.url, looked.url
-        with served(folder, port):
+        with served(folder, port) as again:
+            context.request.get(again)  # as serve does in the person's own browser
             for page in (listed, looked):
                 page.locator(CONNECTED).wait_for(timeout=BACK_MS)
                 settle(page)

@@ -36,7 +36,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Open]]:
 
     def on(lab) -> Open:
         monkeypatch.setenv("TOMOCURATE_WORKSPACE", str(lab.workspace.folder))
-        monkeypatch.delenv("TOMOCURATE_KEY_FILE", raising=False)
+        monkeypatch.delenv("TOMOCURATE_OPEN_SHA256", raising=False)
 
         def open_page(name: str, tab: str | None = None) -> AppTest:
             at = AppTest.from_file(str(APP), default_timeout=120)

@@ -121,6 +121,24 @@ def disable(call: Call, name: str) -> int:
     return _tell(call, change(call.workspace, call.by, name))
 
 
+@people.command("sign-out", no_args_is_help=True)
+@click.argument("name")
+@on_workspace
+def end_sessions(call: Call, name: str) -> int:
+    """End all browser sessions of a person: a laptop was lost, a browser left open.
+
+    \b
+    tomocurate people sign-out Ben
+    """
+    from core.access.sessions import end_sessions as end
+
+    ended = end(call.workspace, call.by, name)
+    if call.as_json:
+        say_json({"name": name, "sessions": ended})
+    call.say(f"{name}: {ended} sessions ended; {name} may sign in again.")
+    return DONE
+
+
 @people.command("enable", no_args_is_help=True)
 @click.argument("name")
 @on_workspace

@@ -109,8 +109,11 @@ def demo(
 )
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--browser/--no-browser", default=None, help="Open the browser.")
+@click.option("--base-path", default="", help="Behind a proxy: the path it serves it at, as /lab.")
 @click.option("--workspace", type=PATH, help="The workspace's folder.")
-def serve(port: int, address: str, browser: bool | None, workspace: Path | None) -> int:
+def serve(
+    port: int, address: str, browser: bool | None, base_path: str, workspace: Path | None
+) -> int:
     """Serve the dashboard and a worker, until Ctrl-C.
 
     Without sign-in it prints one address with a secret: whoever opens it acts as you. From another
@@ -123,7 +126,7 @@ def serve(port: int, address: str, browser: bool | None, workspace: Path | None)
     from core.workspace.workspace import find_workspace
 
     wanted = sys.stdout.isatty() if browser is None else browser
-    return serve_workspace(find_workspace(workspace), port, address, wanted)
+    return serve_workspace(find_workspace(workspace), port, address, wanted, base_path)
 
 
 @click.command()

@@ -1,8 +1,8 @@
-// Talks to /api: tokens in a header, renewed silently; slices decoded, kept and fetched ahead.
+// Talks to /api: what a volume is, and where its slices are.
 
 import type { Facts } from "./viewer/types.ts";
 
-export const TOKEN_HEADER = "x-tomocurate-token";
+export const WRITE_HEADER = "x-tomocurate-request"; // what another site's page cannot send
 
 const OVER = "Your session is over: open tomocurate again.";
 
@@ -15,57 +15,21 @@ export class Refused extends Error {
   }
 }
 
-/** The tokens of one page, by object; one renewal at a time serves all that wait. */
-export class Tokens {
-  private readonly held = new Map<string, string>();
-  private renewing: Promise<void> | null = null;
-
-  keep(object: string, token: string): void {
-    this.held.set(object, token);
-  }
-
-  of(object: string): string {
-    return this.held.get(object) ?? "";
-  }
-
-  renew(): Promise<void> {
-    this.renewing ??= this.askAnew().finally(() => (this.renewing = null));
-    return this.renewing;
-  }
-
-  private async askAnew(): Promise<void> {
-    const entries = [...this.held];
-    const answer = await fetch("/api/tokens", {
-      method: "POST",
-      body: JSON.stringify({ tokens: entries.map(([, token]) => token) }),
-    });
-    if (!answer.ok) throw new Refused(answer.status, OVER);
-    const fresh = ((await answer.json()) as { tokens: string[] }).tokens;
-    entries.forEach(([object], i) => this.held.set(object, fresh[i]!));
-  }
+/** An address of ours; below a path too, where a proxy serves the dashboard there. */
+export function ours(path: string): string {
+  return new URL(path, document.baseURI).href;
 }
 
-/** Fetch with the object's token; a token that is over is renewed once. */
-export async function ask(
-  tokens: Tokens,
-  object: string,
-  path: string,
-  signal?: AbortSignal,
-): Promise<Response> {
-  const attempt = (): Promise<Response> =>
-    fetch(path, { headers: { [TOKEN_HEADER]: tokens.of(object) }, signal: signal ?? null });
-  let answer = await attempt();
-  if (answer.status === 403) {
-    await tokens.renew();
-    answer = await attempt();
-  }
+/** Fetch from /api; a refusal becomes an error with the server's sentence. */
+export async function ask(path: string, signal?: AbortSignal): Promise<Response> {
+  const answer = await fetch(ours(path), { signal: signal ?? null });
   if (answer.status === 401) throw new Refused(401, OVER);
   if (!answer.ok) throw new Refused(answer.status, await sentenceOf(answer));
   return answer;
 }
 
-export async function askFacts(tokens: Tokens, object: string): Promise<Facts> {
-  const answer = await ask(tokens, object, `/api/volumes/${encodeURIComponent(object)}`);
+export async function askFacts(object: string): Promise<Facts> {
+  const answer = await ask(`api/volumes/${encodeURIComponent(object)}`);
   return (await answer.json()) as Facts;
 }
 
@@ -76,7 +40,7 @@ export function sliceAddress(
   index: number,
   full: boolean,
 ): string {
-  const path = `/api/slices/${encodeURIComponent(object)}/${version}/${axis}/${index}`;
+  const path = `api/slices/${encodeURIComponent(object)}/${version}/${axis}/${index}`;
   return full ? `${path}?full=1` : path;
 }
 

@@ -13,7 +13,7 @@
     DELETE /api/painting/{patch}/hold
     POST   /api/painting/{patch}/comments              say something, perhaps at a voxel
 
-Each asks for a token to ``view`` or ``paint`` this patch. A PUT states shape, order of axes,
+What one may do is asked in each step. A PUT states shape, order of axes,
 checksum and the version that it follows; all of it is checked before anything is stored. A write
 is bound to that version, so a request sent twice changes nothing the second time.
 """
@@ -42,16 +42,24 @@ from core.painting.codec import GZIP_SLACK, Drawing
 from core.painting.open import Painting
 from core.painting.save import save_painting
 from core.workspace.workspace import Workspace
-from dashboard.server.api.slices import TOKEN_HEADER, VIEW, refusal
-from dashboard.server.tokens import Signer, TokenError
-from db.errors import ConflictError, NotAllowedError, StepError, TomocurateError, UnknownNameError
+from dashboard.server.api.slices import refusal
+from db.errors import (
+    CatalogError,
+    ConflictError,
+    NotAllowedError,
+    StepError,
+    TomocurateError,
+    UnknownNameError,
+)
 from db.queries.life import CommentRecord, SlotRecord
 from db.queries.patches import PatchRecord, patch_by_id
-from db.queries.people import PersonRecord, person_by_id
+from db.queries.people import PersonRecord
 from db.vocabulary import CorrectionKind
 
-PAINT = "paint"
 MOST_JSON = 64 << 10
+MOST_DIGITS = 9
+"""Of a number in an address."""
+
 VOXELS = "application/octet-stream"
 NO_STORE = {"cache-control": "no-store", "content-encoding": "identity"}
 AXES = "zyx"
@@ -87,34 +95,34 @@ class Visit(NamedTuple):
 Answer = Callable[[Visit], Response]
 
 
-def painting_routes(workspace: Workspace, signer: Signer) -> list[Route]:
+def painting_routes(workspace: Workspace) -> list[Route]:
     """The routes above, on the patches of a workspace."""
 
-    def route(path: str, method: str, action: str, answer: Answer) -> Route:
+    def route(path: str, method: str, answer: Answer) -> Route:
         async def asked(request: Request) -> Response:
             try:
-                by, patch = await run_in_threadpool(_admitted, workspace, signer, request, action)
+                patch = await run_in_threadpool(_asked_patch, workspace, request)
                 body = await _bounded_body(request, _most_bytes(request, patch, method))
-                visit = Visit(workspace, by, patch, request, body)
+                visit = Visit(workspace, request.state.person, patch, request, body)
                 return await run_in_threadpool(_answered, answer, visit)
-            except (TomocurateError, json.JSONDecodeError) as error:
+            except TomocurateError as error:
                 return _refused(error)
 
         return Route(f"/api/painting/{{patch}}{path}", asked, methods=[method])
 
     return [
-        route("", "GET", VIEW, _facts),
-        route("/image", "GET", VIEW, _image),
-        route("/label", "GET", VIEW, _label),
-        route("/merges/{number:int}", "GET", VIEW, _merge),
-        route("/slots/{slot}/{number:int}", "GET", VIEW, _slot),
-        route("/draft", "GET", VIEW, _draft),
-        route("/draft", "PUT", PAINT, _keep_draft),
-        route("/draft", "DELETE", PAINT, _forget_draft),
-        route("/corrections", "PUT", PAINT, _save),
-        route("/hold", "POST", PAINT, _hold),
-        route("/hold", "DELETE", PAINT, _let_go),
-        route("/comments", "POST", VIEW, _comment),
+        route("", "GET", _facts),
+        route("/image", "GET", _image),
+        route("/label", "GET", _label),
+        route("/merges/{number:int}", "GET", _merge),
+        route("/slots/{slot}/{number:int}", "GET", _slot),
+        route("/draft", "GET", _draft),
+        route("/draft", "PUT", _keep_draft),
+        route("/draft", "DELETE", _forget_draft),
+        route("/corrections", "PUT", _save),
+        route("/hold", "POST", _hold),
+        route("/hold", "DELETE", _let_go),
+        route("/comments", "POST", _comment),
     ]
 
 
@@ -162,23 +170,17 @@ def painting_facts(painting: Painting) -> dict[str, Any]:
     }
 
 
-def _admitted(
-    workspace: Workspace, signer: Signer, request: Request, action: str
-) -> tuple[PersonRecord, PatchRecord]:
-    """Who asks, and the patch that their token is for.
+def _asked_patch(workspace: Workspace, request: Request) -> PatchRecord:
+    """Return the patch that an address names.
 
-    Errors: TokenError; NotAllowedError; UnknownNameError.
+    Errors: UnknownNameError; RequestError for an address that can name nothing.
     """
-    name = request.path_params["patch"]
-    grant = signer.check(request.headers.get(TOKEN_HEADER, ""), action, name)
-    if grant.person != request.state.person:
-        raise TokenError("this token belongs to another person.")
+    numbers = [str(value) for value in request.path_params.values() if isinstance(value, int)]
+    named = re.fullmatch(r"patch-(\d+)", request.path_params["patch"], re.ASCII)
+    if named is None or any(len(each) > MOST_DIGITS for each in (named[1], *numbers)):
+        raise RequestError("there is nothing at this address.", http.HTTPStatus.NOT_FOUND)
     with workspace.catalog.read() as session:
-        by = person_by_id(session, int(grant.person))
-        patch = patch_by_id(session, int(name.partition("-")[2]))
-    if by is None or by.disabled:
-        raise NotAllowedError("you may no longer work here; ask an admin.")
-    return by, patch
+        return patch_by_id(session, int(named[1]))
 
 
 def _answered(answer: Answer, visit: Visit) -> Response:
@@ -274,7 +276,7 @@ def _save(visit: Visit) -> Response:
 
 
 def _hold(visit: Visit) -> Response:
-    asked = json.loads(visit.body or b"{}")
+    asked = read_json(visit.body or b"{}", "a hold")
     since = asked.get("takeOverFrom") if isinstance(asked, dict) else None
     try:
         meant = None if since is None else datetime.fromisoformat(since)
@@ -292,10 +294,10 @@ def _let_go(visit: Visit) -> Response:
 
 def _comment(visit: Visit) -> Response:
     try:
-        asked = json.loads(visit.body)
+        asked = read_json(visit.body, "a comment")
         text, at = str(asked["text"]), asked["at"]
         place = None if at is None else tuple(int(value) for value in at)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RequestError('a comment is {"text": "...", "at": [z, y, x] or null}.') from error
     if place is not None and len(place) != 3:
         raise RequestError("a place is [z, y, x].")
@@ -378,10 +380,25 @@ def _stated_version(request: Request) -> Any:
 
 
 def _json_header(request: Request, name: str) -> Any:
+    return read_json(request.headers.get(name, "{}").encode("latin-1"), name)
+
+
+def read_json(raw: bytes, what: str) -> Any:
+    """Read JSON that a browser sent; ``what`` names it.
+
+    Errors: RequestError for what is none, or holds what nobody can store: numbers that are not
+    finite or have thousands of digits, halves of characters, lists within lists without end.
+    """
     try:
-        return json.loads(request.headers.get(name, "{}"))
-    except ValueError as error:
-        raise RequestError(f"{name} is no JSON.") from error
+        value = json.loads(raw.decode("utf-8"), parse_constant=_no_number)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{what} is no JSON that can be kept.") from error
+    return value
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no number")
 
 
 def _versions(told: Any) -> dict[str, int]:
@@ -391,9 +408,7 @@ def _versions(told: Any) -> dict[str, int]:
     return told
 
 
-def _refused(error: TomocurateError | json.JSONDecodeError) -> Response:
-    if isinstance(error, json.JSONDecodeError):
-        return refusal("this request is no JSON.", http.HTTPStatus.BAD_REQUEST)
+def _refused(error: TomocurateError) -> Response:
     if isinstance(error, RequestError):
         return refusal(str(error), error.status)
     for kind, status in _STATUS:
@@ -403,13 +418,13 @@ def _refused(error: TomocurateError | json.JSONDecodeError) -> Response:
 
 
 _STATUS = (
-    (TokenError, http.HTTPStatus.FORBIDDEN),
     (NotAllowedError, http.HTTPStatus.FORBIDDEN),
     (ConflictError, http.HTTPStatus.CONFLICT),
     (StepError, http.HTTPStatus.CONFLICT),
     (UnknownNameError, http.HTTPStatus.NOT_FOUND),
     (DrawingSizeError, http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (DrawingError, http.HTTPStatus.BAD_REQUEST),
+    (CatalogError, http.HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
 

@@ -25,10 +25,9 @@ export interface Colors {
 }
 
 export interface PainterData {
-  object: string; // of the patch, as tokens and addresses name it
+  object: string; // of the patch, as addresses name it
   name: string;
   person: { id: number; name: string };
-  tokens: { view: string; paint: string | null };
   readOnly: boolean;
   merge: number | null; // whose label "after" shows; null is the live result
   at: Zyx | null;

@@ -1,6 +1,6 @@
 // One volume that is shown: its facts, its slices, and whether and in which colour it is drawn.
 
-import { askFacts, Refused, type Tokens } from "../api.ts";
+import { askFacts, Refused } from "../api.ts";
 import { AXIS_LETTERS, type Axis, planeIndex, planeSize, type Zyx } from "../planes/geometry.ts";
 import { edgeOf, voxelsOf } from "../planes/masks.ts";
 import { parseColor } from "../planes/palette.ts";
@@ -18,26 +18,19 @@ export class Layer {
 
   private constructor(
     readonly object: ViewedObject,
-    private readonly tokens: Tokens,
     public facts: Facts,
     private readonly slices: Slices,
   ) {}
 
-  static async open(object: ViewedObject, tokens: Tokens): Promise<Layer> {
-    tokens.keep(object.object, object.token);
-    const facts = await askFacts(tokens, object.object);
+  static async open(object: ViewedObject): Promise<Layer> {
+    const facts = await askFacts(object.object);
     const decode = facts.look === "gray" ? decodeGray : decodeBits(facts.planeShape);
-    return new Layer(
-      object,
-      tokens,
-      facts,
-      new Slices(tokens, object.object, decode, facts.version),
-    );
+    return new Layer(object, facts, new Slices(object.object, decode, facts.version));
   }
 
   /** Look again what the volume is; true if its pictures changed. */
   async refresh(): Promise<boolean> {
-    const facts = await askFacts(this.tokens, this.object.object);
+    const facts = await askFacts(this.object.object);
     const changed = facts.version !== this.facts.version;
     this.facts = facts;
     this.slices.version = facts.version;

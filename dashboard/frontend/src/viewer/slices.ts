@@ -1,6 +1,6 @@
 // The decoded slices of one volume: the newest wish first, neighbours fetched ahead, old ones left.
 
-import { ask, sliceAddress, type Tokens } from "../api.ts";
+import { ask, sliceAddress } from "../api.ts";
 
 export interface Slice {
   width: number;
@@ -57,7 +57,6 @@ export class Slices {
   private readonly stopped = new AbortController();
 
   constructor(
-    private readonly tokens: Tokens,
     private readonly object: string,
     private readonly decode: (answer: Response, address: string) => Promise<Slice>,
     public version: string,
@@ -100,7 +99,7 @@ export class Slices {
 
   private async fetch(address: string): Promise<Slice> {
     try {
-      const answer = await ask(this.tokens, this.object, address, this.stopped.signal);
+      const answer = await ask(address, this.stopped.signal);
       const slice = await this.decode(answer, address);
       this.shelf.put(address, slice, slice.values.length);
       return slice;

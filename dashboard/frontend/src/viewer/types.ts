@@ -4,7 +4,6 @@ import type { Axis, Zyx } from "../planes/geometry.ts";
 
 export interface ViewedObject {
   object: string;
-  token: string;
   name: string;
   color?: string;
 }

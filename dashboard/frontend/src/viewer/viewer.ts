@@ -1,6 +1,6 @@
 // The tomogram viewer: three linked planes, their controls, and the choice of a patch center.
 
-import { Refused, Tokens } from "../api.ts";
+import { Refused } from "../api.ts";
 import type { Component } from "../component.ts";
 import { AUTOMATIC_PERCENT, byPercentile } from "../planes/contrast.ts";
 import { element, refill } from "../planes/elements.ts";
@@ -34,7 +34,6 @@ export class Viewer {
   private readonly status = element("div", "status");
   private readonly info = element("div", "info");
   private readonly help = new HelpPanel();
-  private readonly tokens = new Tokens();
   private readonly planes: ThreePlanes;
   private scene: Scene | null = null;
   private opened = ""; // what the layers were opened for
@@ -73,7 +72,6 @@ export class Viewer {
     const { data } = component;
     this.root.classList.toggle("dark", isDark(this.root));
     const files = [data.tomogram, ...data.segmentations];
-    for (const { object, token } of files) this.tokens.keep(object, token);
     const wanted = files.map((file) => file.object).join(" ");
     if (wanted !== this.opened) {
       this.opened = wanted;
@@ -104,7 +102,7 @@ export class Viewer {
     try {
       const refused: string[] = [];
       const [tomogram, ...opened] = await Promise.all([
-        Layer.open(data.tomogram, this.tokens),
+        Layer.open(data.tomogram),
         ...data.segmentations.map((file) => this.openOverlay(file, refused)),
       ]);
       const segmentations = opened.filter((layer) => layer !== null);
@@ -123,7 +121,7 @@ export class Viewer {
   /** A segmentation whose file cannot be read is left out, and reported. */
   private async openOverlay(file: ViewedObject, refused: string[]): Promise<Layer | null> {
     try {
-      return await Layer.open(file, this.tokens);
+      return await Layer.open(file);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       refused.push(error.message);

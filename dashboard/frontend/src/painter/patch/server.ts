@@ -1,6 +1,6 @@
-// Talks to /api/painting: voxels in and out, each request with its token, renewed silently.
+// Talks to /api/painting: voxels in and out.
 
-import { Refused, TOKEN_HEADER, Tokens } from "../../api.ts";
+import { ours, Refused, WRITE_HEADER } from "../../api.ts";
 import type { Zyx } from "../../planes/geometry.ts";
 import type {
   CommentFacts,
@@ -26,20 +26,15 @@ const SQUEEZE_BELOW = 0.1; // changes of value per voxel; noise takes longer to 
 /** The server cannot be reached at all. */
 export class Unreachable extends Error {}
 
-type Action = "view" | "paint";
-
 export class Server {
-  private readonly tokens = new Tokens();
   private path = "";
 
   take(data: PainterData): void {
-    this.path = `/api/painting/${encodeURIComponent(data.object)}`;
-    this.tokens.keep("view", data.tokens.view);
-    if (data.tokens.paint) this.tokens.keep("paint", data.tokens.paint);
+    this.path = ours(`api/painting/${encodeURIComponent(data.object)}`);
   }
 
   async facts(): Promise<Facts> {
-    return (await this.ask("view", "")).json() as Promise<Facts>;
+    return (await this.ask("")).json() as Promise<Facts>;
   }
 
   image(version: string): Promise<Uint8Array<ArrayBuffer>> {
@@ -59,7 +54,7 @@ export class Server {
   }
 
   async draft(): Promise<Draft> {
-    const answer = await this.ask("view", "/draft");
+    const answer = await this.ask("/draft");
     const versions = (header: string): Versions | null =>
       JSON.parse(answer.headers.get(header) ?? "null") as Versions | null;
     const voxels = new Uint8Array(await answer.arrayBuffer());
@@ -82,7 +77,7 @@ export class Server {
   }
 
   async forgetDraft(): Promise<void> {
-    await this.ask("paint", "/draft", { method: "DELETE" });
+    await this.ask("/draft", { method: "DELETE" });
   }
 
   async save(
@@ -100,24 +95,22 @@ export class Server {
 
   async hold(takeOverFrom: string | null): Promise<HoldFacts> {
     const body = JSON.stringify({ takeOverFrom });
-    return (
-      await this.ask("paint", "/hold", { method: "POST", body })
-    ).json() as Promise<HoldFacts>;
+    return (await this.ask("/hold", { method: "POST", body })).json() as Promise<HoldFacts>;
   }
 
   /** Also while the page is being left. */
   async letGo(): Promise<void> {
-    await this.ask("paint", "/hold", { method: "DELETE", keepalive: true }).catch(() => undefined);
+    await this.ask("/hold", { method: "DELETE", keepalive: true }).catch(() => undefined);
   }
 
   async comment(text: string, at: Zyx | null): Promise<CommentFacts[]> {
     const body = JSON.stringify({ text, at });
-    const answer = await this.ask("view", "/comments", { method: "POST", body });
+    const answer = await this.ask("/comments", { method: "POST", body });
     return ((await answer.json()) as { comments: CommentFacts[] }).comments;
   }
 
   private async voxels(path: string): Promise<Uint8Array<ArrayBuffer>> {
-    return new Uint8Array(await (await this.ask("view", path)).arrayBuffer());
+    return new Uint8Array(await (await this.ask(path)).arrayBuffer());
   }
 
   private async put(
@@ -131,7 +124,7 @@ export class Server {
       squeeze ? squeezed(voxels) : voxels,
       sha256(voxels),
     ]);
-    return this.ask("paint", path, {
+    return this.ask(path, {
       method: "PUT",
       body,
       headers: {
@@ -145,31 +138,18 @@ export class Server {
     });
   }
 
-  private async ask(action: Action, path: string, options: RequestInit = {}): Promise<Response> {
-    let answer = await this.attempt(action, path, options);
-    if (answer.status === FORBIDDEN && (await this.renewed())) {
-      answer = await this.attempt(action, path, options);
-    }
+  private async ask(path: string, options: RequestInit = {}): Promise<Response> {
+    const answer = await this.attempt(path, options);
     if (answer.ok) return answer;
     throw new Refused(answer.status, await sentenceOf(answer));
   }
 
-  private async attempt(action: Action, path: string, options: RequestInit): Promise<Response> {
-    const headers = { ...options.headers, [TOKEN_HEADER]: this.tokens.of(action) };
+  private async attempt(path: string, options: RequestInit): Promise<Response> {
+    const headers = { ...options.headers, [WRITE_HEADER]: "1" };
     try {
       return await fetch(this.path + path, { ...options, headers });
     } catch (error) {
       throw new Unreachable("The server cannot be reached.", { cause: error });
-    }
-  }
-
-  private async renewed(): Promise<boolean> {
-    try {
-      await this.tokens.renew();
-      return true;
-    } catch (error) {
-      if (error instanceof Refused && error.status === SIGNED_OUT) throw error;
-      return false;
     }
   }
 }
