@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.maintenance.backup import Made, record_backup, write_backup
+from core.workspace.locks import patch_lock
 from core.workspace.settings import read_settings
 from core.workspace.workspace import Workspace, open_workspace
 from db.engine import Catalog
@@ -29,7 +30,11 @@ def migrate_workspace(folder: Path) -> tuple[str, str]:
         with Workspace(folder, settings, Catalog(url)) as workspace:
             made.append(write_backup(workspace, BackupKind.BEFORE_MIGRATION, datetime.now(UTC)))
 
-    before, after = migrate(url, back_up_first)
+    with (
+        Workspace(folder, settings, Catalog(url)) as workspace,
+        patch_lock(workspace, "migration", "migration"),  # a dump fails while tables change
+    ):
+        before, after = migrate(url, back_up_first)
     if made:
         with open_workspace(folder) as workspace:
             record_backup(workspace, Change.now(None), made[0])
