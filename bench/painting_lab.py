@@ -28,7 +28,8 @@ from core.access.os_user import acting_person
 from core.demo.synthetic import choose_centers, make_tomogram
 from core.files.cache import Cache
 from core.imaging.geometry import Zyx
-from core.labels.review import assign
+from core.lab.lab import Lab as ActingLab
+from core.patches.assign import assign
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
@@ -108,10 +109,12 @@ def make_lab(folder: Path, *, believable: bool = False, patches: int = 1) -> Lab
             workspace, [data / "t1.mrc"], segmentation=data / "t1_segmented.mrc", token="t1"
         )
         register(workspace, admin, pairings, add_roots=True)
-        chosen = choose(workspace, admin, "t1", centers, because=ChosenBecause.MISSED_MEMBRANE)
+        chosen = choose(
+            ActingLab(workspace, admin), "t1", centers, reason=ChosenBecause.MISSED_MEMBRANE
+        )
         for patch in chosen:
-            assign(workspace, admin, patch.name, admin.name)
-        cut = extract(workspace, admin, [patch.name for patch in chosen])
+            assign(ActingLab(workspace, admin), patch.name, admin.name)
+        cut = extract(ActingLab(workspace, admin), [patch.name for patch in chosen])
         assert not failed(cut), cut
     return Lab(folder / "work", chosen[0].name)
 

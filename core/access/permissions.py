@@ -113,10 +113,11 @@ def require_role(person: PersonRecord, action: Action) -> None:
     if not may(person.role, action):
         least = REQUIRED_ROLE[action]
         raise NotAllowedError(
-            f"{person.name} is {_article(person.role)} {person.role}; to {action} takes "
-            f"{_article(least)} {least} or more; ask an admin."
+            f"{person.name} is {article(person.role)} {person.role}; to {action} takes "
+            f"{article(least)} {least} or more; ask an admin."
         )
 
 
-def _article(role: Role) -> str:
+def article(role: Role) -> str:
+    """Give the article of a role's name in a sentence."""
     return "an" if role in (Role.ANNOTATOR, Role.ADMIN) else "a"

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.access.permissions import Action, require
+from core.access.permissions import Action
 from core.adopt.guide_folders import AdoptionPlan, FoundPatch, read_folders
 from core.adopt.locate_patch import Location, locate
 from core.corrections.add_version import add_version
 from core.corrections.collect import collect
 from core.corrections.folder import owner_of
-from core.corrections.store import Store, copy_whole, in_place, same_bytes
+from core.corrections.store import copy_whole, same_bytes
 from core.errors import AdoptionError
 from core.imaging.formats.nifti import fill_nifti, write_nifti
 from core.imaging.formats.volume import open_volume
@@ -29,20 +29,16 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import Label, count_values
 from core.imaging.merging import read_label
 from core.lab.lab import Lab
+from core.lab.placing import keep_standing, staged_copy
 from core.labels.inputs import inputs_of
 from core.labels.merge import merge, preview_merge
-from core.patches.record import write_record
+from core.patches.lifecycle import Transition
 from core.tomograms.voxel_size import check_voxel_size, set_voxel_size
-from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
-from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
-from db.queries.life import slots_of
 from db.queries.patches import PatchRecord, find_patch
-from db.queries.people import PersonRecord
 from db.vocabulary import ChosenBecause, Origin, Stage
 from db.writes.corrections import MadeMerge, add_merge
-from db.writes.events import Change
 from db.writes.patches import adopt_patch, change_patch, lock_patch
 
 ADOPTED_RULE = "imported: merged elsewhere and adopted as it was"
@@ -83,8 +79,7 @@ def plan_adoption(
 
 
 def adopt(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     folder: Path,
     *,
     images: Path | None = None,
@@ -105,27 +100,26 @@ def adopt(
     concerns one patch stands in its outcome.
     """
     check_voxel_size(voxel_size)
-    with workspace.catalog.read() as session:
-        require(session, by, Action.ADOPT)
+    with lab.read(Action.ADOPT):
+        pass  # whoever may not is refused before anything is read
     plan = plan_adoption(
         Path(folder), images=images, labels=labels, corrections=corrections, merged=merged
     )
     good = [patch for patch in plan.patches if patch.error is None]
-    places = locate(workspace, good)
+    places = locate(lab.workspace, good)
     outcomes = []
     for patch in plan.patches:
         place = places.get(patch.name)
-        outcome = _adopt_one(workspace, by, plan, patch, place, dry_run)
+        outcome = _adopt_one(lab, plan, patch, place, dry_run)
         if voxel_size and place is None and not dry_run and outcome.outcome != FAILED:
-            outcome = _with_voxel_size(workspace, by, outcome, voxel_size)
+            outcome = _with_voxel_size(lab, outcome, voxel_size)
         outcomes.append(outcome)
         progress(outcome)
     return tuple(outcomes)
 
 
 def _adopt_one(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     plan: AdoptionPlan,
     patch: FoundPatch,
     place: Location | None,
@@ -136,10 +130,9 @@ def _adopt_one(
         findings = [_position_said(place), *_strays_said(patch)]
         if dry_run:
             return Outcome(patch.name, DONE, None, tuple(findings), _details(patch, place))
-        was_there = _enter(workspace, by, patch, volumes, place)
-        taken, said = _take_corrections(workspace, by, plan, patch)
-        label, label_said = _take_merged(workspace, by, patch)
-        write_record(workspace, patch.name)
+        was_there = _enter(lab, patch, volumes, place)
+        taken, said = _take_corrections(lab, plan, patch)
+        label, label_said = _take_merged(lab, patch)
     except TomocurateError as error:
         return Outcome(patch.name, FAILED, str(error))
     changed = not was_there or taken or label
@@ -148,12 +141,10 @@ def _adopt_one(
     return Outcome(patch.name, DONE if changed else KEPT, None, tuple(findings), details)
 
 
-def _with_voxel_size(
-    workspace: Workspace, by: PersonRecord, outcome: Outcome, voxel_size: float
-) -> Outcome:
+def _with_voxel_size(lab: Lab, outcome: Outcome, voxel_size: float) -> Outcome:
     """State the voxel size of a patch that was adopted now or before."""
     try:
-        stated = set_voxel_size(workspace, by, [outcome.name], voxel_size)[0]
+        stated = set_voxel_size(lab.workspace, lab.person, [outcome.name], voxel_size)[0]
     except TomocurateError as error:
         return replace(outcome, findings=(*outcome.findings, str(error)))
     done = DONE if stated.outcome == DONE else outcome.outcome
@@ -180,8 +171,7 @@ def _read(patch: FoundPatch) -> _Volumes:
 
 
 def _enter(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     patch: FoundPatch,
     volumes: _Volumes,
     place: Location | None,
@@ -190,7 +180,7 @@ def _enter(
 
     Errors: AdoptionError where another patch has its name.
     """
-    with workspace.catalog.read() as session:
+    with lab.catalog.read() as session:
         there = find_patch(session, patch.name)
     if there is not None:
         now = {"image_hash": there.image_hash, "label_hash": there.label_hash}
@@ -201,27 +191,26 @@ def _enter(
         return (
             place is None
             or there.tomogram_id is not None
-            or not _place_late(workspace, by, there, volumes, place)
+            or not _place_late(lab, there, volumes, place)
         )
-    folders = workspace.folders
+    folders = lab.folders
     _bring(patch.image, folders.image_of(patch.name), volumes.image, volumes.image_grid)
     _bring(patch.label, folders.label_of(patch.name), volumes.label, volumes.label_grid)
-    with workspace.catalog.write() as session:
-        require(session, by, Action.ADOPT)
+    with lab.change(Action.ADOPT) as change:
         values = _columns(patch, volumes, place)
-        adopt_patch(session, Change.now(by.id), patch.named.dataset, patch.name, values)
+        adopt_patch(change.session, change.change, patch.named.dataset, patch.name, values)
+        change.record(patch.name)
     return False
 
 
-def _place_late(
-    workspace: Workspace, by: PersonRecord, patch: PatchRecord, volumes: _Volumes, place: Location
-) -> bool:
+def _place_late(lab: Lab, patch: PatchRecord, volumes: _Volumes, place: Location) -> bool:
     """Give an adopted patch its place in a tomogram that was registered since."""
-    with workspace.catalog.write() as session:
-        change = Change.now(require(session, by, Action.ADOPT).id)
-        locked = lock_patch(session, patch.name)
+    with lab.change(Action.ADOPT) as change:
+        locked = lock_patch(change.session, patch.name)
         if locked.tomogram_id is None:
-            change_patch(session, change, locked, "place found", **_place_columns(volumes, place))
+            values = _place_columns(volumes, place)
+            change_patch(change.session, change.change, locked, "place found", **values)
+            change.record(patch.name)
     return locked.tomogram_id is None
 
 
@@ -270,13 +259,11 @@ def _place_columns(volumes: _Volumes, place: Location) -> dict[str, Any]:
     }
 
 
-def _take_corrections(
-    workspace: Workspace, by: PersonRecord, plan: AdoptionPlan, patch: FoundPatch
-) -> tuple[int, list[str]]:
+def _take_corrections(lab: Lab, plan: AdoptionPlan, patch: FoundPatch) -> tuple[int, list[str]]:
     """Take in a patch's corrections; give how many are new, and what is said of them."""
-    own = workspace.folders.corrections.resolve()
+    own = lab.folders.corrections.resolve()
     if plan.corrections is not None and plan.corrections.resolve() == own:
-        outcomes = collect(Lab(workspace, by), [patch.name])
+        outcomes = collect(lab, [patch.name])
         files = [each for outcome in outcomes for each in outcome.details.get("files", ())]
         new = [each for each in files if _said_of(each, "outcome") in ("new", "changed")]
         said = [_said_of(each, "message") for each in files]
@@ -284,7 +271,7 @@ def _take_corrections(
     taken, told = 0, []
     for path in patch.corrections:
         try:
-            outcome = _take_correction(workspace, by, patch.name, path)
+            outcome = _take_correction(lab, patch.name, path)
         except TomocurateError as error:
             told.append(str(error))
             continue
@@ -294,21 +281,18 @@ def _take_corrections(
     return taken, told
 
 
-def _take_correction(workspace: Workspace, by: PersonRecord, name: str, path: Path) -> Outcome:
+def _take_correction(lab: Lab, name: str, path: Path) -> Outcome:
     """One file, whose owner is its author, whoever adopts."""
-    author = owner_of(workspace, path.stat().st_uid)
-    lab = Lab(workspace, by)
+    author = owner_of(lab.workspace, path.stat().st_uid)
     with lab.store.arrive(path) as arrived:
         return add_version(lab, name, path.name, arrived, Origin.IMPORTED, author)
 
 
-def _take_merged(
-    workspace: Workspace, by: PersonRecord, patch: FoundPatch
-) -> tuple[bool, list[str]]:
+def _take_merged(lab: Lab, patch: FoundPatch) -> tuple[bool, list[str]]:
     """Take the merged label that is there: as the merge of its corrections where it is just that,
     else as one that was made elsewhere. Give whether it is new, and what is said of it.
     """
-    with workspace.catalog.read() as session:
+    with lab.catalog.read() as session:
         record = find_patch(session, patch.name)
     if patch.merged is None or record is None or record.current_merge_id is not None:
         return False, []
@@ -318,58 +302,47 @@ def _take_merged(
             f"{patch.merged}: is {_xyz(label.shape)} voxels (x, y, z), but {patch.name} is "
             f"{_xyz(record.shape)}; it belongs to another patch."
         )
-    preview = preview_merge(workspace, patch.name)
+    preview = preview_merge(lab.workspace, patch.name)
     if preview.inputs and preview.label is not None and np.array_equal(preview.label, label):
-        made = merge(workspace, by, [patch.name])[0]
+        made = merge(lab, [patch.name])[0]
         if made.outcome in (DONE, KEPT):
             return True, []
     said = _difference(preview.label if preview.inputs else None, label, preview.error)
-    _record_label(workspace, by, record, label, grid or Grid.aligned(), said)
+    _record_label(lab, record, label, grid or Grid.aligned(), said)
     return True, said
 
 
 def _record_label(
-    workspace: Workspace,
-    by: PersonRecord,
-    patch: PatchRecord,
-    label: Label,
-    grid: Grid,
-    said: list[str],
+    lab: Lab, patch: PatchRecord, label: Label, grid: Grid, findings: list[str]
 ) -> None:
     """Keep a label that was merged elsewhere as the patch's first merge."""
-    store = Store(workspace.folders.store)
-    stored = store.put_made(lambda path: fill_nifti(path, label, grid))
+    stored = lab.store.put_made(lambda path: fill_nifti(path, label, grid))
+    target = lab.folders.merged_of(patch.name)
+    keep_standing(lab.store, target)
     with (
-        patch_lock(workspace, patch.name),
-        in_place(store, stored.path, workspace.folders.merged_of(patch.name)),
-        workspace.catalog.write() as session,
+        staged_copy(stored.path, target.parent) as staged,
+        lab.step(patch.name, Action.ADOPT, Transition.ADOPT_LABEL) as step,
     ):
-        require(session, by, Action.ADOPT)
-        locked = lock_patch(session, patch.name)
         made = MadeMerge(
-            predicted_hash=locked.label_hash or "",
-            inputs=inputs_of(slots_of(session, locked.id)),
+            predicted_hash=step.patch.label_hash or "",
+            inputs=inputs_of(step.slots.values()),
             rule=ADOPTED_RULE,
             counts={},
             values=asdict(count_values(label)),
-            findings=tuple(said),
+            findings=tuple(findings),
             nothing_to_change=False,
             label_hash=content_hash(label),
             file_sha256=stored.sha256,
             size_bytes=stored.size,
         )
-        change = Change.now(by.id)
-        merge_id = add_merge(session, change, locked, made).id
-        change_patch(
-            session,
-            change,
-            locked,
+        merge_id = add_merge(step.session, step.change, step.patch, made).id
+        step.set(
             "label adopted",
-            stage=Stage.MERGED,
             stale=False,
             current_merge_id=merge_id,
-            merge_count=locked.merge_count + 1,
+            merge_count=step.patch.merge_count + 1,
         )
+        step.place(staged, target)
 
 
 def _difference(again: Label | None, label: Label, error: str | None) -> list[str]:

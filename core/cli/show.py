@@ -96,7 +96,7 @@ def _sections(
     )
     yield (
         "Events",
-        ("when (UTC)", "who", "what", "because"),
+        ("when (UTC)", "who", "what", "reason"),
         [
             (f"{e.at:%Y-%m-%d %H:%M:%S}", e.person, e.action, e.reason)
             for e in life.events[-LAST_EVENTS:]

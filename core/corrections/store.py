@@ -158,27 +158,6 @@ def refuse(arrived: Arrived, folder: Path) -> None:
     _make_room(folder)
 
 
-@contextmanager
-def in_place(store: Store, kept: Path, target: Path) -> Iterator[None]:
-    """Copy a kept file to where people work on it; where the block fails, undo that.
-
-    What stood there is kept in the store first, whatever it was.
-
-    Errors: OutputError; StoreError.
-    """
-    make_shared(target.parent)
-    before = store.put_file(target).path if os.path.lexists(target) else None
-    copy_whole(kept, target)
-    try:
-        yield
-    except BaseException:
-        if before is None:
-            target.unlink(missing_ok=True)
-        else:
-            copy_whole(before, target)
-        raise
-
-
 def copy_whole(source: Path, target: Path) -> None:
     """Copy a file, whole or not at all, over what is there.
 

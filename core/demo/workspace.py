@@ -19,6 +19,7 @@ from core.jobs.worker import run_worker
 from core.lab.lab import Lab
 from core.labels import review
 from core.labels.merge import merge
+from core.patches import assign
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.data_permissions import permit, pin
@@ -149,7 +150,7 @@ def _live(lab: _Lab, specimens: Sequence[Specimen], say: Callable[[str], None]) 
     _register(lab, specimens)
     patches = [patch for each in specimens for patch in _choose(lab, each)]
     cut = [patch for patch in patches if patch.fate != "chosen"]
-    _all_done(extract(lab.workspace, lab.ben, [patch.name for patch in cut]))
+    _all_done(extract(Lab(lab.workspace, lab.ben), [patch.name for patch in cut]))
     _assign(lab, patches)
     say("correcting and merging ...")
     _correct(lab, [patch for patch in cut if patch.fate in FINISHED])
@@ -192,11 +193,10 @@ def _choose(lab: _Lab, specimen: Specimen) -> Iterable[_Patch]:
         because = list(ChosenBecause)[number % len(ChosenBecause)]
         center = Zyx.from_xyz([int(word) for word in row.split(",")])
         (outcome,) = choose(
-            lab.workspace,
-            lab.ada,
+            Lab(lab.workspace, lab.ada),
             f"{specimen.dataset}/{specimen.token}",
             [center],
-            because=because,
+            reason=because,
             note=NOTES[because],
         )
         _all_done([outcome])
@@ -208,7 +208,7 @@ def _assign(lab: _Lab, patches: Iterable[_Patch]) -> None:
     for patch in patches:
         if patch.fate not in ("chosen", "extracted"):
             to = lab.chloe if patch.number % 4 == 3 else lab.ben
-            review.assign(lab.workspace, lab.ada, patch.name, to.name)
+            assign.assign(Lab(lab.workspace, lab.ada), patch.name, to.name)
 
 
 def _correct(lab: _Lab, patches: Iterable[_Patch], kinds: Sequence[str] = ()) -> None:
@@ -221,7 +221,7 @@ def _correct(lab: _Lab, patches: Iterable[_Patch], kinds: Sequence[str] = ()) ->
 
 
 def _merge(lab: _Lab, patches: Sequence[_Patch]) -> None:
-    _all_done(merge(lab.workspace, lab.ben, [patch.name for patch in patches]))
+    _all_done(merge(Lab(lab.workspace, lab.ben), [patch.name for patch in patches]))
 
 
 def _review(lab: _Lab, patches: Sequence[_Patch]) -> None:
@@ -231,23 +231,22 @@ def _review(lab: _Lab, patches: Sequence[_Patch]) -> None:
     for patch in (each for fate in SUBMITTED for each in fates.get(fate, ())):
         _submit(lab, patch)
     for patch in (*fates.get("accepted", ()), *fates.get("waiting", ())):
-        review.accept(lab.workspace, lab.ada, patch.name)
+        review.accept(Lab(lab.workspace, lab.ada), patch.name)
     sent_back = (*fates.get("resubmitted", ()), *fates.get("rejected", ()))
     for number, patch in enumerate(sent_back):
-        review.reject(lab.workspace, lab.ada, patch.name, REASONS[number % len(REASONS)])
+        review.reject(Lab(lab.workspace, lab.ada), patch.name, REASONS[number % len(REASONS)])
     for patch in fates.get("resubmitted", ()):
         _resubmit(lab, patch)
     for patch in fates.get("unchanged", ()):
-        review.submit(lab.workspace, lab.ben, patch.name, nothing_to_change=True)
-        review.accept(lab.workspace, lab.chloe, patch.name)
+        review.submit(Lab(lab.workspace, lab.ben), patch.name, nothing_to_change=True)
+        review.accept(Lab(lab.workspace, lab.chloe), patch.name)
     _correct(lab, fates.get("stale", ()), kinds=("Remove", "Ignore"))
     _correct(lab, fates.get("waiting", ()), kinds=("Remove", "Ignore"))
     for patch in fates.get("withdrawn", ()):
-        review.withdraw(lab.workspace, lab.ada, patch.name, "an ice crystal lies in it")
+        review.withdraw(Lab(lab.workspace, lab.ada), patch.name, "an ice crystal lies in it")
     for patch in fates.get("in review", ())[::2]:
         review.comment(
-            lab.workspace,
-            lab.ben,
+            Lab(lab.workspace, lab.ben),
             patch.name,
             "is this a membrane, or the edge of the ice?",
             Zyx(80, 75, 92),
@@ -256,17 +255,17 @@ def _review(lab: _Lab, patches: Sequence[_Patch]) -> None:
 
 def _submit(lab: _Lab, patch: _Patch) -> None:
     by = lab.chloe if patch.number % 4 == 3 else lab.ben
-    review.submit(lab.workspace, by, patch.name)
+    review.submit(Lab(lab.workspace, by), patch.name)
 
 
 def _resubmit(lab: _Lab, patch: _Patch) -> None:
     """A rejection answered: the rest is painted, merged, and accepted."""
-    asked = review.comment(lab.workspace, lab.chloe, patch.name, "see the left edge, too")
+    asked = review.comment(Lab(lab.workspace, lab.chloe), patch.name, "see the left edge, too")
     _correct(lab, [patch], kinds=("Remove", "Ignore"))
     _merge(lab, [patch])
-    review.resolve_comment(lab.workspace, lab.ben, patch.name, asked.id)
+    review.resolve_comment(Lab(lab.workspace, lab.ben), patch.name, asked.id)
     _submit(lab, patch)
-    review.accept(lab.workspace, lab.ada, patch.name)
+    review.accept(Lab(lab.workspace, lab.ada), patch.name, merge_number=2)
 
 
 def _permit(lab: _Lab, specimens: Sequence[Specimen]) -> None:

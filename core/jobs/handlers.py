@@ -69,7 +69,7 @@ def _extract(task: Task) -> dict[str, Any]:
     from core.patches.extract import extract
 
     names = _names(task)
-    return _outcomes(extract(task.workspace, task.by, names, progress=_teller(task, names)))
+    return _outcomes(extract(Lab(task.workspace, task.by), names, progress=_teller(task, names)))
 
 
 def _merge(task: Task) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _merge(task: Task) -> dict[str, Any]:
     nothing = bool(task.arguments.get("nothing_to_change"))
     tell = _teller(task, names)
     return _outcomes(
-        merge(task.workspace, task.by, names, nothing_to_change=nothing, progress=tell)
+        merge(Lab(task.workspace, task.by), names, nothing_to_change=nothing, progress=tell)
     )
 
 

@@ -7,6 +7,7 @@ somebody else saved there.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -41,6 +42,15 @@ def staged_copy(source: Path, folder: Path) -> Iterator[Path]:
     make_shared(folder)
     with staged_file(folder, lambda partial: shutil.copyfile(source, partial)) as partial:
         yield partial
+
+
+def keep_standing(store: Store, target: Path) -> None:
+    """Keep what stands at a target in the store, before another file takes its place.
+
+    Errors: StoreError; OutputError.
+    """
+    if os.path.lexists(target):
+        store.put_file(target)
 
 
 def check_no_link(folder: Path) -> None:

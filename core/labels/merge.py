@@ -5,13 +5,15 @@ record. A correction that cannot be read stops its own patch and no other: a lab
 Remove is wrong. A prediction that nobody looked at never becomes a label.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from core.access.permissions import Action, require
-from core.corrections.add_version import read_stored
-from core.corrections.store import Store, Stored, copy_whole, in_place, same_bytes
+from core.access.permissions import Action
+from core.corrections.add_version import EMPTY, read_stored
+from core.corrections.folder import refused_files
+from core.corrections.store import Store, Stored, copy_whole, same_bytes
 from core.errors import CorrectionError
 from core.files.threads import side_by_side
 from core.imaging.formats.nifti import fill_nifti
@@ -21,26 +23,24 @@ from core.imaging.labels import (
     MERGE_RULE,
     Label,
     LabelCounts,
+    Mask,
     MergeCounts,
     MergedLabel,
     count_values,
 )
 from core.imaging.labels import merge as merge_label
+from core.lab.lab import Lab
+from core.lab.placing import keep_standing, staged_copy
 from core.labels.inputs import Input, extracted_label, inputs_of, same_inputs
 from core.patches.lifecycle import Transition, next_stage
-from core.patches.record import write_record
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace
 from db.errors import ConflictError, StepError, TomocurateError
 from db.queries.life import MergeRecord, SlotRecord, merge_by_id, slots_of
-from db.queries.page import MAX_LIMIT
-from db.queries.patches import PatchFilter, PatchRecord, get_patch, list_patches
-from db.queries.people import PersonRecord
-from db.vocabulary import Stage
+from db.queries.patches import PatchFilter, PatchRecord, all_patches, get_patch
+from db.vocabulary import CorrectionKind, Stage
 from db.writes.corrections import MadeMerge, add_merge
-from db.writes.events import Change
-from db.writes.patches import change_patch, lock_patch
 
 TRIES = 3
 """How often a merge begins anew because a correction came in while it ran."""
@@ -63,16 +63,15 @@ class MergePreview:
 class _Job:
     """A patch and how it is merged."""
 
-    workspace: Workspace
-    by: PersonRecord
+    lab: Lab
     name: str
     nothing_to_change: bool
     dry_run: bool
     seen: int | None
 
     @property
-    def store(self) -> Store:
-        return Store(self.workspace.folders.store)
+    def action(self) -> Action:
+        return Action.SUBMIT if self.nothing_to_change else Action.MERGE
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,8 @@ class _State:
         return self.current is not None and same_inputs(self.inputs, self.current.inputs)
 
 
-class _CameInError(ConflictError):
-    """A correction came in while the others were merged."""
+class _InputsChangedError(ConflictError):
+    """A correction came in, or went, while the others were merged."""
 
 
 def preview_merge(workspace: Workspace, patch: str) -> MergePreview:
@@ -104,16 +103,28 @@ def preview_merge(workspace: Workspace, patch: str) -> MergePreview:
     """
     state = _read(workspace, patch)
     try:
-        merged, findings, _ = _merged(workspace, state)
+        merged, findings, _ = _merge(workspace, state)
     except TomocurateError as error:
-        return MergePreview(None, None, (), state.inputs, str(error), None)
-    values = count_values(merged.voxels)
-    return MergePreview(values, merged.counts, findings, state.inputs, None, merged.voxels)
+        return MergePreview(
+            values=None,
+            counts=None,
+            findings=(),
+            inputs=state.inputs,
+            error=str(error),
+            label=None,
+        )
+    return MergePreview(
+        values=count_values(merged.voxels),
+        counts=merged.counts,
+        findings=findings,
+        inputs=state.inputs,
+        error=None,
+        label=merged.voxels,
+    )
 
 
 def merge(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     names: Sequence[str] | None = None,
     *,
     nothing_to_change: bool = False,
@@ -130,12 +141,11 @@ def merge(
     """
     if nothing_to_change and names is None:
         raise StepError("nothing to change: name the patches that somebody looked at.")
-    with workspace.catalog.read() as session:
-        require(session, by, Action.SUBMIT if nothing_to_change else Action.MERGE)
-    jobs = [
-        _Job(workspace, by, name, nothing_to_change, dry_run, seen)
-        for name in (_due(workspace) if names is None else names)
-    ]
+    with lab.read(Action.SUBMIT if nothing_to_change else Action.MERGE) as session:
+        if names is None:
+            corrected = all_patches(session, PatchFilter(corrected=True))
+            names = [p.name for p in corrected if p.current_merge_id is None or p.stale]
+    jobs = [_Job(lab, name, nothing_to_change, dry_run, seen) for name in names]
     outcomes = []
     for outcome in side_by_side(_merge_one, jobs):
         outcomes.append(outcome)
@@ -143,58 +153,51 @@ def merge(
     return tuple(outcomes)
 
 
-def made_again(
+def merge_again(
     workspace: Workspace, patch: PatchRecord, inputs: Sequence[Input]
 ) -> tuple[MergedLabel, Grid]:
-    """The label that recorded inputs give, from the extracted label and the store.
+    """Make the label of recorded inputs, from the extracted label and the store.
+
+    One correction is in memory at a time.
 
     Errors: LabelError, StoreError or CorrectionError where one of them is not what it was.
     """
     store = Store(workspace.folders.store)
     label, grid = extracted_label(workspace, patch)
-    masks = []
-    for each in inputs:
-        path = store.checked(each["sha256"], f"{each['slot']} version {each['version']}")
-        masks.append(read_stored(path, each["slot"], label, grid).masks)
-    return merge_label(label, masks), grid
 
+    def masks() -> Iterator[Mapping[CorrectionKind, Mask]]:
+        for entry in inputs:
+            what = f"{entry['slot']} version {entry['version']}"
+            path = store.checked(entry["sha256"], what)
+            yield read_stored(path, entry["slot"], label, grid).masks
 
-def _due(workspace: Workspace) -> list[str]:
-    found: list[PatchRecord] = []
-    with workspace.catalog.read() as session:
-        wanted = PatchFilter(corrected=True)
-        while page := list_patches(session, wanted, offset=len(found), limit=MAX_LIMIT).rows:
-            found += page
-    return [patch.name for patch in found if patch.current_merge_id is None or patch.stale]
+    return merge_label(label, masks()), grid
 
 
 def _merge_one(job: _Job) -> Outcome:
     try:
-        with patch_lock(job.workspace, job.name):
-            outcome = _merge_now(job)
-        if not job.dry_run:
-            write_record(job.workspace, job.name)
-        return outcome
+        for attempt in range(TRIES):
+            try:
+                return _merge_now(job)
+            except _InputsChangedError:
+                if attempt == TRIES - 1:
+                    raise
     except TomocurateError as error:
         return Outcome(job.name, FAILED, str(error))
+    raise AssertionError("the last try returns or raises")
 
 
 def _merge_now(job: _Job) -> Outcome:
-    for attempt in range(TRIES):
-        state = _read(job.workspace, job.name)
-        if not state.inputs and not job.nothing_to_change:
-            return Outcome(job.name, SKIPPED, _nothing_to_merge(state))
-        if state.inputs and job.nothing_to_change:
-            named = ", ".join(each["slot"] for each in state.inputs)
-            raise StepError(f"{job.name}: has corrections ({named}); merge or withdraw them.")
-        if state.is_merged:
-            return _kept(job, state)
-        try:
-            return _made(job, state)
-        except _CameInError:
-            if attempt == TRIES - 1:
-                raise
-    raise AssertionError("the last try returns or raises")
+    state = _read(job.lab.workspace, job.name)
+    if not state.inputs and not job.nothing_to_change:
+        return Outcome(job.name, SKIPPED, _nothing_to_merge(state))
+    if state.inputs and job.nothing_to_change:
+        named = ", ".join(entry["slot"] for entry in state.inputs)
+        raise StepError(f"{job.name}: has corrections ({named}); merge or withdraw them.")
+    _check_folder(job.lab, state)
+    if state.is_merged:
+        return _keep(job, state)
+    return _make(job, state)
 
 
 def _read(workspace: Workspace, name: str) -> _State:
@@ -202,52 +205,78 @@ def _read(workspace: Workspace, name: str) -> _State:
         patch = get_patch(session, name)
         current = patch.current_merge_id
         return _State(
-            patch, slots_of(session, patch.id), merge_by_id(session, current) if current else None
+            patch=patch,
+            slots=slots_of(session, patch.id),
+            current=merge_by_id(session, current) if current else None,
         )
 
 
 def _nothing_to_merge(state: _State) -> str:
+    names = [slot.name for slot in state.slots if not slot.counts]
+    left_out = f" that count ({', '.join(names)} withdrawn or gone)" if names else ""
     return (
-        f"{state.patch.name}: has no corrections{_left_out(state)}; where the prediction is right "
-        "as it is, say so with submit --nothing-to-change."
+        f"{state.patch.name}: has no corrections{left_out}; where the prediction is right as it "
+        "is, say so with submit --nothing-to-change."
     )
 
 
-def _left_out(state: _State) -> str:
-    names = [slot.name for slot in state.slots if not slot.counts]
-    return f" that count ({', '.join(names)} withdrawn or gone)" if names else ""
+def _check_folder(lab: Lab, state: _State) -> None:
+    """Refuse to leave out a file that collecting refused before it could record it.
+
+    Errors: CorrectionError.
+    """
+    folder = lab.folders.corrections_of(state.patch.name)
+    if refused := refused_files(folder, lab.settings.upload_mb << 20):
+        raise CorrectionError(f"{state.patch.name}: not merged without {' '.join(refused)}")
 
 
-def _made(job: _Job, state: _State) -> Outcome:
-    move = Transition.LEAVE_AS_IT_IS if job.nothing_to_change else Transition.MERGE
+def _make(job: _Job, state: _State) -> Outcome:
+    transition = Transition.LEAVE_AS_IT_IS if job.nothing_to_change else Transition.MERGE
     if job.nothing_to_change and state.current is not None:
-        move = (
-            Transition.MERGE
-        )  # its corrections are withdrawn: it may be left as it is at any stage
-    next_stage(state.patch, move)
-    merged, findings, grid = _merged(job.workspace, state)
-    outcome = _outcome(job, state, merged, findings)
+        # its corrections are withdrawn: it may be left as it is at any stage
+        transition = Transition.MERGE
+    next_stage(state.patch, transition)
+    merged, findings, grid = _merge(job.lab.workspace, state)
+    details = {
+        "corrections": [entry["slot"] for entry in state.inputs],
+        "counts": asdict(merged.counts),
+        "values": asdict(count_values(merged.voxels)),
+    }
     if job.dry_run:
-        return outcome
-    stored = job.store.put_made(lambda path: fill_nifti(path, merged.voxels, grid))
-    made = _described(state, merged, findings, stored, job.nothing_to_change)
-    with in_place(job.store, stored.path, job.workspace.folders.merged_of(job.name)):
-        number = _record(job, state, made, move)
-    return Outcome(job.name, DONE, None, findings, {**outcome.details, "merge": number})
+        return Outcome(job.name, DONE, None, findings, details)
+    stored = job.lab.store.put_made(lambda path: fill_nifti(path, merged.voxels, grid))
+    made = _describe(state, merged, findings, stored, job.nothing_to_change)
+    target = job.lab.folders.merged_of(job.name)
+    keep_standing(job.lab.store, target)
+    with ExitStack() as staged:
+        copy = staged.enter_context(staged_copy(stored.path, target.parent))
+        step = staged.enter_context(job.lab.step(job.name, job.action, transition, seen=job.seen))
+        same = same_inputs(inputs_of(step.slots.values()), state.inputs)
+        if not same or step.patch.current_merge_id != state.patch.current_merge_id:
+            raise _InputsChangedError(
+                f"{job.name}: corrections keep coming in while it is merged; merge again later."
+            )
+        record = add_merge(step.session, step.change, step.patch, made)
+        step.set(
+            "label made",
+            stale=False,
+            current_merge_id=record.id,
+            merge_count=step.patch.merge_count + 1,
+        )
+        step.place(copy, target)
+    return Outcome(job.name, DONE, None, findings, details | {"merge": record.number})
 
 
-def _merged(workspace: Workspace, state: _State) -> tuple[MergedLabel, tuple[str, ...], Grid]:
-    """The label of what counts now, and what a person should know about it."""
-    refused = [slot.latest.error for slot in state.slots if slot.counts and slot.latest.error]
-    if refused:
+def _merge(workspace: Workspace, state: _State) -> tuple[MergedLabel, tuple[str, ...], Grid]:
+    """Make the label of what counts now, and say what a person should know about it.
+
+    Errors: CorrectionError where one that counts cannot be merged; as ``merge_again``.
+    """
+    counting = [slot for slot in state.slots if slot.counts]
+    if refused := [reason for slot in counting if (reason := _refusal(slot))]:
         raise CorrectionError(" ".join(refused))
-    merged, grid = made_again(workspace, state.patch, state.inputs)
-    findings = [
-        f"{slot.name}: {finding}"
-        for slot in state.slots
-        if slot.counts
-        for finding in slot.latest.findings
-    ]
+    merged, grid = merge_again(workspace, state.patch, state.inputs)
+    findings = [f"{slot.name}: {text}" for slot in counting for text in slot.latest.findings]
     findings += [
         f"{slot.name} is {'withdrawn' if slot.withdrawn else 'gone from the folder'}: left out"
         for slot in state.slots
@@ -263,7 +292,14 @@ def _merged(workspace: Workspace, state: _State) -> tuple[MergedLabel, tuple[str
     return merged, tuple(findings), grid
 
 
-def _described(
+def _refusal(slot: SlotRecord) -> str | None:
+    """Say why a correction cannot be merged; version 0.1 recorded empty ones as good."""
+    if slot.latest.error or any(slot.latest.painted.values()):
+        return slot.latest.error
+    return f"{slot.name}: {EMPTY}"
+
+
+def _describe(
     state: _State,
     merged: MergedLabel,
     findings: tuple[str, ...],
@@ -284,64 +320,25 @@ def _described(
     )
 
 
-def _record(job: _Job, state: _State, made: MadeMerge, move: Transition) -> int:
-    """Note the merge, if nothing came in since its corrections were read."""
-    with job.workspace.catalog.write() as session:
-        require(session, job.by, Action.SUBMIT if job.nothing_to_change else Action.MERGE)
-        patch = lock_patch(session, job.name, job.seen)
-        if not same_inputs(inputs_of(slots_of(session, patch.id)), state.inputs):
-            raise _CameInError(
-                f"{job.name}: corrections keep coming in while it is merged; merge again later."
-            )
-        stage = next_stage(patch, move)
-        change = Change.now(job.by.id)
-        record = add_merge(session, change, patch, made)
-        change_patch(
-            session,
-            change,
-            patch,
-            "label made",
-            stage=stage,
-            stale=False,
-            current_merge_id=record.id,
-            merge_count=patch.merge_count + 1,
-        )
-    return record.number
-
-
-def _kept(job: _Job, state: _State) -> Outcome:
-    """The label is there already; a rejected one that somebody merges again is merged."""
+def _keep(job: _Job, state: _State) -> Outcome:
+    """Keep the label that is there; a rejected one that somebody merges again is merged."""
     current = state.current
     if current is None:
         raise AssertionError("what is kept was made")
     details = {"merge": current.number, "counts": current.counts, "values": current.values}
     if not job.dry_run:
-        _restore(job, current)
+        _restore_file(job)
         if state.patch.stage is Stage.CORRECTING:
-            _move_on(job)
+            with job.lab.step(job.name, job.action, Transition.MERGE, seen=job.seen) as step:
+                step.set("merged as it was")
     return Outcome(job.name, KEPT, None, current.findings, details)
 
 
-def _restore(job: _Job, current: MergeRecord) -> None:
+def _restore_file(job: _Job) -> None:
     """Bring the current label back to its folder where it is not there."""
-    target = job.workspace.folders.merged_of(job.name)
-    if not same_bytes(target, job.store.path_of(current.file_sha256)):
-        kept = job.store.checked(current.file_sha256, f"{job.name} merge {current.number}")
-        copy_whole(kept, target)
-
-
-def _move_on(job: _Job) -> None:
-    with job.workspace.catalog.write() as session:
-        require(session, job.by, Action.MERGE)
-        patch = lock_patch(session, job.name, job.seen)
-        stage = next_stage(patch, Transition.MERGE)
-        change_patch(session, Change.now(job.by.id), patch, "merged as it was", stage=stage)
-
-
-def _outcome(job: _Job, state: _State, merged: MergedLabel, findings: tuple[str, ...]) -> Outcome:
-    details = {
-        "corrections": [each["slot"] for each in state.inputs],
-        "counts": asdict(merged.counts),
-        "values": asdict(count_values(merged.voxels)),
-    }
-    return Outcome(job.name, DONE, None, findings, details)
+    target, store = job.lab.folders.merged_of(job.name), job.lab.store
+    with patch_lock(job.lab.workspace, job.name):
+        current = _read(job.lab.workspace, job.name).current
+        if current and not same_bytes(target, store.path_of(current.file_sha256)):
+            what = f"{job.name} merge {current.number}"
+            copy_whole(store.checked(current.file_sha256, what), target)

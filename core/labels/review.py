@@ -1,23 +1,22 @@
-"""Whose turn a patch is, and what a reviewer says of it: assign, submit, accept, reject, comment.
+"""Submit a patch for review, accept or reject its merge, comment on it, withdraw it.
 
-A verdict binds to one merge. Each step is one transaction: it reads the role anew, takes the patch,
-checks the version that its caller saw, and asks the table of legal moves.
+A verdict binds to one merge: the one that the reviewer looked at.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.access.permissions import Action, may, require
+from core.access.permissions import Action
+from core.lab.lab import Lab
+from core.lab.step import Step
 from core.labels.merge import merge
-from core.patches.lifecycle import Transition, action_of, next_stage
-from core.patches.record import write_record
+from core.patches.assign import can_paint, check_owner
+from core.patches.lifecycle import Transition, next_stage
 from core.workspace.results import FAILED
 from core.workspace.text import LONGEST_TEXT, checked_text
-from core.workspace.workspace import Workspace
 from db.errors import ConflictError, NotAllowedError, StepError
 from db.queries.life import (
     CommentRecord,
@@ -26,156 +25,59 @@ from db.queries.life import (
     comments_of,
     merge_by_id,
     reviews_of,
-    slots_of,
 )
-from db.queries.patches import PatchRecord, get_patch
-from db.queries.people import PersonRecord, get_person
+from db.queries.patches import PatchRecord, Zyx, get_patch
+from db.queries.people import person_by_id
 from db.vocabulary import Origin, Role, Stage, Verdict
 from db.writes import patches as writes
-from db.writes.events import Change
-from db.writes.patches import change_patch, lock_patch
-
-Zyx = tuple[int, int, int]
-"""(z, y, x)."""
 
 _DECIDED = {Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected"}
 
 
-@dataclass(frozen=True)
-class _Taken:
-    """A patch that is held for one move, in the move's own transaction."""
-
-    session: Session
-    change: Change
-    by: PersonRecord
-    """As the catalog has them now."""
-    patch: PatchRecord
-    stage: Stage
-    """Where the move leads."""
-
-    def becomes(self, action: str, **values: Any) -> PatchRecord:
-        return change_patch(
-            self.session, self.change, self.patch, action, stage=self.stage, **values
-        )
-
-
-def assign(
-    workspace: Workspace, by: PersonRecord, name: str, to: str, seen: int | None = None
-) -> PatchRecord:
-    """Give a patch to somebody who can paint, whoever had it.
-
-    Errors: NotAllowedError; StepError; ConflictError; UnknownNameError.
-    """
-    with _taken(workspace, by, name, Transition.ASSIGN, seen) as taken:
-        person = _able(taken.session, to)
-        patch = taken.becomes("assigned", assignee_id=person.id)
-    return _recorded(workspace, patch)
-
-
-def claim(
-    workspace: Workspace, by: PersonRecord, name: str, seen: int | None = None
-) -> PatchRecord:
-    """Take a patch that nobody has; one that is one's own already stays so.
-
-    Errors: ConflictError names who has it; otherwise as ``assign``.
-    """
-    try:
-        with _taken(workspace, by, name, Transition.CLAIM, seen) as taken:
-            owner = taken.patch.assignee_id
-            if owner not in (None, by.id):
-                raise ConflictError(
-                    f"{name}: {taken.patch.assignee} has it; ask them, or a curator transfers it."
-                )
-            patch = taken.becomes("claimed", assignee_id=by.id)
-    except ConflictError:
-        with workspace.catalog.read() as session:
-            patch = get_patch(session, name)
-        if patch.assignee_id != by.id:  # else a second click, which is no conflict
-            raise
-        return patch
-    return _recorded(workspace, patch)
-
-
-def release(
-    workspace: Workspace, by: PersonRecord, name: str, seen: int | None = None
-) -> PatchRecord:
-    """Give up a patch, so that others can claim it; a curator may do it for its owner.
-
-    Errors: as ``assign``.
-    """
-    with _taken(workspace, by, name, Transition.RELEASE, seen) as taken:
-        _check_owner(taken)
-        patch = taken.becomes("released", assignee_id=None)
-    return _recorded(workspace, patch)
-
-
-def transfer(
-    workspace: Workspace, by: PersonRecord, name: str, to: str, seen: int | None = None
-) -> PatchRecord:
-    """Hand one's own patch to somebody else; a curator may hand on anybody's.
-
-    Errors: as ``assign``.
-    """
-    with _taken(workspace, by, name, Transition.TRANSFER, seen) as taken:
-        _check_owner(taken)
-        person = _able(taken.session, to)
-        patch = taken.becomes("transferred", assignee_id=person.id)
-    return _recorded(workspace, patch)
-
-
 def submit(
-    workspace: Workspace,
-    by: PersonRecord,
-    name: str,
-    *,
-    nothing_to_change: bool = False,
-    seen: int | None = None,
+    lab: Lab, name: str, *, nothing_to_change: bool = False, seen: int | None = None
 ) -> PatchRecord:
     """Hand a merged patch to the reviewers.
 
     ``nothing_to_change`` states that somebody looked and the prediction is right as it is; the
     label is then made of the prediction alone. One that nobody had becomes the submitter's.
 
-    Errors: StepError where it is not merged, or its corrections changed since; as ``assign``.
+    Errors: StepError where it is not merged, or its corrections changed since; NotAllowedError;
+    ConflictError; UnknownNameError.
     """
     if nothing_to_change:
-        _leave_as_it_is(workspace, by, name, seen)
+        _merge_prediction(lab, name, seen)
         seen = None
-    with _taken(workspace, by, name, Transition.SUBMIT, seen) as taken:
-        _check_owner(taken, or_least=Role.REVIEWER)
-        _check_fresh(taken.patch, taken.session)
-        owner = taken.patch.assignee_id or by.id
-        patch = taken.becomes("submitted", assignee_id=owner, rejected_reason=None)
-    return _recorded(workspace, patch)
+    with lab.step(name, Action.SUBMIT, Transition.SUBMIT, seen=seen) as step:
+        check_owner(step.patch, step.person, for_others=Role.REVIEWER)
+        _check_fresh(step)
+        owner = step.patch.assignee_id or step.person.id
+        return step.set("submitted", assignee_id=owner, rejected_reason=None)
 
 
 def accept(
-    workspace: Workspace,
-    by: PersonRecord,
-    name: str,
-    *,
-    merge_number: int | None = None,
-    seen: int | None = None,
+    lab: Lab, name: str, *, merge_number: int | None = None, seen: int | None = None
 ) -> PatchRecord:
     """Accept a patch's current merge: it is curated, and exports may hold it.
 
-    ``merge_number`` is the merge that the reviewer looked at; None is the current one.
+    ``merge_number`` is the merge that the reviewer looked at. Without it, and without ``seen``,
+    the only merge is accepted: of several it must be named, since another may have been made after
+    the reviewer looked.
 
-    Errors: ConflictError where somebody decided or merged first; StepError for a stale merge;
-    NotAllowedError for one's own work where the workspace's settings say so; as ``assign``.
+    Errors: ConflictError where somebody decided or merged first; StepError for a stale merge, or
+    one of several that is not named; NotAllowedError for one's own work where the workspace's
+    settings say so; UnknownNameError.
     """
-    with _taken(workspace, by, name, Transition.ACCEPT, seen) as taken:
-        made = _reviewed(taken, merge_number)
-        _check_fresh(taken.patch, taken.session)
-        _check_not_own(workspace, taken, made)
-        writes.add_review(taken.session, taken.change, taken.patch, made.id, Verdict.ACCEPT)
-        patch = taken.becomes("accepted", accepted_merge_id=made.id, rejected_reason=None)
-    return _recorded(workspace, patch)
+    with _decide(lab, name, Transition.ACCEPT, seen) as step:
+        made = _shown_merge(step, merge_number, is_stated=seen is not None)
+        _check_fresh(step)
+        _check_not_own(lab, step, made)
+        writes.add_review(step.session, step.change, step.patch, made.id, Verdict.ACCEPT)
+        return step.set("accepted", accepted_merge_id=made.id, rejected_reason=None)
 
 
 def reject(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     name: str,
     reason: str,
     *,
@@ -185,217 +87,185 @@ def reject(
 ) -> PatchRecord:
     """Send a patch back to its annotator, with the reason.
 
-    One that nobody has goes to whoever painted its last correction, if that is known. With
-    ``take_back`` it may be accepted already, and is so no longer.
+    One that nobody has, or somebody who is disabled, goes to whoever painted its last correction,
+    if they still paint. With ``take_back`` it may be accepted already, and is so no longer.
 
     Errors: as ``accept``; StepError where the reason is missing.
     """
     reason = checked_text("the reason for rejecting", reason)
-    with _taken(workspace, by, name, Transition.REJECT, seen, reason, take_back) as taken:
-        made = _reviewed(taken, merge_number)
-        _check_not_own(workspace, taken, made)
-        writes.add_review(taken.session, taken.change, taken.patch, made.id, Verdict.REJECT)
+    with _decide(lab, name, Transition.REJECT, seen, reason) as step:
+        if not take_back and (conflict := _decided(step.session, step.patch)):
+            raise conflict
+        made = _shown_merge(step, merge_number, is_stated=True)
+        _check_not_own(lab, step, made)
+        writes.add_review(step.session, step.change, step.patch, made.id, Verdict.REJECT)
         values: dict[str, Any] = {"rejected_reason": reason}
-        if taken.patch.accepted_merge_id == made.id:
+        if step.patch.accepted_merge_id == made.id:
             values["accepted_merge_id"] = None
-        if taken.patch.assignee_id is None:
-            values["assignee_id"] = next(iter(_authors(taken, made)), None)
-        patch = taken.becomes("rejected", **values)
-    return _recorded(workspace, patch)
+        values["assignee_id"] = _next_assignee(step, made)
+        return step.set("rejected", **values)
 
 
-def comment(
-    workspace: Workspace, by: PersonRecord, name: str, text: str, at: Zyx | None = None
-) -> CommentRecord:
-    """Say something about a patch, perhaps at one voxel (z, y, x) of it.
+def comment(lab: Lab, name: str, text: str, at: Zyx | None = None) -> CommentRecord:
+    """Add a comment to a patch, perhaps at one voxel (z, y, x) of it.
 
-    Errors: StepError for no text, or a place outside the patch; as ``assign``.
+    Errors: StepError for no text, or a place outside the patch; NotAllowedError; UnknownNameError.
     """
     text = checked_text("the comment", text, LONGEST_TEXT)
-    with _taken(workspace, by, name, Transition.COMMENT, None) as taken:
-        shape = taken.patch.shape
+    with lab.step(name, Action.COMMENT, Transition.COMMENT) as step:
+        shape = step.patch.shape
         if at is not None and not all(0 <= a < n for a, n in zip(at, shape, strict=True)):
             raise StepError(
                 f"{name}: the place {at[2]},{at[1]},{at[0]} (x, y, z) lies outside the patch of "
                 f"{shape[2]},{shape[1]},{shape[0]} voxels; count from its own corner."
             )
-        said = writes.add_comment(taken.session, taken.change, taken.patch, text, at)
-    write_record(workspace, name)
-    return said
+        return writes.add_comment(step.session, step.change, step.patch, text, at)
 
 
-def resolve_comment(
-    workspace: Workspace, by: PersonRecord, name: str, comment_id: int
-) -> CommentRecord:
-    """Mark a comment as settled; one that is settled stays as it is.
+def resolve_comment(lab: Lab, name: str, comment_id: int) -> CommentRecord:
+    """Mark a comment as resolved; one that is resolved stays as it is.
 
     Errors: UnknownNameError; NotAllowedError.
     """
-    with _taken(workspace, by, name, Transition.COMMENT, None) as taken:
-        writes.resolve_comment(taken.session, taken.change, taken.patch, comment_id)
-        every = comments_of(taken.session, taken.patch.id)
-        settled = next(each for each in every if each.id == comment_id)
-    write_record(workspace, name)
-    return settled
+    with lab.step(name, Action.COMMENT, Transition.COMMENT) as step:
+        writes.resolve_comment(step.session, step.change, step.patch, comment_id)
+        comments = comments_of(step.session, step.patch.id)
+        return next(record for record in comments if record.id == comment_id)
 
 
-def withdraw(
-    workspace: Workspace, by: PersonRecord, name: str, reason: str, seen: int | None = None
-) -> PatchRecord:
+def withdraw(lab: Lab, name: str, reason: str, seen: int | None = None) -> PatchRecord:
     """Take a patch out of all work and all exports to come; nothing of it is deleted.
 
-    Errors: StepError where the reason is missing; as ``assign``.
+    Errors: StepError where the reason is missing; NotAllowedError; ConflictError;
+    UnknownNameError.
     """
     reason = checked_text("the reason for withdrawing", reason)
-    with _taken(workspace, by, name, Transition.WITHDRAW, seen, reason) as taken:
-        patch = taken.becomes("withdrawn", withdrawn=True)
-    return _recorded(workspace, patch)
+    with lab.step(name, Action.WITHDRAW, Transition.WITHDRAW, seen=seen, reason=reason) as step:
+        return step.set("withdrawn", withdrawn=True)
 
 
-def reinstate(
-    workspace: Workspace, by: PersonRecord, name: str, seen: int | None = None
-) -> PatchRecord:
+def reinstate(lab: Lab, name: str, seen: int | None = None) -> PatchRecord:
     """Take a withdrawn patch back, at the stage that it had.
 
-    Errors: as ``assign``.
+    Errors: NotAllowedError; StepError; ConflictError; UnknownNameError.
     """
-    with _taken(workspace, by, name, Transition.REINSTATE, seen) as taken:
-        patch = taken.becomes("reinstated", withdrawn=False)
-    return _recorded(workspace, patch)
+    with lab.step(name, Action.WITHDRAW, Transition.REINSTATE, seen=seen) as step:
+        return step.set("reinstated", withdrawn=False)
 
 
-@contextmanager
-def _taken(
-    workspace: Workspace,
-    by: PersonRecord,
-    name: str,
-    move: Transition,
-    seen: int | None,
-    reason: str | None = None,
-    take_back: bool = False,
-) -> Iterator[_Taken]:
-    """One write transaction in which a legal move of a patch is made."""
-    with workspace.catalog.write() as session:
-        person = require(session, by, action_of(move))
-        patch = lock_patch(session, name, seen)
-        if move in (Transition.ACCEPT, Transition.REJECT) and not (take_back or patch.withdrawn):
-            _check_undecided(session, patch)
-        stage = next_stage(patch, move)
-        yield _Taken(session, Change.now(person.id, reason), person, patch, stage)
-
-
-def _leave_as_it_is(workspace: Workspace, by: PersonRecord, name: str, seen: int | None) -> None:
+def _merge_prediction(lab: Lab, name: str, seen: int | None) -> None:
     """Make the label of the prediction alone, if the patch may be submitted by this person."""
-    with workspace.catalog.read() as session:
-        person = require(session, by, Action.SUBMIT)
+    with lab.read(Action.SUBMIT) as session:
         patch = get_patch(session, name)
-    stage = next_stage(patch, Transition.LEAVE_AS_IT_IS)
-    _check_owner(_Taken(session, Change.now(by.id), person, patch, stage), or_least=Role.REVIEWER)
+    next_stage(patch, Transition.LEAVE_AS_IT_IS)
+    check_owner(patch, lab.person, for_others=Role.REVIEWER)
     if patch.correction_count:
         raise StepError(
             f"{name}: has corrections ({patch.correction_count}), so there is something to change; "
             "merge them, or withdraw them first."
         )
-    made = merge(workspace, by, [name], nothing_to_change=True, seen=seen)[0]
+    made = merge(lab, [name], nothing_to_change=True, seen=seen)[0]
     if made.outcome == FAILED:
         raise StepError(made.message or f"{name}: could not be merged.")
 
 
-def _check_owner(taken: _Taken, or_least: Role = Role.CURATOR) -> None:
-    """The patch is one's own or nobody's, or one may do it for others."""
-    owner = taken.patch.assignee_id
-    step = Action.ASSIGN if or_least is Role.CURATOR else Action.REVIEW
-    if owner not in (None, taken.by.id) and not may(taken.by.role, step):
-        raise NotAllowedError(
-            f"{taken.patch.name}: {taken.patch.assignee} has it; ask them, or {_an(or_least)} "
-            "does it."
-        )
-
-
-def _check_fresh(patch: PatchRecord, session: Session) -> None:
-    """The current merge holds what was collected; a file that nobody collected yet is not in it."""
-    if patch.stale and patch.current_merge_id is not None:
-        number = merge_by_id(session, patch.current_merge_id).number
+def _check_fresh(step: Step) -> None:
+    """Refuse where the current merge does not hold what was collected."""
+    if step.patch.stale and step.patch.current_merge_id is not None:
+        number = merge_by_id(step.session, step.patch.current_merge_id).number
         raise StepError(
-            f"{patch.name}: its corrections changed since merge {number}; merge it again first."
+            f"{step.patch.name}: its corrections changed since merge {number}; merge it again "
+            "first."
         )
 
 
-def _reviewed(taken: _Taken, merge_number: int | None) -> MergeRecord:
-    """The current merge, which is the one that the reviewer looked at."""
-    current = taken.patch.current_merge_id
+def _shown_merge(step: Step, number: int | None, *, is_stated: bool) -> MergeRecord:
+    """Give the current merge, if it is the one that the reviewer looked at.
+
+    Errors: ConflictError where it is another; StepError where it is one of several and the
+    reviewer did not say which they saw.
+    """
+    name, current = step.patch.name, step.patch.current_merge_id
     if current is None:
-        raise StepError(f"{taken.patch.name}: has no merge to review; merge it first.")
-    merge = merge_by_id(taken.session, current)
-    if merge_number not in (None, merge.number):
-        raise ConflictError(
-            f"{taken.patch.name}: {merge.made_by or 'somebody'} made merge {merge.number} on "
-            f"{merge.made_at:%Y-%m-%d at %H:%M:%S} UTC, you looked at merge {merge_number}; look "
-            "at the new one."
+        raise StepError(f"{name}: has no merge to review; merge it first.")
+    merge = merge_by_id(step.session, current)
+    made = f"{merge.made_by or 'somebody'} made merge {merge.number} on"
+    made += f" {merge.made_at:%Y-%m-%d at %H:%M:%S} UTC"
+    if number not in (None, merge.number):
+        raise ConflictError(f"{name}: {made}, you looked at merge {number}; look at the new one.")
+    if number is None and not is_stated and merge.number > 1:
+        raise StepError(
+            f"{name}: has {merge.number} merges; {made}. State the one you looked at, e.g. --merge "
+            f"{merge.number}."
         )
     return merge
 
 
-def _check_undecided(session: Session, patch: PatchRecord) -> None:
-    """Two reviewers decide on one merge: the second is told who was first."""
-    if patch.stage not in (Stage.CORRECTING, Stage.ACCEPTED) or patch.current_merge_id is None:
-        return
+@contextmanager
+def _decide(
+    lab: Lab, name: str, transition: Transition, seen: int | None, reason: str | None = None
+) -> Iterator[Step]:
+    """Take a reviewer's step; the second of two who decide on one merge is told who was first."""
+    try:
+        with lab.step(name, Action.REVIEW, transition, seen=seen, reason=reason) as step:
+            yield step
+    except StepError:
+        with lab.catalog.read() as session:
+            conflict = _decided(session, get_patch(session, name))
+        if conflict:
+            raise conflict from None
+        raise
+
+
+def _decided(session: Session, patch: PatchRecord) -> ConflictError | None:
+    """Say who decided on the current merge, if it was decided on."""
+    decided = patch.stage in (Stage.CORRECTING, Stage.ACCEPTED) and not patch.withdrawn
+    if not decided or patch.current_merge_id is None:
+        return None
     reviews = reviews_of(session, patch.id)
     if not reviews or reviews[-1].merge != merge_by_id(session, patch.current_merge_id).number:
-        return
+        return None
     first = reviews[-1]
-    raise ConflictError(
+    return ConflictError(
         f"{patch.name}: {first.reviewer or 'somebody'} {_DECIDED[first.verdict]} merge "
         f"{first.merge} on {first.decided_at:%Y-%m-%d at %H:%M:%S} UTC already; look at it again."
     )
 
 
-def _check_not_own(workspace: Workspace, taken: _Taken, merge: MergeRecord) -> None:
-    """Nobody reviews what they had, painted or brought, where the settings say so.
+def _check_not_own(lab: Lab, step: Step, merge: MergeRecord) -> None:
+    """Refuse to review what one had, painted or sent, where the settings say so.
 
     To run collect or merge for others is no work on the label.
     """
-    if not workspace.settings.nobody_reviews_own_work:
+    if not lab.settings.nobody_reviews_own_work:
         return
-    own = taken.patch.assignee_id == taken.by.id
-    own = own or (merge.nothing_to_change and merge.made_by == taken.by.name)
-    own = own or taken.by.name in _bringers(taken, merge)
-    if own or taken.by.id in _authors(taken, merge):
+    person = step.person
+    own = step.patch.assignee_id == person.id
+    own = own or (merge.nothing_to_change and merge.made_by == person.name)
+    own = own or person.name in _senders(step, merge)
+    if own or person.id in authors_of_merge(step.session, step.patch.id, merge):
         raise NotAllowedError(
-            f"{taken.patch.name}: is {taken.by.name}'s own work; in this workspace somebody else "
+            f"{step.patch.name}: is {person.name}'s own work; in this workspace somebody else "
             "reviews it."
         )
 
 
-def _authors(taken: _Taken, merge: MergeRecord) -> tuple[int, ...]:
-    return authors_of_merge(taken.session, taken.patch.id, merge)
+def _next_assignee(step: Step, merge: MergeRecord) -> int | None:
+    """Give who works on a rejected patch: its assignee, else who painted it, if they still may."""
+    authors = authors_of_merge(step.session, step.patch.id, merge)
+    for person_id in (step.patch.assignee_id, *authors):
+        person = person_by_id(step.session, person_id) if person_id is not None else None
+        if person is not None and can_paint(person):
+            return person.id
+    return None
 
 
-def _bringers(taken: _Taken, merge: MergeRecord) -> set[str | None]:
-    """Who sent what a merge holds; a collected file was saved by its owner."""
-    wanted = {(each["slot"], each["version"]) for each in merge.inputs}
+def _senders(step: Step, merge: MergeRecord) -> set[str | None]:
+    """Name who sent what a merge holds; a collected file was saved by its owner."""
+    wanted = {(entry["slot"], entry["version"]) for entry in merge.inputs if "slot" in entry}
     return {
         version.received_by
-        for slot in slots_of(taken.session, taken.patch.id)
+        for slot in step.slots.values()
         for version in slot.versions
         if (slot.name, version.number) in wanted and version.origin is not Origin.COLLECTED
     }
-
-
-def _able(session: Session, name: str) -> PersonRecord:
-    """A person who may paint."""
-    person = get_person(session, name)
-    if person.disabled:
-        raise StepError(f"{name} is disabled; choose somebody else.")
-    if not may(person.role, Action.PAINT):
-        raise StepError(f"{name} is {_an(person.role)}, who may not paint; choose somebody else.")
-    return person
-
-
-def _an(role: Role) -> str:
-    return f"an {role}" if role in (Role.ANNOTATOR, Role.ADMIN) else f"a {role}"
-
-
-def _recorded(workspace: Workspace, patch: PatchRecord) -> PatchRecord:
-    write_record(workspace, patch.name)
-    return patch

@@ -11,7 +11,7 @@ from core.imaging.geometry import Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
 from core.imaging.merging import read_label
-from core.labels.merge import made_again
+from core.labels.merge import merge_again
 from core.workspace.results import DONE, FAILED, SKIPPED, Outcome, Progress, silent
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
@@ -71,7 +71,7 @@ def _verified(workspace: Workspace, patch: PatchRecord) -> Outcome:
     kept = _kept(workspace, patch, merge)
     faults = _kept_faults(workspace, patch, merge, kept)
     if not merge.rule.startswith(IMPORTED):
-        made, _ = made_again(workspace, patch, merge.inputs)
+        made, _ = merge_again(workspace, patch, merge.inputs)
         faults += _made_faults(patch, merge, kept, made.voxels)
     details = {"merge": merge.number, "label_hash": merge.label_hash}
     return Outcome(patch.name, FAILED if faults else DONE, " ".join(faults) or None, (), details)

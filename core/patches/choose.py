@@ -1,25 +1,25 @@
 """Choose patch centers in a tomogram: where they may lie, what is told about them, why they are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.access.permissions import Action, require
+from core.access.permissions import Action
 from core.errors import CenterError, SegmentationError
 from core.imaging.geometry import Box, Zyx, shifted_to_fit
 from core.imaging.patch import Placed, place_patch
 from core.imaging.points.read import Points, frame_of, read_points
-from core.patches.record import write_record
+from core.lab.lab import Lab
+from core.lab.step import Changes
 from core.tomograms.source_files import check_unchanged, open_original
 from core.workspace.results import DONE, FAILED, KEPT, Outcome
 from core.workspace.text import check_threshold, checked_text
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, patches_in
-from db.queries.people import PersonRecord
 from db.queries.volumes import (
     SegmentationRecord,
     TomogramRecord,
@@ -27,7 +27,6 @@ from db.queries.volumes import (
     segmentations_of,
 )
 from db.vocabulary import ChosenBecause, NearBorder
-from db.writes.events import Change
 from db.writes.patches import choose_patch
 from db.writes.volumes import lock_tomogram
 
@@ -89,12 +88,11 @@ def propose(
 
 
 def choose(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     tomogram: str,
     centers: Sequence[Zyx],
     *,
-    because: ChosenBecause,
+    reason: ChosenBecause,
     note: str | None = None,
     segmentation_id: int | None = None,
     near_border: NearBorder = NearBorder.REFUSE,
@@ -112,27 +110,21 @@ def choose(
     """
     note = checked_text("the note", note) if note and note.strip() else None
     check_threshold(threshold)
-    with workspace.catalog.read() as session:
+    with lab.read(Action.CHOOSE) as session:
         check_unchanged(get_tomogram(session, tomogram).on_disk)
-    if dry_run:
-        with workspace.catalog.read() as session:
-            require(session, by, Action.CHOOSE)
+        if dry_run:
             return _dry(_setting(session, tomogram, segmentation_id), centers, near_border)
-    with workspace.catalog.write() as session:
-        require(session, by, Action.CHOOSE)
-        change = Change.now(by.id)
-        lock_tomogram(session, get_tomogram(session, tomogram).id)
-        setting = _setting(session, tomogram, segmentation_id)
-        values = _values(setting, because, note, threshold)
+    with lab.change(Action.CHOOSE) as change:
+        lock_tomogram(change.session, get_tomogram(change.session, tomogram).id)
+        setting = _setting(change.session, tomogram, segmentation_id)
+        values = _values(setting, reason, note, threshold)
         outcomes = []
         for center in centers:
-            outcome, patch = _choose_one(session, change, setting, center, near_border, values)
+            outcome, patch = _choose_one(change, setting, center, near_border, values)
             outcomes.append(outcome)
             if patch:
-                setting = _Setting(
-                    setting.tomogram, setting.segmentation, (*setting.patches, patch)
-                )
-    _write_records(workspace, outcomes)
+                setting = replace(setting, patches=(*setting.patches, patch))
+                change.record(patch.name)
     return tuple(outcomes)
 
 
@@ -200,8 +192,7 @@ def _dry(setting: _Setting, centers: Sequence[Zyx], near_border: NearBorder) -> 
 
 
 def _choose_one(
-    session: Session,
-    change: Change,
+    change: Changes,
     setting: _Setting,
     center: Zyx,
     near_border: NearBorder,
@@ -215,7 +206,7 @@ def _choose_one(
     if same:
         return _outcome(setting, placed, same.name, same), None
     columns = values | _position(placed)
-    patch = choose_patch(session, change, setting.tomogram.id, columns)
+    patch = choose_patch(change.session, change.change, setting.tomogram.id, columns)
     return _outcome(setting, placed, patch.name, None), patch
 
 
@@ -268,12 +259,12 @@ def _already(same: PatchRecord) -> str:
 
 
 def _values(
-    setting: _Setting, because: ChosenBecause, note: str | None, threshold: float | None
+    setting: _Setting, reason: ChosenBecause, note: str | None, threshold: float | None
 ) -> dict[str, Any]:
     stated = setting.segmentation.threshold if threshold is None else threshold
     return {
         "segmentation_id": setting.segmentation.id,
-        "chosen_because": because,
+        "chosen_because": reason,
         "note": note,
         "voxel_size": setting.tomogram.voxel_size,
         "threshold": stated,
@@ -296,9 +287,3 @@ def _shown(setting: _Setting, center: Zyx) -> str:
     """A center that has no name yet, in (x, y, z)."""
     z, y, x = center
     return f"{setting.tomogram.name} at {x},{y},{z}"
-
-
-def _write_records(workspace: Workspace, outcomes: Sequence[Outcome]) -> None:
-    for outcome in outcomes:
-        if outcome.outcome == DONE:
-            write_record(workspace, outcome.name)

@@ -10,13 +10,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
-from core.access.permissions import Action, require
+from core.access.permissions import Action
 from core.errors import OutputError
-from core.files.atomic import whole_file
+from core.files.atomic import staged_file, sync_folder
 from core.files.threads import side_by_side
 from core.imaging.extraction import voxel_size_findings
 from core.imaging.formats.nifti import fill_nifti, same_voxels
@@ -25,17 +25,15 @@ from core.imaging.geometry import Box, Grid, Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values
 from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid
-from core.patches.lifecycle import Transition, next_stage
-from core.patches.record import write_record
+from core.lab.lab import Lab
+from core.patches.lifecycle import Transition
 from core.tomograms.source_files import open_original
-from core.workspace.folders import make_shared
+from core.workspace.folders import Folders, make_shared
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workspace.workspace import Workspace
 from db.errors import ConflictError, StepError, TomocurateError
-from db.queries.page import MAX_LIMIT
-from db.queries.patches import PatchFilter, PatchRecord, get_patch, list_patches
-from db.queries.people import PersonRecord
+from db.queries.patches import PatchRecord, all_patches, get_patch
 from db.queries.volumes import (
     SegmentationRecord,
     TomogramRecord,
@@ -43,8 +41,6 @@ from db.queries.volumes import (
     tomogram_by_id,
 )
 from db.vocabulary import Stage
-from db.writes.events import Change
-from db.writes.patches import change_patch, lock_patch
 
 
 @dataclass(frozen=True)
@@ -58,8 +54,7 @@ class _Originals:
 
 
 def extract(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     names: Sequence[str] | None = None,
     *,
     dry_run: bool = False,
@@ -69,29 +64,22 @@ def extract(
 
     Errors: NotAllowedError; UnknownNameError. What concerns one patch stands in its outcome.
     """
-    with workspace.catalog.read() as session:
-        require(session, by, Action.EXTRACT)
-        patches = _listed(session) if names is None else [get_patch(session, n) for n in names]
-    if names is None:
-        patches = [patch for patch in patches if _is_due(workspace, patch)]
+    with lab.read(Action.EXTRACT) as session:
+        if names is None:
+            patches = [p for p in all_patches(session) if _is_due(lab.folders, p)]
+        else:
+            patches = [get_patch(session, name) for name in names]
     outcomes = []
     for together in _by_originals(patches):
-        for outcome in _extract_together(workspace, by, together, dry_run):
+        for outcome in _extract_together(lab, together, dry_run):
             outcomes.append(outcome)
             progress(outcome)
     return tuple(outcomes)
 
 
-def _listed(session: Any) -> list[PatchRecord]:
-    found: list[PatchRecord] = []
-    while page := list_patches(session, PatchFilter(), offset=len(found), limit=MAX_LIMIT).rows:
-        found += page
-    return found
-
-
-def _is_due(workspace: Workspace, patch: PatchRecord) -> bool:
+def _is_due(folders: Folders, patch: PatchRecord) -> bool:
     """It waits, or was cut and its image or label is gone, as after a restore."""
-    files = workspace.folders.image_of(patch.name), workspace.folders.label_of(patch.name)
+    files = folders.image_of(patch.name), folders.label_of(patch.name)
     return patch.stage is Stage.CHOSEN or not all(map(os.path.lexists, files))
 
 
@@ -103,20 +91,18 @@ def _by_originals(patches: Sequence[PatchRecord]) -> Iterator[list[PatchRecord]]
         yield list(together)
 
 
-def _extract_together(
-    workspace: Workspace, by: PersonRecord, patches: Sequence[PatchRecord], dry_run: bool
-) -> Iterator[Outcome]:
+def _extract_together(lab: Lab, patches: Sequence[PatchRecord], dry_run: bool) -> Iterator[Outcome]:
     """Patches of one tomogram and segmentation."""
     with ExitStack() as opened:
         try:
-            originals = _open(workspace, patches[0], opened)
+            originals = _open(lab.workspace, patches[0], opened)
         except TomocurateError as error:
             yield from (Outcome(patch.name, FAILED, str(error)) for patch in patches)
             return
 
         def cut(patch: PatchRecord) -> Outcome:
             try:
-                return _extract_one(workspace, by, patch, originals, dry_run)
+                return _extract_one(lab, patch, originals, dry_run)
             except TomocurateError as error:
                 return Outcome(patch.name, FAILED, str(error))
 
@@ -143,8 +129,7 @@ def _open(workspace: Workspace, patch: PatchRecord, opened: ExitStack) -> _Origi
 
 
 def _extract_one(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     patch: PatchRecord,
     originals: _Originals,
     dry_run: bool,
@@ -163,13 +148,13 @@ def _extract_one(
     outcome = _outcome(patch, cut, voxel_size)
     if dry_run:
         return outcome
-    with patch_lock(workspace, patch.name):
-        written = _write(workspace, patch.name, cut, grid)
+    with ExitStack() as staged:
+        files = _stage(lab.folders, patch.name, cut, grid, staged)
         if again:
-            return outcome if written else _kept(outcome)
+            _bring_back(lab, patch.name, files)
+            return outcome if files else _kept(outcome)
         values = {**hashes, "voxel_size": voxel_size, "threshold": threshold}
-        recorded = _record(workspace, by, patch, values)
-    write_record(workspace, patch.name)
+        recorded = _record(lab, patch, values, files)
     return outcome if recorded else _kept(outcome)
 
 
@@ -200,48 +185,58 @@ def _check_same(patch: PatchRecord, hashes: dict[str, str]) -> None:
             )
 
 
-def _write(workspace: Workspace, name: str, cut: CutPatch, grid: Grid) -> bool:
-    """Write image and label where they are not there; whether anything was written.
+def _stage(
+    folders: Folders, name: str, cut: CutPatch, grid: Grid, staged: ExitStack
+) -> list[tuple[Path, Path]]:
+    """Write image and label beside their targets, where they are not there yet.
 
     Errors: OutputError where a file of this name holds something else.
     """
-    folders = workspace.folders
     make_shared(folders.corrections_of(name))
+    files = []
     pairs = ((folders.image_of(name), cut.image), (folders.label_of(name), cut.label))
-    absent: list[tuple[Any, NDArray[Any]]] = []
-    for path, voxels in pairs:
-        if not os.path.lexists(path):
-            absent.append((path, voxels))
-        elif not same_voxels(path, voxels, grid):
+    for target, voxels in pairs:
+        if not os.path.lexists(target):
+            fill = partial(fill_nifti, voxels=voxels, grid=grid)
+            files.append((staged.enter_context(staged_file(target.parent, fill)), target))
+        elif not same_voxels(target, voxels, grid):
             raise OutputError(
-                f"{path}: exists and holds other voxels than {name}; move it away, or adopt its "
+                f"{target}: exists and holds other voxels than {name}; move it away, or adopt its "
                 "folder first."
             )
-    with ExitStack() as files:
-        for path, voxels in absent:
-            fill_nifti(files.enter_context(whole_file(path, exist_ok=False)), voxels, grid)
-    return bool(absent)
+    return files
 
 
 def _record(
-    workspace: Workspace, by: PersonRecord, patch: PatchRecord, values: dict[str, Any]
+    lab: Lab, patch: PatchRecord, values: dict[str, Any], files: list[tuple[Path, Path]]
 ) -> bool:
-    """Note what was cut; False where somebody else has noted the same meanwhile."""
-    with workspace.catalog.write() as session:
-        require(session, by, Action.EXTRACT)
-        now = lock_patch(session, patch.name)
+    """Record what was cut; False where somebody else has recorded the same meanwhile."""
+    try:
+        with lab.step(patch.name, Action.EXTRACT, Transition.EXTRACT) as step:
+            now = step.patch
+            if (now.start, now.segmentation_id) != (patch.start, patch.segmentation_id):
+                raise ConflictError(
+                    f"{patch.name}: {now.updated_by or 'somebody'} moved it meanwhile; run again."
+                )
+            step.set("extracted", extracted_at=step.change.at, **values)
+            for staged, target in files:
+                step.place(staged, target)
+    except StepError:
+        with lab.catalog.read() as session:
+            now = get_patch(session, patch.name)
         if (now.image_hash, now.label_hash) == (values["image_hash"], values["label_hash"]):
             return False
-        if (now.start, now.segmentation_id) != (patch.start, patch.segmentation_id):
-            raise ConflictError(
-                f"{patch.name}: {now.updated_by or 'somebody'} moved it meanwhile; run again."
-            )
-        stage = next_stage(now, Transition.EXTRACT)
-        change = Change.now(by.id)
-        change_patch(
-            session, change, now, "extracted", stage=stage, extracted_at=change.at, **values
-        )
+        raise
     return True
+
+
+def _bring_back(lab: Lab, name: str, files: list[tuple[Path, Path]]) -> None:
+    """Place the files of a patch that was extracted before; its record stays as it is."""
+    with patch_lock(lab.workspace, name):
+        for staged, target in files:
+            if not os.path.lexists(target):
+                staged.replace(target)
+                sync_folder(target.parent)
 
 
 def _outcome(patch: PatchRecord, cut: CutPatch, voxel_size: float | None) -> Outcome:

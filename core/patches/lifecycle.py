@@ -22,6 +22,7 @@ class Transition(StrEnum):
     EXTRACT = "extracted"
     CORRECT = "corrected"
     MERGE = "merged"
+    ADOPT_LABEL = "given the label it was adopted with"
     LEAVE_AS_IT_IS = "left as it is"
     SUBMIT = "submitted for review"
     ACCEPT = "accepted"
@@ -43,6 +44,7 @@ _LEADS_TO: Mapping[Transition, tuple[Action, tuple[Stage | None, ...]]] = {
     Transition.EXTRACT:         (Action.EXTRACT,            (EXT,  ___,  ___,  ___,  ___,  ___)),
     Transition.CORRECT:         (Action.SUBMIT_CORRECTION,  (___,  COR,  COR,  MER,  REV,  ACC)),
     Transition.MERGE:           (Action.MERGE,              (___,  ___,  MER,  MER,  REV,  MER)),
+    Transition.ADOPT_LABEL:    (Action.ADOPT,             (___,  MER,  MER,  ___,  ___,  ___)),
     Transition.LEAVE_AS_IT_IS:  (Action.SUBMIT,             (___,  MER,  MER,  ___,  ___,  ___)),
     Transition.SUBMIT:          (Action.SUBMIT,             (___,  ___,  ___,  REV,  ___,  ___)),
     Transition.ACCEPT:          (Action.REVIEW,             (___,  ___,  ___,  ACC,  ACC,  ___)),

@@ -6,19 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.access.permissions import Action, require
+from core.access.permissions import Action
 from core.corrections.store import Store
 from core.errors import OutputError
 from core.imaging.geometry import Box, Zyx
 from core.imaging.merging import read_label
 from core.imaging.pasting import PlacedLabel, paste_labels
+from core.lab.lab import Lab
 from core.tomograms.source_files import open_original
 from core.workspace.workspace import Workspace
 from db.errors import StepError
 from db.queries.life import MergeRecord, merge_by_id, reviews_of
 from db.queries.page import MAX_LIMIT
 from db.queries.patches import PatchFilter, PatchRecord, list_patches
-from db.queries.people import PersonRecord
 from db.queries.volumes import (
     SegmentationRecord,
     TomogramRecord,
@@ -26,7 +26,7 @@ from db.queries.volumes import (
     segmentation_by_id,
 )
 from db.vocabulary import Verdict
-from db.writes.events import Change, Subject, record_event
+from db.writes.events import Subject, record_event
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -51,8 +51,7 @@ class _Accepted:
 
 
 def put_back(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     tomogram: str,
     out: Path,
     *,
@@ -67,8 +66,7 @@ def put_back(
     Errors: StepError where nothing is accepted; OutputError where ``out`` exists; VolumeError
     where the segmentation changed; StoreError; NotAllowedError; UnknownNameError.
     """
-    with workspace.catalog.read() as session:
-        require(session, by, Action.PUT_BACK)
+    with lab.read(Action.PUT_BACK) as session:
         record = get_tomogram(session, tomogram)
         accepted = _accepted(session, record)
         segmentation = segmentation_by_id(
@@ -79,13 +77,13 @@ def put_back(
         raise StepError(f"{record.name}: no patch of this segmentation is accepted.")
     if out.exists() or out.is_symlink():
         raise OutputError(f"{out}: exists; name another file, nothing is overwritten.")
-    labels = [_placed(workspace, each) for each in accepted]
+    labels = [_placed(lab.workspace, each) for each in accepted]
     names = tuple(each.patch.name for each in accepted)
     with open_original(segmentation.on_disk) as volume:
         changed = None
         if not dry_run:
             changed = paste_labels(volume, labels, out, _threshold(segmentation, accepted))
-            _note(workspace, by, record, out, names)
+            _note(lab, record, out, names)
     return PutBack(out, segmentation.on_disk.file, names, changed)
 
 
@@ -142,15 +140,8 @@ def _placed(workspace: Workspace, accepted: _Accepted) -> PlacedLabel:
     return PlacedLabel(Box(Zyx(*patch.start), stop), voxels)
 
 
-def _note(
-    workspace: Workspace,
-    by: PersonRecord,
-    tomogram: TomogramRecord,
-    out: Path,
-    names: Sequence[str],
-) -> None:
-    with workspace.catalog.write() as session:
-        require(session, by, Action.PUT_BACK)
+def _note(lab: Lab, tomogram: TomogramRecord, out: Path, names: Sequence[str]) -> None:
+    with lab.change(Action.PUT_BACK) as change:
         subject = Subject("tomogram", tomogram.id, tomogram.name)
         after = {"file": str(out), "patches": list(names)}
-        record_event(session, Change.now(by.id), "labels put back", subject, None, after)
+        record_event(change.session, change.change, "labels put back", subject, None, after)

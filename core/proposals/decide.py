@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from core.access.permissions import Action, require
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.patches.choose import choose
 from core.proposals.channels import Channel
 from core.workspace.results import DONE, FAILED, KEPT, Outcome
@@ -71,11 +72,10 @@ def _accept(workspace: Workspace, by: PersonRecord, number: int) -> Outcome:
     if proposal.patch is not None:
         return Outcome(proposal.patch, KEPT, f"{name} is this patch already")
     (chosen,) = choose(
-        workspace,
-        by,
+        Lab(workspace, by),
         proposal.tomogram,
         [Zyx(*proposal.center)],
-        because=_because(proposal),
+        reason=_because(proposal),
         note=_note(proposal),
         segmentation_id=proposal.segmentation_id,
     )

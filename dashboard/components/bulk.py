@@ -11,8 +11,9 @@ import streamlit as st
 
 from core.access.permissions import may
 from core.jobs import queue
-from core.labels import review
+from core.lab.lab import Lab
 from core.labels.merge import merge
+from core.patches import assign
 from core.patches.extract import extract
 from core.patches.lifecycle import Transition, action_of, is_legal
 from core.workspace.results import DONE, FAILED, Outcome
@@ -94,13 +95,15 @@ def run_many(
 
 def assign_many(workspace: Workspace, person: PersonRecord, names: Sequence[str], to: str) -> None:
     """Give patches to somebody, each in its own transaction; what came of it is told."""
-    outcomes = [_moved(partial(review.assign, workspace, person, name, to), name) for name in names]
+    outcomes = [
+        _moved(partial(assign.assign, Lab(workspace, person), name, to), name) for name in names
+    ]
     notify_outcomes(outcomes, f"assigned to {escape(to)}")
 
 
 def claim_many(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -> None:
     """Take patches that nobody has."""
-    outcomes = [_moved(partial(review.claim, workspace, person, name), name) for name in names]
+    outcomes = [_moved(partial(assign.claim, Lab(workspace, person), name), name) for name in names]
     notify_outcomes(outcomes, "claimed")
 
 
@@ -130,7 +133,7 @@ def _run(
         bar.progress(min(len(done) / len(names), 1.0), text=f"{len(done)} of {len(names)}")
 
     try:
-        return STEP_OF[move](workspace, person, names, progress=progress)
+        return STEP_OF[move](Lab(workspace, person), names, progress=progress)
     except TomocurateError as error:
         notify_refusal(error)
         return None

@@ -5,6 +5,7 @@ from functools import partial
 
 import streamlit as st
 
+from core.lab.lab import Lab
 from core.labels import review
 from core.patches.lifecycle import Transition
 from core.workspace.workspace import Workspace
@@ -44,7 +45,7 @@ def show_comments(
 def add_comment(workspace: Workspace, by: PersonRecord, name: str, key: str) -> None:
     """Save the comment that was written into a field."""
     run_action(
-        partial(review.comment, workspace, by, name, st.session_state[key]),
+        partial(review.comment, Lab(workspace, by), name, st.session_state[key]),
         lambda said: f"Comment saved at {format_time(said.made_at)} by {escape(by.name)}.",
     )
 
@@ -52,7 +53,7 @@ def add_comment(workspace: Workspace, by: PersonRecord, name: str, key: str) -> 
 def resolve_comment(workspace: Workspace, by: PersonRecord, name: str, comment_id: int) -> None:
     """Mark a comment as resolved."""
     run_action(
-        partial(review.resolve_comment, workspace, by, name, comment_id),
+        partial(review.resolve_comment, Lab(workspace, by), name, comment_id),
         lambda _: f"Comment resolved by {escape(by.name)}.",
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from core.labels import review
+from core.patches import assign
 from core.patches import history as life
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
@@ -112,9 +113,9 @@ def _moves(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
     """Buttons for what is legal now and may be done by this person."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if can(patch, Transition.CLAIM, by) and patch.assignee is None:
-            _button(workspace, by, patch, "Claim", review.claim, "claimed")
+            _button(workspace, by, patch, "Claim", assign.claim, "claimed")
         if can(patch, Transition.RELEASE, by) and patch.assignee == by.name:
-            _button(workspace, by, patch, "Release", review.release, "released")
+            _button(workspace, by, patch, "Release", assign.release, "released")
         if can(patch, Transition.ASSIGN, by):
             _give(workspace, by, patch)
         if can(patch, Transition.SUBMIT, by):
@@ -158,7 +159,7 @@ def _give(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
             key=f"give_{patch.name}",
             type="primary",
             on_click=bind(patch, run_step),
-            args=(workspace, by, review.assign, f"assigned to {escape(to)}", patch.name, to),
+            args=(workspace, by, assign.assign, f"assigned to {escape(to)}", patch.name, to),
             kwargs={"seen": patch.version},
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core.access.permissions import may
+from core.lab.lab import Lab
 from core.patches.extract import extract
 from core.patches.lifecycle import Transition, action_of, is_legal
 from core.workspace.workspace import Workspace
@@ -41,7 +42,7 @@ def run_step(
 ) -> None:
     """Run a step of a patch and show what was saved; a conflict shows the other's change."""
     run_action(
-        partial(step, workspace, by, name, *told, **more),
+        partial(step, Lab(workspace, by), name, *told, **more),
         lambda patch: describe_saved(what, patch, by),
         about=(workspace, name),
     )
@@ -132,7 +133,7 @@ def extract_now(workspace: Workspace, by: PersonRecord, name: str) -> None:
     """Extract one patch while the page waits."""
     try:
         with st.spinner("Extracting…"):
-            outcomes = extract(workspace, by, [name])
+            outcomes = extract(Lab(workspace, by), [name])
     except TomocurateError as error:
         notify_refusal(error)
         return

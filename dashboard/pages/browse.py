@@ -13,6 +13,7 @@ import streamlit as st
 from core.access.permissions import Action, may
 from core.imaging.geometry import Zyx
 from core.jobs.queue import submit_batch
+from core.lab.lab import Lab
 from core.patches.choose import box_of, choose
 from core.tomograms.pictures import segmentation_name, tomogram_name, want_previews
 from core.workspace.results import DONE, FAILED, Outcome
@@ -109,11 +110,10 @@ def save_choice(
     try:
         chosen = chosen_center(told)
         outcome = choose(
-            workspace,
-            by,
+            Lab(workspace, by),
             tomogram,
             [chosen.center],
-            because=chosen.because,
+            reason=chosen.because,
             near_border=chosen.near_border,
             segmentation_id=segmentation_id,
         )[0]

@@ -13,6 +13,7 @@ from core.lab.lab import Lab
 from core.labels import review
 from core.labels.merge import MergePreview, merge, preview_merge
 from core.painting import draft
+from core.patches import assign
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
 from core.workspace.results import Outcome
@@ -134,7 +135,7 @@ def merge_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
     """Merge what counts now into the patch's next training label."""
     try:
         with st.spinner("Merging…"):
-            outcomes = merge(workspace, person, [name])
+            outcomes = merge(Lab(workspace, person), [name])
     except TomocurateError as error:
         notify_refusal(error)
         return
@@ -200,7 +201,7 @@ def _claim(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> No
 
 def claim_here(workspace: Workspace, person: PersonRecord, name: str, seen: int) -> None:
     """Claim a patch, and show it."""
-    run_step(workspace, person, review.claim, "claimed", name, seen=seen)
+    run_step(workspace, person, assign.claim, "claimed", name, seen=seen)
     st.query_params.from_dict({Query.PATCH: name})
 
 

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.imaging import colors
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.labels import review
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
@@ -95,14 +96,13 @@ def decide(
     number, version = merge.number, patch.version
     if reason is None:
         step = partial(
-            review.accept, workspace, person, patch.name, merge_number=number, seen=version
+            review.accept, Lab(workspace, person), patch.name, merge_number=number, seen=version
         )
         word = f"merge {number} accepted"
     else:
         step = partial(
             review.reject,
-            workspace,
-            person,
+            Lab(workspace, person),
             patch.name,
             reason,
             merge_number=number,

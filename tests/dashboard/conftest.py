@@ -21,6 +21,7 @@ from core.imaging.merging import read_label
 from core.lab.lab import Lab as ActingLab
 from core.labels import review
 from core.labels.merge import merge
+from core.patches import assign
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
@@ -167,34 +168,38 @@ def _fill(workspace: Workspace, data: Path) -> None:
     pairings = plan_registration(workspace, [data])
     assert not failed(register(workspace, me, pairings, add_roots=True))
     chosen = choose(
-        workspace, me, "TS_001", CENTERS, because=ChosenBecause.MISSED_MEMBRANE, note=PROBE
+        ActingLab(workspace, me),
+        "TS_001",
+        CENTERS,
+        reason=ChosenBecause.MISSED_MEMBRANE,
+        note=PROBE,
     )
     assert not failed(chosen)
     names = [each.name for each in chosen]
-    assert not failed(extract(workspace, me, names[1:]))
+    assert not failed(extract(ActingLab(workspace, me), names[1:]))
     for name in names[2:]:
-        review.assign(workspace, me, name, "Ada")
+        assign.assign(ActingLab(workspace, me), name, "Ada")
         receive(
             ActingLab(workspace, ada),
             name,
             "Add1.nrrd",
             paint(workspace, name, CorrectionKind.ADD),
         )
-    review.assign(workspace, me, names[1], me.name)
-    assert not failed(merge(workspace, ada, names[3:]))
+    assign.assign(ActingLab(workspace, me), names[1], me.name)
+    assert not failed(merge(ActingLab(workspace, ada), names[3:]))
     for name in names[3:]:
-        review.submit(workspace, ada, name)
-    review.comment(workspace, ada, names[3], PROBE)
-    review.reject(workspace, me, names[4], PROBE)
+        review.submit(ActingLab(workspace, ada), name)
+    review.comment(ActingLab(workspace, ada), names[3], PROBE)
+    review.reject(ActingLab(workspace, me), names[4], PROBE)
     receive(
         ActingLab(workspace, ada),
         names[4],
         "Ignore1.nrrd",
         paint(workspace, names[4], CorrectionKind.IGNORE, 5),
     )
-    assert not failed(merge(workspace, ada, [names[4]]))
-    review.submit(workspace, ada, names[4])
-    review.accept(workspace, me, names[4])
+    assert not failed(merge(ActingLab(workspace, ada), [names[4]]))
+    review.submit(ActingLab(workspace, ada), names[4])
+    review.accept(ActingLab(workspace, me), names[4], merge_number=2)
 
 
 def _link_or_copy(old: str, new: str) -> None:

@@ -152,15 +152,15 @@ STEPS: dict[str, tuple[Action, Arguments]] = {
     ),
     "register.register": (Action.REGISTER, lambda lab: (pairings(lab),)),
     "review.accept": (Action.REVIEW, lambda lab: (lab.in_review,)),
-    "review.assign": (Action.ASSIGN, lambda lab: (lab.extracted, "Ada")),
-    "review.claim": (Action.CLAIM, lambda lab: (lab.chosen,)),
+    "assign.assign": (Action.ASSIGN, lambda lab: (lab.extracted, "Ada")),
+    "assign.claim": (Action.CLAIM, lambda lab: (lab.chosen,)),
     "review.comment": (Action.COMMENT, lambda lab: (lab.chosen, "look")),
     "review.reinstate": (Action.WITHDRAW, lambda lab: (lab.chosen,)),
     "review.reject": (Action.REVIEW, lambda lab: (lab.in_review, "no")),
-    "review.release": (Action.ASSIGN, lambda lab: (lab.correcting,)),
+    "assign.release": (Action.ASSIGN, lambda lab: (lab.correcting,)),
     "review.resolve_comment": (Action.COMMENT, lambda lab: (lab.in_review, 1)),
     "review.submit": (Action.SUBMIT, lambda lab: (lab.correcting,)),
-    "review.transfer": (Action.ASSIGN, lambda lab: (lab.correcting, "Ben")),
+    "assign.transfer": (Action.ASSIGN, lambda lab: (lab.correcting, "Ben")),
     "review.withdraw": (Action.WITHDRAW, lambda lab: (lab.chosen, "twice")),
     "data_roots.add_root": (Action.ADD_ROOT, lambda lab: (lab.workspace.folder,)),
     "data_roots.browse": (Action.REGISTER, lambda lab: (lab.tomograms,)),
@@ -242,7 +242,7 @@ PACKAGES = (
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "save.save_painting": {"base": {}},
-    "choose.choose": {"because": ChosenBecause.OTHER},
+    "choose.choose": {"reason": ChosenBecause.OTHER},
     "people.set_account": {"os_user": "ada"},
     "data_permissions.permit": {
         "scope": Scope.PUBLIC,

@@ -10,6 +10,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab as ActingLab
 from core.labels import review
 from dashboard.components.patch_planes import (
     ADDED,
@@ -68,7 +69,7 @@ def test_a_verdict_of_somebody_else_meanwhile_is_shown_and_not_overwritten(
     lab: Lab, page: Open
 ) -> None:
     at = page("review", patch=lab.in_review)
-    review.reject(lab.workspace, lab.ben, lab.in_review, "too thick")
+    review.reject(ActingLab(lab.workspace, lab.ben), lab.in_review, "too thick")
     at.button(key=f"accept_{lab.in_review}_1").click().run()
     assert "Changed meanwhile" in at.warning[0].value
     assert "Ben" in at.warning[0].value

@@ -22,6 +22,7 @@ from core.imaging.geometry import Box, Zyx, whole
 from core.imaging.hashes import file_hash
 from core.imaging.patch import patch_grid
 from core.jobs import queue
+from core.lab.lab import Lab
 from core.maintenance.doctor import BAD, examine
 from core.maintenance.manifest import manifests, read_manifest
 from core.patches.choose import choose
@@ -112,10 +113,10 @@ def names(workspace: Workspace, admin: PersonRecord, tmp_path: Path) -> list[str
             file.set_data(membrane)
             file.voxel_size = 10.0
     register(workspace, admin, plan_registration(workspace, [data / "*.mrc"]), add_roots=True)
-    choose(workspace, admin, "TS_001", list(CENTERS), because=ChosenBecause.OTHER)
+    choose(Lab(workspace, admin), "TS_001", list(CENTERS), reason=ChosenBecause.OTHER)
     for job in queue.list_jobs(workspace):  # hashes and pictures are not what is killed here
         queue.cancel(workspace, admin, job.id)
-    return [each.name for each in extract(workspace, admin)]
+    return [each.name for each in extract(Lab(workspace, admin))]
 
 
 class Work:

@@ -19,6 +19,7 @@ from core.imaging.geometry import Zyx
 from core.lab.lab import Lab
 from core.labels import review
 from core.labels.merge import merge
+from core.patches import assign
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
@@ -126,15 +127,15 @@ def make_lab(folder: Path) -> None:
         register(workspace, me, plan_registration(workspace, [data]), add_roots=True)
         centers = [Zyx(84, 90 + 12 * step, 90 + 12 * step) for step in range(len(P))]
         why = ChosenBecause.MISSED_MEMBRANE
-        assert not failed(choose(workspace, me, "TS_001", centers, because=why))
-        assert not failed(extract(workspace, me, P[:-1]))
+        assert not failed(choose(Lab(workspace, me), "TS_001", centers, reason=why))
+        assert not failed(extract(Lab(workspace, me), P[:-1]))
         for name, person in ((MINE, me), (MINE_TOO, me), (WAITS, ada), (WAITS_TOO, ada)):
-            review.assign(workspace, me, name, person.name)
+            assign.assign(Lab(workspace, me), name, person.name)
             add = paint(workspace, name, CorrectionKind.ADD)
             receive(Lab(workspace, person), name, "Add1.nrrd", add)
-        assert not failed(merge(workspace, ada, [WAITS, WAITS_TOO]))
+        assert not failed(merge(Lab(workspace, ada), [WAITS, WAITS_TOO]))
         for name in (WAITS, WAITS_TOO):
-            review.submit(workspace, ada, name)
+            review.submit(Lab(workspace, ada), name)
 
 
 def test_back_forward_reload_and_bookmarks_show_what_they_showed(desk: Desk) -> None:

@@ -19,6 +19,7 @@ from core.imaging.merging import read_label
 from core.lab.lab import Lab
 from core.labels import review
 from core.labels.merge import merge
+from core.patches import assign
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.patches.saved_filters import save_view
@@ -64,28 +65,28 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         assert not failed(register(workspace, me, pairs, add_roots=True))
         centers = [Zyx(84, 90, 90), Zyx(84, 110, 110), Zyx(84, 100, 90)]
-        chosen = choose(workspace, me, "TS_001", centers, because=ChosenBecause.OTHER, note=ALL)
+        chosen = choose(Lab(workspace, me), "TS_001", centers, reason=ChosenBecause.OTHER, note=ALL)
         names = [outcome.name for outcome in chosen]
-        assert not failed(extract(workspace, me, names))
+        assert not failed(extract(Lab(workspace, me), names))
         for name in names:
-            review.assign(workspace, me, name, ada.name)
+            assign.assign(Lab(workspace, me), name, ada.name)
             path = correction(folder, workspace.folders.label_of(name))
             assert receive(Lab(workspace, ada), name, "Add1.nrrd", path).outcome == "done"
             refused = receive(
                 Lab(workspace, ada), name, f"Add {IMG[:20]}.nrrd", b"NRRD" + IMG.encode()
             )
             assert refused.outcome == "failed"
-            review.comment(workspace, ada, name, ALL)
-        assert failed(merge(workspace, ada, names)) == len(names)
+            review.comment(Lab(workspace, ada), name, ALL)
+        assert failed(merge(Lab(workspace, ada), names)) == len(names)
         for name in names:
             from core.corrections.withdraw import withdraw_correction
 
             withdraw_correction(Lab(workspace, ada), name, f"Add {IMG[:20]}.nrrd", reason=ALL)
-        assert not failed(merge(workspace, ada, names))
+        assert not failed(merge(Lab(workspace, ada), names))
         for name in names:
-            review.submit(workspace, ada, name)
-        review.accept(workspace, me, names[0])
-        review.reject(workspace, me, names[1], ALL)
+            review.submit(Lab(workspace, ada), name)
+        review.accept(Lab(workspace, me), names[0])
+        review.reject(Lab(workspace, me), names[1], ALL)
         save_view(workspace, me, f"view {IMG}", "patches", {"text": IMG})
         permit(
             workspace,

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.patches.choose import choose
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import init_workspace
@@ -33,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
         me = acting_person(workspace)
         register(workspace, me, plan_registration(workspace, [tmp_path / "data"]), add_roots=True)
         centers = [Zyx(84, 90, 90), Zyx(84, 110, 110)]
-        choose(workspace, me, "TS_001", centers, because=ChosenBecause.OTHER)
+        choose(Lab(workspace, me), "TS_001", centers, reason=ChosenBecause.OTHER)
     return tmp_path / "lab"
 
 

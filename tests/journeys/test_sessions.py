@@ -15,6 +15,7 @@ from core.access import people
 from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
@@ -43,8 +44,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         people.add(workspace, me, "Vera", Role.VIEWER)
         register(workspace, me, plan_registration(workspace, [folder / "data"]), add_roots=True)
         centers = [Zyx(84, 90, 90), Zyx(84, 100, 100)]
-        choose(workspace, me, "TS_001", centers, because=ChosenBecause.OTHER)
-        extract(workspace, me, [P0])
+        choose(Lab(workspace, me), "TS_001", centers, reason=ChosenBecause.OTHER)
+        extract(Lab(workspace, me), [P0])
     with (folder / "lab" / FILE_NAME).open("a") as settings:
         settings.write(f"upload_mb = {UPLOAD_MB}\n")
     with open_workspace(folder / "lab") as workspace:

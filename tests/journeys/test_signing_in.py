@@ -87,7 +87,7 @@ def fill(lab: Workspace, issuer: str) -> None:
         people.add(lab, me, name, role, identity=(issuer, f"{name.lower()}-1"))
     register(lab, me, plan_registration(lab, [lab.folder.parent / "data"]), add_roots=True)
     centers = [Zyx(84, 90, 90), Zyx(84, 100, 100), Zyx(84, 110, 110)]
-    choose(lab, me, "TS_001", centers, because=ChosenBecause.OTHER)
+    choose(lab, me, "TS_001", centers, reason=ChosenBecause.OTHER)
     extract(lab, me, [P0, P1, P2])
     review.submit(lab, me, P2, nothing_to_change=True)
 

@@ -71,7 +71,7 @@ def _bundle(workspace: Workspace, path: Path) -> None:
 
 
 def _adopt(workspace: Workspace, path: Path) -> str | None:
-    return said_by(adopt(workspace, acting_person(workspace), path.parent, dry_run=True))
+    return said_by(adopt(Lab(workspace, acting_person(workspace)), path.parent, dry_run=True))
 
 
 def _open(_: Workspace, path: Path) -> None:

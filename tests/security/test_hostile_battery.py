@@ -15,6 +15,7 @@ import pytest
 from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab as ActingLab
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
@@ -73,8 +74,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         (folder / "inbox" / "TS_003.mrc").hardlink_to(folder / "data" / "TS_002.mrc")
         pairings = plan_registration(workspace, [folder / "inbox" / "TS_003.mrc"])
         assert not failed(register(workspace, me, pairings, add_roots=True))
-        choose(workspace, me, "TS_001", [Zyx(84, 90, 90)], because=ChosenBecause.OTHER)
-        assert not failed(extract(workspace, me, [PATCH]))
+        choose(ActingLab(workspace, me), "TS_001", [Zyx(84, 90, 90)], reason=ChosenBecause.OTHER)
+        assert not failed(extract(ActingLab(workspace, me), [PATCH]))
     doors = subprocess.Popen(
         [
             sys.executable,

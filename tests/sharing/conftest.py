@@ -110,7 +110,7 @@ class Lab:
             add_segmentation(session, change, made, files[1], "MemBrain_v10")
         return made
 
-    def chosen(self, token: str, start: int, because=ChosenBecause.MISSED_MEMBRANE, **options):
+    def chosen(self, token: str, start: int, reason=ChosenBecause.MISSED_MEMBRANE, **options):
         tomogram: TomogramRecord = self.tomogram(token, **options)
         with self.workspace.catalog.write() as session:
             segmentation = segmentations_of(session, tomogram.id)[0]
@@ -129,7 +129,7 @@ class Lab:
                 "padded": False,
                 "shifted": False,
                 "voxel_size": tomogram.voxel_size,
-                "chosen_because": because,
+                "chosen_because": reason,
             }
             return choose_patch(session, Change.now(self.by.id), tomogram.id, values), tomogram
 
@@ -218,7 +218,7 @@ class Lab:
         assert (
             receive(ActingLab(self.workspace, annotator), patch.name, name, file).outcome == "done"
         )
-        outcomes = merge(self.workspace, annotator, [patch.name])
+        outcomes = merge(ActingLab(self.workspace, annotator), [patch.name])
         assert [each.outcome for each in outcomes] == ["done"], outcomes
         return self.patch(patch.name)
 

@@ -26,6 +26,7 @@ from core.exports.selection import Choice, choose_curated
 from core.exports.training_set import export_training_set
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.geometry import Grid
+from core.lab.lab import Lab
 from core.labels.review import accept
 from core.labels.verify import verify
 from core.maintenance.rebuild import rebuild
@@ -168,7 +169,7 @@ def test_an_imported_patch_that_was_corrected_keeps_its_licence_and_goes_out(lab
     take_in(lab, shared)
     before = {p.name: p for p in choose_curated(lab.workspace, lab.by, Choice()).patches}
     patch = lab.corrected(all_patches(lab)[0])
-    accept(lab.workspace, lab.person("Rolf Reviewson"), patch.name)
+    accept(Lab(lab.workspace, lab.person("Rolf Reviewson")), patch.name)
     after = {p.name: p for p in choose_curated(lab.workspace, lab.by, Choice()).patches}
     changed, was = after[patch.name], before[patch.name]
     assert (changed.imported, changed.source_group) == (was.imported, was.source_group)

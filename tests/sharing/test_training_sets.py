@@ -16,6 +16,7 @@ from core.exports.training_set import export_training_set, plan_export_set
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
+from core.lab.lab import Lab
 from core.labels.review import reject
 from core.patches.record import read_record
 from core.tomograms.data_permissions import permit, pin
@@ -107,7 +108,7 @@ def test_only_accepted_patches_go_in_unless_forced(ready, tmp_path):
 
 def test_a_rejected_or_withdrawn_patch_stays_at_home(lab):
     rejected, withdrawn = lab.fill(2, 1)
-    reject(lab.workspace, lab.person("Rolf Reviewson"), rejected.name, "no", take_back=True)
+    reject(Lab(lab.workspace, lab.person("Rolf Reviewson")), rejected.name, "no", take_back=True)
     with lab.workspace.catalog.write() as session:
         change = Change.now(lab.by.id)
         change_patch(session, change, lock_patch(session, withdrawn.name), "test", withdrawn=True)
@@ -197,7 +198,7 @@ def test_a_rejected_merge_is_left_out_and_the_accepted_one_stays(lab):
     first, new = lab.accepted("TS_001"), lab.merged("TS_002")
     for patch in (first, new):
         lab.corrected(patch)
-        reject(lab.workspace, lab.person("Rolf Reviewson"), patch.name, "too thick")
+        reject(Lab(lab.workspace, lab.person("Rolf Reviewson")), patch.name, "too thick")
     taken = {first.name: (first.id, first.accepted_merge_id)}
     assert choose_curated(lab.workspace, lab.by, Choice()).ids == taken
     assert choose_curated(lab.workspace, lab.by, Choice(merged_too=True)).ids == taken

@@ -18,6 +18,7 @@ from core.access import people
 from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.patches.choose import choose
 from core.tomograms.register import plan_registration, register
 from core.workspace.results import failed
@@ -77,7 +78,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             people.add(workspace, me, f"Person{number:02}", Role.ANNOTATOR)
         register(workspace, me, plan_registration(workspace, [folder / "data"]), add_roots=True)
         centers = [Zyx(84, 82 + number, 90) for number in range(PEOPLE)]
-        chosen = choose(workspace, me, "TS_001", centers, because=ChosenBecause.OTHER)
+        chosen = choose(Lab(workspace, me), "TS_001", centers, reason=ChosenBecause.OTHER)
         assert not failed(chosen)
     with (
         open_workspace(folder / "lab") as workspace,

@@ -13,7 +13,9 @@ from collections.abc import Callable
 
 import pytest
 
-from core.labels.review import accept, claim, reject
+from core.lab.lab import Lab
+from core.labels.review import accept, reject
+from core.patches.assign import claim
 from core.patches.history import show
 from core.workspace.workspace import Workspace, open_workspace
 from db.errors import ConflictError
@@ -115,8 +117,8 @@ def test_of_two_who_decide_on_a_patch_one_wins_and_the_other_is_told(
         said = decide_at_once(
             any_workspace,
             [
-                lambda ws, name=name, seen=seen: accept(ws, team.rolf, name, seen=seen),
-                lambda ws, name=name, seen=seen: reject(ws, team.rita, name, "no", seen=seen),
+                lambda ws, name=name, seen=seen: accept(Lab(ws, team.rolf), name, seen=seen),
+                lambda ws, name=name, seen=seen: reject(Lab(ws, team.rita), name, "no", seen=seen),
             ],
         )
         assert said.count(None) == 1
@@ -133,7 +135,7 @@ def test_a_patch_is_claimed_by_one_of_many(any_workspace, any_patches):
     name = "other_TS_1_patch0"
 
     def claims(person: PersonRecord) -> Callable[[Workspace], object]:
-        return lambda workspace: claim(workspace, person, name)
+        return lambda workspace: claim(Lab(workspace, person), name)
 
     people = [team.annika, team.anton, team.rolf, team.rita]
     said = decide_at_once(any_workspace, [claims(person) for person in people])

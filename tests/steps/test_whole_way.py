@@ -45,10 +45,13 @@ def test_a_patch_goes_the_whole_way(
 ):
     tomogram = registered("TS_001")
     (chosen,) = choose(
-        workspace, team.annika, "TS_001", [Zyx(88, 110, 120)], because=ChosenBecause.MISSED_MEMBRANE
+        Lab(workspace, team.annika),
+        "TS_001",
+        [Zyx(88, 110, 120)],
+        reason=ChosenBecause.MISSED_MEMBRANE,
     )
     name = chosen.name
-    (cut,) = extract(workspace, team.annika)
+    (cut,) = extract(Lab(workspace, team.annika))
     assert (cut.name, cut.outcome) == (name, "done"), cut.message
     label = read(workspace.folders.label_of(name))
     image = read(workspace.folders.image_of(name))
@@ -72,17 +75,17 @@ def test_a_patch_goes_the_whole_way(
     expected[removed] = 0
     expected[painted] = 1
     preview = preview_merge(workspace, name)
-    (made,) = merge(workspace, team.annika)
+    (made,) = merge(Lab(workspace, team.annika))
     assert made.outcome == "done", made.message
     assert (read(workspace.folders.merged_of(name)) == expected).all()
     assert (preview.label == expected).all()
-    assert [again.outcome for again in merge(workspace, team.annika, [name])] == ["kept"]
+    assert [again.outcome for again in merge(Lab(workspace, team.annika), [name])] == ["kept"]
 
-    submit(workspace, team.annika, name)
-    accept(workspace, team.rolf, name)
+    submit(Lab(workspace, team.annika), name)
+    accept(Lab(workspace, team.rolf), name)
     (verified,) = verify(workspace)
     assert verified.outcome == "done", verified.message
-    back = put_back(workspace, team.cora, "TS_001", tmp_path / "back.mrc")
+    back = put_back(Lab(workspace, team.cora), "TS_001", tmp_path / "back.mrc")
     assert back.patches == (name,)
     with mrcfile.open(tmp_path / "back.mrc") as mrc:
         inside = mrc.data[8:168, 30:190, 40:200]

@@ -81,11 +81,10 @@ def choose(
     for note in notes:
         call.say(note)
     done = choose_centers(
-        call.workspace,
-        call.by,
+        call.lab,
         tomogram,
         centers,
-        because=ChosenBecause(why),
+        reason=ChosenBecause(why),
         segmentation_id=segmentation,
         near_border=NearBorder(near_border),
         **options,
@@ -189,7 +188,7 @@ def extract(call: Call, names: tuple[str, ...] | None, dry_run: bool, queue: boo
     if queue:
         return _queue(call, JobKind.EXTRACT, {"names": names})
     with steps("cutting", names) as told:
-        done = cut(call.workspace, call.by, names, dry_run=dry_run, progress=told)
+        done = cut(call.lab, names, dry_run=dry_run, progress=told)
     status = tell_outcomes(call, done, "to cut" if dry_run else "cut")
     call.say(
         f"Paint on {call.workspace.folders.images}, save to "
@@ -286,7 +285,7 @@ def merge(
     from core.labels.merge import merge as merge_patches
 
     with steps("merging", names) as told:
-        done = merge_patches(call.workspace, call.by, names, progress=told, **options)
+        done = merge_patches(call.lab, names, progress=told, **options)
     return tell_outcomes(call, done, "to merge" if options["dry_run"] else "merged")
 
 
@@ -330,9 +329,7 @@ def put_back(call: Call, tomogram: str, out: Path, segmentation: int | None, dry
     """
     from core.patches.put_back import put_back as paste
 
-    done = paste(
-        call.workspace, call.by, tomogram, out, segmentation_id=segmentation, dry_run=dry_run
-    )
+    done = paste(call.lab, tomogram, out, segmentation_id=segmentation, dry_run=dry_run)
     if call.as_json:
         say_json({"name": tomogram} | plain(done))
     changed = "" if done.changed is None else f", {done.changed} voxels changed"

@@ -23,9 +23,9 @@ def assign(call: Call, patch: str, person: str) -> int:
     \b
     tomocurate assign other_TS_001_patch0 Ben
     """
-    from core.labels.review import assign as step
+    from core.patches.assign import assign as step
 
-    return _tell(call, step(call.workspace, call.by, patch, person), f"is {person}'s")
+    return _tell(call, step(call.lab, patch, person), f"is {person}'s")
 
 
 @click.command(no_args_is_help=True)
@@ -37,9 +37,9 @@ def claim(call: Call, patch: str) -> int:
     \b
     tomocurate claim other_TS_001_patch0
     """
-    from core.labels.review import claim as step
+    from core.patches.assign import claim as step
 
-    return _tell(call, step(call.workspace, call.by, patch), "is yours")
+    return _tell(call, step(call.lab, patch), "is yours")
 
 
 @click.command(no_args_is_help=True)
@@ -51,9 +51,9 @@ def release(call: Call, patch: str) -> int:
     \b
     tomocurate release other_TS_001_patch0
     """
-    from core.labels.review import release as step
+    from core.patches.assign import release as step
 
-    return _tell(call, step(call.workspace, call.by, patch), "is nobody's")
+    return _tell(call, step(call.lab, patch), "is nobody's")
 
 
 @click.command(no_args_is_help=True)
@@ -66,9 +66,9 @@ def transfer(call: Call, patch: str, person: str) -> int:
     \b
     tomocurate transfer other_TS_001_patch0 Chloe
     """
-    from core.labels.review import transfer as step
+    from core.patches.assign import transfer as step
 
-    return _tell(call, step(call.workspace, call.by, patch, person), f"is {person}'s")
+    return _tell(call, step(call.lab, patch, person), f"is {person}'s")
 
 
 @click.command(no_args_is_help=True)
@@ -88,7 +88,7 @@ def submit(call: Call, patch: str, nothing_to_change: bool) -> int:
     """
     from core.labels.review import submit as step
 
-    done = step(call.workspace, call.by, patch, nothing_to_change=nothing_to_change)
+    done = step(call.lab, patch, nothing_to_change=nothing_to_change)
     return _tell(call, done, "waits for a reviewer")
 
 
@@ -109,9 +109,7 @@ def accept(call: Call, patch: str, merge_number: int | None) -> int:
     """
     from core.labels.review import accept as step
 
-    return _tell(
-        call, step(call.workspace, call.by, patch, merge_number=merge_number), "is accepted"
-    )
+    return _tell(call, step(call.lab, patch, merge_number=merge_number), "is accepted")
 
 
 @click.command(no_args_is_help=True)
@@ -128,9 +126,7 @@ def reject(call: Call, patch: str, reason: str, merge_number: int | None, take_b
     """
     from core.labels.review import reject as step
 
-    done = step(
-        call.workspace, call.by, patch, reason, merge_number=merge_number, take_back=take_back
-    )
+    done = step(call.lab, patch, reason, merge_number=merge_number, take_back=take_back)
     return _tell(call, done, f"goes back to {done.assignee or 'nobody yet'}")
 
 
@@ -147,7 +143,7 @@ def comment(call: Call, patch: str, text: str, at: "Zyx | None") -> int:
     """
     from core.labels.review import comment as step
 
-    said = step(call.workspace, call.by, patch, text, at)
+    said = step(call.lab, patch, text, at)
     if call.as_json:
         say_json({"name": patch, "comment": said})
     call.say(f"comment {said.id} stands on {patch}.")
@@ -168,7 +164,7 @@ def settle(call: Call, patch: str, number: int) -> int:
     """
     from core.labels.review import resolve_comment
 
-    resolve_comment(call.workspace, call.by, patch, number)
+    resolve_comment(call.lab, patch, number)
     if call.as_json:
         say_json({"name": patch, "comment": number, "outcome": "settled"})
     call.say(f"comment {number} on {patch} is settled.")
@@ -196,7 +192,7 @@ def withdraw(call: Call, patch: str, reason: str | None, correction: str | None)
         raise click.UsageError("say why with --reason, or name one --correction.")
     from core.labels.review import withdraw as step
 
-    return _tell(call, step(call.workspace, call.by, patch, reason), "is withdrawn")
+    return _tell(call, step(call.lab, patch, reason), "is withdrawn")
 
 
 @click.command(no_args_is_help=True)
@@ -216,7 +212,7 @@ def reinstate(call: Call, patch: str, correction: str | None) -> int:
         return tell_outcomes(call, [done], "counts again; merge again")
     from core.labels.review import reinstate as step
 
-    return _tell(call, step(call.workspace, call.by, patch), "is back")
+    return _tell(call, step(call.lab, patch), "is back")
 
 
 def _tell(call: Call, patch: "PatchRecord", said: str) -> int:

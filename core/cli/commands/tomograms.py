@@ -116,8 +116,7 @@ def adopt(
 
     with steps("adopting") as told:
         done = adopt_folder(
-            call.workspace,
-            call.by,
+            call.lab,
             folder,
             voxel_size=voxel_size,
             dry_run=dry_run,

@@ -301,7 +301,7 @@ def _comment(visit: Visit) -> Response:
         raise RequestError('a comment is {"text": "...", "at": [z, y, x] or null}.') from error
     if place is not None and len(place) != 3:
         raise RequestError("a place is [z, y, x].")
-    comment(visit.workspace, visit.by, visit.patch.name, text, place)
+    comment(visit.lab, visit.patch.name, text, place)
     painting = painting_step.open_painting(visit.lab, visit.patch.name)
     told = {"comments": [_comment_facts(each) for each in painting.comments]}
     return JSONResponse(told, headers=NO_STORE)

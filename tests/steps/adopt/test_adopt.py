@@ -91,7 +91,7 @@ def stages(workspace):
 def test_patches_get_the_stage_that_their_files_show(workspace, team, registered_lab):
     lab = registered_lab
     before = lab.tree()
-    outcomes = adopt(workspace, team.cora, lab.folder)
+    outcomes = adopt(ActingLab(workspace, team.cora), lab.folder)
     assert [o.outcome for o in outcomes] == [DONE] * 3
     assert stages(workspace) == {
         lab.name(0): Stage.EXTRACTED,
@@ -112,7 +112,7 @@ def test_patches_get_the_stage_that_their_files_show(workspace, team, registered
 
 def test_a_merged_label_that_its_corrections_give_is_their_merge(workspace, team, registered_lab):
     lab = registered_lab
-    adopt(workspace, team.cora, lab.folder)
+    adopt(ActingLab(workspace, team.cora), lab.folder)
     merged = show(workspace, lab.name(2)).current_merge
     assert merged
     assert [each["slot"] for each in merged.inputs] == ["Remove1.nii.gz"]
@@ -126,7 +126,7 @@ def test_a_merged_label_that_differs_is_kept_as_it_was_and_said(workspace, team,
     label, grid = read_label(path)
     label[80, 80, 30:40] = 1 - label[80, 80, 30:40]
     write_nifti(path, label, grid)
-    outcome = adopt(workspace, team.cora, lab.folder)[2]
+    outcome = adopt(ActingLab(workspace, team.cora), lab.folder)[2]
     assert "its label differs in 10 voxels from what its corrections give; it was kept" in (
         outcome.findings
     )
@@ -139,12 +139,12 @@ def test_a_merged_label_that_differs_is_kept_as_it_was_and_said(workspace, team,
 
 
 def test_a_patch_of_no_registered_tomogram_has_an_unknown_position(workspace, team, lab):
-    outcomes = adopt(workspace, team.cora, lab.folder)
+    outcomes = adopt(ActingLab(workspace, team.cora), lab.folder)
     assert [o.outcome for o in outcomes] == [DONE] * 3
     assert all("position unknown" in o.findings[0] for o in outcomes)
     patch = show(workspace, lab.name(0)).patch
     assert (patch.tomogram_id, patch.start, patch.voxel_size) == (None, None, 10.0)
-    assert [o.outcome for o in merge(workspace, team.annika, [lab.name(1)])] == [DONE]
+    assert [o.outcome for o in merge(ActingLab(workspace, team.annika), [lab.name(1)])] == [DONE]
 
 
 def test_a_patch_whose_header_states_no_place_is_found_by_its_voxels(
@@ -155,18 +155,18 @@ def test_a_patch_whose_header_states_no_place_is_found_by_its_voxels(
     with open_volume(path) as volume:
         voxels = volume.read(whole(volume.shape))
     write_nifti(path, voxels, Grid.aligned())
-    outcome = adopt(workspace, team.cora, lab.folder)[0]
+    outcome = adopt(ActingLab(workspace, team.cora), lab.folder)[0]
     assert "found in other/TS_1, center 120,110,88 (x, y, z)" in outcome.findings
     assert show(workspace, lab.name(0)).patch.center == CENTERS[0]
 
 
 def test_adopting_again_keeps_and_completes(workspace, team, registered_lab):
     lab = registered_lab
-    adopt(workspace, team.cora, lab.folder)
-    again = adopt(workspace, team.cora, lab.folder)
+    adopt(ActingLab(workspace, team.cora), lab.folder)
+    again = adopt(ActingLab(workspace, team.cora), lab.folder)
     assert [o.outcome for o in again] == [KEPT] * 3
     lab.correct(0, "Ignore1.nii.gz")
-    completed = adopt(workspace, team.cora, lab.folder)
+    completed = adopt(ActingLab(workspace, team.cora), lab.folder)
     assert [o.outcome for o in completed] == [DONE, KEPT, KEPT]
     assert stages(workspace)[lab.name(0)] is Stage.CORRECTING
 
@@ -180,14 +180,14 @@ def test_the_workspace_s_own_folders_are_taken_in_place(workspace, team, registe
         (lab.merged, workspace.folders.merged),
     ):
         shutil.copytree(source, target, dirs_exist_ok=True)
-    outcomes = adopt(workspace, team.cora, workspace.folder)
+    outcomes = adopt(ActingLab(workspace, team.cora), workspace.folder)
     assert [o.outcome for o in outcomes] == [DONE] * 3
     assert sorted(stages(workspace).values()) == [Stage.CORRECTING, Stage.EXTRACTED, Stage.MERGED]
 
 
 def test_a_correction_is_its_file_owner_s_work(workspace, team, registered_lab):
     lab = registered_lab
-    adopt(workspace, team.cora, lab.folder)
+    adopt(ActingLab(workspace, team.cora), lab.folder)
     version = show(workspace, lab.name(1)).slots[0].latest
     assert (version.author, version.author_account) == ("admin", getpass.getuser())
     assert version.received_by == "cora"
@@ -196,13 +196,13 @@ def test_a_correction_is_its_file_owner_s_work(workspace, team, registered_lab):
 def test_a_bad_correction_is_told_and_stops_nothing(workspace, team, registered_lab):
     lab = registered_lab
     (lab.corrections / lab.name(1) / "Add2.nrrd").write_bytes(b"NRRD0004\nnonsense")
-    outcomes = adopt(workspace, team.cora, lab.folder)
+    outcomes = adopt(ActingLab(workspace, team.cora), lab.folder)
     assert [o.outcome for o in outcomes] == [DONE] * 3
     assert any("Add2.nrrd" in finding for finding in outcomes[1].findings)
 
 
 def test_a_dry_run_adopts_nothing(workspace, team, registered_lab):
-    outcomes = adopt(workspace, team.cora, registered_lab.folder, dry_run=True)
+    outcomes = adopt(ActingLab(workspace, team.cora), registered_lab.folder, dry_run=True)
     assert [o.outcome for o in outcomes] == [DONE] * 3
     assert stages(workspace) == {}
     assert list(workspace.folders.images.iterdir()) == []
@@ -214,17 +214,17 @@ def test_incomplete_patches_fail_alone(workspace, team, registered_lab):
     write_nifti(
         lab.labels / f"{lab.name(1)}.nii.gz", np.full((160,) * 3, 7, np.uint8), Grid.aligned()
     )
-    outcomes = adopt(workspace, team.cora, lab.folder)
+    outcomes = adopt(ActingLab(workspace, team.cora), lab.folder)
     assert [o.outcome for o in outcomes] == [FAILED, FAILED, DONE]
     assert "has no volume in labelsCorr" in (outcomes[0].message or "")
 
 
 def test_another_patch_of_the_same_name_is_not_overwritten(workspace, team, registered_lab):
     lab = registered_lab
-    adopt(workspace, team.cora, lab.folder)
+    adopt(ActingLab(workspace, team.cora), lab.folder)
     other = lab.images / f"{lab.name(0)}.nii.gz"
     shutil.copy(lab.images / f"{lab.name(1)}.nii.gz", other)
-    outcome = adopt(workspace, team.cora, lab.folder)[0]
+    outcome = adopt(ActingLab(workspace, team.cora), lab.folder)[0]
     assert (outcome.outcome, "another patch has this name" in (outcome.message or "")) == (
         FAILED,
         True,
@@ -242,11 +242,11 @@ def test_folders_that_cannot_be_told_apart_are_to_be_named(workspace, team, regi
 
 def test_a_folder_that_is_not_the_guide_s_is_told(workspace, team, tmp_path):
     with pytest.raises(AdoptionError, match="holds no folder imagesCorr"):
-        adopt(workspace, team.cora, tmp_path)
+        adopt(ActingLab(workspace, team.cora), tmp_path)
     with pytest.raises(AdoptionError, match="is no folder"):
-        adopt(workspace, team.cora, tmp_path / "absent")
+        adopt(ActingLab(workspace, team.cora), tmp_path / "absent")
     with pytest.raises(NotAllowedError, match="adopt a folder takes a curator"):
-        adopt(workspace, team.annika, tmp_path)
+        adopt(ActingLab(workspace, team.annika), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_name_is_read_by_membrain_seg_s_rule(name, said):
 
 def test_adopting_again_leaves_what_was_changed_since(workspace, team, registered_lab):
     lab = registered_lab
-    adopt(workspace, team.cora, lab.folder)
+    adopt(ActingLab(workspace, team.cora), lab.folder)
     newer = np.zeros((160, 160, 160), np.uint8)
     newer[70:75, 60:80, 40:120] = 1
     path = lab.folder / "Add1.nii.gz"
@@ -273,14 +273,14 @@ def test_adopting_again_leaves_what_was_changed_since(workspace, team, registere
     receive(ActingLab(workspace, team.cora), other, "Add1.nii.gz", path, expected=1)
     withdraw_correction(ActingLab(workspace, team.cora), lab.name(2), "Remove1.nii.gz")
     before = [show(workspace, lab.name(number)) for number in (1, 2)]
-    outcomes = adopt(workspace, team.cora, lab.folder)
+    outcomes = adopt(ActingLab(workspace, team.cora), lab.folder)
     assert [o.outcome for o in outcomes] == [KEPT] * 3
     after = [show(workspace, lab.name(number)) for number in (1, 2)]
     assert [life.slots for life in after] == [life.slots for life in before]
     assert [life.patch for life in after] == [life.patch for life in before]
     assert after[1].patch.stale
     write_nifti(lab.corrections / other / "Add1.nii.gz", newer[::-1].copy(), Grid.aligned())
-    (again,) = [o for o in adopt(workspace, team.cora, lab.folder) if o.name == other]
+    (again,) = [o for o in adopt(ActingLab(workspace, team.cora), lab.folder) if o.name == other]
     assert again.outcome == KEPT
     assert any("differs from every version" in finding for finding in again.findings)
     assert show(workspace, other).slots == before[0].slots
@@ -295,19 +295,19 @@ def as_floats(path, grid=None):
 @pytest.mark.parametrize("grid", [None, Grid.aligned()], ids=["its place stated", "no place"])
 def test_a_float_copy_of_an_integer_tomogram_is_found(workspace, team, registered_lab, grid):
     as_floats(registered_lab.images / f"{registered_lab.name(0)}.nii.gz", grid)
-    adopt(workspace, team.cora, registered_lab.folder)
+    adopt(ActingLab(workspace, team.cora), registered_lab.folder)
     assert show(workspace, registered_lab.name(0)).patch.center == CENTERS[0]
 
 
 def test_a_patch_finds_its_place_when_its_tomogram_is_registered_later(workspace, team, lab, files):
-    adopt(workspace, team.cora, lab.folder)
+    adopt(ActingLab(workspace, team.cora), lab.folder)
     assert show(workspace, lab.name(0)).patch.start is None
     register(workspace, team.admin, plan_registration(workspace, [files.folder]), add_roots=True)
-    again = adopt(workspace, team.cora, lab.folder)
+    again = adopt(ActingLab(workspace, team.cora), lab.folder)
     assert [o.outcome for o in again] == [DONE] * 3
     life = show(workspace, lab.name(0))
     assert (life.patch.center, life.tomogram.name) == (CENTERS[0], "other/TS_1")
-    assert [o.outcome for o in adopt(workspace, team.cora, lab.folder)] == [KEPT] * 3
+    assert [o.outcome for o in adopt(ActingLab(workspace, team.cora), lab.folder)] == [KEPT] * 3
 
 
 def test_the_voxel_size_of_a_patch_without_a_tomogram_can_be_stated(workspace, team, lab):
@@ -315,9 +315,9 @@ def test_the_voxel_size_of_a_patch_without_a_tomogram_can_be_stated(workspace, t
         path = folder / f"{lab.name(0)}.nii.gz"
         with open_volume(path) as volume:
             write_nifti(path, volume.read(whole(volume.shape)), Grid.aligned())
-    adopt(workspace, team.cora, lab.folder)
+    adopt(ActingLab(workspace, team.cora), lab.folder)
     assert show(workspace, lab.name(0)).patch.voxel_size is None
-    assert adopt(workspace, team.cora, lab.folder, voxel_size=12.5)[0].outcome == DONE
+    assert adopt(ActingLab(workspace, team.cora), lab.folder, voxel_size=12.5)[0].outcome == DONE
     patch = show(workspace, lab.name(0)).patch
     assert (patch.voxel_size, patch.grid_spacing) == (12.5, 1.0)
     assert read_record(workspace.folders.record_of(lab.name(0)))["voxel_size"] == 12.5

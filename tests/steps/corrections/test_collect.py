@@ -47,7 +47,7 @@ def test_new_changed_same_and_gone_files_are_told_apart(lab):
 def test_a_file_that_comes_back_counts_again(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.cora)
-    merge(lab.workspace, lab.cora)
+    merge(lab.by.cora)
     lab.file("Add1.nrrd").rename(lab.data / "Add1.nrrd")
     collect(lab.by.cora)
     assert lab.patch().stale
@@ -132,7 +132,7 @@ def test_a_bad_file_fails_every_time_and_stops_no_other(lab):
     assert lab.folders.refused.joinpath(lab.slots()["Remove1.am"].latest.sha256).exists()
     lab.file("Remove1.am").unlink()
     collect(lab.by.cora)
-    assert merge(lab.workspace, lab.cora)[0].outcome == "done"
+    assert merge(lab.by.cora)[0].outcome == "done"
 
 
 def test_another_patch_s_correction_is_refused(lab):
@@ -172,7 +172,7 @@ def test_a_file_that_changes_while_it_is_read_waits(lab, monkeypatch: pytest.Mon
 
 def test_a_withdrawn_patch_is_left_alone(lab):
     lab.save("Add1.nrrd", ADD)
-    withdraw(lab.workspace, lab.cora, lab.name, "a bead")
+    withdraw(lab.by.cora, lab.name, "a bead")
     (outcome,) = collect(lab.by.cora)
     assert (outcome.outcome, lab.slots()) == ("skipped", {})
 

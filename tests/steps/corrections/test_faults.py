@@ -61,11 +61,11 @@ def state(lab) -> dict:
 @pytest.fixture
 def ready(lab):
     """The lab with a fourth patch to extract, a correction to collect, and one to merge."""
-    choose(lab.workspace, lab.ada, "TS_001", [Zyx(84, 95, 100)], because=ChosenBecause.OTHER)
+    choose(lab.by.ada, "TS_001", [Zyx(84, 95, 100)], reason=ChosenBecause.OTHER)
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
-    accept(lab.workspace, lab.rolf, lab.name)
+    merge(lab.by.annika)
+    accept(lab.by.rolf, lab.name)
     lab.save("Add1.nrrd", ADD, name=lab.names[1])
     collect(lab.by.annika)
     return lab
@@ -79,20 +79,20 @@ def test_a_full_disk_fails_with_a_sentence_and_a_rerun_ends_it(ready, tmp_path: 
     new = "other_TS_001_patch3"
     before = state(lab)
     with full_disk(2000):
-        (cut,) = extract(lab.workspace, lab.annika, [new])
-        (made,) = merge(lab.workspace, lab.annika, [lab.names[1]])
+        (cut,) = extract(lab.by.annika, [new])
+        (made,) = merge(lab.by.annika, [lab.names[1]])
         with pytest.raises(OutputError, match="make space"):
             receive(lab.by.annika, lab.names[2], "Ignore1.nrrd", file)
         with pytest.raises(OutputError, match="has space"):
-            put_back(lab.workspace, lab.cora, "TS_001", tmp_path / "back.mrc")
+            put_back(lab.by.cora, "TS_001", tmp_path / "back.mrc")
     for outcome in (cut, made):
         assert outcome.outcome == "failed"
         assert "space" in outcome.message
     assert state(lab) == before
     assert not (tmp_path / "back.mrc").exists()
     assert list(lab.folders.root.rglob(".partial*")) == []
-    assert extract(lab.workspace, lab.annika)[0].outcome == "done"
-    assert merge(lab.workspace, lab.annika)[0].outcome == "done"
+    assert extract(lab.by.annika)[0].outcome == "done"
+    assert merge(lab.by.annika)[0].outcome == "done"
     assert receive(lab.by.annika, lab.names[2], "Ignore1.nrrd", file).outcome == "done"
 
 
@@ -124,9 +124,9 @@ def test_a_folder_that_cannot_be_written_gets_a_sentence(which: str, ready):
     data = lab.bytes("Add2.nrrd", OTHER)
     with unwritable(folder, lab.folders.root, lab.originals):
         outcomes = {
-            "imagesCorr": lambda: extract(lab.workspace, lab.annika),
-            "store": lambda: merge(lab.workspace, lab.annika),
-            "merged": lambda: merge(lab.workspace, lab.annika),
+            "imagesCorr": lambda: extract(lab.by.annika),
+            "store": lambda: merge(lab.by.annika),
+            "merged": lambda: merge(lab.by.annika),
         }
         if which in outcomes:
             (outcome,) = outcomes[which]()
@@ -136,8 +136,8 @@ def test_a_folder_that_cannot_be_written_gets_a_sentence(which: str, ready):
             with pytest.raises(OutputError, match=r"cannot be written \(Permission denied\)"):
                 receive(lab.by.annika, lab.name, "Add2.nrrd", data)
             assert "Add2.nrrd" not in lab.slots()
-    assert [each.outcome for each in extract(lab.workspace, lab.annika)] == ["done"]
-    assert [each.outcome for each in merge(lab.workspace, lab.annika)] == ["done"]
+    assert [each.outcome for each in extract(lab.by.annika)] == ["done"]
+    assert [each.outcome for each in merge(lab.by.annika)] == ["done"]
 
 
 @contextmanager
@@ -195,8 +195,10 @@ def test_many_hands_merge_a_patch_once(lab):
 
     def work(_: int) -> None:
         with open_workspace(lab.folders.root) as workspace:
-            assert {each.outcome for each in merge(workspace, lab.annika)} <= {"done", "kept"}
-            assert {each.outcome for each in extract(workspace, lab.annika, lab.names)} == {"kept"}
+            assert {each.outcome for each in merge(Lab(workspace, lab.annika))} <= {"done", "kept"}
+            assert {each.outcome for each in extract(Lab(workspace, lab.annika), lab.names)} == {
+                "kept"
+            }
             assert {each.outcome for each in collect(Lab(workspace, lab.annika))} == {"kept"}
 
     together(work, 4)
@@ -255,7 +257,7 @@ def test_a_batch_of_merges_runs_unattended_with_a_report_for_each(lab):
     collected = {each.name: each.outcome for each in collect(lab.by.annika, names)}
     assert [name for name, outcome in collected.items() if outcome != "done"] == [broken]
     told: list[str] = []
-    outcomes = merge(lab.workspace, lab.annika, progress=lambda each: told.append(each.name))
+    outcomes = merge(lab.by.annika, progress=lambda each: told.append(each.name))
     assert told == sorted(names)
     failed = [each for each in outcomes if each.outcome != "done"]
     assert [(each.name, each.outcome) for each in failed] == [(broken, "failed")]

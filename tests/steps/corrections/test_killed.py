@@ -41,7 +41,7 @@ KILLS = 200 if os.environ.get("TOMOCURATE_SOAK") else 20
 def prepared(lab):
     """Six more chosen patches, corrections to collect and to receive for those that are cut."""
     centers = [Zyx(82 + n, 90 + 2 * n, 100 + 3 * n) for n in range(6)]
-    choose(lab.workspace, lab.ada, "TS_001", centers, because=ChosenBecause.OTHER)
+    choose(lab.by.ada, "TS_001", centers, reason=ChosenBecause.OTHER)
     brought = lab.folders.root / "brought"
     brought.mkdir()
     for name in lab.names:
@@ -110,10 +110,8 @@ def take(folder: Path, step: str, writer: int) -> int:
 
 def one(workspace: Workspace, by, step: str, tell=silent) -> list[Outcome]:
     if step != "receive":
-        if step == "collect":
-            return list(collect(Lab(workspace, by), progress=tell))
-        steps = {"extract": extract, "merge": merge}
-        return list(steps[step](workspace, by, progress=tell))
+        steps = {"extract": extract, "collect": collect, "merge": merge}
+        return list(steps[step](Lab(workspace, by), progress=tell))
     outcomes = []
     for file in sorted((workspace.folder / "brought").iterdir()):
         outcomes.append(receive(Lab(workspace, by), file.stem, "Ignore1.nrrd", file))
@@ -179,11 +177,11 @@ def check_finished(workspace: Workspace, step: str) -> None:
             assert slot.latest.origin == "uploaded"
     if step == "extract":
         assert all(patch.stage is Stage.EXTRACTED for patch in patches(workspace))
-        assert {each.outcome for each in extract(workspace, by, named(workspace))} == {"kept"}
+        assert {each.outcome for each in extract(Lab(workspace, by), named(workspace))} == {"kept"}
     if step == "collect":
         assert {each.outcome for each in collect(Lab(workspace, by))} == {"kept"}
     if step == "merge":
-        assert merge(workspace, by) == ()
+        assert merge(Lab(workspace, by)) == ()
         verified = verify(workspace, [p.name for p in patches(workspace) if p.current_merge_id])
         assert [each.outcome for each in verified] == ["done"] * 3
 

@@ -160,7 +160,7 @@ def run():
 
 
 def test_what_no_kit_is_made_of(lab, tmp_path: Path):
-    withdraw(lab.workspace, lab.cora, lab.name, "a bead")
+    withdraw(lab.by.cora, lab.name, "a bead")
     with pytest.raises(StepError, match="withdrawn"):
         write_kit(lab.workspace, [lab.name], io.BytesIO())
     with pytest.raises(StepError, match="1 to 200 patches"):

@@ -107,7 +107,7 @@ def test_a_refused_file_is_noted_kept_apart_and_stops_the_merge(lab):
     assert lab.file("Add1.nrrd").read_bytes() == good
     assert bad not in stored(lab)
     assert [path.read_bytes() for path in lab.folders.refused.iterdir()] == [bad]
-    (merged,) = merge(lab.workspace, lab.annika)
+    (merged,) = merge(lab.by.annika)
     assert merged.outcome == "failed"
     # The folder's own file is what it was: collecting changes nothing.
     (collected,) = collect(lab.by.annika)
@@ -115,7 +115,7 @@ def test_a_refused_file_is_noted_kept_apart_and_stops_the_merge(lab):
     again = receive(lab.by.annika, lab.name, "Add1.nrrd", bad)
     assert (again.outcome, again.message) == ("failed", outcome.message)
     receive(lab.by.annika, lab.name, "Add1.nrrd", good)
-    assert merge(lab.workspace, lab.annika)[0].outcome == "done"
+    assert merge(lab.by.annika)[0].outcome == "done"
 
 
 def test_refused_files_are_bounded(lab, monkeypatch: pytest.MonkeyPatch):
@@ -257,8 +257,8 @@ def test_a_conflict_at_the_last_moment_brings_the_folder_back(lab, monkeypatch: 
 
 def test_a_correction_after_acceptance_marks_the_label_stale(lab):
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
-    merge(lab.workspace, lab.annika)
-    accept(lab.workspace, lab.rolf, lab.name)
+    merge(lab.by.annika)
+    accept(lab.by.rolf, lab.name)
     receive(lab.by.annika, lab.name, "Add2.nrrd", lab.bytes("Add2.nrrd", OTHER))
     patch = lab.patch()
     assert (patch.stage, patch.stale, patch.newer_corrections_wait) == (Stage.ACCEPTED, True, True)
@@ -280,7 +280,7 @@ def test_who_may_not_and_what_cannot(lab):
         receive(lab.by.vera, lab.name, "Add1.nrrd", data)
     with pytest.raises(UnknownNameError):
         receive(lab.by.annika, "other_TS_001_patch9", "Add1.nrrd", data)
-    withdraw(lab.workspace, lab.cora, lab.name, "a bead")
+    withdraw(lab.by.cora, lab.name, "a bead")
     with pytest.raises(StepError, match="withdrawn"):
         receive(lab.by.annika, lab.name, "Add1.nrrd", data)
     assert stored(lab) == set()

@@ -22,7 +22,7 @@ def merged(lab):
     lab.save("Add1.nrrd", ADD)
     lab.save("Add2.nrrd", OTHER)
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
+    merge(lab.by.annika)
     return lab
 
 
@@ -33,7 +33,7 @@ def test_a_withdrawn_correction_is_left_out_by_us_and_by_the_drop_in(merged, tmp
     assert not lab.file("Add2.nrrd").exists()
     assert (lab.folders.withdrawn_of(lab.name) / "Add2.nrrd").exists()
     assert lab.patch().stale
-    merge(lab.workspace, lab.annika)
+    merge(lab.by.annika)
     arguments = ["merge_corrections", "--labels-dir", str(lab.folders.labels), "--out-dir"]
     arguments += [str(tmp_path / "out"), "--corrections-dir", str(lab.folders.corrections)]
     assert main(arguments) == 0
@@ -61,7 +61,7 @@ def test_taken_back_the_label_holds_all_again(merged):
     assert lab.file("Add2.nrrd").read_bytes() == data
     assert list(lab.folders.withdrawn_of(lab.name).iterdir()) == []
     assert not lab.patch().stale
-    assert merge(lab.workspace, lab.annika, [lab.name])[0].outcome == "kept"
+    assert merge(lab.by.annika, [lab.name])[0].outcome == "kept"
 
 
 def test_twice_is_kept(merged):

@@ -43,7 +43,7 @@ def test_a_merge_has_the_voxels_of_the_drop_in(lab, tmp_path: Path):
         lab.save("Remove1.nrrd", REMOVE, name=name)
         lab.save("Ignore1.nrrd", np.s_[85:95, 85:95, 30:60], name=name)
     collect(lab.by.annika)
-    assert [each.outcome for each in merge(lab.workspace, lab.annika)] == ["done"] * 3
+    assert [each.outcome for each in merge(lab.by.annika)] == ["done"] * 3
     arguments = ["merge_corrections", "--labels-dir", str(lab.folders.labels)]
     arguments += ["--corrections-dir", str(lab.folders.corrections), "--out-dir"]
     assert main([*arguments, str(tmp_path / "drop-in")]) == 0
@@ -69,7 +69,7 @@ def test_a_merge_has_the_voxels_of_membrain_seg(case: dict, lab):
         packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
         packed.unlink()
     collect(lab.by.annika, [name])
-    (outcome,) = merge(lab.workspace, lab.annika, [name])
+    (outcome,) = merge(lab.by.annika, [name])
     assert outcome.outcome == "done", outcome.message
     voxels = hashlib.sha256(lab.merged(name).tobytes()).hexdigest()
     assert voxels == expected["sha256_of_uint8_voxels_zyx"]
@@ -98,11 +98,11 @@ def adopt(lab, name: str, label: np.ndarray, grid: Grid | None) -> PatchRecord:
 def test_the_same_corrections_again_make_no_new_merge(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
+    merge(lab.by.annika)
     before = lab.folders.merged_of(lab.name).stat()
-    (again,) = merge(lab.workspace, lab.annika, [lab.name])
+    (again,) = merge(lab.by.annika, [lab.name])
     assert again.outcome == "kept"
-    assert merge(lab.workspace, lab.annika) == ()
+    assert merge(lab.by.annika) == ()
     assert len(merges(lab)) == lab.patch().merge_count == 1
     assert lab.folders.merged_of(lab.name).stat().st_ino == before.st_ino
 
@@ -110,13 +110,13 @@ def test_the_same_corrections_again_make_no_new_merge(lab):
 def test_a_new_version_makes_the_label_stale_until_it_is_merged(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
+    merge(lab.by.annika)
     lab.save("Add1.nrrd", np.s_[80, 80, 60:90])
     collect(lab.by.annika)
     assert lab.patch().stale
     with pytest.raises(StepError, match="changed since merge 1"):
-        submit(lab.workspace, lab.annika, lab.name)
-    (outcome,) = merge(lab.workspace, lab.annika)
+        submit(lab.by.annika, lab.name)
+    (outcome,) = merge(lab.by.annika)
     assert outcome.details["merge"] == 2
     assert not lab.patch().stale
     assert (lab.merged()[80, 80, 60:90] == 1).all()
@@ -130,26 +130,26 @@ def test_a_new_version_makes_the_label_stale_until_it_is_merged(lab):
 def test_the_bytes_of_before_make_a_stale_label_good_again(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
+    merge(lab.by.annika)
     lab.save("Add1.nrrd", np.s_[80, 80, 60:90])
     collect(lab.by.annika)
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     assert not lab.patch().stale
-    assert merge(lab.workspace, lab.annika, [lab.name])[0].outcome == "kept"
+    assert merge(lab.by.annika, [lab.name])[0].outcome == "kept"
 
 
 def test_a_patch_that_nobody_looked_at_is_never_merged_by_all(lab):
-    assert merge(lab.workspace, lab.annika) == ()
-    (named,) = merge(lab.workspace, lab.annika, [lab.name])
+    assert merge(lab.by.annika) == ()
+    (named,) = merge(lab.by.annika, [lab.name])
     assert (named.outcome, lab.patch().stage) == ("skipped", Stage.EXTRACTED)
     assert "nothing-to-change" in named.message
     with pytest.raises(StepError, match="name the patches"):
-        merge(lab.workspace, lab.annika, nothing_to_change=True)
+        merge(lab.by.annika, nothing_to_change=True)
 
 
 def test_nothing_to_change_is_a_label_that_somebody_stated(lab):
-    submit(lab.workspace, lab.annika, lab.name, nothing_to_change=True)
+    submit(lab.by.annika, lab.name, nothing_to_change=True)
     assert lab.patch().stage is Stage.IN_REVIEW
     (made,) = merges(lab)
     assert made.nothing_to_change
@@ -163,7 +163,7 @@ def test_nothing_to_change_is_a_label_that_somebody_stated(lab):
 def test_nothing_to_change_is_refused_where_corrections_lie(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
-    (outcome,) = merge(lab.workspace, lab.annika, [lab.name], nothing_to_change=True)
+    (outcome,) = merge(lab.by.annika, [lab.name], nothing_to_change=True)
     assert outcome.outcome == "failed"
     assert "has corrections (Add1.nrrd)" in outcome.message
 
@@ -174,7 +174,7 @@ def test_a_correction_that_cannot_be_read_stops_its_own_patch_alone(lab):
     lab.save("Add1.nrrd", ADD, name=lab.names[1])
     collected = collect(lab.by.annika)
     assert [each.outcome for each in collected] == ["failed", "done"]
-    bad, good = merge(lab.workspace, lab.annika)
+    bad, good = merge(lab.by.annika)
     assert (bad.outcome, good.outcome) == ("failed", "done")
     assert "Remove1.nrrd" in bad.message
     assert not lab.folders.merged_of(lab.name).exists()
@@ -185,7 +185,7 @@ def test_contested_and_lost_voxels_are_counted_and_said(lab):
     lab.save("Add1.nrrd", np.s_[80, 80, 70:90], np.s_[5, 80, 70:90])
     lab.save("Ignore1.nrrd", np.s_[80, 80, 80:90])
     collect(lab.by.annika)
-    (outcome,) = merge(lab.workspace, lab.annika)
+    (outcome,) = merge(lab.by.annika)
     assert outcome.details["counts"]["contested"] == 10
     assert outcome.details["counts"]["lost_in_border"] == 20
     assert "10 voxels are claimed by several kinds" in outcome.findings
@@ -196,10 +196,10 @@ def test_a_merge_leaves_out_what_is_gone_and_says_so(lab):
     lab.save("Add1.nrrd", ADD)
     second = lab.save("Add2.nrrd", np.s_[80, 90, 70:90])
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
+    merge(lab.by.annika)
     second.unlink()
     collect(lab.by.annika)
-    (outcome,) = merge(lab.workspace, lab.annika)
+    (outcome,) = merge(lab.by.annika)
     assert "Add2.nrrd is gone from the folder: left out" in outcome.findings
     assert outcome.details["corrections"] == ["Add1.nrrd"]
 
@@ -207,13 +207,13 @@ def test_a_merge_leaves_out_what_is_gone_and_says_so(lab):
 def test_a_patch_whose_corrections_are_all_withdrawn_is_no_bare_prediction(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
+    merge(lab.by.annika)
     withdraw_correction(lab.by.annika, lab.name, "Add1.nrrd")
     assert lab.patch().stale
-    assert merge(lab.workspace, lab.annika) == ()
-    (named,) = merge(lab.workspace, lab.annika, [lab.name])
+    assert merge(lab.by.annika) == ()
+    (named,) = merge(lab.by.annika, [lab.name])
     assert named.outcome == "skipped"
-    (stated,) = merge(lab.workspace, lab.annika, [lab.name], nothing_to_change=True)
+    (stated,) = merge(lab.by.annika, [lab.name], nothing_to_change=True)
     assert stated.outcome == "done"
     assert (lab.merged() == lab.label()).all()
 
@@ -226,7 +226,7 @@ def test_the_preview_is_the_merge_and_writes_nothing(lab):
     preview = preview_merge(lab.workspace, lab.name)
     assert not lab.folders.merged_of(lab.name).exists()
     assert lab.patch().version == version
-    (outcome,) = merge(lab.workspace, lab.annika)
+    (outcome,) = merge(lab.by.annika)
     assert (preview.label == lab.merged()).all()
     assert outcome.details["counts"]["removed"] == preview.counts.removed > 0
     lab.file("Ignore1.nrrd").write_bytes(b"")
@@ -237,7 +237,7 @@ def test_the_preview_is_the_merge_and_writes_nothing(lab):
 def test_a_dry_run_merges_in_memory_alone(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
-    (outcome,) = merge(lab.workspace, lab.annika, dry_run=True)
+    (outcome,) = merge(lab.by.annika, dry_run=True)
     assert outcome.outcome == "done"
     assert merges(lab) == ()
     assert list(lab.folders.merged.iterdir()) == []
@@ -249,19 +249,19 @@ def test_a_label_that_was_changed_on_disk_is_refused(lab):
     other = lab.label()
     other[80, 80, 80] ^= 1
     write_nifti(lab.folders.label_of(lab.name), other, lab.grid())
-    (outcome,) = merge(lab.workspace, lab.annika)
+    (outcome,) = merge(lab.by.annika)
     assert "is not the label that was extracted" in outcome.message
 
 
 def test_a_current_label_that_is_gone_or_changed_is_restored(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
+    merge(lab.by.annika)
     merged = lab.folders.merged_of(lab.name)
     before = merged.read_bytes()
     for damage in (merged.unlink, lambda: merged.write_bytes(b"nonsense")):
         damage()
-        assert merge(lab.workspace, lab.annika, [lab.name])[0].outcome == "kept"
+        assert merge(lab.by.annika, [lab.name])[0].outcome == "kept"
         assert merged.read_bytes() == before
 
 
@@ -269,7 +269,7 @@ def test_what_stood_in_the_merged_folder_is_kept_in_the_store(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     lab.folders.merged_of(lab.name).write_bytes(b"somebody's own label")
-    merge(lab.workspace, lab.annika)
+    merge(lab.by.annika)
     stored = [path for path in lab.folders.store.rglob("*") if path.is_file()]
     assert b"somebody's own label" in [path.read_bytes() for path in stored]
 
@@ -277,21 +277,21 @@ def test_what_stood_in_the_merged_folder_is_kept_in_the_store(lab):
 def test_a_rejected_patch_is_merged_again_by_name_and_not_by_all(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
-    reject(lab.workspace, lab.rolf, lab.name, "the top is missing")
-    assert merge(lab.workspace, lab.annika) == ()
-    (outcome,) = merge(lab.workspace, lab.annika, [lab.name])
+    merge(lab.by.annika)
+    reject(lab.by.rolf, lab.name, "the top is missing")
+    assert merge(lab.by.annika) == ()
+    (outcome,) = merge(lab.by.annika, [lab.name])
     assert (outcome.outcome, lab.patch().stage) == ("kept", Stage.MERGED)
 
 
 def test_corrections_after_acceptance_leave_the_accepted_label(lab):
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
-    accepted = accept(lab.workspace, lab.rolf, lab.name).accepted_merge_id
+    merge(lab.by.annika)
+    accepted = accept(lab.by.rolf, lab.name).accepted_merge_id
     receive(lab.by.annika, lab.name, "Add2.nrrd", lab.bytes("Add2.nrrd", np.s_[80, 90]))
     assert lab.patch().newer_corrections_wait
-    merge(lab.workspace, lab.annika)
+    merge(lab.by.annika)
     assert lab.patch().stage is Stage.MERGED
     assert lab.patch().accepted_merge_id == accepted
     assert lab.patch().newer_corrections_wait
@@ -299,4 +299,4 @@ def test_corrections_after_acceptance_leave_the_accepted_label(lab):
 
 def test_a_viewer_does_not_merge(lab):
     with pytest.raises(NotAllowedError, match="vera is a viewer"):
-        merge(lab.workspace, lab.vera)
+        merge(lab.by.vera)

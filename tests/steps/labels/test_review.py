@@ -5,20 +5,10 @@ import dataclasses
 import pytest
 
 from core.access import people
+from core.lab.lab import Lab
 from core.labels import review
-from core.labels.review import (
-    accept,
-    assign,
-    claim,
-    comment,
-    reinstate,
-    reject,
-    release,
-    resolve_comment,
-    submit,
-    transfer,
-    withdraw,
-)
+from core.labels.review import accept, comment, reinstate, reject, resolve_comment, submit, withdraw
+from core.patches.assign import assign, claim, release, transfer
 from core.patches.history import plain, show
 from core.patches.record import read_record
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
@@ -32,9 +22,9 @@ NAME = "other_TS_1_patch0"
 
 def test_a_patch_is_claimed_submitted_and_accepted(workspace, team, patches):
     patches.at(Stage.MERGED)
-    assert claim(workspace, team.annika, NAME).assignee == "annika"
-    assert submit(workspace, team.annika, NAME).stage is Stage.IN_REVIEW
-    accepted = accept(workspace, team.rolf, NAME, merge_number=1)
+    assert claim(Lab(workspace, team.annika), NAME).assignee == "annika"
+    assert submit(Lab(workspace, team.annika), NAME).stage is Stage.IN_REVIEW
+    accepted = accept(Lab(workspace, team.rolf), NAME, merge_number=1)
     assert accepted.stage is Stage.ACCEPTED
     assert accepted.accepted_merge_id == accepted.current_merge_id
     life = show(workspace, NAME)
@@ -46,42 +36,42 @@ def test_a_patch_is_claimed_submitted_and_accepted(workspace, team, patches):
 
 def test_a_step_leaves_its_sidecar(workspace, team, patches):
     patches.at(Stage.MERGED)
-    claim(workspace, team.annika, NAME)
+    claim(Lab(workspace, team.annika), NAME)
     record = read_record(workspace.folders.record_of(NAME))
     assert record["marks"]["assignee"] == "annika"
 
 
 def test_a_reviewer_accepts_straight_from_merged(workspace, team, patches):
     patches.at(Stage.MERGED)
-    assert accept(workspace, team.rolf, NAME).stage is Stage.ACCEPTED
+    assert accept(Lab(workspace, team.rolf), NAME).stage is Stage.ACCEPTED
 
 
 def test_a_rejected_patch_goes_back_to_its_annotator_with_the_reason(workspace, team, patches):
     patches.at(Stage.IN_REVIEW)
-    assign(workspace, team.cora, NAME, "anton")
-    rejected = reject(workspace, team.rolf, NAME, "  the inner leaflet is missing ")
+    assign(Lab(workspace, team.cora), NAME, "anton")
+    rejected = reject(Lab(workspace, team.rolf), NAME, "  the inner leaflet is missing ")
     assert (rejected.stage, rejected.assignee) == (Stage.CORRECTING, "anton")
     assert rejected.rejected_reason == "the inner leaflet is missing"
 
 
 def test_a_rejected_patch_that_nobody_has_goes_to_whoever_painted_it(workspace, team, patches):
     patches.at(Stage.MERGED)
-    assert reject(workspace, team.rolf, NAME, "too thick").assignee == "annika"
+    assert reject(Lab(workspace, team.rolf), NAME, "too thick").assignee == "annika"
 
 
 def test_the_rejection_stays_visible_until_the_patch_is_submitted_again(workspace, team, patches):
     patches.at(Stage.IN_REVIEW)
-    reject(workspace, team.rolf, NAME, "too thick")
+    reject(Lab(workspace, team.rolf), NAME, "too thick")
     patches.merge_anew(NAME)
     assert patches.mark(NAME, stage=Stage.MERGED).rejected_reason == "too thick"
-    assert submit(workspace, team.annika, NAME).rejected_reason is None
+    assert submit(Lab(workspace, team.annika), NAME).rejected_reason is None
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\n", "x" * 2001, "a\x00b", "\u202egnihton"])
 def test_a_rejection_needs_a_reason_that_can_be_read(workspace, team, patches, reason):
     before = patches.at(Stage.IN_REVIEW)
     with pytest.raises(StepError, match=r"the reason for rejecting .*\.$"):
-        reject(workspace, team.rolf, NAME, reason)
+        reject(Lab(workspace, team.rolf), NAME, reason)
     assert show(workspace, NAME).patch == before
 
 
@@ -90,46 +80,46 @@ def test_a_stale_merge_is_neither_submitted_nor_accepted(workspace, team, patche
     patches.mark(NAME, stale=True)
     for step in (submit, accept):
         with pytest.raises(StepError, match="its corrections changed since merge 1; merge it aga"):
-            step(workspace, team.rolf, NAME)
+            step(Lab(workspace, team.rolf), NAME)
 
 
 def test_a_verdict_binds_to_the_merge_that_the_reviewer_saw(workspace, team, patches):
     patches.at(Stage.IN_REVIEW)
     patches.merge_anew(NAME)
     for decide in (
-        lambda: accept(workspace, team.rolf, NAME, merge_number=1),
-        lambda: reject(workspace, team.rolf, NAME, "no", merge_number=1),
+        lambda: accept(Lab(workspace, team.rolf), NAME, merge_number=1),
+        lambda: reject(Lab(workspace, team.rolf), NAME, "no", merge_number=1),
     ):
         with pytest.raises(ConflictError, match=r"annika made merge 2 .* you looked at merge 1"):
             decide()
-    assert accept(workspace, team.rolf, NAME, merge_number=2).stage is Stage.ACCEPTED
+    assert accept(Lab(workspace, team.rolf), NAME, merge_number=2).stage is Stage.ACCEPTED
 
 
 def test_the_second_of_two_reviewers_is_told_who_was_first(workspace, team, patches):
     seen = patches.at(Stage.IN_REVIEW).version
-    accept(workspace, team.rolf, NAME, seen=seen)
+    accept(Lab(workspace, team.rolf), NAME, seen=seen)
     told = r"rolf changed it on .* UTC \(version 4, you saw 3\)"
     with pytest.raises(ConflictError, match=told):
-        reject(workspace, team.rita, NAME, "no", seen=seen)
+        reject(Lab(workspace, team.rita), NAME, "no", seen=seen)
     with pytest.raises(ConflictError, match=r"rolf accepted merge 1 on .* UTC already"):
-        accept(workspace, team.rita, NAME)
+        accept(Lab(workspace, team.rita), NAME)
     with pytest.raises(ConflictError, match="rolf accepted merge 1"):
-        reject(workspace, team.rita, NAME, "no")
+        reject(Lab(workspace, team.rita), NAME, "no")
     assert show(workspace, NAME).patch.stage is Stage.ACCEPTED
 
 
 def test_the_second_of_two_reviewers_is_told_of_a_rejection(workspace, team, patches):
     patches.at(Stage.IN_REVIEW)
-    reject(workspace, team.rolf, NAME, "too thick")
+    reject(Lab(workspace, team.rolf), NAME, "too thick")
     with pytest.raises(ConflictError, match="rolf rejected merge 1"):
-        accept(workspace, team.rita, NAME)
+        accept(Lab(workspace, team.rita), NAME)
 
 
 def test_an_acceptance_is_taken_back_on_purpose_only(workspace, team, patches):
     patches.at(Stage.ACCEPTED)
     with pytest.raises(ConflictError, match="rita accepted merge 1"):
-        reject(workspace, team.rolf, NAME, "a hole")
-    back = reject(workspace, team.rolf, NAME, "a hole", take_back=True)
+        reject(Lab(workspace, team.rolf), NAME, "a hole")
+    back = reject(Lab(workspace, team.rolf), NAME, "a hole", take_back=True)
     assert (back.stage, back.accepted_merge_id) == (Stage.CORRECTING, None)
 
 
@@ -145,16 +135,16 @@ def test_newer_corrections_of_an_accepted_patch_wait_and_change_no_acceptance(
 
 def test_nobody_reviews_their_own_work_where_the_workspace_says_so(workspace, team, patches):
     patches.at(Stage.IN_REVIEW)
-    assign(workspace, team.cora, NAME, "rolf")
+    assign(Lab(workspace, team.cora), NAME, "rolf")
     people.change_role(workspace, team.admin, "annika", Role.REVIEWER)
     strict = dataclasses.replace(workspace.settings, nobody_reviews_own_work=True)
     workspace.settings = strict
     for person in (team.rolf, team.annika):
         with pytest.raises(NotAllowedError, match="own work"):
-            accept(workspace, person, NAME)
+            accept(Lab(workspace, person), NAME)
         with pytest.raises(NotAllowedError, match="own work"):
-            reject(workspace, person, NAME, "no")
-    assert accept(workspace, team.rita, NAME).stage is Stage.ACCEPTED
+            reject(Lab(workspace, person), NAME, "no")
+    assert accept(Lab(workspace, team.rita), NAME).stage is Stage.ACCEPTED
 
 
 def test_who_brought_it_does_not_review_it_but_who_merged_it_may(workspace, team, patches):
@@ -170,54 +160,54 @@ def test_who_brought_it_does_not_review_it_but_who_merged_it_may(workspace, team
         change_patch(session, change, patch, "merged", current_merge_id=merge_id)
     workspace.settings = dataclasses.replace(workspace.settings, nobody_reviews_own_work=True)
     with pytest.raises(NotAllowedError, match="own work"):
-        accept(workspace, team.cora, NAME)
-    assert accept(workspace, team.rolf, NAME).stage is Stage.ACCEPTED
+        accept(Lab(workspace, team.cora), NAME, merge_number=2)
+    assert accept(Lab(workspace, team.rolf), NAME, merge_number=2).stage is Stage.ACCEPTED
 
 
 def test_a_reviewer_may_review_their_own_work_where_nothing_is_said(workspace, team, patches):
     patches.at(Stage.IN_REVIEW)
-    assign(workspace, team.cora, NAME, "rolf")
-    assert accept(workspace, team.rolf, NAME).stage is Stage.ACCEPTED
+    assign(Lab(workspace, team.cora), NAME, "rolf")
+    assert accept(Lab(workspace, team.rolf), NAME).stage is Stage.ACCEPTED
 
 
 def test_a_claimed_patch_is_not_claimed_by_another(workspace, team, patches):
     patches.at(Stage.EXTRACTED)
-    claim(workspace, team.annika, NAME)
-    claim(workspace, team.annika, NAME)
+    claim(Lab(workspace, team.annika), NAME)
+    claim(Lab(workspace, team.annika), NAME)
     with pytest.raises(ConflictError, match="annika has it; ask them, or a curator transfers it"):
-        claim(workspace, team.anton, NAME)
+        claim(Lab(workspace, team.anton), NAME)
 
 
 def test_a_second_click_on_claim_is_no_conflict_with_oneself(workspace, team, patches):
     patches.at(Stage.EXTRACTED)
     seen = show(workspace, NAME).patch.version
-    first = claim(workspace, team.annika, NAME, seen=seen)
-    assert claim(workspace, team.annika, NAME, seen=seen).version == first.version
+    first = claim(Lab(workspace, team.annika), NAME, seen=seen)
+    assert claim(Lab(workspace, team.annika), NAME, seen=seen).version == first.version
     with pytest.raises(ConflictError):
-        claim(workspace, team.anton, NAME, seen=seen)
+        claim(Lab(workspace, team.anton), NAME, seen=seen)
 
 
 def test_a_patch_is_released_by_its_owner_or_a_curator(workspace, team, patches):
     patches.at(Stage.EXTRACTED)
-    claim(workspace, team.annika, NAME)
+    claim(Lab(workspace, team.annika), NAME)
     with pytest.raises(NotAllowedError, match="annika has it"):
-        release(workspace, team.anton, NAME)
-    assert release(workspace, team.cora, NAME).assignee is None
+        release(Lab(workspace, team.anton), NAME)
+    assert release(Lab(workspace, team.cora), NAME).assignee is None
 
 
 def test_a_patch_is_handed_on_to_somebody_who_can_paint(workspace, team, patches):
     patches.at(Stage.EXTRACTED)
-    claim(workspace, team.annika, NAME)
-    assert transfer(workspace, team.annika, NAME, "anton").assignee == "anton"
+    claim(Lab(workspace, team.annika), NAME)
+    assert transfer(Lab(workspace, team.annika), NAME, "anton").assignee == "anton"
     with pytest.raises(NotAllowedError):
-        transfer(workspace, team.annika, NAME, "annika")
+        transfer(Lab(workspace, team.annika), NAME, "annika")
     with pytest.raises(StepError, match="vera is a viewer, who may not paint"):
-        assign(workspace, team.cora, NAME, "vera")
+        assign(Lab(workspace, team.cora), NAME, "vera")
     people.disable(workspace, team.admin, "anton")
     with pytest.raises(StepError, match="anton is disabled"):
-        assign(workspace, team.cora, NAME, "anton")
+        assign(Lab(workspace, team.cora), NAME, "anton")
     with pytest.raises(UnknownNameError, match="did you mean annika"):
-        assign(workspace, team.cora, NAME, "anika")
+        assign(Lab(workspace, team.cora), NAME, "anika")
 
 
 @pytest.mark.parametrize("step", [accept, claim, submit, assign, withdraw])
@@ -225,7 +215,7 @@ def test_a_viewer_changes_nothing(workspace, team, patches, step):
     before = patches.at(Stage.MERGED)
     more = {assign: ("anton",), withdraw: ("a reason",)}.get(step, ())
     with pytest.raises(NotAllowedError, match="vera is a viewer"):
-        step(workspace, team.vera, NAME, *more)
+        step(Lab(workspace, team.vera), NAME, *more)
     assert show(workspace, NAME).patch == before
 
 
@@ -233,43 +223,43 @@ def test_a_change_of_role_counts_at_once(workspace, team, patches):
     patches.at(Stage.IN_REVIEW)
     people.change_role(workspace, team.admin, "rolf", Role.VIEWER)
     with pytest.raises(NotAllowedError):
-        accept(workspace, team.rolf, NAME)
+        accept(Lab(workspace, team.rolf), NAME)
     people.disable(workspace, team.admin, "rita")
     with pytest.raises(NotAllowedError, match="rita is disabled"):
-        accept(workspace, team.rita, NAME)
+        accept(Lab(workspace, team.rita), NAME)
 
 
 def test_an_annotator_does_not_submit_what_another_has(workspace, team, patches):
     patches.at(Stage.MERGED)
-    claim(workspace, team.annika, NAME)
+    claim(Lab(workspace, team.annika), NAME)
     with pytest.raises(NotAllowedError, match="annika has it; ask them, or a reviewer does it"):
-        submit(workspace, team.anton, NAME)
-    assert submit(workspace, team.rolf, NAME).assignee == "annika"
+        submit(Lab(workspace, team.anton), NAME)
+    assert submit(Lab(workspace, team.rolf), NAME).assignee == "annika"
 
 
 def test_comments_stand_at_a_voxel_and_are_settled(workspace, team, patches):
     seen = patches.at(Stage.IN_REVIEW)
-    said = comment(workspace, team.rolf, NAME, "Is this a membrane? 🤔", at=(10, 20, 30))
+    said = comment(Lab(workspace, team.rolf), NAME, "Is this a membrane? 🤔", at=(10, 20, 30))
     assert (said.author, said.at) == ("rolf", (10, 20, 30))
-    settled = resolve_comment(workspace, team.annika, NAME, said.id)
+    settled = resolve_comment(Lab(workspace, team.annika), NAME, said.id)
     assert settled.resolved_by == "annika"
     after = show(workspace, NAME).patch
     assert (after.comment_count, after.version) == (1, seen.version)
     with pytest.raises(StepError, match=r"30,20,160 \(x, y, z\) lies outside"):
-        comment(workspace, team.rolf, NAME, "where?", at=(160, 20, 30))
+        comment(Lab(workspace, team.rolf), NAME, "where?", at=(160, 20, 30))
     with pytest.raises(StepError, match="the comment is missing"):
-        comment(workspace, team.rolf, NAME, " ")
+        comment(Lab(workspace, team.rolf), NAME, " ")
     with pytest.raises(UnknownNameError):
-        resolve_comment(workspace, team.annika, NAME, said.id + 1)
+        resolve_comment(Lab(workspace, team.annika), NAME, said.id + 1)
 
 
 def test_a_withdrawn_patch_comes_back_as_it_was(workspace, team, patches):
     patches.at(Stage.ACCEPTED)
-    gone = withdraw(workspace, team.cora, NAME, "the tomogram is not ours")
+    gone = withdraw(Lab(workspace, team.cora), NAME, "the tomogram is not ours")
     assert gone.withdrawn
     with pytest.raises(StepError, match="is withdrawn, so it cannot be accepted"):
-        accept(workspace, team.rolf, NAME)
-    back = reinstate(workspace, team.cora, NAME)
+        accept(Lab(workspace, team.rolf), NAME)
+    back = reinstate(Lab(workspace, team.cora), NAME)
     assert (back.withdrawn, back.stage) == (False, Stage.ACCEPTED)
     reasons = [event.reason for event in show(workspace, NAME).events]
     assert "the tomogram is not ours" in reasons
@@ -277,16 +267,16 @@ def test_a_withdrawn_patch_comes_back_as_it_was(workspace, team, patches):
 
 def test_every_step_checks_the_version_that_its_caller_saw(workspace, team, patches):
     old = patches.at(Stage.MERGED).version
-    claim(workspace, team.annika, NAME)
+    claim(Lab(workspace, team.annika), NAME)
     steps = [
-        lambda: assign(workspace, team.cora, NAME, "anton", seen=old),
-        lambda: claim(workspace, team.anton, NAME, seen=old),
-        lambda: release(workspace, team.annika, NAME, seen=old),
-        lambda: transfer(workspace, team.annika, NAME, "anton", seen=old),
-        lambda: submit(workspace, team.annika, NAME, seen=old),
-        lambda: accept(workspace, team.rolf, NAME, seen=old),
-        lambda: reject(workspace, team.rolf, NAME, "no", seen=old),
-        lambda: withdraw(workspace, team.cora, NAME, "no", seen=old),
+        lambda: assign(Lab(workspace, team.cora), NAME, "anton", seen=old),
+        lambda: claim(Lab(workspace, team.anton), NAME, seen=old),
+        lambda: release(Lab(workspace, team.annika), NAME, seen=old),
+        lambda: transfer(Lab(workspace, team.annika), NAME, "anton", seen=old),
+        lambda: submit(Lab(workspace, team.annika), NAME, seen=old),
+        lambda: accept(Lab(workspace, team.rolf), NAME, seen=old),
+        lambda: reject(Lab(workspace, team.rolf), NAME, "no", seen=old),
+        lambda: withdraw(Lab(workspace, team.cora), NAME, "no", seen=old),
     ]
     for step in steps:
         with pytest.raises(ConflictError, match="annika changed it on"):
@@ -296,7 +286,7 @@ def test_every_step_checks_the_version_that_its_caller_saw(workspace, team, patc
 def test_an_unknown_patch_gets_the_nearest_names(workspace, team, patches):
     patches.at(Stage.MERGED)
     with pytest.raises(UnknownNameError, match=f"did you mean {NAME}"):
-        accept(workspace, team.rolf, "other_TS_1_patch9")
+        accept(Lab(workspace, team.rolf), "other_TS_1_patch9")
 
 
 def test_a_life_is_plain_json(workspace, team, patches):
@@ -312,5 +302,5 @@ def test_a_step_that_fails_leaves_no_event(workspace, team, patches):
     patches.at(Stage.CHOSEN)
     before = show(workspace, NAME).events
     with pytest.raises(StepError):
-        review.submit(workspace, team.annika, NAME)
+        review.submit(Lab(workspace, team.annika), NAME)
     assert show(workspace, NAME).events == before

@@ -34,9 +34,9 @@ def accepted(lab):
     lab.save("Remove1.nrrd", REMOVE)
     lab.save("Remove1.nrrd", np.s_[20:140, 20:140, 20:140], name=lab.names[1])
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
-    accept(lab.workspace, lab.rolf, lab.names[1])
-    accept(lab.workspace, lab.rolf, lab.name)
+    merge(lab.by.annika)
+    accept(lab.by.rolf, lab.names[1])
+    accept(lab.by.rolf, lab.name)
     return lab
 
 
@@ -63,7 +63,7 @@ def test_the_accepted_label_is_verified_though_a_newer_one_waits(accepted):
     lab = accepted
     lab.save("Add1.nrrd", np.s_[80, 80, 60:90])
     collect(lab.by.annika)
-    merge(lab.workspace, lab.annika)
+    merge(lab.by.annika)
     (outcome,) = verify(lab.workspace, [lab.name])
     assert (outcome.outcome, outcome.details["merge"]) == ("done", 1)
 
@@ -88,7 +88,7 @@ def test_a_label_that_differs_names_its_first_voxel(accepted, monkeypatch: pytes
     write_nifti(stored(lab, made.file_sha256).with_suffix(".nii.gz"), other, lab.grid())
     changed = stored(lab, made.file_sha256).with_suffix(".nii.gz")
     monkeypatch.setattr(Store, "checked", lambda self, sha256, what: changed)
-    monkeypatch.setattr("core.labels.verify.made_again", remade(lab))
+    monkeypatch.setattr("core.labels.verify.merge_again", remade(lab))
     said = message(lab)
     assert "1 voxels of the kept label differ, the first at 70,80,90 (x, y, z)" in said
     assert "is not the one that was recorded" in said
@@ -117,9 +117,9 @@ def test_of_a_label_that_was_merged_elsewhere_its_own_file_is_checked(lab):
         change_patch(
             session, change, patch, "imported", stage=Stage.MERGED, current_merge_id=number
         )
-    assert merge(lab.workspace, lab.annika) == ()
+    assert merge(lab.by.annika) == ()
     assert verify(lab.workspace, [lab.name])[0].outcome == "done"
-    accept(lab.workspace, lab.rolf, lab.name)
+    accept(lab.by.rolf, lab.name)
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     assert lab.patch().newer_corrections_wait
@@ -142,7 +142,7 @@ def test_a_current_label_that_somebody_changed_is_named(accepted):
     lab = accepted
     lab.folders.merged_of(lab.name).write_bytes(b"nonsense")
     assert "is not merge 1; merging again restores it" in message(lab)
-    merge(lab.workspace, lab.annika, [lab.name])
+    merge(lab.by.annika, [lab.name])
     assert verify(lab.workspace, [lab.name])[0].outcome == "done"
 
 
@@ -154,7 +154,7 @@ def message(lab) -> str:
 
 def test_accepted_labels_go_back_and_the_later_acceptance_wins(accepted, tmp_path: Path):
     lab = accepted
-    back = put_back(lab.workspace, lab.cora, "TS_001", tmp_path / "back.mrc")
+    back = put_back(lab.by.cora, "TS_001", tmp_path / "back.mrc")
     assert back.patches == (lab.names[1], lab.names[0])
     expected = lab.read(back.segmentation).copy()
     for name in back.patches:
@@ -177,22 +177,22 @@ def test_a_file_that_is_there_is_not_overwritten(accepted, tmp_path: Path):
     out = tmp_path / "back.mrc"
     out.write_bytes(b"mine")
     with pytest.raises(OutputError, match="nothing is overwritten"):
-        put_back(accepted.workspace, accepted.cora, "TS_001", out)
+        put_back(accepted.by.cora, "TS_001", out)
     assert out.read_bytes() == b"mine"
 
 
 def test_a_dry_run_tells_what_would_go_back(accepted, tmp_path: Path):
     lab = accepted
-    back = put_back(lab.workspace, lab.cora, "TS_001", tmp_path / "back.mrc", dry_run=True)
+    back = put_back(lab.by.cora, "TS_001", tmp_path / "back.mrc", dry_run=True)
     assert (len(back.patches), back.changed) == (2, None)
     assert not (tmp_path / "back.mrc").exists()
 
 
 def test_nothing_accepted_is_said(lab, tmp_path: Path):
     with pytest.raises(StepError, match="no patch of it is accepted"):
-        put_back(lab.workspace, lab.cora, "TS_001", tmp_path / "back.mrc")
+        put_back(lab.by.cora, "TS_001", tmp_path / "back.mrc")
 
 
 def test_an_annotator_does_not_put_back(accepted, tmp_path: Path):
     with pytest.raises(NotAllowedError):
-        put_back(accepted.workspace, accepted.annika, "TS_001", tmp_path / "back.mrc")
+        put_back(accepted.by.annika, "TS_001", tmp_path / "back.mrc")

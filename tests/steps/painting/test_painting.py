@@ -74,9 +74,11 @@ class Painted:
         self.vera = people.add(workspace, self.admin, "vera", Role.VIEWER)
         register(workspace, self.admin, pairings, add_roots=True)
         center = Zyx(88, 110, 120)
-        (chosen,) = choose(workspace, self.admin, "t1", [center], because=ChosenBecause.OTHER)
+        (chosen,) = choose(Lab(workspace, self.admin), "t1", [center], reason=ChosenBecause.OTHER)
         self.patch = chosen.name
-        assert [each.outcome for each in extract(workspace, self.admin, [self.patch])] == ["done"]
+        assert [each.outcome for each in extract(Lab(workspace, self.admin), [self.patch])] == [
+            "done"
+        ]
 
     def slots(self) -> dict[str, SlotRecord]:
         with self.workspace.catalog.read() as session:
@@ -132,7 +134,7 @@ def test_a_life_of_painting(lab: Painted, tmp_path: Path) -> None:
         Lab(workspace, annika), lab.patch, joined, base=painting.base, continued=others
     )
     assert (again.versions, again.withdrawn) == ({}, ())
-    assert [each.outcome for each in merge(workspace, annika, [lab.patch])] == ["done"]
+    assert [each.outcome for each in merge(Lab(workspace, annika), [lab.patch])] == ["done"]
     assert np.array_equal(read_label(workspace.folders.merged_of(lab.patch))[0], after)
 
 
@@ -161,7 +163,7 @@ def test_what_hinders_a_save_is_said(lab: Painted) -> None:
     hold(Lab(workspace, anton), lab.patch)
     with pytest.raises(ConflictError, match="anton paints on it since"):
         save_painting(Lab(workspace, annika), lab.patch, drawing, base=new.painting.base)
-    withdraw(workspace, lab.admin, lab.patch, "test")
+    withdraw(Lab(workspace, lab.admin), lab.patch, "test")
     with pytest.raises(StepError, match="withdrawn"):
         save_painting(Lab(workspace, anton), lab.patch, drawing, base={})
     assert open_painting(Lab(workspace, anton), lab.patch).may_paint is False
@@ -213,7 +215,7 @@ def test_ones_own_upload_is_not_what_one_paints_into(lab: Painted, tmp_path: Pat
 def test_of_three_processes_that_opened_one_version_one_saves(lab: Painted) -> None:
     drawing = np.zeros(SHAPE, np.uint8)
     drawing[80, 80, 20:40] = ADD
-    save_painting(Lab(lab.workspace, lab.annika), lab.patch, drawing, base={})
+    save_painting(lab.by.annika, lab.patch, drawing, base={})
     running = [
         subprocess.Popen(
             [sys.executable, "-c", SAVE, str(lab.workspace.folder), lab.patch, str(z)],

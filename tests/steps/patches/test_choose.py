@@ -5,6 +5,7 @@ import pytest
 from core.errors import PointsError, RootError, SegmentationError, VolumeError
 from core.imaging.geometry import Zyx, box_around
 from core.imaging.merging import read_label
+from core.lab.lab import Lab
 from core.labels.review import accept, reject, submit, withdraw
 from core.patches.choose import choose, propose, read_centers
 from core.patches.extract import extract
@@ -16,7 +17,7 @@ from db.queries.patches import PatchFilter, list_patches
 from db.vocabulary import ChosenBecause, NearBorder, Stage
 
 MIDDLE = Zyx(88, 110, 120)
-WHY = {"because": ChosenBecause.MISSED_MEMBRANE}
+WHY = {"reason": ChosenBecause.MISSED_MEMBRANE}
 
 
 def names(workspace):
@@ -27,7 +28,7 @@ def names(workspace):
 def test_centers_become_patches_in_their_order(workspace, team, registered):
     registered("TS_1")
     outcomes = choose(
-        workspace, team.annika, "TS_1", [MIDDLE, Zyx(88, 110, 130)], **WHY, note="a hole 🕳"
+        Lab(workspace, team.annika), "TS_1", [MIDDLE, Zyx(88, 110, 130)], **WHY, note="a hole 🕳"
     )
     assert [(o.name, o.outcome) for o in outcomes] == [
         ("other_TS_1_patch0", DONE),
@@ -48,7 +49,7 @@ def test_centers_become_patches_in_their_order(workspace, team, registered):
 
 def test_one_bad_center_stops_no_other(workspace, team, registered):
     registered("TS_1")
-    outcomes = choose(workspace, team.annika, "TS_1", [Zyx(0, 0, 0), MIDDLE], **WHY)
+    outcomes = choose(Lab(workspace, team.annika), "TS_1", [Zyx(0, 0, 0), MIDDLE], **WHY)
     assert [o.outcome for o in outcomes] == [FAILED, DONE]
     assert outcomes[0].name == "other/TS_1 at 0,0,0"
     assert "legal are x 80..170, y 80..160, z 80..96" in (outcomes[0].message or "")
@@ -56,8 +57,8 @@ def test_one_bad_center_stops_no_other(workspace, team, registered):
 
 def test_the_same_center_again_is_kept_and_said(workspace, team, registered):
     registered("TS_1")
-    choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)
-    outcome = choose(workspace, team.anton, "TS_1", [MIDDLE], **WHY)[0]
+    choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)
+    outcome = choose(Lab(workspace, team.anton), "TS_1", [MIDDLE], **WHY)[0]
     assert (outcome.outcome, outcome.name) == (KEPT, "other_TS_1_patch0")
     assert "has this center already" in (outcome.message or "")
     assert names(workspace) == ["other_TS_1_patch0"]
@@ -65,9 +66,9 @@ def test_the_same_center_again_is_kept_and_said(workspace, team, registered):
 
 def test_a_withdrawn_center_is_to_be_reinstated(workspace, team, registered):
     registered("TS_1")
-    choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)
-    withdraw(workspace, team.cora, "other_TS_1_patch0", "a mistake")
-    outcome = choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)[0]
+    choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)
+    withdraw(Lab(workspace, team.cora), "other_TS_1_patch0", "a mistake")
+    outcome = choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)[0]
     assert (outcome.outcome, outcome.message) == (
         FAILED,
         "other_TS_1_patch0 has this center and is withdrawn; reinstate it.",
@@ -80,16 +81,20 @@ def test_near_the_border_a_center_is_shifted_or_padded_when_asked(workspace, tea
     told = propose(workspace, "TS_1", low)
     assert told.refusal
     assert told.shifted_center == (80, 110, 120)
-    shifted = choose(workspace, team.annika, "TS_1", [low], near_border=NearBorder.SHIFT, **WHY)[0]
+    shifted = choose(
+        Lab(workspace, team.annika), "TS_1", [low], near_border=NearBorder.SHIFT, **WHY
+    )[0]
     assert shifted.findings == ("shifted to 120,110,80 (x, y, z) to fit the tomogram",)
-    padded = choose(workspace, team.annika, "TS_1", [low], near_border=NearBorder.PAD, **WHY)[0]
+    padded = choose(Lab(workspace, team.annika), "TS_1", [low], near_border=NearBorder.PAD, **WHY)[
+        0
+    ]
     patch = show(workspace, padded.name).patch
     assert (patch.padded, patch.start) == (True, (-10, 30, 40))
 
 
 def test_a_proposal_names_box_and_overlaps_and_writes_nothing(workspace, team, registered):
     registered("TS_1")
-    choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)
+    choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)
     told = propose(workspace, "other/TS_1", Zyx(90, 112, 125))
     assert told.box == box_around(Zyx(90, 112, 125))
     assert (told.refusal, told.overlaps) == (None, ("other_TS_1_patch0",))
@@ -100,14 +105,16 @@ def test_a_proposal_names_box_and_overlaps_and_writes_nothing(workspace, team, r
 def test_more_than_five_patches_of_a_tomogram_are_warned_about(workspace, team, registered):
     registered("TS_1")
     centers = [Zyx(88, 110, 100 + step) for step in range(6)]
-    outcomes = choose(workspace, team.annika, "TS_1", centers, **WHY)
+    outcomes = choose(Lab(workspace, team.annika), "TS_1", centers, **WHY)
     warned = [any("two to 5 a tomogram" in f for f in o.findings) for o in outcomes]
     assert warned == [False] * 5 + [True]
 
 
 def test_a_dry_run_chooses_nothing(workspace, team, registered):
     registered("TS_1")
-    outcomes = choose(workspace, team.annika, "TS_1", [MIDDLE, Zyx(0, 0, 0)], dry_run=True, **WHY)
+    outcomes = choose(
+        Lab(workspace, team.annika), "TS_1", [MIDDLE, Zyx(0, 0, 0)], dry_run=True, **WHY
+    )
     assert [o.outcome for o in outcomes] == [DONE, FAILED]
     assert names(workspace) == []
 
@@ -116,19 +123,21 @@ def test_a_patch_is_bound_to_the_segmentation_that_is_named(workspace, team, reg
     registered("TS_1")
     files.segmentation("TS_1_newer.ckpt_segmented.mrc")
     register(workspace, team.cora, plan_registration(workspace, [files.folder]))
-    newest = choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)[0]
-    older = choose(workspace, team.annika, "TS_1", [Zyx(88, 111, 120)], segmentation_id=1, **WHY)[0]
+    newest = choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)[0]
+    older = choose(
+        Lab(workspace, team.annika), "TS_1", [Zyx(88, 111, 120)], segmentation_id=1, **WHY
+    )[0]
     models = [show(workspace, o.name).patch.model for o in (newest, older)]
     assert models == ["newer", "model"]
     with pytest.raises(SegmentationError, match="has no segmentation 99; it has 2"):
-        choose(workspace, team.annika, "TS_1", [MIDDLE], segmentation_id=99, **WHY)
+        choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], segmentation_id=99, **WHY)
 
 
 def test_a_tomogram_without_segmentation_has_nothing_to_correct(workspace, team, files):
     plan = plan_registration(workspace, [files.tomogram("TS_1.mrc")])
     register(workspace, team.admin, plan, add_roots=True)
     with pytest.raises(SegmentationError, match="has no segmentation to correct"):
-        choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)
+        choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)
 
 
 def test_a_tomogram_that_changed_or_is_gone_is_told_before_one_chooses_in_it(
@@ -137,24 +146,24 @@ def test_a_tomogram_that_changed_or_is_gone_is_told_before_one_chooses_in_it(
     path = registered("TS_1")
     files.tomogram("TS_1.mrc", voxel_size=12.0)
     with pytest.raises(VolumeError, match="changed since it was registered"):
-        choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)
+        choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)
     assert "changed since" in (propose(workspace, "TS_1", MIDDLE).refusal or "")
     path.unlink()
     with pytest.raises((VolumeError, RootError), match="TS_1"):
-        choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)
+        choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)
     assert names(workspace) == []
 
 
 def test_unknown_tomograms_and_viewers_choose_nothing(workspace, team, registered):
     registered("TS_1")
     with pytest.raises(UnknownNameError, match="did you mean TS_1"):
-        choose(workspace, team.annika, "TS_7", [MIDDLE], **WHY)
+        choose(Lab(workspace, team.annika), "TS_7", [MIDDLE], **WHY)
     with pytest.raises(NotAllowedError, match="vera is a viewer"):
-        choose(workspace, team.vera, "TS_1", [MIDDLE], **WHY)
+        choose(Lab(workspace, team.vera), "TS_1", [MIDDLE], **WHY)
     with pytest.raises(StepError, match="the note holds the character U\\+0007"):
-        choose(workspace, team.annika, "TS_1", [MIDDLE], note="\a", **WHY)
+        choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], note="\a", **WHY)
     with pytest.raises(StepError, match="the threshold nan is no number"):
-        choose(workspace, team.annika, "TS_1", [MIDDLE], threshold=float("nan"), **WHY)
+        choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], threshold=float("nan"), **WHY)
 
 
 def test_centers_come_from_a_file(workspace, team, registered, tmp_path):
@@ -173,15 +182,15 @@ def test_a_looked_at_prediction_becomes_a_label_only_when_somebody_says_so(
     workspace, team, registered
 ):
     registered("TS_1")
-    name = choose(workspace, team.annika, "TS_1", [MIDDLE], **WHY)[0].name
+    name = choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)[0].name
     with pytest.raises(StepError, match="extract it first"):
-        submit(workspace, team.annika, name, nothing_to_change=True)
-    assert [o.outcome for o in extract(workspace, team.annika, [name])] == [DONE]
+        submit(Lab(workspace, team.annika), name, nothing_to_change=True)
+    assert [o.outcome for o in extract(Lab(workspace, team.annika), [name])] == [DONE]
     with pytest.raises(StepError, match="submit it with nothing to change"):
-        submit(workspace, team.annika, name)
-    submitted = submit(workspace, team.annika, name, nothing_to_change=True)
+        submit(Lab(workspace, team.annika), name)
+    submitted = submit(Lab(workspace, team.annika), name, nothing_to_change=True)
     assert (submitted.stage, submitted.assignee) == (Stage.IN_REVIEW, "annika")
-    accept(workspace, team.rolf, name, merge_number=1)
+    accept(Lab(workspace, team.rolf), name, merge_number=1)
     life = show(workspace, name)
     assert life.accepted_merge is not None
     assert life.accepted_merge.nothing_to_change
@@ -196,16 +205,16 @@ def test_the_whole_way_runs_on_each_database(any_workspace, any_patches, files):
     files.segmentation("TS_1_model.ckpt_segmented.mrc")
     plan = plan_registration(any_workspace, [files.folder])
     register(any_workspace, team.admin, plan, add_roots=True)
-    name = choose(any_workspace, team.annika, "TS_1", [MIDDLE], **WHY)[0].name
-    assert [o.outcome for o in extract(any_workspace, team.annika)] == [DONE]
-    submit(any_workspace, team.annika, name, nothing_to_change=True)
-    reject(any_workspace, team.rolf, name, "look again at the left")
-    submit(any_workspace, team.annika, name, nothing_to_change=True)
-    assert accept(any_workspace, team.rolf, name).stage is Stage.ACCEPTED
+    name = choose(Lab(any_workspace, team.annika), "TS_1", [MIDDLE], **WHY)[0].name
+    assert [o.outcome for o in extract(Lab(any_workspace, team.annika))] == [DONE]
+    submit(Lab(any_workspace, team.annika), name, nothing_to_change=True)
+    reject(Lab(any_workspace, team.rolf), name, "look again at the left")
+    submit(Lab(any_workspace, team.annika), name, nothing_to_change=True)
+    assert accept(Lab(any_workspace, team.rolf), name).stage is Stage.ACCEPTED
     assert [review.verdict for review in show(any_workspace, name).reviews] == ["reject", "accept"]
 
 
 def test_a_patch_with_corrections_has_something_to_change(workspace, team, patches):
     patches.at(Stage.CORRECTING)
     with pytest.raises(StepError, match=r"has corrections .1., so there is something to change"):
-        submit(workspace, team.annika, "other_TS_1_patch0", nothing_to_change=True)
+        submit(Lab(workspace, team.annika), "other_TS_1_patch0", nothing_to_change=True)

@@ -58,8 +58,8 @@ def take(lab, tomogram: Path, segmentation: Path, token: str = "tomo", **stated)
 
 
 def cut(lab, token: str, *centers: Zyx, **how) -> list:
-    choose(lab.workspace, lab.annika, token, centers, because=MISSED, **how)
-    return list(extract(lab.workspace, lab.annika))
+    choose(lab.by.annika, token, centers, reason=MISSED, **how)
+    return list(extract(lab.by.annika))
 
 
 def sha256(voxels: np.ndarray) -> str:
@@ -113,7 +113,10 @@ def test_a_compressed_tomogram_is_inflated_once_for_all_its_patches(
     packed = Path(shutil.copy(GOLD / "inputs" / "tomo.mrc.gz", tmp_path))
     take(lab, packed, gold / "tomo_seg.mrc")
     choose(
-        lab.workspace, lab.annika, "tomo", [Zyx(100, 160, 128), Zyx(90, 200, 100)], because=MISSED
+        lab.by.annika,
+        "tomo",
+        [Zyx(100, 160, 128), Zyx(90, 200, 100)],
+        reason=MISSED,
     )
     inflated, unpack = [], source.Source._inflate
 
@@ -122,7 +125,7 @@ def test_a_compressed_tomogram_is_inflated_once_for_all_its_patches(
         return unpack(self)
 
     monkeypatch.setattr(source.Source, "_inflate", counted)
-    assert [each.outcome for each in extract(lab.workspace, lab.annika)] == ["done"] * 2
+    assert [each.outcome for each in extract(lab.by.annika)] == ["done"] * 2
     assert inflated == [packed]
 
 
@@ -138,10 +141,10 @@ def test_what_was_cut_is_recorded(lab):
 
 
 def test_a_second_run_keeps_everything(lab):
-    assert extract(lab.workspace, lab.annika) == ()
+    assert extract(lab.by.annika) == ()
     before = [path.stat() for path in sorted(lab.folders.patches.rglob("*.nii.gz"))]
     version = lab.patch().version
-    outcomes = extract(lab.workspace, lab.annika, lab.names)
+    outcomes = extract(lab.by.annika, lab.names)
     assert [each.outcome for each in outcomes] == ["kept"] * 3
     after = [path.stat() for path in sorted(lab.folders.patches.rglob("*.nii.gz"))]
     assert [(s.st_ino, s.st_mtime_ns) for s in before] == [(s.st_ino, s.st_mtime_ns) for s in after]
@@ -153,7 +156,7 @@ def test_files_that_are_gone_are_cut_again_as_they_were(lab):
     before = image.read_bytes(), label.read_bytes()
     image.unlink()
     label.unlink()
-    (outcome,) = extract(lab.workspace, lab.annika, [lab.name])
+    (outcome,) = extract(lab.by.annika, [lab.name])
     assert outcome.outcome == "done"
     assert (image.read_bytes(), label.read_bytes()) == before
 
@@ -175,16 +178,16 @@ def test_a_tomogram_that_changed_since_it_was_registered_is_refused(
 ):
     tomogram = Path(shutil.copy(gold / "tomo.mrc", tmp_path))
     take(lab, tomogram, gold / "tomo_seg.mrc")
-    choose(lab.workspace, lab.annika, "tomo", [Zyx(100, 160, 128)], because=MISSED)
+    choose(lab.by.annika, "tomo", [Zyx(100, 160, 128)], reason=MISSED)
     with tomogram.open("r+b") as file:
         file.seek(-4, 2)
         file.write(b"\1\2\3\4")
-    (outcome,) = extract(lab.workspace, lab.annika)
+    (outcome,) = extract(lab.by.annika)
     assert outcome.outcome == "failed"
     assert f"{tomogram}: changed since it was registered (its modif" in outcome.message
     with tomogram.open("ab") as file:
         file.write(b"more")
-    (outcome,) = extract(lab.workspace, lab.annika)
+    (outcome,) = extract(lab.by.annika)
     assert "bytes then" in outcome.message
     assert list(lab.folders.images.glob("other_tomo*")) == []
 
@@ -206,10 +209,10 @@ def test_a_link_that_leads_out_of_the_data_root_is_refused(lab, gold: Path, tmp_
     folder.mkdir()
     tomogram = Path(shutil.copy(gold / "tomo.mrc", folder))
     take(lab, tomogram, gold / "tomo_seg.mrc")
-    choose(lab.workspace, lab.annika, "tomo", [Zyx(100, 160, 128)], because=MISSED)
+    choose(lab.by.annika, "tomo", [Zyx(100, 160, 128)], reason=MISSED)
     tomogram.unlink()
     tomogram.symlink_to(shutil.copy(gold / "tomo.mrc", tmp_path / "elsewhere.mrc"))
-    (outcome,) = extract(lab.workspace, lab.annika)
+    (outcome,) = extract(lab.by.annika)
     assert outcome.outcome == "failed"
     assert "lies below no data root" in outcome.message
 
@@ -235,9 +238,9 @@ def test_a_padded_patch_is_the_mean_outside_and_ignored(lab, gold: Path):
 
 def test_a_dry_run_writes_nothing(lab, gold: Path):
     take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
-    choose(lab.workspace, lab.annika, "tomo", [Zyx(100, 160, 128)], because=MISSED)
+    choose(lab.by.annika, "tomo", [Zyx(100, 160, 128)], reason=MISSED)
     before = sorted(lab.folders.root.rglob("*.nii.gz"))
-    (outcome,) = extract(lab.workspace, lab.annika, dry_run=True)
+    (outcome,) = extract(lab.by.annika, dry_run=True)
     assert (outcome.outcome, outcome.details["ignore"] > 0) == ("done", True)
     assert sorted(lab.folders.root.rglob("*.nii.gz")) == before
     assert lab.patch(outcome.name).stage is Stage.CHOSEN
@@ -245,18 +248,18 @@ def test_a_dry_run_writes_nothing(lab, gold: Path):
 
 def test_a_withdrawn_patch_is_not_cut(lab, gold: Path):
     take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
-    (chosen,) = choose(lab.workspace, lab.annika, "tomo", [Zyx(100, 160, 128)], because=MISSED)
-    withdraw(lab.workspace, lab.cora, chosen.name, "a bead")
-    assert extract(lab.workspace, lab.annika) == ()
-    (outcome,) = extract(lab.workspace, lab.annika, [chosen.name])
+    (chosen,) = choose(lab.by.annika, "tomo", [Zyx(100, 160, 128)], reason=MISSED)
+    withdraw(lab.by.cora, chosen.name, "a bead")
+    assert extract(lab.by.annika) == ()
+    (outcome,) = extract(lab.by.annika, [chosen.name])
     assert "is withdrawn" in outcome.message
 
 
 def test_who_may_not_and_what_is_not_there(lab):
     with pytest.raises(NotAllowedError):
-        extract(lab.workspace, lab.vera)
+        extract(lab.by.vera)
     with pytest.raises(UnknownNameError, match="did you mean other_TS_001_patch"):
-        extract(lab.workspace, lab.annika, ["other_TS_001_patch"])
+        extract(lab.by.annika, ["other_TS_001_patch"])
 
 
 def test_all_cuts_images_that_are_gone_again_with_the_same_bytes_and_keeps_their_stage(lab):
@@ -267,7 +270,7 @@ def test_all_cuts_images_that_are_gone_again_with_the_same_bytes_and_keeps_their
     kept = image.read_bytes()
     for name in (first, second):
         lab.folders.image_of(name).unlink()
-    assert {each.name: each.outcome for each in extract(lab.workspace, lab.annika)} == {
+    assert {each.name: each.outcome for each in extract(lab.by.annika)} == {
         first: "done",
         second: "done",
     }
@@ -278,7 +281,7 @@ def test_all_cuts_images_that_are_gone_again_with_the_same_bytes_and_keeps_their
     with lab.workspace.catalog.write() as session:
         change = Change.now(lab.admin.id)
         change_patch(session, change, lab.patch(first), "edited", image_hash="0" * 64)
-    (outcome,) = extract(lab.workspace, lab.annika)
+    (outcome,) = extract(lab.by.annika)
     assert (outcome.name, outcome.outcome) == (first, "failed")
     assert "its image would come out otherwise" in outcome.message
     assert not image.exists()

@@ -10,9 +10,10 @@ from core.corrections.collect import collect
 from core.corrections.receive import receive
 from core.errors import RecordError
 from core.labels.merge import merge
-from core.labels.review import accept, assign, comment, reject
+from core.labels.review import accept, comment, reject
 from core.maintenance.checks.files import records_of
 from core.maintenance.checks.findings import WARN
+from core.patches.assign import assign
 from core.patches.record import read_record, refresh_records, write_record
 from db.queries.life import slots_of
 from db.vocabulary import Stage
@@ -25,17 +26,17 @@ def record(lab, name: str | None = None) -> dict:
 
 
 def test_the_record_holds_the_whole_life(lab):
-    assign(lab.workspace, lab.cora, lab.name, "annika")
+    assign(lab.by.cora, lab.name, "annika")
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.cora)
     data = lab.bytes("Add1.nrrd", OTHER)
     receive(lab.by.admin, lab.name, "Add1.nrrd", data)
-    merge(lab.workspace, lab.annika)
-    reject(lab.workspace, lab.rolf, lab.name, "the top is missing")
+    merge(lab.by.annika)
+    reject(lab.by.rolf, lab.name, "the top is missing")
     receive(lab.by.annika, lab.name, "Add2.nrrd", lab.bytes("Add2.nrrd", ADD))
-    merge(lab.workspace, lab.annika)
-    comment(lab.workspace, lab.rolf, lab.name, "now it is — très bien 膜", (1, 2, 3))
-    accept(lab.workspace, lab.rolf, lab.name)
+    merge(lab.by.annika)
+    comment(lab.by.rolf, lab.name, "now it is — très bien 膜", (1, 2, 3))
+    accept(lab.by.rolf, lab.name, merge_number=2)
     made, patch = record(lab), lab.patch()
     assert made["stage"] == Stage.ACCEPTED
     assert made["version"] == patch.version
@@ -76,7 +77,7 @@ def test_the_same_life_gives_the_same_bytes(lab):
 
 def test_every_step_leaves_the_record_up_to_date(lab):
     lab.save("Add1.nrrd", ADD)
-    for step in (lambda: collect(lab.by.cora), lambda: merge(lab.workspace, lab.cora)):
+    for step in (lambda: collect(lab.by.cora), lambda: merge(lab.by.cora)):
         step()
         assert record(lab)["version"] == lab.patch().version
     assert refresh_records(lab.workspace) == 0
@@ -104,7 +105,7 @@ def test_a_record_that_lacks_the_latest_version_of_a_correction_is_behind(lab):
     for box in (ADD, OTHER):
         lab.save("Add1.nrrd", box)
         collect(lab.by.cora)
-        merge(lab.workspace, lab.cora)
+        merge(lab.by.cora)
     lab.save("Add1.nrrd", ADD, OTHER)
     collect(lab.by.cora)
     behind = lab.folders.record_of(lab.name).read_bytes()

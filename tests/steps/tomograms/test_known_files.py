@@ -12,6 +12,7 @@ from core.errors import VolumeError
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx
 from core.imaging.hashes import file_hash
+from core.lab.lab import Lab
 from core.labels.merge import merge
 from core.patches.choose import choose
 from core.patches.extract import extract
@@ -73,7 +74,7 @@ def test_nothing_is_cut_from_a_file_that_was_edited_in_place(own, name, is_hashe
     for file in (own.folders.image_of(own.name), own.folders.label_of(own.name)):
         file.unlink()
     edit_in_place(own.originals / name)
-    outcome = extract(own.workspace, own.annika, [own.name])[0]
+    outcome = extract(Lab(own.workspace, own.annika), [own.name])[0]
     assert outcome.outcome == "failed"
     assert f"{name}: changed since it was registered" in outcome.message
     assert not own.folders.image_of(own.name).exists()
@@ -136,11 +137,11 @@ def test_patches_keep_the_prediction_they_were_cut_from(own):
     assert [own.patch(name).segmentation_id for name in own.names] == [1, 1, now.id]
     with own.workspace.catalog.read() as session:
         assert segmentation_by_id(session, 1).on_disk.path == now.on_disk.path
-    assert extract(own.workspace, own.annika, [waiting])[0].outcome == "done"
+    assert extract(Lab(own.workspace, own.annika), [waiting])[0].outcome == "done"
     # what was cut before is as it was
     own.save("Add1.nrrd", BOX)
     collect(own.by.annika)
-    assert merge(own.workspace, own.annika, [own.name])[0].outcome == "done"
+    assert merge(Lab(own.workspace, own.annika), [own.name])[0].outcome == "done"
     assert again(own).outcome == "kept"
 
 
@@ -154,15 +155,15 @@ def test_a_voxel_size_that_is_stated_late_reaches_patches_and_records(own):
     assert (record["voxel_size"], record["grid_spacing"]) == (13.48, 10.0)
     assert record["tomogram"]["voxel_size"] == 13.48
     # corrections that were painted before still fit, also on files that are cut again
-    assert merge(own.workspace, own.annika, [own.name])[0].outcome == "done"
+    assert merge(Lab(own.workspace, own.annika), [own.name])[0].outcome == "done"
     before = own.merged()
     own.folders.label_of(own.name).unlink()
-    assert extract(own.workspace, own.annika, [own.name])[0].outcome == "done"
+    assert extract(Lab(own.workspace, own.annika), [own.name])[0].outcome == "done"
     with open_volume(own.folders.label_of(own.name)) as volume:
         assert volume.voxel_size == 10.0
     own.save("Add2.nrrd", (slice(90, 95),) * 3)
     collect(own.by.annika)
-    assert merge(own.workspace, own.annika, [own.name])[0].outcome == "done"
+    assert merge(Lab(own.workspace, own.annika), [own.name])[0].outcome == "done"
     assert (own.merged() != before).sum() > 0
 
 
@@ -198,8 +199,8 @@ def test_only_the_label_that_is_membrane_is_cut(lab, tmp_path):
     plan = plan_registration(lab.workspace, [path], segmentation=classes, membrane_label=3)
     assert register(lab.workspace, lab.admin, plan, add_roots=True)[0].outcome == "done"
     center = Zyx(86, 101, 111)
-    made = choose(lab.workspace, lab.cora, "TS_001", [center], because=ChosenBecause.OTHER)[0]
-    assert extract(lab.workspace, lab.cora, [made.name])[0].outcome == "done"
+    made = choose(Lab(lab.workspace, lab.cora), "TS_001", [center], reason=ChosenBecause.OTHER)[0]
+    assert extract(Lab(lab.workspace, lab.cora), [made.name])[0].outcome == "done"
     box = tuple(slice(c - 64, c + 64) for c in center)
     inner = (slice(16, -16),) * 3
     assert (lab.label(made.name)[inner] == (voxels[box] == 3)).all()

@@ -13,6 +13,7 @@ from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.imaging.preview.store import Look, PlaneAxis
 from core.imaging.preview.view import ViewedFile, VolumeView
+from core.lab.lab import Lab
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.pictures import (
@@ -148,12 +149,12 @@ def test_a_patch_shows_its_place_then_its_voxels_with_the_label_outlined(
     workspace, team, registered: Registered
 ) -> None:
     registered("TS_1")
-    name = choose(workspace, team.cora, "TS_1", [MIDDLE], because=ChosenBecause.MISSED_MEMBRANE)[
-        0
-    ].name
+    name = choose(
+        Lab(workspace, team.cora), "TS_1", [MIDDLE], reason=ChosenBecause.MISSED_MEMBRANE
+    )[0].name
     before = picture(thumbnail_of_patch(workspace, name))
     assert (before.size, before.mode) == ((160, 160), "L")
-    extract(workspace, team.cora, [name])
+    extract(Lab(workspace, team.cora), [name])
     after = picture(thumbnail_of_patch(workspace, name))
     assert (after.size, after.mode) == ((160, 160), "RGB")
     colors = np.asarray(after, int)

@@ -10,6 +10,7 @@ import pytest
 from core.corrections.collect import collect
 from core.corrections.withdraw import withdraw_correction
 from core.errors import OutputError, VolumeError
+from core.lab.lab import Lab
 from core.labels.merge import merge
 from core.patches.extract import extract
 from core.patches.record import read_record, record_states
@@ -47,7 +48,7 @@ def test_patches_files_corrections_and_records_follow_a_renamed_tomogram(lab):
     lab.save("Remove1.nrrd", BOX)
     collect(lab.by.annika)
     withdraw_correction(lab.by.annika, lab.name, "Remove1.nrrd")
-    assert merge(lab.workspace, lab.annika, [lab.name])[0].outcome == "done"
+    assert merge(Lab(lab.workspace, lab.annika), [lab.name])[0].outcome == "done"
     label = lab.merged()
     outcome = rename(lab.workspace, lab.cora, "TS_001", "yeast", "L1T1")
     assert (outcome.name, outcome.findings) == ("yeast/L1T1", ("3 patches were renamed with it",))
@@ -68,8 +69,8 @@ def test_patches_files_corrections_and_records_follow_a_renamed_tomogram(lab):
     # the work goes on under the new name
     lab.save("Add2.nrrd", BOX, name=new)
     assert collect(lab.by.annika, [new])[0].outcome == "done"
-    assert merge(lab.workspace, lab.annika, [new])[0].outcome == "done"
-    assert [each.outcome for each in extract(lab.workspace, lab.annika)] == []
+    assert merge(Lab(lab.workspace, lab.annika), [new])[0].outcome == "done"
+    assert [each.outcome for each in extract(Lab(lab.workspace, lab.annika))] == []
 
 
 def test_the_old_name_of_a_patch_says_the_new_one(lab):
@@ -140,7 +141,7 @@ def test_a_moved_file_is_recognised_by_the_voxels_of_its_patches(own):
     outcome = relocate(own.workspace, own.cora, "TS_001", moved)
     assert outcome.findings == ("it has the voxels of 3 extracted patches",)
     own.folders.image_of(own.name).unlink()
-    assert extract(own.workspace, own.annika, [own.name])[0].outcome == "done"
+    assert extract(Lab(own.workspace, own.annika), [own.name])[0].outcome == "done"
 
 
 def test_another_file_is_not_taken_for_the_tomogram(own):
