@@ -16,6 +16,19 @@ WORDS = {
 }
 
 
+NAMES = {
+    Channel.MISSED: "Missed membrane",
+    Channel.UNSUPPORTED: "Predicted without support",
+    Channel.SMALL: "Small pieces",
+    Channel.OPEN_EDGE: "Open edges",
+    Channel.THICK: "Unusually thick",
+    Channel.DISAGREEMENT: "Second segmentation disagrees",
+    Channel.DOUBT: "Undecided scores",
+    Channel.UNSTABLE: "Changes when flipped",
+}
+"""Short names, as the pages write them."""
+
+
 def explain(parts: Mapping[Channel, int]) -> str:
     """Tell the expected voxels and the three kinds that contribute most."""
     total = sum(parts.values())

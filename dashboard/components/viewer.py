@@ -6,8 +6,8 @@ from /assets, whose name changes with its content.
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +36,9 @@ export default function (component) {
   return () => { ended = true; end(); };
 }
 """
+
+
+NO_PROPOSALS: Mapping[str, Any] = {"places": [], "focus": None, "mayDecide": False}
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,10 @@ class Scene:
     """Value and label of each reason to choose a center."""
     at: Zyx | None = None
     said: Said | None = None
+    proposed: Mapping[str, Any] = field(default_factory=lambda: NO_PROPOSALS)
+    """Places, the one in focus, and whether this person may decide."""
+    heat: Mapping[str, Any] | None = None
+    """A channel's cells, drawn over the planes."""
 
 
 class ChosenCenter(NamedTuple):
@@ -118,6 +125,8 @@ def viewer_data(scene: Scene) -> dict[str, Any]:
             "refused": colors.REMOVE,
             "proposed": colors.ADD,
         },
+        "proposed": dict(scene.proposed),
+        "heat": scene.heat,
     }
 
 
@@ -135,9 +144,16 @@ def chosen_center(told: Any) -> ChosenCenter:
     return ChosenCenter(Zyx(z, y, x), because, way)
 
 
-def show_viewer(data: dict[str, Any], key: str, on_chosen: Callable[[], None]) -> Any:
-    """Put the viewer on the page; the ``chosen`` of its state is set once for each choice."""
-    return _component()(data=data, key=key, on_chosen_change=on_chosen)
+def show_viewer(
+    data: dict[str, Any],
+    key: str,
+    on_chosen: Callable[[], None],
+    on_decided: Callable[[], None] = lambda: None,
+) -> Any:
+    """Put the viewer on the page; ``chosen`` and ``decided`` of its state are set once for each."""
+    return _component()(
+        data=data, key=key, on_chosen_change=on_chosen, on_decided_change=on_decided
+    )
 
 
 def built_script(name: str) -> str:

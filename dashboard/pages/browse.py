@@ -4,7 +4,7 @@ The viewer scrolls by itself; only a chosen center runs this page's fragment.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,6 +18,7 @@ from core.patches.choose import box_of, choose
 from core.tomograms.pictures import segmentation_name, tomogram_name, want_previews
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
+from dashboard.components import proposals
 from dashboard.components.viewer import (
     PatchMark,
     Said,
@@ -61,7 +62,7 @@ SAID = "browse_said"
 """What came of the last choice: a sentence, and whether it was saved."""
 ASKED = "browse_asked"
 """The tomogram whose previews this session asked for last."""
-PLACE_WORDS = ("at", "plane", Query.PATCH)
+PLACE_WORDS = ("at", "plane", Query.PATCH, Query.PROPOSAL)
 """Words of the address that belong to one tomogram."""
 
 
@@ -144,6 +145,7 @@ def show() -> None:
         name_tab(f"Browse {name}")
         here = open_tomogram(workspace, name)
         st.caption(_facts(here), width="content")
+        proposals.show_switch(workspace)
     show_notifications()
     if st.session_state.get(ASKED) != name:
         st.session_state[ASKED] = name
@@ -184,10 +186,21 @@ def _other() -> None:
 @st.fragment
 def _look(name: str) -> None:
     """The viewer and the patches below it; a choice runs only this."""
+    if st.query_params.get(Query.TOMOGRAM, name) not in (name, name.partition("/")[2]):
+        st.rerun()  # a proposal of another tomogram came into focus
     workspace, person = current_workspace(), current_person()
     here = open_tomogram(workspace, name)
     said = st.session_state.get(SAID)
     scene = scene_of(here, person, st.query_params.get(Query.PATCH), Said(*said) if said else None)
+    if proposals.is_open():
+        proposals.show_list(workspace, person, here.tomogram)
+        scene = replace(
+            scene,
+            proposed=proposals.proposed_data(workspace, here.tomogram.id, person),
+            heat=proposals.heat_data(
+                workspace, here.tomogram, st.session_state.get(proposals.HEAT)
+            ),
+        )
     key = f"{VIEWER}_{here.tomogram.id}"
     data = viewer_data(scene)
 
@@ -199,7 +212,13 @@ def _look(name: str) -> None:
             if patch:
                 st.query_params[Query.PATCH] = patch
 
-    show_viewer(data, key, on_chosen=chosen)
+    def decided() -> None:
+        told = st.session_state[key].decided
+        if told:
+            said = proposals.decide(workspace, current_person(), told)
+            st.session_state[SAID] = list(said) if said.sentence else None
+
+    show_viewer(data, key, on_chosen=chosen, on_decided=decided)
     _patches(workspace, person, here)
 
 

@@ -54,5 +54,6 @@ class Query:
 
     PATCH = "patch"
     TOMOGRAM = "tomogram"
+    PROPOSAL = "proposal"
     PAGE = "page"
     WAY = "how"

@@ -207,6 +207,11 @@ export const KEYMAP: readonly KeyRow[] = [
     keys: { n: { name: "patch", by: 1 }, p: { name: "patch", by: -1 } },
   },
   {
+    shown: "j y n",
+    what: "next proposal, accept it, nothing wrong there (while one is in focus)",
+    modes: VIEWER,
+  },
+  {
     shown: "v",
     what: "next view: corrections, result, before, difference",
     modes: PATCH,

@@ -2,6 +2,7 @@
 
 import type { PlanesState } from "../planes/slice_pane.ts";
 import type { Style } from "./compose.ts";
+import type { HeatPicture } from "./heat.ts";
 import type { Layer } from "./layers.ts";
 import type { Proposal } from "./proposal.ts";
 import type { ViewerData } from "./types.ts";
@@ -16,4 +17,5 @@ export interface Scene extends PlanesState {
   boxes: boolean; // of the patches
   selected: string | null;
   proposal: Proposal | null;
+  heat: HeatPicture | null;
 }

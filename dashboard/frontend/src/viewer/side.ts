@@ -2,6 +2,7 @@
 
 import { button, element } from "../planes/elements.ts";
 import { objection, wayToSave } from "./proposal.ts";
+import { type Decision, focused, type ProposedPlace } from "./proposed.ts";
 import type { Scene } from "./scene.ts";
 import type { NearBorder } from "./types.ts";
 
@@ -12,6 +13,7 @@ export interface SideEvents {
   shifted(): void;
   dismissed(): void;
   chosen(why: string, nearBorder: NearBorder): void;
+  decided(decision: Decision): void;
 }
 
 export function sidePanel(scene: Scene, events: SideEvents): HTMLElement {
@@ -20,10 +22,40 @@ export function sidePanel(scene: Scene, events: SideEvents): HTMLElement {
   if (message && !scene.proposal)
     panel.append(element("p", messageIsError ? "against" : "done", message));
   if (!scene.tomogram.facts.hasPreview) panel.append(element("p", "note", PREVIEW));
-  panel.append(...(scene.proposal ? proposalParts(scene, events) : invitation(scene)));
+  panel.append(...subject(scene, events));
   const rules = element("ul", "rules", ...scene.data.rules.map((rule) => element("li", "", rule)));
   panel.append(element("h2", "", "When painting"), rules);
   return panel;
+}
+
+/** The center that somebody clicked, or the proposed place in focus, or how to begin. */
+function subject(scene: Scene, events: SideEvents): HTMLElement[] {
+  if (scene.proposal) return proposalParts(scene, events);
+  const place = focused(scene.data.proposed);
+  return place ? placeParts(place, scene, events) : invitation(scene);
+}
+
+function placeParts(place: ProposedPlace, scene: Scene, events: SideEvents): HTMLElement[] {
+  const [z, y, x] = place.center;
+  const decision = (text: string, title: string, what: Decision): HTMLElement => {
+    const made = button(text, title, () => events.decided(what));
+    made.dataset["decision"] = what;
+    return made;
+  };
+  const group = element("div", "reasons", decision("Next", "Go to the next place (j)", "next"));
+  if (scene.data.proposed.mayDecide)
+    group.prepend(
+      decision("Accept", "Make a chosen patch of it (y)", "accept"),
+      decision("Nothing wrong", "Dismiss it: nothing to correct here (n)", "nothing_wrong"),
+      decision("Cannot tell", "Dismiss it: nobody can tell what is there", "cannot_tell"),
+    );
+  const reason = place.reason.charAt(0).toUpperCase() + place.reason.slice(1);
+  return [
+    element("h2", "", `Proposal ${place.id}`),
+    element("p", "why", `${reason}.`),
+    element("p", "", `Center ${x}, ${y}, ${z} (x, y, z).`),
+    group,
+  ];
 }
 
 function invitation(scene: Scene): HTMLElement[] {

@@ -1,6 +1,8 @@
 // What Python tells the viewer, and what the API tells it of a volume. All triples are (z, y, x).
 
 import type { Axis, Zyx } from "../planes/geometry.ts";
+import type { Heat } from "./heat.ts";
+import type { Decision, Proposed } from "./proposed.ts";
 
 export interface ViewedObject {
   object: string;
@@ -37,6 +39,8 @@ export interface ViewerData {
   message: string | null; // what came of the last choice: "saved" or why not
   messageIsError: boolean;
   colors: { selected: string; refused: string; proposed: string };
+  proposed: Proposed;
+  heat: Heat | null;
 }
 
 export interface Facts {
@@ -52,6 +56,12 @@ export interface Facts {
 }
 
 export type NearBorder = "refuse" | "shift" | "pad";
+
+export interface Decided {
+  id: number;
+  decision: Decision;
+  nonce: number;
+}
 
 export interface Choice {
   center_xyz: [number, number, number];

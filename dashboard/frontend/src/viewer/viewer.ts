@@ -11,14 +11,16 @@ import { isDark } from "../planes/palette.ts";
 import type { SlicePane } from "../planes/slice_pane.ts";
 import { isTypedInto, type PlanesEvents, ThreePlanes } from "../planes/three_planes.ts";
 import { placeIn, withPlace } from "./address.ts";
+import { HeatPicture } from "./heat.ts";
 import { Layer } from "./layers.ts";
 import { PanAndClick } from "./pan_and_click.ts";
 import { PreviewWatch } from "./preview_watch.ts";
 import { propose } from "./proposal.ts";
+import { type Decision, decisionOf, focused } from "./proposed.ts";
 import type { Scene } from "./scene.ts";
 import { sidePanel } from "./side.ts";
 import { toolbar } from "./toolbar.ts";
-import type { Choice, NearBorder, PatchMark, ViewedObject, ViewerData } from "./types.ts";
+import type { Choice, Decided, NearBorder, PatchMark, ViewedObject, ViewerData } from "./types.ts";
 import { type PictureEvents, VolumePicture } from "./volume_picture.ts";
 
 const RETRY_MS = 3000;
@@ -80,7 +82,11 @@ export class Viewer {
     const { scene } = this;
     if (!scene) return;
     const isSelected = data.selected !== scene.data.selected && data.selected !== scene.selected;
+    const isFocused = data.proposed.focus !== scene.data.proposed.focus;
+    if (data.heat?.channel !== scene.data.heat?.channel) scene.heat = heatOf(data);
     scene.data = data;
+    const place = isFocused && focused(data.proposed);
+    if (place) this.planes.go(clampTo(place.center, scene.shape));
     if (isSelected) this.select(data.selected);
     this.adoptSaved(scene);
     this.refreshAll();
@@ -140,7 +146,10 @@ export class Viewer {
       tomogram,
       segmentations,
       shape,
-      at: clampTo(link.at ?? data.at ?? patch?.center ?? middleOf(shape), shape),
+      at: clampTo(
+        focused(data.proposed)?.center ?? link.at ?? data.at ?? patch?.center ?? middleOf(shape),
+        shape,
+      ),
       main: link.plane ?? data.plane,
       contrast: byPercentile(histogram, AUTOMATIC_PERCENT),
       voxelSizeAngstrom,
@@ -152,6 +161,7 @@ export class Viewer {
       boxes: true,
       selected: patch?.name ?? null,
       proposal: null,
+      heat: heatOf(data),
     };
   }
 
@@ -265,10 +275,13 @@ export class Viewer {
 
   private keyDown(event: KeyboardEvent): void {
     if (!this.scene || isTypedInto(event.composedPath()[0])) return;
-    const action = actionOf(event, "viewer");
-    if (!action) return;
+    const decision = decisionOf(event, this.scene.data.proposed);
+    const action = decision ? null : actionOf(event, "viewer");
+    if (decision) this.decide(decision);
+    if (!action && !decision) return;
     event.preventDefault();
     event.stopPropagation();
+    if (!action) return;
     if (isPlanesAction(action)) this.planes.act(action);
     else this.act(action as ViewerAction, this.scene);
   }
@@ -316,6 +329,15 @@ export class Viewer {
     };
     this.info.classList.add("saving");
     this.component.setTriggerValue("chosen", choice);
+  }
+
+  /** Tell Python what was decided about the place in focus; it puts the next one there. */
+  private decide(decision: Decision): void {
+    const place = this.scene && focused(this.scene.data.proposed);
+    if (!place) return;
+    const decided: Decided = { id: place.id, decision, nonce: Date.now() };
+    this.info.classList.add("saving");
+    this.component.setTriggerValue("decided", decided);
   }
 
   private shift(): void {
@@ -367,6 +389,7 @@ export class Viewer {
       shifted: () => this.shift(),
       dismissed: () => this.act({ name: "dismiss" }, scene),
       chosen: (why, way) => this.choose(why, way),
+      decided: (decision) => this.decide(decision),
     });
     refill(this.info, [side], this.root);
     this.planes.draw();
@@ -401,6 +424,10 @@ export class Viewer {
     this.scene?.tomogram.stop();
     this.scene?.segmentations.forEach((layer) => layer.stop());
   }
+}
+
+function heatOf(data: ViewerData): HeatPicture | null {
+  return data.heat && new HeatPicture(data.heat);
 }
 
 function update(pane: SlicePane): Promise<void> {

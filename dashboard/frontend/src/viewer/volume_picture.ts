@@ -8,6 +8,7 @@ import type { Place, PlanePicture, SlicePane } from "../planes/slice_pane.ts";
 import type { Viewport } from "../planes/viewport.ts";
 import { compose, type Mask, MOST_THICK } from "./compose.ts";
 import type { Layer } from "./layers.ts";
+import { drawProposed } from "./proposed.ts";
 import type { Scene } from "./scene.ts";
 import type { Slice } from "./slices.ts";
 import type { PatchMark } from "./types.ts";
@@ -68,12 +69,14 @@ export class VolumePicture implements PlanePicture {
     context.imageSmoothingQuality = "medium";
     const [left, top] = place;
     context.drawImage(picture, left, top, picture.width * scale, picture.height * scale);
+    if (scene.overlay) scene.heat?.draw(context, place, this.pane.shows, scene.at, shape);
   }
 
   drawMarks(marks: Marks): void {
     const scene = this.scene()!;
     if (scene.boxes) this.drawPatches(marks, scene);
     const { proposal } = scene;
+    drawProposed(marks, scene.data.proposed, scene.at, scene.data.colors.proposed);
     if (!proposal) return;
     const { refused, proposed } = scene.data.colors;
     const color = proposal.leaves || proposal.overlaps.length ? refused : proposed;
