@@ -4,6 +4,7 @@ Bytes are kept before they are parsed, up to the size limit.
 """
 
 import difflib
+import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +19,7 @@ from core.corrections.kit import RULES, SCRIPT, TASKS
 from core.corrections.names import check_is_correction, check_slot_name
 from core.corrections.store import check_size
 from core.errors import CorrectionError
-from core.files.zips import Archive, Member, open_archive, opened_file
+from core.files.zips import MAX_KIT_BYTES, Archive, Member, open_zip, opened_file
 from core.imaging.correction import kind_of
 from core.imaging.extraction import IMAGES, LABELS
 from core.lab.lab import Lab
@@ -87,7 +88,7 @@ def receive_many(
         file = archive
         if isinstance(file, Path):
             file = opened.enter_context(opened_file(file))
-        kit = opened.enter_context(open_archive(file, name))
+        kit = opened.enter_context(open_zip(file, name, MAX_KIT_BYTES))
         outcomes = []
         for member in _corrections_in(kit):
             outcome = _receive_member(lab, kit, member, patches, author)
@@ -116,7 +117,7 @@ def _corrections_in(kit: Archive) -> Iterator[Member]:
 def _receive_member(
     lab: Lab, kit: Archive, member: Member, patches: frozenset[str], author: PersonRecord | None
 ) -> Outcome:
-    folder = member.path.parent.name
+    folder = unicodedata.normalize("NFC", member.path.parent.name)  # macOS zips decomposed names
     if folder not in patches:
         return _without_patch(member, folder, patches)
     try:

@@ -56,7 +56,7 @@ def _ask(workspace: Workspace) -> None:
         st.markdown("**Upload a bundle**")
         limit = workspace.settings.upload_mb
         file = st.file_uploader(
-            "Zip or tar", key="import_file", max_upload_size=limit, label_visibility="collapsed"
+            "Zip", key="import_file", max_upload_size=limit, label_visibility="collapsed"
         )
         if file is not None and st.button("Preview", key="import_upload", type="primary"):
             _keep_upload(workspace, file)

@@ -1,17 +1,15 @@
 """An archive that could do harm is refused in one sentence before a byte of it is written."""
 
-import io
 import os
 import stat
 import struct
-import tarfile
 import zipfile
 
 import pytest
 
 from core.errors import ArchiveError
-from core.files import archives
-from core.files.archives import list_archive, open_archive
+from core.files import zips
+from core.files.archives import open_archive
 
 FILES = {"bundle.json": b"{}", "labelsTr/a.nii.gz": os.urandom(3000), "README.md": b"x" * 70_000}
 
@@ -21,15 +19,6 @@ def make_zip(path, members=FILES, compression=zipfile.ZIP_DEFLATED):
         for name, data in members.items():
             entry = name if isinstance(name, zipfile.ZipInfo) else zipfile.ZipInfo(name)
             out.writestr(entry, data, compression)
-    return path
-
-
-def make_tar(path, members=FILES, mode="w"):
-    with tarfile.open(path, mode) as out:
-        for name, data in members.items():
-            entry = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
-            entry.size = len(data)
-            out.addfile(entry, io.BytesIO(data))
     return path
 
 
@@ -51,22 +40,26 @@ def refused(source, tmp_path):
     return said, list(into.iterdir())
 
 
-@pytest.mark.parametrize("top", ["", "share-1/", "./", "a/b/"])
-@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "folder"])
-def test_every_kind_opens_with_or_without_a_folder_around_it(tmp_path, kind, top):
-    if top == "./" and kind == "zip":
-        pytest.skip("zip writers give no ./")
-    members = {top + name: data for name, data in FILES.items()}
-    make = {"zip": make_zip, "tar": make_tar, "folder": make_folder}.get(
-        kind, lambda path, held: make_tar(path, held, "w:gz")
-    )
+@pytest.mark.parametrize("top", ["", "share-1/", "a/b/"])
+@pytest.mark.parametrize("make", [make_zip, make_folder])
+def test_a_zip_or_folder_opens_with_or_without_a_folder_around_it(tmp_path, make, top):
     into = tmp_path / "into"
     into.mkdir()
-    opened = open_archive(make(tmp_path / f"x.{kind}", members), into)
+    opened = open_archive(make(tmp_path / "x", {top + n: data for n, data in FILES.items()}), into)
     assert {name: opened.path(name).read_bytes() for name in opened.names} == FILES
 
 
-@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_a_zip_of_powershell_with_backslashes_opens(tmp_path):
+    names = {name: zipfile.ZipInfo("x") for name in FILES}
+    for name, entry in names.items():
+        entry.filename = "share\\" + name.replace("/", "\\")
+    source = make_zip(tmp_path / "x.zip", {names[name]: data for name, data in FILES.items()})
+    into = tmp_path / "into"
+    into.mkdir()
+    opened = open_archive(source, into)
+    assert {name: opened.path(name).read_bytes() for name in opened.names} == FILES
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -74,7 +67,7 @@ def test_every_kind_opens_with_or_without_a_folder_around_it(tmp_path, kind, top
         ("a/../../out.txt", "leaves the archive"),
         ("/etc/passwd", "absolute path"),
         ("C:/windows/x", "absolute path"),
-        ("a\\..\\b", "backslash"),
+        ("a\\..\\b/c", "backslash"),
         ("a\x1b[31mb", "cannot be shown"),
         ("a\u202eb", "cannot be shown"),
         ("a//b", "empty part"),
@@ -82,23 +75,18 @@ def test_every_kind_opens_with_or_without_a_folder_around_it(tmp_path, kind, top
         ("n" * 300, "too long"),
     ],
 )
-def test_a_name_that_could_do_harm_is_refused(tmp_path, make, name, said):
-    source = make(tmp_path / "x.arc", {**FILES, name: b"!"})
+def test_a_name_that_could_do_harm_is_refused(tmp_path, name, said):
+    source = make_zip(tmp_path / "x.arc", {**FILES, name: b"!"})
     told, left = refused(source, tmp_path)
     assert said in told
     assert left == []
     assert "\x1b" not in told
 
 
-@pytest.mark.parametrize("make", [make_zip, make_tar, make_folder])
+@pytest.mark.parametrize("make", [make_zip, make_folder])
 def test_two_names_that_a_file_system_may_take_for_one_are_refused(tmp_path, make):
     source = make(tmp_path / "x", {"labelsTr/A.nii.gz": b"1", "labelsTr/a.nii.gz": b"2"})
     assert "differ in more than case" in refused(source, tmp_path)[0]
-
-
-def test_a_member_twice_is_refused(tmp_path):
-    twice = {tarfile.TarInfo("a.txt"): b"1", tarfile.TarInfo("a.txt"): b"2"}
-    assert "twice" in refused(make_tar(tmp_path / "x.tar", twice), tmp_path)[0]
 
 
 def test_a_zip_member_twice_is_refused(tmp_path):
@@ -108,29 +96,8 @@ def test_a_zip_member_twice_is_refused(tmp_path):
 
 
 def test_a_file_below_a_file_is_refused(tmp_path):
-    assert (
-        "lies below a file"
-        in refused(make_tar(tmp_path / "x", {"a": b"1", "a/b": b"2"}), tmp_path)[0]
-    )
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        tarfile.SYMTYPE,
-        tarfile.LNKTYPE,
-        tarfile.CHRTYPE,
-        tarfile.BLKTYPE,
-        tarfile.FIFOTYPE,
-        tarfile.GNUTYPE_SPARSE,
-    ],
-)
-def test_a_tar_with_anything_but_files_is_refused(tmp_path, kind):
-    entry = tarfile.TarInfo("labelsTr/x.nii.gz")
-    entry.type, entry.linkname = kind, "/etc/passwd"
-    with tarfile.open(tmp_path / "x.tar", "w") as out:
-        out.addfile(entry)
-    assert "plain files" in refused(tmp_path / "x.tar", tmp_path)[0]
+    source = make_zip(tmp_path / "x", {"a": b"1", "a/b": b"2"})
+    assert "lies below a file" in refused(source, tmp_path)[0]
 
 
 def test_a_zip_with_a_link_is_refused(tmp_path):
@@ -158,35 +125,28 @@ def test_a_linked_folder_is_refused(tmp_path):
 
 
 def test_a_bomb_is_refused_before_it_goes_off(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "SMALL", 1 << 20)
+    monkeypatch.setattr(zips, "ALWAYS_ALLOWED", 1 << 20)
     bomb = make_zip(tmp_path / "x.zip", {"labelsTr/a.nii.gz": bytes(30 << 20)})
-    assert "no honest bundle" in refused(bomb, tmp_path)[0]
-
-
-def test_a_gzipped_tar_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "SMALL", 1 << 20)
-    bomb = make_tar(tmp_path / "x.tar.gz", {"a": bytes(30 << 20)}, "w:gz")
-    assert "larger than any honest" in refused(bomb, tmp_path)[0]
+    assert "possible zip bomb" in refused(bomb, tmp_path)[0]
 
 
 def test_a_million_members_are_counted_no_further_than_needed(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MOST_MEMBERS", 50)
+    monkeypatch.setattr(zips, "MAX_MEMBERS", 50)
     many = {f"labelsTr/{n}": b"" for n in range(200)}
-    for make in (make_zip, make_tar, make_folder):
+    for make in (make_zip, make_folder):
         source = make(tmp_path / f"{make.__name__}.arc", many)
         with pytest.raises(ArchiveError, match="more than 50 files"):
             open_archive(source, tmp_path)
 
 
 def test_a_zip_that_lies_about_its_members_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MOST_MEMBERS", 50)
+    monkeypatch.setattr(zips, "MAX_MEMBERS", 50)
     source = make_zip(tmp_path / "x.zip", {f"{n}": b"" for n in range(200)})
     raw = bytearray(source.read_bytes())
     at = raw.rfind(b"PK\5\6")
     raw[at + 8 : at + 12] = struct.pack("<2H", 1, 1)
     source.write_bytes(raw)
-    with pytest.raises(ArchiveError, match="more than 50 files"):
-        list_archive(source)
+    assert "more than 50 files" in refused(source, tmp_path)[0]
 
 
 def test_a_member_that_is_larger_than_its_header_says_is_refused(tmp_path):
@@ -199,12 +159,11 @@ def test_a_member_that_is_larger_than_its_header_says_is_refused(tmp_path):
     assert "damaged" in refused(source, tmp_path)[0]
 
 
-@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
-def test_an_archive_that_was_cut_short_is_refused(tmp_path, kind):
-    source = tmp_path / f"x.{kind}"
-    make_zip(source) if kind == "zip" else make_tar(source, mode="w" if kind == "tar" else "w:gz")
+@pytest.mark.parametrize("left", [0.5, 0.9])
+def test_a_zip_that_was_cut_short_is_refused(tmp_path, left):
+    source = make_zip(tmp_path / "x.zip")
     raw = source.read_bytes()
-    source.write_bytes(raw[: len(raw) // 2])
+    source.write_bytes(raw[: int(len(raw) * left)])
     assert "copy it again" in refused(source, tmp_path)[0]
 
 
@@ -224,34 +183,15 @@ def test_an_encrypted_member_and_an_odd_compression_are_refused(tmp_path):
     assert "encrypted" in refused(source, tmp_path)[0]
     odd = make_zip(tmp_path / "y.zip", {"a": b"1" * 100}, zipfile.ZIP_BZIP2)
     with pytest.raises(ArchiveError, match="no usual way"):
-        list_archive(odd)
+        open_archive(odd, tmp_path)
 
 
-def test_a_huge_pax_header_is_not_read(tmp_path):
-    entry = tarfile.TarInfo("a")
-    entry.pax_headers = {"comment": "c" * 100_000}
-    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.PAX_FORMAT) as out:
-        out.addfile(entry)
-    assert "header of" in refused(tmp_path / "x.tar", tmp_path)[0]
-
-
-@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
-def test_long_names_are_read_and_checked(tmp_path, form):
-    good, bad = "labelsTr/" + "n" * 150, "labelsTr/" + "n" * 120 + "/../../../x"
-    for name in (good, bad):
-        with tarfile.open(tmp_path / "x.tar", "w", format=form) as out:
-            out.addfile(tarfile.TarInfo(name))
-        if name == good:
-            assert list_archive(tmp_path / "x.tar")[0].name == good
-        else:
-            with pytest.raises(ArchiveError, match="leaves the archive"):
-                list_archive(tmp_path / "x.tar")
-
-
-@pytest.mark.parametrize("data", [b"", b"hello", b"\x7fELF" + bytes(600), b"7z\xbc\xaf\x27\x1c"])
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"\x7fELF" + bytes(600), b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b"]
+)
 def test_what_is_no_archive_is_refused(tmp_path, data):
     (tmp_path / "x.zip").write_bytes(data)
-    assert "is no zip and no tar" in refused(tmp_path / "x.zip", tmp_path)[0]
+    assert "is no zip" in refused(tmp_path / "x.zip", tmp_path)[0]
 
 
 def test_nothing_and_an_empty_archive_are_refused(tmp_path):

@@ -17,7 +17,7 @@ import tifffile
 
 from core.exports.manifest import hash_files, sums_text
 from core.workspace.settings import FILE_NAME
-from tests.files.test_archives import FILES, make_tar, make_zip
+from tests.files.test_archives import FILES, make_zip
 from tests.imaging.test_hostile_volumes import GZIP_NRRD, HOSTILE, gibibyte
 from tests.imaging.test_mrc import REFUSED as REFUSED_MRC
 from tests.imaging.test_nifti import CUTS, DAMAGES, GRID, damaged
@@ -31,6 +31,15 @@ DATA = Path(__file__).parents[1] / "data" / "points"
 VOXELS = np.zeros((160, 160, 160), np.uint8)
 SECRET = "canary of the host"
 """Stands in a file beside the workspace; no answer may repeat it."""
+
+
+def make_tar(path: Path, members: dict = FILES, mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as out:
+        for name, data in members.items():
+            entry = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
+            entry.size = len(data)
+            out.addfile(entry, io.BytesIO(data))
+    return path
 
 
 def raw(content: bytes) -> Make:
