@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.access.permissions import Action, require
+from core.access.permissions import Action
 from core.bundles.import_check import CheckedBundle, CheckedCase, Progress
 from core.bundles.import_preview import (
     Fate,
@@ -35,14 +35,13 @@ from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Grid
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label
-from core.patches.record import write_record
+from core.lab.lab import Lab
 from core.workspace.locks import patch_lock
 from core.workspace.results import DONE, SKIPPED, Outcome, silent
 from core.workspace.results import Progress as Told
 from core.workspace.workspace import Workspace
 from db.errors import ConflictError
 from db.queries.patches import patch_by_id
-from db.queries.people import PersonRecord
 from db.queries.sharing import known_hashes, taken_names
 from db.writes.events import Change
 from db.writes.sharing import IncomingPatch, add_bundle, add_second_annotation, import_patch
@@ -63,8 +62,7 @@ class _Placed:
 
 
 def look_into(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     source: Path,
     stated: Stated | None = None,
     *,
@@ -74,14 +72,16 @@ def look_into(
 
     Errors: ArchiveError; BundleError; NotAllowedError.
     """
-    _check_may(workspace, by)
-    with opened_bundle(workspace, Path(source), stated, progress) as bundle:
-        return compare(workspace, bundle)
+    _refuse_early(lab)
+    with (
+        opened_bundle(lab.workspace, Path(source), stated, progress) as bundle,
+        lab.read(Action.IMPORT),
+    ):
+        return compare(lab, bundle)
 
 
 def import_bundle(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     source: Path,
     stated: Stated | None = None,
     *,
@@ -94,34 +94,30 @@ def import_bundle(
 
     Errors: ArchiveError; BundleError; NotAllowedError; OutputError; ConflictError.
     """
-    _check_may(workspace, by)
+    _refuse_early(lab)
     outcomes: list[Outcome] = []
-    with opened_bundle(workspace, Path(source), stated, None) as bundle:
+    with opened_bundle(lab.workspace, Path(source), stated, None) as bundle:
         for part in _parts(bundle.cases):
-            for outcome in _import_part(workspace, by, bundle, part):
+            for outcome in _import_part(lab, bundle, part):
                 outcomes.append(outcome)
                 progress(outcome)
-    for outcome in outcomes:
-        if outcome.outcome == DONE:
-            write_record(workspace, outcome.details["patch"])
     return tuple(outcomes)
 
 
-def _check_may(workspace: Workspace, by: PersonRecord) -> None:
-    with workspace.catalog.read() as session:
-        require(session, by, Action.IMPORT)
+def _refuse_early(lab: Lab) -> None:
+    """Refuse who may not import before anything is unpacked; each part is checked again."""
+    with lab.read(Action.IMPORT):
+        return
 
 
-def _import_part(
-    workspace: Workspace, by: PersonRecord, bundle: CheckedBundle, cases: Sequence[CheckedCase]
-) -> list[Outcome]:
+def _import_part(lab: Lab, bundle: CheckedBundle, cases: Sequence[CheckedCase]) -> list[Outcome]:
     """Import some cases while no other import on this file system does.
 
     Errors: ConflictError where imports on other machines were first, time and again.
     """
     for _ in range(ATTEMPTS):
-        with patch_lock(workspace, "imports", "import"), suppress(_OvertakenError):
-            return _take_in(workspace, by, bundle, sort_cases(workspace, bundle, cases))
+        with patch_lock(lab.workspace, "imports", "import"), suppress(_OvertakenError):
+            return _take_in(lab, bundle, sort_cases(lab, bundle, cases))
     raise ConflictError("another import brought the same patches just now; import it again.")
 
 
@@ -129,17 +125,17 @@ class _OvertakenError(Exception):
     """An import on another machine recorded one of the images since they were compared."""
 
 
-def _take_in(
-    workspace: Workspace, by: PersonRecord, bundle: CheckedBundle, part: Sequence[Incoming]
-) -> list[Outcome]:
+def _take_in(lab: Lab, bundle: CheckedBundle, part: Sequence[Incoming]) -> list[Outcome]:
     """Place the files, then record them in one transaction; files of a failure leave."""
+    workspace = lab.workspace
     placed = _placed(workspace, bundle, [each for each in part if each.fate is not Fate.KNOWN])
     try:
-        with workspace.catalog.write() as session:
-            require(session, by, Action.IMPORT)
-            made = _record(session, Change.now(by.id), bundle, placed)
+        with lab.change(Action.IMPORT) as changes:
+            made = _record(changes.session, changes.change, bundle, placed)
+            for _, name in made.values():
+                changes.record(name)
             likes = {each.like for each in part if isinstance(each.like, int)}
-            names = {patch_id: patch_by_id(session, patch_id).name for patch_id in likes}
+            names = {id_: patch_by_id(changes.session, id_).name for id_ in likes}
     except BaseException:
         _remove(workspace, placed)
         raise

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from core.access.permissions import Action
 from core.bundles.import_check import (
     CheckedBundle,
     CheckedCase,
@@ -16,11 +17,11 @@ from core.bundles.import_check import (
     check_plain,
     is_bundle,
 )
-from core.corrections.store import Store
 from core.exports.validate import read_label
 from core.files.archives import OpenedFolder, open_archive
 from core.imaging.labels import Label
 from core.imaging.quality import Agreement, agreement
+from core.lab.lab import Lab
 from core.workspace.folders import make_shared
 from core.workspace.workspace import Workspace
 from db.queries.patches import patch_by_id
@@ -103,23 +104,23 @@ def opened_bundle(
         yield _checked(open_archive(source, Path(folder)), stated, progress)
 
 
-def compare(workspace: Workspace, bundle: CheckedBundle) -> Quarantine:
+def compare(lab: Lab, bundle: CheckedBundle) -> Quarantine:
     """Hold a verified bundle against the catalog; its files must still be there."""
-    incoming = sort_cases(workspace, bundle, bundle.cases)
-    with workspace.catalog.read() as session:
+    incoming = sort_cases(lab, bundle, bundle.cases)
+    with lab.read(Action.IMPORT) as session:
         ids = {each.like for each in incoming if isinstance(each.like, int)}
         names = {patch_id: patch_by_id(session, patch_id).name for patch_id in ids}
     return Quarantine(bundle, incoming, names)
 
 
 def sort_cases(
-    workspace: Workspace, bundle: CheckedBundle, cases: Sequence[CheckedCase]
+    lab: Lab, bundle: CheckedBundle, cases: Sequence[CheckedCase]
 ) -> tuple[Incoming, ...]:
     """Say of each case whether it is new, known, or another label of an image that is here.
 
     The voxels decide: of the catalog's images, and of those that it exported before.
     """
-    with workspace.catalog.read() as session:
+    with lab.read(Action.IMPORT) as session:
         ours = own_bundle(session, bundle.statement.bundle_id)
         known = known_hashes(session, [case.image_hash for case in cases])
     incoming: list[Incoming] = []
@@ -128,7 +129,7 @@ def sort_cases(
         if case.patch_id in ours:
             incoming.append(Incoming(case, Fate.KNOWN, ours[case.patch_id]))
         elif twins := known.get(case.image_hash):
-            incoming.append(_fate_of_known(workspace, case, twins))
+            incoming.append(_fate_of_known(lab, case, twins))
         elif case.image_hash in first:
             incoming.append(_fate_within(case, first[case.image_hash]))
         else:
@@ -152,9 +153,9 @@ def _checked(
     )
 
 
-def _fate_of_known(workspace: Workspace, case: CheckedCase, twins: Sequence[int]) -> Incoming:
+def _fate_of_known(lab: Lab, case: CheckedCase, twins: Sequence[int]) -> Incoming:
     """The same image is here: with the same label it is known, else a second annotation."""
-    with workspace.catalog.read() as session:
+    with lab.read(Action.IMPORT) as session:
         held = label_hashes(session, twins)
         for patch_id in twins:
             if (patch_id, case.label_hash) in held:
@@ -164,7 +165,7 @@ def _fate_of_known(workspace: Workspace, case: CheckedCase, twins: Sequence[int]
         merge = labels_by_id(session, [merge_id])[merge_id] if merge_id else None
     if merge is None:
         return Incoming(case, Fate.SECOND, twins[0])
-    own = read_label(Store(workspace.folders.store).path_of(merge.file_sha256))
+    own = read_label(lab.store.path_of(merge.file_sha256))
     return Incoming(case, Fate.SECOND, twins[0], _agreement(own, read_label(case.label)))
 
 

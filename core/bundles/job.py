@@ -14,10 +14,9 @@ from core.exports.plan import SetOptions
 from core.exports.selection import Choice
 from core.exports.split import SplitRule
 from core.exports.training_set import export_training_set
+from core.lab.lab import Lab
 from core.workspace.results import Outcome
-from core.workspace.workspace import Workspace
 from db.queries.patches import PatchFilter
-from db.queries.people import PersonRecord
 from db.vocabulary import ExportKind, Licence
 
 Tell = Callable[[float, str], None]
@@ -64,8 +63,7 @@ def bundle_arguments(
 
 
 def run_export(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     arguments: Mapping[str, Any],
     tell: Tell,
     cancelled: Callable[[], bool],
@@ -87,7 +85,7 @@ def run_export(
             options = _options(arguments["options"])
             return (
                 export_training_set(
-                    workspace, by, out, choice, options, overwrite=overwrite, progress=progress
+                    lab, out, choice, options, overwrite=overwrite, progress=progress
                 ),
             )
         facts = _facts(arguments["facts"])
@@ -95,8 +93,7 @@ def run_export(
     except (KeyError, TypeError, ValueError) as error:
         raise ExportError(f"the job's arguments are not those of an export ({error}).") from error
     outcome = export_bundle(
-        workspace,
-        by,
+        lab,
         out,
         facts,
         choice,

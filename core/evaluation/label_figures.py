@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.access.permissions import Action, require
 from core.corrections.store import Store
 from core.exports.selection import curated_patch
 from core.exports.validate import read_label
@@ -12,11 +11,11 @@ from core.files.threads import side_by_side
 from core.imaging.geometry import BORDER, Zyx
 from core.imaging.labels import core_of
 from core.imaging.quality import Agreement, Quality, agreement, measure
+from core.lab.lab import Lab
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.curated import AcceptedLabel, CuratedRecord, accepted_labels, curated_records
 from db.queries.patches import PatchFilter
-from db.queries.people import PersonRecord
 from db.vocabulary import Split
 
 
@@ -47,20 +46,18 @@ class Measured:
     fault: str | None = None
 
 
-def label_figures(workspace: Workspace, by: PersonRecord) -> tuple[LabelFigures, ...]:
+def label_figures(lab: Lab) -> tuple[LabelFigures, ...]:
     """Give figures of all accepted labels, from the catalog alone.
 
     Errors: NotAllowedError.
     """
-    with workspace.catalog.read() as session:
-        require(session, by, Action.VIEW)
+    with lab.read() as session:
         labels = accepted_labels(session)
     return tuple(map(_figures, labels))
 
 
 def measure_labels(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     names: Sequence[str],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Measured, ...]:
@@ -68,11 +65,10 @@ def measure_labels(
 
     Errors: NotAllowedError.
     """
-    with workspace.catalog.read() as session:
-        require(session, by, Action.VIEW)
+    with lab.read() as session:
         records = curated_records(session, PatchFilter(), names)
     found: list[Measured] = []
-    for measured in side_by_side(lambda record: _measured(workspace, record), records):
+    for measured in side_by_side(lambda record: _measured(lab.workspace, record), records):
         found.append(measured)
         progress(len(found), len(records))
     return tuple(found)

@@ -7,7 +7,7 @@ model was trained on is marked, since there a good score proves nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.access.permissions import Action, require
+from core.access.permissions import Action
 from core.corrections.store import Store
 from core.errors import VolumeError
 from core.exports.validate import read_label
@@ -15,16 +15,14 @@ from core.files.threads import side_by_side
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import IGNORE, Label, label_from_prediction
 from core.imaging.quality import SURFACE_DICE_METHOD, agreement
+from core.lab.lab import Lab
 from core.tomograms.source_files import open_original
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent
-from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.curated import CuratedRecord, curated_records
 from db.queries.patches import PatchFilter
-from db.queries.people import PersonRecord
 from db.queries.scores import scored_pairs, trained_patches
 from db.queries.volumes import SegmentationRecord, segmentations_of
-from db.writes.events import Change
 from db.writes.sharing import MadeScore, add_scores, note_model
 
 METHOD = f"masked Dice; surface Dice: {SURFACE_DICE_METHOD}"
@@ -45,8 +43,7 @@ class _Pair:
 
 
 def score_segmentations(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     names: Sequence[str] | None = None,
     *,
     again: bool = False,
@@ -58,7 +55,7 @@ def score_segmentations(
 
     Errors: NotAllowedError.
     """
-    pairs, scored = _pairs(workspace, by, names)
+    pairs, scored = _pairs(lab, names)
     outcomes: list[Outcome] = []
     made: list[MadeScore] = []
 
@@ -67,7 +64,7 @@ def score_segmentations(
         if key in scored and not again:
             return Outcome(pair.name, KEPT, "has its score already")
         try:
-            return _score(workspace, pair)
+            return _score(lab.store, pair)
         except TomocurateError as error:
             return Outcome(pair.name, FAILED, str(error))
 
@@ -79,30 +76,25 @@ def score_segmentations(
             outcome = found
         outcomes.append(outcome)
         progress(outcome)
-    with workspace.catalog.write() as session:
-        require(session, by, Action.SCORE)
-        add_scores(session, Change.now(by.id), made)
+    with lab.change(Action.SCORE) as changes:
+        add_scores(changes.session, changes.change, made)
     return tuple(outcomes)
 
 
-def state_training(workspace: Workspace, by: PersonRecord, export_id: int, model: str) -> Outcome:
+def state_training(lab: Lab, export_id: int, model: str) -> Outcome:
     """Say that a model (its name or checkpoint) was trained on an exported training set.
 
     Scores of its segmentations on those patches are marked, past ones too.
 
     Errors: NotAllowedError; UnknownNameError.
     """
-    with workspace.catalog.write() as session:
-        require(session, by, Action.SCORE)
-        marked = note_model(session, Change.now(by.id), export_id, model.strip())
+    with lab.change(Action.SCORE) as changes:
+        marked = note_model(changes.session, changes.change, export_id, model.strip())
     return Outcome(model, DONE, f"was trained on export {export_id}", details={"marked": marked})
 
 
-def _pairs(
-    workspace: Workspace, by: PersonRecord, names: Sequence[str] | None
-) -> tuple[list[_Pair], set[tuple[int, int]]]:
-    with workspace.catalog.read() as session:
-        require(session, by, Action.SCORE)
+def _pairs(lab: Lab, names: Sequence[str] | None) -> tuple[list[_Pair], set[tuple[int, int]]]:
+    with lab.read(Action.SCORE) as session:
         records = [r for r in curated_records(session, PatchFilter(), names) if r.tomogram]
         known = {
             key: segmentations_of(session, key)
@@ -124,12 +116,12 @@ def _was_trained_on(
     return any(record.patch.id in trained.get(str(name), ()) for name in names)
 
 
-def _score(workspace: Workspace, pair: _Pair) -> MadeScore | Outcome:
+def _score(store: Store, pair: _Pair) -> MadeScore | Outcome:
     record, segmentation = pair.record, pair.segmentation
     if record.patch.start is None:
         return Outcome(pair.name, SKIPPED, "lies nowhere that is known")
     said = f"{record.patch.name} merge {record.label.number}"
-    label = read_label(Store(workspace.folders.store).checked(record.label.file_sha256, said))
+    label = read_label(store.checked(record.label.file_sha256, said))
     predicted = predicted_label(record, segmentation, label)
     found = agreement(predicted, label)
     return MadeScore(

@@ -1,40 +1,36 @@
 """Record an export in the catalog, and in the records of the patches that went out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from core.access.permissions import Action, require
+from core.access.permissions import Action
 from core.exports.case import WrittenCase
 from core.exports.selection import Chosen
-from core.patches.record import write_record
-from core.workspace.workspace import Workspace
-from db.queries.people import PersonRecord
+from core.imaging.hashes import file_hash
+from core.lab.lab import Lab
 from db.queries.sharing import export_is_known
-from db.writes.events import Change
+from db.vocabulary import ExportKind, Licence, Scope
 from db.writes.sharing import ExportedCase, MadeExport, add_export
 
 
 def record_export(
-    workspace: Workspace, by: PersonRecord, made: MadeExport, patches: Iterable[str]
-) -> bool:
-    """Record an export, once; whether it was new.
+    lab: Lab,
+    kind: ExportKind,
+    manifest: Path,
+    chosen: Chosen,
+    written: Sequence[WrittenCase],
+    options: Mapping[str, Any],
+    *,
+    scope: Scope | None = None,
+    licence: Licence | None = None,
+    leaky: bool = False,
+) -> None:
+    """Record the export whose folder holds ``manifest``, once.
 
-    Errors: NotAllowedError.
+    The split of a ``leaky`` set is not kept. Errors: NotAllowedError.
     """
-    with workspace.catalog.write() as session:
-        require(session, by, Action.EXPORT)
-        if export_is_known(session, made.path, made.manifest_sha256):
-            return False
-        add_export(session, Change.now(by.id), made)
-    for name in patches:
-        write_record(workspace, name)
-    return True
-
-
-def exported_cases(
-    chosen: Chosen, written: Sequence[WrittenCase], *, leaky: bool = False
-) -> tuple[ExportedCase, ...]:
-    """Say what the catalog keeps of the written cases; the split of a ``leaky`` set is not kept."""
-    return tuple(
+    cases = tuple(
         ExportedCase(
             patch_id=chosen.ids[case.planned.patch.name][0],
             merge_id=chosen.ids[case.planned.patch.name][1],
@@ -44,3 +40,18 @@ def exported_cases(
         )
         for case in written
     )
+    made = MadeExport(
+        kind=kind,
+        path=str(manifest.parent),
+        manifest_sha256=file_hash(manifest),
+        options=options,
+        cases=cases,
+        scope=scope,
+        licence=licence,
+    )
+    with lab.change(Action.EXPORT) as changes:
+        if export_is_known(changes.session, made.path, made.manifest_sha256):
+            return
+        add_export(changes.session, changes.change, made)
+        for case in written:
+            changes.record(case.planned.patch.name)

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from core.access.permissions import Action, require
+from core.access.permissions import Action
 from core.corrections.store import Store
 from core.exports.patch import ACCEPTED, CuratedPatch, Imported, Method, Permission
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import LabelCounts
+from core.lab.lab import Lab
 from core.workspace.workspace import Workspace
 from db.queries.curated import CuratedRecord, curated_records
 from db.queries.patches import PatchFilter
-from db.queries.people import PersonRecord
 from db.queries.sharing import OwnerPermission
 from db.vocabulary import Licence, Split
 
@@ -40,18 +40,17 @@ class Chosen:
     """Patch id and merge id, by the patch's name."""
 
 
-def choose_curated(workspace: Workspace, by: PersonRecord, choice: Choice) -> Chosen:
+def choose_curated(lab: Lab, choice: Choice) -> Chosen:
     """Read the chosen patches.
 
     Errors: NotAllowedError.
     """
-    with workspace.catalog.read() as session:
-        require(session, by, Action.EXPORT)
+    with lab.read(Action.EXPORT) as session:
         records = curated_records(
             session, choice.wanted, choice.names, merged_too=choice.merged_too
         )
     return Chosen(
-        patches=tuple(curated_patch(workspace, record) for record in records),
+        patches=tuple(curated_patch(lab.workspace, record) for record in records),
         linked=tuple(_same_voxels(records)),
         ids={record.patch.name: (record.patch.id, record.label.id) for record in records},
     )

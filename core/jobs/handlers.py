@@ -114,14 +114,18 @@ def _preview(task: Task) -> dict[str, Any]:
 def _export(task: Task) -> dict[str, Any]:
     from core.bundles.job import run_export
 
-    return _outcomes(run_export(task.workspace, task.by, task.arguments, task.tell, task.cancelled))
+    return _outcomes(
+        run_export(Lab(task.workspace, task.by), task.arguments, task.tell, task.cancelled)
+    )
 
 
 def _import(task: Task) -> dict[str, Any]:
     from core.bundles.import_bundle import import_bundle
 
     file = Path(str(task.arguments["file"]))
-    return _outcomes(import_bundle(task.workspace, task.by, file, progress=_teller(task, None)))
+    return _outcomes(
+        import_bundle(Lab(task.workspace, task.by), file, progress=_teller(task, None))
+    )
 
 
 def _score(task: Task) -> dict[str, Any]:
@@ -129,7 +133,7 @@ def _score(task: Task) -> dict[str, Any]:
 
     names = _names(task)
     return _outcomes(
-        score_segmentations(task.workspace, task.by, names, progress=_teller(task, names))
+        score_segmentations(Lab(task.workspace, task.by), names, progress=_teller(task, names))
     )
 
 

@@ -11,6 +11,7 @@ from core.bundles.share import export_bundle, rehearse_share
 from core.errors import ExportError
 from core.exports.selection import Choice
 from core.exports.split import SplitRule
+from core.lab.lab import Lab
 from core.workspace.workspace import Workspace
 from dashboard.components.bundle_form import (
     REPORT,
@@ -70,8 +71,7 @@ def show_bundle(workspace: Workspace, person: PersonRecord) -> None:
     if now:
         write_now(
             lambda progress: export_bundle(
-                workspace,
-                person,
+                Lab(workspace, person),
                 out_folder(workspace, name),
                 facts,
                 choice,
@@ -115,8 +115,7 @@ def _report_of(
     bar = st.progress(0.0, "Making and searching the bundle…")
     try:
         _reports()[key] = rehearse_share(
-            workspace,
-            person,
+            Lab(workspace, person),
             out_folder(workspace, name),
             facts,
             choice,

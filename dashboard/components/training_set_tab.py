@@ -10,6 +10,7 @@ from core.exports.plan import SetOptions, TrainingSetPlan
 from core.exports.selection import Choice
 from core.exports.split import SplitRule
 from core.exports.training_set import export_training_set, plan_export_set
+from core.lab.lab import Lab
 from core.workspace.workspace import Workspace
 from dashboard.components.bundle_form import out_folder
 from dashboard.components.export_form import (
@@ -88,8 +89,7 @@ def _write(
     if now:
         write_now(
             lambda progress: export_training_set(
-                workspace,
-                person,
+                Lab(workspace, person),
                 out_folder(workspace, name),
                 choice,
                 options,
@@ -187,7 +187,7 @@ def _read_plan(
     _options: SetOptions,
 ) -> TrainingSetPlan:
     del asked_at, folder  # the key of the cache
-    return plan_export_set(_workspace, _person, _choice, _options)
+    return plan_export_set(Lab(_workspace, _person), _choice, _options)
 
 
 def _show_plan(workspace: Workspace, plan: TrainingSetPlan) -> None:

@@ -12,6 +12,7 @@ from core.bundles.import_bundle import import_bundle, look_into
 from core.bundles.import_preview import Fate, Quarantine, Stated, forget_old_uploads
 from core.files.atomic import make_folder
 from core.jobs.queue import submit
+from core.lab.lab import Lab
 from core.tomograms.data_roots import list_roots
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
@@ -97,8 +98,7 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
     bar = st.progress(0.0, "Verifying every file…")
     try:
         seen = look_into(
-            workspace,
-            person,
+            Lab(workspace, person),
             source,
             stated,
             progress=lambda done, total: show_progress(bar, done, total),
@@ -223,7 +223,7 @@ def _take_in(
         bar.progress(min(1.0, len(told) / 100), f"{len(told)} patches")
 
     try:
-        outcomes = import_bundle(workspace, person, source, stated, progress=came_in)
+        outcomes = import_bundle(Lab(workspace, person), source, stated, progress=came_in)
     except TomocurateError as error:
         notify_refusal(error)
         return

@@ -12,6 +12,7 @@ from core.evaluation.label_figures import LabelFigures, Measured, label_figures,
 from core.evaluation.scores import score_segmentations, state_training
 from core.imaging.quality import SURFACE_DICE_METHOD
 from core.jobs.queue import submit
+from core.lab.lab import Lab
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from dashboard.components.bundle_form import AT_ONCE, SCORES_SHOWN, show_progress
@@ -107,7 +108,7 @@ def _read_figures(
     state: str, folder: str, _workspace: Workspace, _person: PersonRecord
 ) -> tuple[LabelFigures, ...]:
     del state, folder  # the key of the cache
-    return label_figures(_workspace, _person)
+    return label_figures(Lab(_workspace, _person))
 
 
 def _measured(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -> None:
@@ -149,7 +150,7 @@ def _measure(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -
     bar = st.progress(0.0, "Measuring…")
     try:
         measured = measure_labels(
-            workspace, person, names, lambda done, total: show_progress(bar, done, total)
+            Lab(workspace, person), names, lambda done, total: show_progress(bar, done, total)
         )
     except TomocurateError as error:
         st.error(escape(error))
@@ -250,7 +251,7 @@ def _score(workspace: Workspace, person: PersonRecord) -> None:
             bar.progress(0.5, f"{len(told)} scored")
 
         try:
-            outcomes = score_segmentations(workspace, person, progress=scored)
+            outcomes = score_segmentations(Lab(workspace, person), progress=scored)
         except TomocurateError as error:
             notify_refusal(error)
         else:
@@ -277,7 +278,7 @@ def _training(workspace: Workspace, person: PersonRecord) -> None:
     chosen = st.selectbox("Training set", list(sets), key="trained_on")
     if st.button("Save", key="trained_save", disabled=not model.strip()):
         run_action(
-            lambda: state_training(workspace, person, sets[chosen], model),
+            lambda: state_training(Lab(workspace, person), sets[chosen], model),
             lambda outcome: (
                 f"{escape(outcome.name)}: {count(outcome.details['marked'], 'score')} "
                 "marked as trained on."

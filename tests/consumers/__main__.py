@@ -22,6 +22,7 @@ from core.bundles.facts import BundleFacts, Creator
 from core.bundles.share import export_bundle
 from core.demo.workspace import make_demo
 from core.exports.training_set import export_training_set
+from core.lab.lab import Lab
 from core.tomograms.data_permissions import permit
 from core.workspace.workspace import open_workspace
 from db.queries.volumes import tomogram_names
@@ -110,7 +111,7 @@ def export_demo(demo: Path, work: Path) -> tuple[Path, Path]:
                 owner="Ada",
             )
         training_set = work / "Dataset501_Membranes"
-        export_training_set(workspace, by, training_set)
+        export_training_set(Lab(workspace, by), training_set)
         facts = BundleFacts(
             title="Membranes of the demo",
             description="Synthetic patches.",
@@ -119,7 +120,7 @@ def export_demo(demo: Path, work: Path) -> tuple[Path, Path]:
             created=datetime.now(UTC).date(),
             creators=(Creator("Carberry, Josiah", "0000-0002-1825-0097", "Brown University"),),
         )
-        export_bundle(workspace, by, work / "share", facts)
+        export_bundle(Lab(workspace, by), work / "share", facts)
     return training_set, work / "share"
 
 

@@ -254,6 +254,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 INNER = {
     "audit_log.note_refusal": "records what was refused already",
     "record.record_export": "a part of the exports, after their check",
+    "import_preview.compare": "a part of look_into",
+    "import_preview.sort_cases": "a part of look_into and import_bundle",
     "add_version.add_version": "a part of receive and adopt, which say whose file it is",
     "add_version.new_version": "reads and stages a file; its step checks",
     "add_version.read_arrived": "reads a file; its step checks",

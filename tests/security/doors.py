@@ -67,7 +67,7 @@ def _kit(workspace: Workspace, path: Path) -> str | None:
 
 
 def _bundle(workspace: Workspace, path: Path) -> None:
-    look_into(workspace, acting_person(workspace), path)
+    look_into(Lab(workspace, acting_person(workspace)), path)
 
 
 def _adopt(workspace: Workspace, path: Path) -> str | None:

@@ -14,6 +14,7 @@ from core.bundles.share import export_bundle, plan_share, rehearse_share
 from core.errors import ExportError
 from core.exports.check_folder import check_layout
 from core.exports.selection import Choice
+from core.lab.lab import Lab
 from core.maintenance.backup import make_backup
 from core.maintenance.restore import restore
 from core.tomograms.data_permissions import permit
@@ -36,7 +37,7 @@ FACTS = BundleFacts(
 
 
 def test_a_bundle_is_written_checked_and_recorded(ready, tmp_path):
-    done = export_bundle(ready.workspace, ready.by, tmp_path / "share", FACTS, zipped=True)
+    done = export_bundle(ready.opened, tmp_path / "share", FACTS, zipped=True)
     assert check_layout(tmp_path / "share") == []
     assert (tmp_path / "share.zip").is_file()
     assert done.details["patches"] == 6
@@ -47,7 +48,7 @@ def test_a_bundle_is_written_checked_and_recorded(ready, tmp_path):
 
 
 def test_nothing_of_the_lab_is_in_a_public_bundle(ready, tmp_path, tree):
-    export_bundle(ready.workspace, ready.by, tmp_path / "share", FACTS)
+    export_bundle(ready.opened, tmp_path / "share", FACTS)
     everything = b"\n".join(
         name.encode() + b"\n" + (gzip.decompress(raw) if name.endswith(".gz") else raw)
         for name, raw in tree(tmp_path / "share").items()
@@ -77,7 +78,7 @@ def test_nothing_of_the_lab_is_in_a_public_bundle(ready, tmp_path, tree):
 def test_a_secret_of_the_catalog_stops_the_bundle(ready, tmp_path, text):
     text = text.replace("/tmp/", str(ready.data))
     with pytest.raises(ExportError, match="must not leave"):
-        export_bundle(ready.workspace, ready.by, tmp_path / "share", replace(FACTS, title=text))
+        export_bundle(ready.opened, tmp_path / "share", replace(FACTS, title=text))
     assert not (tmp_path / "share").exists()
     with ready.workspace.catalog.read() as session:
         assert list_exports(session) == ()
@@ -89,20 +90,18 @@ def test_days_of_work_stay_at_home(ready, tmp_path):
 
         day = get_patch(session, "demo_TS_001_patch0").chosen_at.date().isoformat()
     with pytest.raises(ExportError, match="tells a date"):
-        export_bundle(
-            ready.workspace, ready.by, tmp_path / "x", replace(FACTS, description=f"On {day}.")
-        )
+        export_bundle(ready.opened, tmp_path / "x", replace(FACTS, description=f"On {day}."))
 
 
 def test_a_missing_permission_is_named_and_nothing_is_written(lab, tmp_path):
     lab.fill()
     lab.permit_all(tomograms=2)
-    plan = plan_share(lab.workspace, lab.by, FACTS)
+    plan = plan_share(lab.opened, FACTS)
     assert [f.said for f in plan.training_set.faults] == [
         "demo/TS_003: nobody recorded its owner's permission; do so with tomocurate permit."
     ]
     with pytest.raises(ExportError, match="TS_003"):
-        export_bundle(lab.workspace, lab.by, tmp_path / "share", FACTS)
+        export_bundle(lab.opened, tmp_path / "share", FACTS)
     assert not (tmp_path / "share").exists()
     chosen = Choice(
         PatchFilter(),
@@ -110,7 +109,7 @@ def test_a_missing_permission_is_named_and_nothing_is_written(lab, tmp_path):
             case.patch.name for case in plan.training_set.cases if case.patch.tomogram != "TS_003"
         ),
     )
-    export_bundle(lab.workspace, lab.by, tmp_path / "share", FACTS, chosen)
+    export_bundle(lab.opened, tmp_path / "share", FACTS, chosen)
 
 
 def test_an_embargo_holds(ready, tmp_path):
@@ -124,7 +123,7 @@ def test_an_embargo_holds(ready, tmp_path):
         embargo=date(2099, 1, 1),
     )
     with pytest.raises(ExportError, match="embargo until 2099"):
-        export_bundle(ready.workspace, ready.by, tmp_path / "share", FACTS)
+        export_bundle(ready.opened, tmp_path / "share", FACTS)
 
 
 def named(folder):
@@ -132,8 +131,8 @@ def named(folder):
 
 
 def test_the_pseudonym_key_lies_in_the_catalog_and_keeps_pseudonyms(ready, tmp_path, tree):
-    export_bundle(ready.workspace, ready.by, tmp_path / "a", FACTS)
-    export_bundle(ready.workspace, ready.by, tmp_path / "b", FACTS)
+    export_bundle(ready.opened, tmp_path / "a", FACTS)
+    export_bundle(ready.opened, tmp_path / "b", FACTS)
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
     with ready.workspace.catalog.read() as session:
         key = pseudonym_key(session)
@@ -142,18 +141,18 @@ def test_the_pseudonym_key_lies_in_the_catalog_and_keeps_pseudonyms(ready, tmp_p
 
 
 def test_pseudonyms_outlive_another_account_and_a_moved_workspace(ready, tmp_path, monkeypatch):
-    export_bundle(ready.workspace, ready.by, tmp_path / "a", FACTS)
+    export_bundle(ready.opened, tmp_path / "a", FACTS)
     ready.workspace.close()
     moved = ready.workspace.folder.rename(tmp_path / "moved")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     with open_workspace(moved) as workspace:
-        export_bundle(workspace, ready.by, tmp_path / "b", FACTS)
+        export_bundle(Lab(workspace, ready.by), tmp_path / "b", FACTS)
     assert named(tmp_path / "b") == named(tmp_path / "a")
 
 
 def test_pseudonyms_outlive_a_restored_backup(ready, tmp_path):
-    export_bundle(ready.workspace, ready.by, tmp_path / "a", FACTS)
+    export_bundle(ready.opened, tmp_path / "a", FACTS)
     made = make_backup(ready.workspace, ready.by)
     restore(Path(made.path), tmp_path / "restored")
     names = []
@@ -165,16 +164,16 @@ def test_pseudonyms_outlive_a_restored_backup(ready, tmp_path):
 
 def test_a_key_file_of_an_earlier_version_is_taken_over(ready, tmp_path):
     ready.workspace.secret_path(KEY_FILE).write_text("ab" * 32 + "\n")
-    export_bundle(ready.workspace, ready.by, tmp_path / "a", FACTS)
+    export_bundle(ready.opened, tmp_path / "a", FACTS)
     with ready.workspace.catalog.read() as session:
         assert pseudonym_key(session) == "ab" * 32
 
 
 def test_a_key_that_is_lost_is_told(ready, tmp_path):
-    export_bundle(ready.workspace, ready.by, tmp_path / "a", FACTS)
+    export_bundle(ready.opened, tmp_path / "a", FACTS)
     with ready.workspace.catalog.write() as session:
         session.delete(session.get_one(Fact, "pseudonym_key"))
-    done = export_bundle(ready.workspace, ready.by, tmp_path / "b", FACTS)
+    done = export_bundle(ready.opened, tmp_path / "b", FACTS)
     assert "the key of earlier bundles' pseudonyms is missing" in " ".join(done.findings)
 
 
@@ -182,7 +181,7 @@ def test_a_key_that_is_lost_is_told(ready, tmp_path):
 def test_only_those_who_may_export_or_approved_it_sign(ready, tmp_path, signer):
     facts = replace(FACTS, signed_by=signer)
     with pytest.raises(NotAllowedError, match=f"{signer} cannot sign"):
-        export_bundle(ready.workspace, ready.by, tmp_path / "share", facts)
+        export_bundle(ready.opened, tmp_path / "share", facts)
     assert not (tmp_path / "share").exists()
 
 
@@ -191,7 +190,7 @@ def test_a_curator_and_the_head_who_approved_all_may_sign(ready, tmp_path):
         add_person(session, Change.now(ready.by.id), "Cora Curator", Role.CURATOR)
     for signer in ("Cora Curator", "Prof. Headofgroup"):
         facts = replace(FACTS, signed_by=signer)
-        export_bundle(ready.workspace, ready.by, tmp_path / signer, facts)
+        export_bundle(ready.opened, tmp_path / signer, facts)
     permit(
         ready.workspace,
         ready.by,
@@ -201,12 +200,12 @@ def test_a_curator_and_the_head_who_approved_all_may_sign(ready, tmp_path):
         approved_by="Somebody Else",
     )
     with pytest.raises(NotAllowedError, match="cannot sign"):
-        export_bundle(ready.workspace, ready.by, tmp_path / "other", facts)
+        export_bundle(ready.opened, tmp_path / "other", facts)
 
 
 def test_a_rehearsal_shows_the_report_and_records_nothing(ready, tmp_path):
     facts = replace(FACTS, title="By Annika Notator")
-    report = rehearse_share(ready.workspace, ready.by, tmp_path / "share", facts)
+    report = rehearse_share(ready.opened, tmp_path / "share", facts)
     assert not report.passed
     assert report.disclosures[0].patches == 2
     assert not (tmp_path / "share").exists()
@@ -214,7 +213,7 @@ def test_a_rehearsal_shows_the_report_and_records_nothing(ready, tmp_path):
 
 def test_an_internal_bundle_keeps_names_but_no_path(ready, tmp_path):
     facts = replace(FACTS, level=Level.INTERNAL)
-    export_bundle(ready.workspace, ready.by, tmp_path / "share", facts)
+    export_bundle(ready.opened, tmp_path / "share", facts)
     about = json.loads((tmp_path / "share" / "privacy_report.json").read_text())
     assert about["signed_by"] == "Ada Min"
     assert (tmp_path / "share" / "labelsTr").is_dir()
@@ -222,4 +221,4 @@ def test_an_internal_bundle_keeps_names_but_no_path(ready, tmp_path):
 
 def test_a_viewer_may_not_share(ready, tmp_path):
     with pytest.raises(NotAllowedError):
-        export_bundle(ready.workspace, ready.person("Vera View"), tmp_path / "share", FACTS)
+        export_bundle(ready.opened_by("Vera View"), tmp_path / "share", FACTS)

@@ -55,7 +55,7 @@ def made_share(templates, tmp_path_factory):
     shutil.copytree(templates["filled"] / "work", folder / "work")
     with open_workspace(folder / "work") as workspace:
         by = acting_person(workspace)
-        export_bundle(workspace, by, folder / "share", FACTS, zipped=True)
+        export_bundle(Lab(workspace, by), folder / "share", FACTS, zipped=True)
     return folder
 
 
@@ -67,7 +67,7 @@ def shared(made_share, tmp_path):
 
 
 def take_in(lab, source, stated=None):
-    return import_bundle(lab.workspace, lab.by, source, stated)
+    return import_bundle(lab.opened, source, stated)
 
 
 def all_patches(lab):
@@ -81,7 +81,7 @@ def hashes(folder):
 
 
 def test_a_look_shows_what_would_come_and_takes_nothing_in(lab, shared):
-    seen = look_into(lab.workspace, lab.by, shared)
+    seen = look_into(lab.opened, shared)
     assert seen.count(Fate.NEW) == 6
     assert seen.bundle.statement.title == "Membranes of algae"
     assert all_patches(lab) == ()
@@ -98,7 +98,7 @@ def test_a_bundle_comes_in_accepted_with_its_licence_and_attribution(lab, shared
         assert lab.workspace.folders.image_of(patch.name).is_file()
         assert lab.workspace.folders.merged_of(patch.name).is_file()
         assert lab.workspace.folders.record_of(patch.name).is_file()
-    chosen = choose_curated(lab.workspace, lab.by, Choice()).patches
+    chosen = choose_curated(lab.opened, Choice()).patches
     assert {patch.imported.licence for patch in chosen} == {Licence.CC_BY}
     assert all("Doe, Jane" in patch.imported.attribution for patch in chosen)
     with lab.workspace.catalog.read() as session:
@@ -131,19 +131,19 @@ def test_a_second_import_adds_nothing(lab, shared, tree):
 
 def test_ones_own_bundle_adds_nothing(ready, tmp_path):
     lab = ready
-    export_bundle(lab.workspace, lab.by, tmp_path / "own", FACTS)
+    export_bundle(lab.opened, tmp_path / "own", FACTS)
     assert {each.outcome for each in take_in(lab, tmp_path / "own")} == {"skipped"}
     assert len(all_patches(lab)) == 6
 
 
 def test_ones_own_patch_in_anothers_bundle_is_known(ready, make_lab, tmp_path):
     lab = ready
-    export_bundle(lab.workspace, lab.by, tmp_path / "own", FACTS)
+    export_bundle(lab.opened, tmp_path / "own", FACTS)
     other = make_lab("other")
     take_in(other, tmp_path / "own")
     other.fill(2, 1, dataset="theirs")
     other.permit_all(tomograms=2)
-    export_bundle(other.workspace, other.by, tmp_path / "merged", replace(FACTS, title="Both"))
+    export_bundle(other.opened, tmp_path / "merged", replace(FACTS, title="Both"))
     outcomes = take_in(lab, tmp_path / "merged")
     assert sorted(each.outcome for each in outcomes) == ["done"] * 2 + ["skipped"] * 6
     assert len(all_patches(lab)) == 8
@@ -151,7 +151,7 @@ def test_ones_own_patch_in_anothers_bundle_is_known(ready, make_lab, tmp_path):
 
 def test_out_and_in_and_out_again_gives_the_same_voxels_and_split(lab, shared, tmp_path):
     take_in(lab, shared)
-    export_bundle(lab.workspace, lab.by, tmp_path / "again", FACTS)
+    export_bundle(lab.opened, tmp_path / "again", FACTS)
     first, again = (
         read_table((tmp_path / name / "patches.csv").read_text()) for name in ("share", "again")
     )
@@ -167,22 +167,22 @@ def test_out_and_in_and_out_again_gives_the_same_voxels_and_split(lab, shared, t
 
 def test_an_imported_patch_that_was_corrected_keeps_its_licence_and_goes_out(lab, shared, tmp_path):
     take_in(lab, shared)
-    before = {p.name: p for p in choose_curated(lab.workspace, lab.by, Choice()).patches}
+    before = {p.name: p for p in choose_curated(lab.opened, Choice()).patches}
     patch = lab.corrected(all_patches(lab)[0])
-    accept(Lab(lab.workspace, lab.person("Rolf Reviewson")), patch.name)
-    after = {p.name: p for p in choose_curated(lab.workspace, lab.by, Choice()).patches}
+    accept(lab.opened_by("Rolf Reviewson"), patch.name)
+    after = {p.name: p for p in choose_curated(lab.opened, Choice()).patches}
     changed, was = after[patch.name], before[patch.name]
     assert (changed.imported, changed.source_group) == (was.imported, was.source_group)
     assert changed.label_hash != was.label_hash
     assert changed.method.annotators == ("Annika Notator",)
-    export_bundle(lab.workspace, lab.by, tmp_path / "again", FACTS)
+    export_bundle(lab.opened, tmp_path / "again", FACTS)
     assert len(hashes(tmp_path / "again") - hashes(tmp_path / "share")) == 1
 
 
 def test_imported_patches_train_together_with_ones_own(lab, shared, tmp_path):
     take_in(lab, shared)
     lab.fill(2, 1, dataset="ours")
-    export_training_set(lab.workspace, lab.by, tmp_path / "set")
+    export_training_set(lab.opened, tmp_path / "set")
     assert check_layout(tmp_path / "set") == []
     assert len(list((tmp_path / "set").glob("labels*/*"))) == 8
 
@@ -190,12 +190,12 @@ def test_imported_patches_train_together_with_ones_own(lab, shared, tmp_path):
 def test_what_was_given_to_a_partner_is_not_published(lab, make_lab, tmp_path):
     other = make_lab("other", filled=True)
     facts = replace(FACTS, level=Level.COLLABORATOR)
-    export_bundle(other.workspace, other.by, tmp_path / "share", facts)
+    export_bundle(other.opened, tmp_path / "share", facts)
     take_in(lab, tmp_path / "share")
     with pytest.raises(ExportError, match="given for collaborator use"):
-        export_bundle(lab.workspace, lab.by, tmp_path / "leak", FACTS)
+        export_bundle(lab.opened, tmp_path / "leak", FACTS)
     with pytest.raises(ExportError, match="not CC0"):
-        export_bundle(lab.workspace, lab.by, tmp_path / "leak", replace(facts, licence=Licence.CC0))
+        export_bundle(lab.opened, tmp_path / "leak", replace(facts, licence=Licence.CC0))
 
 
 def test_a_name_that_is_taken_gets_the_next_number(lab, shared):
@@ -228,7 +228,7 @@ def test_the_same_image_with_another_label_is_a_second_annotation(lab, tmp_path,
     assert [merge.rule for merge in merges] == ["imported", "imported second annotation"]
     assert 0 < merges[1].inputs[0]["agreement"]["dice"] < 1
     assert take_in(lab, plain, stated)[0].outcome == "skipped"
-    export_bundle(lab.workspace, lab.by, tmp_path / "again", FACTS)
+    export_bundle(lab.opened, tmp_path / "again", FACTS)
     rows = read_table((tmp_path / "again" / "patches.csv").read_text())
     assert [bool(row["agreement_dice"]) for row in rows].count(True) == 1
     assert hashes(tmp_path / "again") == hashes(tmp_path / "share")
@@ -255,7 +255,7 @@ def test_a_plain_folder_comes_in_and_goes_out(lab, tmp_path):
     outcomes = take_in(lab, plain_folder(tmp_path / "plain", images), STATED)
     assert [each.outcome for each in outcomes] == ["done"] * 3
     assert {patch.voxel_size for patch in all_patches(lab)} == {10.0}
-    done = export_training_set(lab.workspace, lab.by, tmp_path / "set")
+    done = export_training_set(lab.opened, tmp_path / "set")
     assert done.details["patches"] == 3
     assert check_layout(tmp_path / "set") == []
 
@@ -264,7 +264,7 @@ def test_a_plain_folder_comes_in_and_goes_out(lab, tmp_path):
 def test_a_bundle_that_is_imported_several_times_at_once_comes_in_once(lab, shared, imports):
     def import_it(_):
         with open_workspace(lab.workspace.folder) as workspace:
-            return import_bundle(workspace, lab.by, shared)
+            return import_bundle(Lab(workspace, lab.by), shared)
 
     with ThreadPoolExecutor(imports) as pool:
         outcomes = [each for done in pool.map(import_it, range(imports)) for each in done]
@@ -279,12 +279,12 @@ def test_what_another_machine_imported_since_is_compared_again(lab, shared, monk
     """The lock of files does not reach another machine: the transaction looks again."""
     sort_cases, others = module.sort_cases, []
 
-    def sorted_before_another_import(workspace, bundle, cases):
-        found = sort_cases(workspace, bundle, cases)
+    def sorted_before_another_import(opened, bundle, cases):
+        found = sort_cases(opened, bundle, cases)
         if not others:
             others.append(True)
-            placed = module._placed(workspace, bundle, found)
-            with workspace.catalog.write() as session:
+            placed = module._placed(opened.workspace, bundle, found)
+            with opened.workspace.catalog.write() as session:
                 module._record(session, Change.now(lab.by.id), bundle, placed)
         return found
 
@@ -297,11 +297,11 @@ def test_what_another_machine_imported_since_is_compared_again(lab, shared, monk
 def test_two_bundles_with_one_image_at_once_bring_it_once(lab, make_lab, shared, tmp_path):
     other = make_lab("other")
     take_in(other, shared)
-    export_bundle(other.workspace, other.by, tmp_path / "b", replace(FACTS, title="Again"))
+    export_bundle(other.opened, tmp_path / "b", replace(FACTS, title="Again"))
 
     def import_it(source):
         with open_workspace(lab.workspace.folder) as workspace:
-            return import_bundle(workspace, lab.by, source)
+            return import_bundle(Lab(workspace, lab.by), source)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(import_it, [shared, tmp_path / "b"]))
@@ -331,7 +331,7 @@ def test_a_forged_bundle_id_is_refused(lab, shared, tmp_path):
 
 def test_an_annotator_may_not_import(lab, shared):
     with pytest.raises(NotAllowedError):
-        import_bundle(lab.workspace, lab.person("Annika Notator"), shared)
+        import_bundle(lab.opened_by("Annika Notator"), shared)
 
 
 def test_an_import_that_fails_half_way_takes_its_files_back(lab, shared, monkeypatch):
@@ -354,7 +354,7 @@ def test_an_import_overwrites_no_label_and_a_full_disk_leaves_none_behind(
     lab, shared, tree, tmp_path
 ):
     folders = lab.workspace.folders
-    names = sorted(case.case.patch_id for case in look_into(lab.workspace, lab.by, shared).incoming)
+    names = sorted(case.case.patch_id for case in look_into(lab.opened, shared).incoming)
     folders.label_of(names[0]).write_bytes(b"a label of somebody")
     folders.merged_of(names[1]).write_bytes(b"a merged label of somebody")
     before = tree(folders.patches)
@@ -383,7 +383,7 @@ def test_a_rebuilt_catalog_knows_what_was_imported(lab, shared):
     folder, catalog = lab.workspace.folder, lab.workspace.catalog
     with catalog.read() as session:
         before = [replace(each, id=0) for each in list_bundles(session)]
-    chosen = choose_curated(lab.workspace, lab.by, Choice()).patches
+    chosen = choose_curated(lab.opened, Choice()).patches
     origins = {patch.name: patch.imported for patch in chosen}
     catalog.close()
     catalog.file.unlink()
@@ -398,6 +398,6 @@ def test_a_rebuilt_catalog_knows_what_was_imported(lab, shared):
     with open_workspace(folder) as again:
         with again.catalog.read() as session:
             after = [replace(each, id=0) for each in list_bundles(session)]
-        chosen = choose_curated(again, acting_person(again), Choice()).patches
+        chosen = choose_curated(Lab(again, acting_person(again)), Choice()).patches
     assert after == before
     assert {patch.name: patch.imported for patch in chosen} == origins

@@ -61,7 +61,7 @@ def segmentation(lab, tmp_path, token, model, worse):
 def scored(ready, tmp_path):
     segmentation(ready, tmp_path, "TS_001", "before", worse=True)
     segmentation(ready, tmp_path, "TS_001", "after", worse=False)
-    score_segmentations(ready.workspace, ready.by)
+    score_segmentations(ready.opened)
     return ready
 
 
@@ -90,27 +90,27 @@ def test_models_are_summed_up_in_one_statement(scored):
 
 
 def test_scoring_again_keeps_what_is_there(scored):
-    again = score_segmentations(scored.workspace, scored.by)
+    again = score_segmentations(scored.opened)
     assert {each.outcome for each in again} == {"kept"}
-    anew = score_segmentations(scored.workspace, scored.by, ["demo_TS_001_patch0"], again=True)
+    anew = score_segmentations(scored.opened, ["demo_TS_001_patch0"], again=True)
     assert [each.outcome for each in anew] == ["done"] * 3
     assert len(scores(scored, "after")) == 2
 
 
 def test_patches_that_a_model_was_trained_on_are_marked(scored, tmp_path):
-    export_training_set(scored.workspace, scored.by, tmp_path / "set")
+    export_training_set(scored.opened, tmp_path / "set")
     with scored.workspace.catalog.read() as session:
         export = list_exports(session)[0]
-    state_training(scored.workspace, scored.by, export.id, "after")
+    state_training(scored.opened, export.id, "after")
     split = {score.split for score in scores(scored, "after")}
     assert split in ({Split.TRAIN}, {Split.VAL})
     trained = split == {Split.TRAIN}
     assert {score.in_training for score in scores(scored, "after")} == {trained}
     assert {score.in_training for score in scores(scored, "before")} == {False}
-    score_segmentations(scored.workspace, scored.by, again=True)
+    score_segmentations(scored.opened, again=True)
     assert {score.in_training for score in scores(scored, "after")} == {trained}
     with pytest.raises(UnknownNameError):
-        state_training(scored.workspace, scored.by, 999, "after")
+        state_training(scored.opened, 999, "after")
 
 
 def test_what_changed_since_it_was_recorded_is_not_scored(ready, tmp_path):
@@ -119,10 +119,10 @@ def test_what_changed_since_it_was_recorded_is_not_scored(ready, tmp_path):
     with mrcfile.open(path, "r+") as mrc:
         mrc.data[...] = 1
     os.utime(path, ns=(1, 1))
-    label = choose_curated(ready.workspace, ready.by, Choice()).patches[-1].label_path
+    label = choose_curated(ready.opened, Choice()).patches[-1].label_path
     label.chmod(0o644)
     label.write_bytes(b"something else")
-    outcomes = score_segmentations(ready.workspace, ready.by)
+    outcomes = score_segmentations(ready.opened)
     failed = [each.message for each in outcomes if each.outcome == "failed"]
     assert sum("changed since it was registered" in said for said in failed) == 2
     assert sum("has other bytes than were kept" in said for said in failed) == 1
@@ -133,14 +133,14 @@ def test_what_changed_since_it_was_recorded_is_not_scored(ready, tmp_path):
 def test_a_segmentation_that_is_gone_is_named_and_others_are_scored(ready, tmp_path):
     segmentation(ready, tmp_path, "TS_001", "gone", worse=False)
     (tmp_path / "predictions" / "TS_001_gone.mrc").unlink()
-    outcomes = score_segmentations(ready.workspace, ready.by)
+    outcomes = score_segmentations(ready.opened)
     assert [each.outcome for each in outcomes].count("failed") == 2
     assert [each.outcome for each in outcomes].count("done") == 6
 
 
 def test_a_viewer_may_not_score(ready):
     with pytest.raises(NotAllowedError):
-        score_segmentations(ready.workspace, ready.person("Vera View"))
+        score_segmentations(ready.opened_by("Vera View"))
 
 
 FACTS = BundleFacts(
@@ -158,9 +158,7 @@ def test_a_job_writes_the_training_set_that_was_handed_over(ready, tmp_path):
     choice = Choice(PatchFilter(dataset="demo"))
     arguments = json.loads(json.dumps(set_arguments(tmp_path / "set", choice, SetOptions())))
     told = []
-    run_export(
-        ready.workspace, ready.by, arguments, lambda share, said: told.append(share), lambda: False
-    )
+    run_export(ready.opened, arguments, lambda share, said: told.append(share), lambda: False)
     assert check_layout(tmp_path / "set") == []
     assert told[-1] == 1.0
 
@@ -168,7 +166,7 @@ def test_a_job_writes_the_training_set_that_was_handed_over(ready, tmp_path):
 def test_a_job_writes_the_bundle_that_was_handed_over(ready, tmp_path):
     arguments = bundle_arguments(tmp_path / "share", Choice(), FACTS, zipped=True)
     arguments = json.loads(json.dumps(arguments))
-    done = run_export(ready.workspace, ready.by, arguments, lambda *said: None, lambda: False)
+    done = run_export(ready.opened, arguments, lambda *said: None, lambda: False)
     assert done[0].details["patches"] == 6
     assert (tmp_path / "share.zip").is_file()
     assert (tmp_path / "share" / "labelsTr").is_dir()
@@ -177,7 +175,7 @@ def test_a_job_writes_the_bundle_that_was_handed_over(ready, tmp_path):
 def test_a_cancelled_job_leaves_nothing(ready, tmp_path):
     arguments = set_arguments(tmp_path / "set", Choice(), SetOptions())
     with pytest.raises(CancelledError):
-        run_export(ready.workspace, ready.by, arguments, lambda *said: None, lambda: True)
+        run_export(ready.opened, arguments, lambda *said: None, lambda: True)
     assert not (tmp_path / "set").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".set")]
 
@@ -185,4 +183,4 @@ def test_a_cancelled_job_leaves_nothing(ready, tmp_path):
 @pytest.mark.parametrize("arguments", [{}, {"what": "x", "out": "y"}, {"what": "bundle", "out": 3}])
 def test_arguments_that_nobody_wrote_are_refused(ready, arguments):
     with pytest.raises(ExportError, match="not those of an export"):
-        run_export(ready.workspace, ready.by, arguments, lambda *said: None, lambda: False)
+        run_export(ready.opened, arguments, lambda *said: None, lambda: False)

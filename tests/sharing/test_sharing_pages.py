@@ -221,7 +221,7 @@ def test_models_are_scored_from_the_page(ready, page):
     with ready.workspace.catalog.read() as session:
         assert len(list_scores(session)) == 6
     assert "Register another model" in said(at)
-    assert {each.outcome for each in score_segmentations(ready.workspace, ready.by)} == {"kept"}
+    assert {each.outcome for each in score_segmentations(ready.opened)} == {"kept"}
 
 
 def score(patch, model, dice, trained=False):

@@ -26,7 +26,7 @@ def twins(lab):
 
 
 def splits(lab):
-    plan = plan_export_set(lab.workspace, lab.by)
+    plan = plan_export_set(lab.opened)
     plan.check()
     return {case.patch.name: case.split for case in plan.cases}
 

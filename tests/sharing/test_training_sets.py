@@ -32,7 +32,7 @@ from db.writes.patches import change_patch, lock_patch
 def test_a_curated_patch_carries_what_the_catalog_knows(lab):
     made = lab.accepted("TS_001", 80)
     lab.permit_all(tomograms=1)
-    chosen = choose_curated(lab.workspace, lab.by, Choice())
+    chosen = choose_curated(lab.opened, Choice())
     patch = chosen.patches[0]
     assert patch.name == made.name
     assert (patch.box.start.to_xyz(), patch.voxel_size) == ((80, 16, 8), 10.0)
@@ -46,7 +46,7 @@ def test_a_curated_patch_carries_what_the_catalog_knows(lab):
 
 
 def test_an_export_loads_and_the_catalog_records_it(ready, tmp_path):
-    done = export_training_set(ready.workspace, ready.by, tmp_path / "Dataset501_Demo")
+    done = export_training_set(ready.opened, tmp_path / "Dataset501_Demo")
     assert check_layout(tmp_path / "Dataset501_Demo") == []
     assert done.details["patches"] == 6
     assert any(line.startswith("membrain finetune") for line in done.details["commands"])
@@ -59,9 +59,9 @@ def test_an_export_loads_and_the_catalog_records_it(ready, tmp_path):
 
 
 def test_the_same_export_again_is_kept_and_recorded_once(ready, tmp_path, tree):
-    export_training_set(ready.workspace, ready.by, tmp_path / "set")
+    export_training_set(ready.opened, tmp_path / "set")
     before = tree(tmp_path / "set")
-    again = export_training_set(ready.workspace, ready.by, tmp_path / "set")
+    again = export_training_set(ready.opened, tmp_path / "set")
     assert again.outcome == "kept"
     assert tree(tmp_path / "set") == before
     with ready.workspace.catalog.read() as session:
@@ -69,9 +69,9 @@ def test_the_same_export_again_is_kept_and_recorded_once(ready, tmp_path, tree):
 
 
 def test_figures_of_labels_come_from_the_catalog_without_reading_one(ready):
-    for patch in choose_curated(ready.workspace, ready.by, Choice()).patches:
+    for patch in choose_curated(ready.opened, Choice()).patches:
         patch.label_path.unlink()
-    figures = label_figures(ready.workspace, ready.by)
+    figures = label_figures(ready.opened)
     assert [figure.patch for figure in figures] == sorted(figure.patch for figure in figures)
     assert len(figures) == 6
     first = ready.patch(figures[0].patch)
@@ -84,24 +84,22 @@ def test_figures_of_labels_come_from_the_catalog_without_reading_one(ready):
 
 
 def test_a_split_is_kept_when_tomograms_are_added(ready, tmp_path):
-    export_training_set(ready.workspace, ready.by, tmp_path / "one")
-    first = choose_curated(ready.workspace, ready.by, Choice())
+    export_training_set(ready.opened, tmp_path / "one")
+    first = choose_curated(ready.opened, Choice())
     was = {patch.name: patch.recorded for patch in first.patches}
     for number in range(4, 9):
         ready.accepted(f"TS_{number:03}")
-    plan = plan_export_set(ready.workspace, ready.by)
+    plan = plan_export_set(ready.opened)
     assert {c.patch.name: c.split for c in plan.cases if c.patch.name in was} == was
 
 
 def test_only_accepted_patches_go_in_unless_forced(ready, tmp_path):
     merged = ready.merged("TS_009")
-    assert merged.name not in {
-        c.patch.name for c in plan_export_set(ready.workspace, ready.by).cases
-    }
-    forced = plan_export_set(ready.workspace, ready.by, Choice(merged_too=True))
+    assert merged.name not in {c.patch.name for c in plan_export_set(ready.opened).cases}
+    forced = plan_export_set(ready.opened, Choice(merged_too=True))
     forced.check()
     assert merged.name in {c.patch.name for c in forced.cases}
-    export_training_set(ready.workspace, ready.by, tmp_path / "set", Choice(merged_too=True))
+    export_training_set(ready.opened, tmp_path / "set", Choice(merged_too=True))
     with ready.workspace.catalog.read() as session:
         assert list_exports(session)[0].options["accepted_only"] is False
 
@@ -112,20 +110,20 @@ def test_a_rejected_or_withdrawn_patch_stays_at_home(lab):
     with lab.workspace.catalog.write() as session:
         change = Change.now(lab.by.id)
         change_patch(session, change, lock_patch(session, withdrawn.name), "test", withdrawn=True)
-    assert choose_curated(lab.workspace, lab.by, Choice()).patches == ()
+    assert choose_curated(lab.opened, Choice()).patches == ()
 
 
 def test_a_choice_by_filter_and_by_name(ready):
     by_filter = Choice(PatchFilter(tomogram="TS_002"))
-    chosen = choose_curated(ready.workspace, ready.by, by_filter)
+    chosen = choose_curated(ready.opened, by_filter)
     assert {patch.tomogram for patch in chosen.patches} == {"TS_002"}
-    by_name = choose_curated(ready.workspace, ready.by, Choice(names=("demo_TS_001_patch0",)))
+    by_name = choose_curated(ready.opened, Choice(names=("demo_TS_001_patch0",)))
     assert [patch.name for patch in by_name.patches] == ["demo_TS_001_patch0"]
 
 
 def test_a_pin_moves_a_tomogram_and_test_never_trains(ready):
     pin(ready.workspace, ready.by, "TS_002", Split.TEST)
-    plan = plan_export_set(ready.workspace, ready.by)
+    plan = plan_export_set(ready.opened)
     assert {c.split for c in plan.cases if c.patch.tomogram == "TS_002"} == {Split.TEST}
     assert pin(ready.workspace, ready.by, "TS_002", Split.TEST).outcome == "kept"
 
@@ -133,21 +131,21 @@ def test_a_pin_moves_a_tomogram_and_test_never_trains(ready):
 def test_validation_from_another_set(lab, make_lab, tmp_path):
     other = make_lab("other")
     other.fill(dataset="old")
-    export_training_set(other.workspace, other.by, tmp_path / "old")
+    export_training_set(other.opened, tmp_path / "old")
     lab.accepted("TS_050")
     options = SetOptions(val_from=tmp_path / "old")
-    export_training_set(lab.workspace, lab.by, tmp_path / "new", options=options)
+    export_training_set(lab.opened, tmp_path / "new", options=options)
     assert check_layout(tmp_path / "new") == []
 
 
 def test_a_leaky_validation_is_said_and_leaves_no_record_of_a_split(lab, tmp_path):
     lab.fill(1, 2)
     with pytest.raises(ExportError, match="--allow-leaky-val"):
-        export_training_set(lab.workspace, lab.by, tmp_path / "set")
+        export_training_set(lab.opened, tmp_path / "set")
     options = SetOptions(rule=SplitRule(allow_leaky_val=True))
-    done = export_training_set(lab.workspace, lab.by, tmp_path / "set", options=options)
+    done = export_training_set(lab.opened, tmp_path / "set", options=options)
     assert done.details["leaky_validation"] is True
-    chosen = choose_curated(lab.workspace, lab.by, Choice())
+    chosen = choose_curated(lab.opened, Choice())
     assert {patch.recorded for patch in chosen.patches} == {None}
 
 
@@ -155,7 +153,7 @@ def test_a_viewer_may_not_export_nor_permit(lab, tmp_path):
     lab.fill(2, 1)
     viewer = lab.person("Vera View")
     with pytest.raises(NotAllowedError, match="viewer"):
-        export_training_set(lab.workspace, viewer, tmp_path / "set")
+        export_training_set(Lab(lab.workspace, viewer), tmp_path / "set")
     with pytest.raises(NotAllowedError, match="curator"):
         permit(lab.workspace, viewer, "TS_001", scope=Scope.INTERNAL, approved_by="me")
     assert not (tmp_path / "set").exists()
@@ -200,11 +198,11 @@ def test_a_rejected_merge_is_left_out_and_the_accepted_one_stays(lab):
         lab.corrected(patch)
         reject(Lab(lab.workspace, lab.person("Rolf Reviewson")), patch.name, "too thick")
     taken = {first.name: (first.id, first.accepted_merge_id)}
-    assert choose_curated(lab.workspace, lab.by, Choice()).ids == taken
-    assert choose_curated(lab.workspace, lab.by, Choice(merged_too=True)).ids == taken
+    assert choose_curated(lab.opened, Choice()).ids == taken
+    assert choose_curated(lab.opened, Choice(merged_too=True)).ids == taken
     again = lab.corrected(new, 30)
     both = taken | {new.name: (new.id, again.current_merge_id)}
-    assert choose_curated(lab.workspace, lab.by, Choice(merged_too=True)).ids == both
+    assert choose_curated(lab.opened, Choice(merged_too=True)).ids == both
 
 
 def test_an_image_or_label_that_changed_since_is_refused_and_named(ready, tmp_path):
@@ -214,18 +212,16 @@ def test_an_image_or_label_that_changed_since_is_refused_and_named(ready, tmp_pa
         voxels, grid = volume.read(whole(volume.shape)), volume.grid
     write_nifti(image, np.ascontiguousarray(voxels[:, ::-1]), grid)
     other = "demo_TS_003_patch1"
-    patches = {p.name: p for p in choose_curated(ready.workspace, ready.by, Choice()).patches}
+    patches = {p.name: p for p in choose_curated(ready.opened, Choice()).patches}
     label = patches[other].label_path
     label.chmod(0o644)
     label.write_bytes(patches["demo_TS_003_patch0"].label_path.read_bytes())
     for recipe in (Recipe(), Recipe(core_only=True)):
         with pytest.raises(ExportError) as refused:
-            export_training_set(
-                ready.workspace, ready.by, tmp_path / "set", options=SetOptions(recipe=recipe)
-            )
+            export_training_set(ready.opened, tmp_path / "set", options=SetOptions(recipe=recipe))
         assert refused.value.faults == (
             f"{name}: its image has other voxels than were recorded; restore it from a backup.",
             f"{other}: its label has other voxels than were recorded; restore it from a backup.",
         )
     assert not (tmp_path / "set").exists()
-    assert "other bytes" in measure_labels(ready.workspace, ready.by, [other])[0].fault
+    assert "other bytes" in measure_labels(ready.opened, [other])[0].fault

@@ -86,10 +86,10 @@ def training_set(call: Call, out: Path, overwrite: bool, dry_run: bool, **option
 
     choice, chosen = _choice(options), _set_options(options)
     if dry_run:
-        return _tell_plan(call, plan_export_set(call.workspace, call.by, choice, chosen))
+        return _tell_plan(call, plan_export_set(call.lab, choice, chosen))
     with steps("exporting") as told:
         done = export_training_set(
-            call.workspace, call.by, out, choice, chosen, overwrite=overwrite, progress=told.of_all
+            call.lab, out, choice, chosen, overwrite=overwrite, progress=told.of_all
         )
     status = tell_outcomes(call, [done], "written")
     for command in done.details["commands"]:
@@ -144,13 +144,10 @@ def bundle(
     choice, facts = _choice(options), _facts(call, signed_by, options)
     with steps("bundling") as told:
         if signed_by is None:
-            report = rehearse_share(
-                call.workspace, call.by, out, facts, choice, progress=told.of_all
-            )
+            report = rehearse_share(call.lab, out, facts, choice, progress=told.of_all)
             return _tell_report(call, report)
         done = export_bundle(
-            call.workspace,
-            call.by,
+            call.lab,
             out,
             facts,
             choice,
@@ -308,9 +305,9 @@ def import_bundle(call: Call, source: Path, dry_run: bool, **stated: Any) -> int
     statement = _stated(**stated)
     with steps("importing") as told:
         if dry_run:
-            seen = look_into(call.workspace, call.by, source, statement, progress=told.of_all)
+            seen = look_into(call.lab, source, statement, progress=told.of_all)
             return _tell_quarantine(call, seen)
-        done = take_in(call.workspace, call.by, source, statement, progress=told)
+        done = take_in(call.lab, source, statement, progress=told)
     return tell_outcomes(call, done, "taken in")
 
 
@@ -336,7 +333,7 @@ def score(call: Call, names: tuple[str, ...] | None, again: bool, queue: bool) -
         job = submit(call.workspace, call.by, JobKind.SCORE, {"names": names})
         return say_queued(call, job, "score")
     with steps("scoring") as told:
-        done = score_segmentations(call.workspace, call.by, names, again=again, progress=told)
+        done = score_segmentations(call.lab, names, again=again, progress=told)
     return tell_outcomes(call, done, "scored")
 
 
@@ -388,7 +385,7 @@ def trained(call: Call, export_number: int, model: str) -> int:
     """
     from core.evaluation.scores import state_training
 
-    done = state_training(call.workspace, call.by, export_number, model)
+    done = state_training(call.lab, export_number, model)
     return tell_outcomes(call, [done], "stated")
 
 
