@@ -18,14 +18,14 @@ from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
-from dashboard.components.comments import show_comments
 from dashboard.components.painter import painter
-from dashboard.components.patch_details import (
+from dashboard.components.patch.comments import show_comments
+from dashboard.components.patch.details import (
     counts,
     read_history,
     show_slots,
 )
-from dashboard.components.patch_planes import (
+from dashboard.components.patch.planes import (
     LEGEND,
     PatchPicture,
     Shown,
@@ -33,7 +33,7 @@ from dashboard.components.patch_planes import (
     patch_picture,
     show_three,
 )
-from dashboard.components.patch_steps import (
+from dashboard.components.patch.steps import (
     bind,
     can,
     not_saved,
@@ -43,7 +43,7 @@ from dashboard.components.patch_steps import (
     show_not_extracted,
     unsaved_draft,
 )
-from dashboard.components.upload import (
+from dashboard.components.patch.upload import (
     DroppedFile,
     ReceivedFile,
     make_kit,

@@ -16,7 +16,7 @@ from core.lab.lab import Lab
 from core.tomograms.data_roots import list_roots
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
-from dashboard.components.bundle_form import SOURCE, UPLOADED, import_source, show_progress
+from dashboard.components.sharing.parse import SOURCE, UPLOADED, import_source, show_progress
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import escape

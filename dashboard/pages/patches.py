@@ -11,8 +11,9 @@ from core.patches.lifecycle import Transition
 from core.patches.saved_filters import list_views, save_view
 from core.tomograms.pictures import thumbnail_of_patch
 from core.workspace.workspace import Workspace
-from dashboard.components import bulk, patch_filter
-from dashboard.components.patch_details import show_patch
+from dashboard.components.patch import bulk
+from dashboard.components.patch import filter as patch_filter
+from dashboard.components.patch.details import show_patch
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import CHOOSE, show_empty
 from dashboard.ui.escape import escape

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.access.permissions import Action, may
 from core.workspace.workspace import Workspace
-from dashboard.components import patch_filter
+from dashboard.components.patch import filter as patch_filter
 from dashboard.ui import plots
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import CHOOSE, REGISTER, show_empty

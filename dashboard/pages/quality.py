@@ -15,7 +15,7 @@ from core.jobs.queue import submit
 from core.lab.lab import Lab
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
-from dashboard.components.bundle_form import AT_ONCE, SCORES_SHOWN, show_progress
+from dashboard.components.sharing.parse import AT_ONCE, SCORES_SHOWN, show_progress
 from dashboard.ui import sharing_plots
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import PATCHES, show_empty

@@ -13,14 +13,14 @@ from core.labels import review
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
 from core.workspace.workspace import Workspace
-from dashboard.components.comments import show_comments
 from dashboard.components.painter import painter
-from dashboard.components.patch_details import (
+from dashboard.components.patch.comments import show_comments
+from dashboard.components.patch.details import (
     counts,
     read_history,
     show_slots,
 )
-from dashboard.components.patch_planes import (
+from dashboard.components.patch.planes import (
     AXES,
     LEGEND,
     PLANES,
@@ -30,7 +30,7 @@ from dashboard.components.patch_planes import (
     patch_picture,
     plane_png,
 )
-from dashboard.components.patch_steps import (
+from dashboard.components.patch.steps import (
     bind,
     can,
     pick_way,

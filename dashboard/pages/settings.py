@@ -15,7 +15,7 @@ from core.maintenance.doctor import examine
 from core.maintenance.verify_backup import verify_backup
 from core.tomograms.data_roots import list_roots
 from core.workspace.workspace import Workspace
-from dashboard.components.register_form import ask_for_root
+from dashboard.components.registering.form import ask_for_root
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import escape

@@ -7,8 +7,8 @@ import streamlit as st
 from core.access.permissions import Action, may
 from core.exports.plan import training_commands
 from core.workspace.workspace import Workspace
-from dashboard.components.bundle_tab import show_bundle
-from dashboard.components.training_set_tab import show_training_set
+from dashboard.components.sharing.bundle import show_bundle
+from dashboard.components.sharing.training_set import show_training_set
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.navigation import tabs

@@ -13,8 +13,8 @@ from core.tomograms.pictures import thumbnail_of_tomogram
 from core.tomograms.source_files import duplicates_of
 from core.tomograms.voxel_size import set_voxel_size
 from core.workspace.workspace import Workspace
-from dashboard.components import patch_filter
-from dashboard.components.register_form import show_registering
+from dashboard.components.patch import filter as patch_filter
+from dashboard.components.registering.form import show_registering
 from dashboard.ui import plots
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import (

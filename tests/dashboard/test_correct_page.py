@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.lab.lab import Lab as ActingLab
 from core.painting.draft import keep_draft
 from core.workspace.results import DONE, FAILED
-from dashboard.components.upload import (
+from dashboard.components.patch.upload import (
     DroppedFile,
     ReceivedFile,
     draw_painted,

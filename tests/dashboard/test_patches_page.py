@@ -11,7 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.patches.saved_filters import list_views, save_view
 from core.workspace.workspace import Workspace
-from dashboard.components import bulk, patch_filter
+from dashboard.components.patch import bulk
+from dashboard.components.patch import filter as patch_filter
 from dashboard.pages.patches import table_of
 from db.errors import CatalogError
 from db.models.patches import Patch

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.imaging.geometry import Zyx
 from core.lab.lab import Lab as ActingLab
 from core.labels import review
-from dashboard.components.patch_planes import (
+from dashboard.components.patch.planes import (
     ADDED,
     IGNORED,
     REMOVED,

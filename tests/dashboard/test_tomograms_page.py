@@ -1,15 +1,18 @@
 """Tomograms: pairs are shown before anything is registered; pages read below data roots alone."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.access.os_user import acting_person
 from core.errors import RootError
-from core.tomograms.data_roots import add_root
+from core.tomograms.data_roots import add_root, list_roots
 from core.workspace.workspace import Workspace
-from dashboard.components.register_form import Asked, below, plan, plan_table, rows_of
+from dashboard.components.registering.form import rows_of
+from dashboard.components.registering.plan import Asked, below, plan, plan_table
 from db.queries.volumes import get_tomogram, list_tomograms, permission_of
 from db.vocabulary import Role, Scope, Split
 from tests.dashboard.conftest import Lab, act_as, said
@@ -20,8 +23,6 @@ Open = Callable[..., AppTest]
 @pytest.fixture
 def rooted(bare: Workspace, lab_template: Path) -> Workspace:
     """An empty workspace that knows where tomograms lie."""
-    from core.access.os_user import acting_person
-
     add_root(bare, acting_person(bare), lab_template / "data")
     return bare
 
@@ -127,3 +128,30 @@ def test_an_unknown_tomogram_is_told(lab: Lab, page: Open) -> None:
     at = page("tomograms", tomogram="../../x")
     assert not at.exception
     assert "there is no tomogram" in at.error[0].value
+
+
+def test_a_segmentation_beside_a_selected_tomogram_is_found(rooted: Workspace) -> None:
+    root = list_roots(rooted)[0]
+    pairs = plan(rooted, Asked((str(root / "TS_001.mrc"),)))
+    assert [pair.name for pair in pairs] == ["other/TS_001"]
+    assert [found.path.name for found in pairs[0].segmentations] == ["TS_001_seg.mrc"]
+
+
+def test_two_files_whose_names_do_not_fit_are_paired_by_hand(
+    bare: Workspace, page: Open, lab_template: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for old, new in (("TS_001.mrc", "tomo.mrc"), ("TS_001_seg.mrc", "membranes.mrc")):
+        shutil.copyfile(lab_template / "data" / old, data / new)
+    add_root(bare, acting_person(bare), data)
+    at = page("tomograms", tomograms_tab="Register more")
+    at.segmented_control(key="register_how").set_value("Pattern").run()
+    at.text_input(key="register_pattern").input("tomo.mrc").run()
+    at.button(key="pick_pattern").click().run()
+    at.selectbox(key=f"pair_{data / 'tomo.mrc'}").set_value(data / "membranes.mrc").run()
+    assert not at.exception
+    pairs = next(each.value for each in at.dataframe if "Becomes" in each.value)
+    assert [list(found) for found in pairs["Segmentations"]] == [["membranes.mrc"]]
+    at.button(key="register").click().run()
+    assert "1 tomogram registered" in said(at)

@@ -15,7 +15,7 @@ from core.errors import ExportError
 from core.evaluation.scores import score_segmentations
 from core.exports.check_folder import check_layout
 from core.jobs.queue import list_jobs
-from dashboard.components.bundle_form import out_folder, parse_creators, parse_names
+from dashboard.components.sharing.parse import out_folder, parse_creators, parse_names
 from dashboard.pages.quality import paired
 from dashboard.ui import context as state
 from db.queries.patches import list_patches

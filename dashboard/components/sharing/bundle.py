@@ -13,19 +13,19 @@ from core.exports.selection import Choice
 from core.exports.split import SplitRule
 from core.lab.lab import Lab
 from core.workspace.workspace import Workspace
-from dashboard.components.bundle_form import (
-    REPORT,
-    out_folder,
-    parse_creators,
-    parse_names,
-    show_progress,
-)
-from dashboard.components.export_form import (
+from dashboard.components.sharing.choose import (
     LEAKY,
     choose_patches,
     show_faults,
     write_in_background,
     write_now,
+)
+from dashboard.components.sharing.parse import (
+    REPORT,
+    out_folder,
+    parse_creators,
+    parse_names,
+    show_progress,
 )
 from dashboard.ui.escape import escape
 from db.errors import TomocurateError

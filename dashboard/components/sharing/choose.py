@@ -9,7 +9,7 @@ from core.exports.selection import Choice
 from core.jobs.queue import submit
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
-from dashboard.components.bundle_form import REPORT, show_progress
+from dashboard.components.sharing.parse import REPORT, show_progress
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import open_button
 from dashboard.ui.notifications import notify_refusal, run_action

@@ -10,9 +10,9 @@ from core.patches import history as life
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
 from core.workspace.workspace import Workspace
-from dashboard.components.comments import show_comments
-from dashboard.components.patch_planes import Shown, most_changed, patch_picture, show_three
-from dashboard.components.patch_steps import (
+from dashboard.components.patch.comments import show_comments
+from dashboard.components.patch.planes import Shown, most_changed, patch_picture, show_three
+from dashboard.components.patch.steps import (
     Step,
     bind,
     can,

@@ -20,7 +20,7 @@ from core.lab.lab import Lab
 from core.labels.inputs import extracted_label
 from core.workspace.results import DONE, FAILED, Outcome
 from core.workspace.workspace import Workspace
-from dashboard.components.patch_planes import OPACITY, PatchPicture, patch_picture, png
+from dashboard.components.patch.planes import OPACITY, PatchPicture, patch_picture, png
 from dashboard.ui.escape import escape
 from dashboard.ui.theme import KIND_COLORS
 from db.errors import NotAllowedError, TomocurateError

@@ -5,9 +5,7 @@ What would be registered is shown before anything is. Pages read below data root
 
 import csv
 import io
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,10 +13,19 @@ import streamlit as st
 
 from core.access.permissions import Action, may
 from core.errors import RootError
-from core.tomograms.data_roots import add_root, browse, contained_in, list_roots
+from core.tomograms.data_roots import add_root, browse, list_roots
 from core.tomograms.pairing import COLUMNS, Pairing
-from core.tomograms.register import OTHER, plan_registration, register
+from core.tomograms.register import register
 from core.workspace.workspace import Workspace
+from dashboard.components.registering.plan import (
+    MAX_TABLE,
+    Asked,
+    below,
+    neighbours,
+    pair_by_hand,
+    plan,
+    plan_table,
+)
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.notifications import (
@@ -33,81 +40,9 @@ from db.queries.people import PersonRecord
 
 ROOT_FIELD = "new_root"
 BROWSE, PATTERN, TABLE = "Browse", "Pattern", "CSV table"
-MAX_TABLE = 16 << 20
 FILES_SHOWN = 300
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What somebody asked to register: files, and what holds for all of them."""
-
-    sources: tuple[str, ...]
-    dataset: str = "other"
-    voxel_size: float | None = None
-    threshold: float | None = None
-
-    def kept(self) -> dict[str, Any]:
-        """For the session state: words and numbers."""
-        return {
-            "sources": list(self.sources),
-            "dataset": self.dataset,
-            "voxel_size": self.voxel_size,
-            "threshold": self.threshold,
-        }
-
-    @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> "Asked":
-        return cls(**{**kept, "sources": tuple(kept["sources"])})
-
-
-def below(root: Path, pattern: str) -> str:
-    """A pattern below a data root, which cannot lead out of it.
-
-    Errors: RootError.
-    """
-    parts = PurePosixPath(pattern.strip()).parts
-    if not parts or PurePosixPath(pattern.strip()).is_absolute() or ".." in parts:
-        raise RootError(
-            f"{pattern[:200]!r}: is no pattern below {root}; write one such as session1/*.mrc."
-        )
-    return str(root.joinpath(*parts))
-
-
-def plan(workspace: Workspace, asked: Asked) -> tuple[Pairing, ...]:
-    """What would be registered; what lies outside all data roots is refused in its pairing.
-
-    Errors: VolumeError, PatchNameError, RootError.
-    """
-    roots = list_roots(workspace)
-    for source in asked.sources:
-        if not any(Path(source).is_relative_to(root) for root in roots):
-            raise RootError(f"{source[:200]}: lies below no data root; choose a file below one.")
-    return plan_registration(
-        workspace,
-        list(asked.sources),
-        dataset=None if asked.dataset == OTHER else asked.dataset,
-        voxel_size=asked.voxel_size,
-        threshold=asked.threshold,
-        within_roots=True,
-    )
-
-
-def plan_table(workspace: Workspace, name: str, content: bytes) -> tuple[Pairing, ...]:
-    """The pairings of a table that was brought; its paths are whole, or below the first root.
-
-    Errors: VolumeError for what is no such table; RootError for a file outside all roots.
-    """
-    if len(content) > MAX_TABLE:
-        raise RootError(
-            f"{name[:80]}: is larger than {format_size(MAX_TABLE)}; it is no table of paths."
-        )
-    roots = list_roots(workspace)
-    ending = ".tsv" if name.lower().endswith(".tsv") else ".csv"
-    with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder, f"table{ending}")
-        table.write_bytes(content)
-        found = plan_registration(workspace, [table])
-    return tuple(_below_roots(each, Path(folder), roots) for each in found)
+ASKED_BY_HAND = 12
+"""Tomograms without a segmentation that are asked about."""
 
 
 def save(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]) -> None:
@@ -356,7 +291,41 @@ def _show_plan(workspace: Workspace, person: PersonRecord, asked: Asked) -> None
     except TomocurateError as error:
         st.error(escape(error))
         return
-    _show_pairings(workspace, person, pairings)
+    _show_pairings(workspace, person, _pair_by_hand(workspace, asked, pairings))
+
+
+def _pair_by_hand(
+    workspace: Workspace, asked: Asked, pairings: Sequence[Pairing]
+) -> tuple[Pairing, ...]:
+    """Ask for the segmentation of tomograms that no file name fits."""
+    alone = [
+        pairing.tomogram
+        for pairing in pairings
+        if pairing.tomogram
+        and not (pairing.error or pairing.segmentations or pairing.registered_as)
+    ]
+    chosen: dict[Path | None, Path] = {}
+    for tomogram in alone[:ASKED_BY_HAND]:
+        picked = st.selectbox(
+            f"Segmentation of {escape(tomogram.name)}",
+            [path for path in neighbours(tomogram) if path != tomogram],
+            index=None,
+            format_func=lambda path: path.name,
+            placeholder="none has a matching name; choose a file of the same folder",
+            key=f"pair_{tomogram}",
+        )
+        if picked:
+            chosen[tomogram] = picked
+    try:
+        return tuple(
+            pair_by_hand(workspace, asked, pairing, chosen[pairing.tomogram])
+            if pairing.tomogram in chosen
+            else pairing
+            for pairing in pairings
+        )
+    except TomocurateError as error:
+        st.error(escape(error))
+        return tuple(pairings)
 
 
 def rows_of(pairings: Sequence[Pairing]) -> list[dict[str, Any]]:
@@ -398,21 +367,3 @@ def _state(pairing: Pairing) -> str:
     if pairing.registered_as:
         return "already registered; new segmentations are added"
     return "" if pairing.segmentations else "no segmentation with a matching name"
-
-
-def _below_roots(pairing: Pairing, folder: Path, roots: tuple[Path, ...]) -> Pairing:
-    """A row's paths, which counted from the table's folder, below the first data root."""
-    if pairing.error or pairing.tomogram is None or not roots:
-        return pairing
-
-    def moved(path: Path) -> Path:
-        inside = path.relative_to(folder) if path.is_relative_to(folder) else path
-        return contained_in(roots, roots[0] / inside)
-
-    try:
-        segmentations = tuple(
-            replace(each, path=moved(each.path)) for each in pairing.segmentations
-        )
-        return replace(pairing, tomogram=moved(pairing.tomogram), segmentations=segmentations)
-    except TomocurateError as error:
-        return replace(pairing, error=str(error))

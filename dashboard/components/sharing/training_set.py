@@ -12,8 +12,7 @@ from core.exports.split import SplitRule
 from core.exports.training_set import export_training_set, plan_export_set
 from core.lab.lab import Lab
 from core.workspace.workspace import Workspace
-from dashboard.components.bundle_form import out_folder
-from dashboard.components.export_form import (
+from dashboard.components.sharing.choose import (
     EARLIER,
     LEAKY,
     choose_patches,
@@ -21,6 +20,7 @@ from dashboard.components.export_form import (
     write_in_background,
     write_now,
 )
+from dashboard.components.sharing.parse import out_folder
 from dashboard.ui import sharing_plots
 from dashboard.ui.empty_state import CHOOSE, PATCHES, show_empty
 from dashboard.ui.escape import escape

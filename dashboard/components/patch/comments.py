@@ -9,7 +9,7 @@ from core.lab.lab import Lab
 from core.labels import review
 from core.patches.lifecycle import Transition
 from core.workspace.workspace import Workspace
-from dashboard.components.patch_steps import bind, can
+from dashboard.components.patch.steps import bind, can
 from dashboard.ui.escape import escape
 from dashboard.ui.notifications import run_action
 from dashboard.ui.theme import count, format_xyz, person_name
