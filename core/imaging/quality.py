@@ -6,10 +6,8 @@ surface Dice always stands beside it, with the name of its definition.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.imaging.geometry import BORDER, Zyx
 from core.imaging.labels import BACKGROUND, IGNORE, MEMBRANE, Label, Mask, core_of
@@ -123,14 +121,16 @@ def surface_dice(a: Mask, b: Mask) -> float | None:
 
 def count_components(mask: Mask) -> Components:
     """Count connected pieces (26 neighbours) of a mask (z, y, x)."""
-    runs = _runs(mask)
-    if not len(runs):
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    if not count:
         return Components(0, 0.0, 0)
-    names = _join(len(runs), _touching(runs, mask.shape))
-    sizes = np.bincount(names, weights=runs[:, 2] - runs[:, 1])
-    sizes = sizes[sizes > 0]
+    sizes = np.bincount(labels.reshape(-1))[1:]
     return Components(
-        len(sizes), float(sizes.max() / sizes.sum()), int((sizes < SMALL_ISLAND).sum())
+        count=int(count),
+        largest_fraction=float(sizes.max() / sizes.sum()),
+        small_islands=int((sizes < SMALL_ISLAND).sum()),
     )
 
 
@@ -170,56 +170,3 @@ def _within_one(mask: Mask) -> Mask:
         out[:-1] |= source[1:]
         mask = grown
     return mask
-
-
-def _runs(mask: Mask) -> NDArray[np.int64]:
-    """Runs of set voxels along x: (row number, start, stop), in order of rows."""
-    rows = mask.reshape(-1, mask.shape[-1])
-    steps = np.zeros((rows.shape[0], rows.shape[1] + 1), np.int8)
-    steps[:, :-1] += rows
-    steps[:, 1:] -= rows
-    row, start = np.nonzero(steps == 1)
-    _, stop = np.nonzero(steps == -1)
-    return np.stack([row, start, stop], axis=1)
-
-
-def _touching(runs: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Pairs of runs that touch (26 neighbours), each in a row and one of the rows before it."""
-    rows_y, wide = shape[1], shape[2] + 4
-    row, start, stop = runs.T
-    starts, stops = row * wide + start, row * wide + stop
-    pairs = []
-    for dz, dy in ((0, 1), (1, -1), (1, 0), (1, 1)):
-        y = row % rows_y - dy
-        legal = (row >= dz * rows_y) & (y >= 0) & (y < rows_y)
-        other = (row - dz * rows_y - dy) * wide
-        low = np.searchsorted(stops, other + start, side="left")
-        high = np.searchsorted(starts, other + stop, side="right")
-        count = np.where(legal, np.maximum(high - low, 0), 0)
-        first = np.repeat(np.arange(len(runs)), count)
-        offset = np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
-        pairs.append(np.stack([first, np.repeat(low, count) + offset], axis=1))
-    return np.concatenate(pairs)
-
-
-def _join(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The lowest number reachable from each node (minimum label, with pointer jumping)."""
-    names = np.arange(count)
-    a, b = pairs.T
-    while True:
-        low = np.minimum(names[a], names[b])
-        after = names.copy()
-        for side in (names[a], names[b], a, b):
-            np.minimum.at(after, side, low)
-        after = _jumped(after)
-        if np.array_equal(after, names):
-            return names
-        names = after
-
-
-def _jumped(names: NDArray[Any]) -> NDArray[Any]:
-    while True:
-        jumped = names[names]
-        if np.array_equal(jumped, names):
-            return names
-        names = jumped
