@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { sha256InScript } from "../src/painter/patch/checksum.ts";
 import { labelTint, palette, stateTints } from "../src/painter/pictures/views.ts";
+import { Tour } from "../src/painter/tour.ts";
 import { ADD, BITS, IGNORE, type Kind, NOTHING, REMOVE } from "../src/painter/types.ts";
 import {
   type Brush,
@@ -13,7 +14,11 @@ import {
   section,
   tip,
 } from "../src/painter/voxels/brush.ts";
-import { connectedComponent } from "../src/painter/voxels/component_fill.ts";
+import {
+  connectedComponent,
+  connectedComponents,
+  middleVoxel,
+} from "../src/painter/voxels/component_fill.ts";
 import { apply, between, changedVoxels, inverse } from "../src/painter/voxels/diff.ts";
 import { Drawing, History } from "../src/painter/voxels/drawing.ts";
 import { cut, Grid } from "../src/painter/voxels/grid.ts";
@@ -276,6 +281,56 @@ test("one click takes one piece: corners touch, other pieces stay", () => {
     [...connectedComponent(label, SHAPE, piece[1]!)].sort((a, b) => a - b),
     piece,
   );
+});
+
+test("all pieces are found, and each leads to a voxel of its own near its middle", () => {
+  const { grid } = ready();
+  const label = new Uint8Array(SIZE);
+  const ring = [
+    [2, 2],
+    [2, 3],
+    [2, 4],
+    [3, 4],
+    [4, 4],
+    [4, 3],
+    [4, 2],
+    [3, 2],
+  ] as const;
+  for (const [y, x] of ring) label[grid.index(6, y, x)] = 1;
+  label[grid.index(9, 9, 9)] = 1;
+  const pieces = connectedComponents(label, SHAPE, 1);
+  assert.deepEqual(
+    pieces.map((piece) => piece.length),
+    [8, 1],
+  );
+  const [z, y, x] = middleVoxel(pieces[0]!, SHAPE);
+  assert.equal(label[grid.index(z, y, x)], 1);
+  assert.deepEqual(middleVoxel(pieces[1]!, SHAPE), [9, 9, 9]);
+});
+
+test("a tour goes around, and says where it is", () => {
+  const reports: unknown[] = [];
+  const places = [
+    { at: [1, 1, 1] as const, voxels: 3 },
+    { at: [2, 2, 2] as const, voxels: 9 },
+  ];
+  const tour = new Tour(
+    { go: (at) => reports.push(at[0]), say: (text) => reports.push(text) },
+    "piece",
+    () => places,
+  );
+  for (let i = 0; i < 3; i++) tour.next();
+  assert.deepEqual(
+    reports.filter((word) => typeof word === "number"),
+    [1, 2, 1],
+  );
+  assert.equal(reports.at(-1), "piece 1 of 2, 3 voxels");
+  new Tour(
+    { go: () => assert.fail(), say: (text) => reports.push(text) },
+    "piece",
+    () => [],
+  ).next();
+  assert.equal(reports.at(-1), "There is no piece.");
 });
 
 test("a piece does not go around the edge of a row", () => {

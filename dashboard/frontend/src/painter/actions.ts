@@ -4,6 +4,7 @@ import type { PainterAction } from "../planes/keymap.ts";
 import type { View } from "./pictures/views.ts";
 import { nextView, type Scene } from "./scene.ts";
 import type { ToolName } from "./tools.ts";
+import { Tour } from "./tour.ts";
 import type { Kind } from "./types.ts";
 import { MOST_SIZE, MOST_THROUGH } from "./voxels/brush.ts";
 import type { Edit } from "./voxels/edits.ts";
@@ -31,7 +32,13 @@ export interface ActionHost {
 export class Actions {
   private commentNumber = -1;
 
-  constructor(private readonly host: ActionHost) {}
+  private readonly contested: Tour;
+  private readonly pieces: Tour;
+
+  constructor(private readonly host: ActionHost) {
+    this.contested = new Tour(host, "contested place", () => host.scene.patch.contestedPlaces());
+    this.pieces = new Tour(host, "piece", () => host.scene.patch.pieces());
+  }
 
   act(action: PainterAction): void {
     const scene = this.host.scene;
@@ -74,6 +81,10 @@ export class Actions {
         scene.overlay = !scene.overlay;
         this.host.refreshBars();
         return this.host.compose();
+      case "nextContested":
+        return this.contested.next();
+      case "nextPiece":
+        return this.pieces.next();
       case "nextComment":
         return this.nextComment();
       case "volume3d":

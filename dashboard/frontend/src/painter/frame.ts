@@ -4,7 +4,7 @@
 import type { Autosave } from "../autosave/autosave.ts";
 import { messageOf, noticeOf } from "../autosave/messages.ts";
 import { strokesWord } from "../autosave/strokes.ts";
-import { button, element, refill } from "../planes/elements.ts";
+import { asRegion, button, element, refill } from "../planes/elements.ts";
 
 export class Frame {
   readonly root = element("div", "painter three-planes");
@@ -18,6 +18,7 @@ export class Frame {
 
   constructor() {
     this.root.tabIndex = 0;
+    asRegion(this.side, "Brush, result and comments");
     this.keeping.setAttribute("role", "status");
     this.notice.setAttribute("role", "alert");
   }

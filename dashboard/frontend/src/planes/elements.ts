@@ -54,6 +54,13 @@ export function choices<Value extends string | number>(
   return group;
 }
 
+/** Name a box that scrolls, and let the keyboard reach it. */
+export function asRegion(box: HTMLElement, name: string): void {
+  box.tabIndex = 0;
+  box.setAttribute("role", "region");
+  box.setAttribute("aria-label", name);
+}
+
 /** A button that is on or off. */
 export function toggle(
   text: string,

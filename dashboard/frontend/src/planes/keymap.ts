@@ -18,7 +18,7 @@ export type PainterAction =
   | { name: "kind"; kind: 0 | 1 | 2 | 3 }
   | { name: "tool"; tool: "pen" | "outline" | "component" | "comment" | "ruler" }
   | { name: "size" | "through"; by: number }
-  | { name: "view" | "nextComment" }
+  | { name: "view" | "nextComment" | "nextContested" | "nextPiece" }
   | { name: "ball" | "dark" | "interpolate" | "slab" }
   | { name: "copy"; by: 1 | -1 }
   | { name: "undo" | "redo" | "save" | "where" | "volume3d" }
@@ -222,6 +222,18 @@ export const KEYMAP: readonly KeyRow[] = [
     what: "next comment, pin a comment to a voxel",
     modes: PATCH,
     keys: { j: { name: "nextComment" }, m: { name: "tool", tool: "comment" } },
+  },
+  {
+    shown: "Shift + j",
+    what: "next contested place: claimed by more than one kind",
+    modes: PATCH,
+    keys: { J: { name: "nextContested" } },
+  },
+  {
+    shown: "Shift + v",
+    what: "next piece of the prediction, the smallest first",
+    modes: PATCH,
+    keys: { V: { name: "nextPiece" } },
   },
   {
     shown: "Shift + a",

@@ -21,6 +21,7 @@ export interface PlanesEvents {
 
 const MARGIN_PX = 12; // below the component, so that it ends inside the window
 const LEAST_SHARE = 0.72; // of the window, that the component takes even where it begins low
+const NARROW_PX = 760; // as the styles have it: the planes stand below each other
 const MOST_BELOW = 0.62; // of the window, where the page goes on below it
 
 export class ThreePlanes {
@@ -153,6 +154,7 @@ export class ThreePlanes {
   /** Fill the window below where the component begins; measured when it opens and when the window
    * changes, never while somebody paints. */
   private takeHeight(): void {
+    if (this.root.clientWidth <= NARROW_PX) return this.root.style.setProperty("--height", "auto");
     const top = this.root.getBoundingClientRect().top + scrolledBy(this.root);
     const least = innerHeight * LEAST_SHARE;
     const room = Math.max(innerHeight - top - MARGIN_PX, Math.min(least, innerHeight - MARGIN_PX));

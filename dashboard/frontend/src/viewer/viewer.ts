@@ -3,7 +3,7 @@
 import { Refused } from "../api.ts";
 import type { Component } from "../component.ts";
 import { AUTOMATIC_PERCENT, byPercentile } from "../planes/contrast.ts";
-import { element, refill } from "../planes/elements.ts";
+import { asRegion, element, refill } from "../planes/elements.ts";
 import { AXIS_LETTERS, type Axis, clampTo, middleOf, type Zyx } from "../planes/geometry.ts";
 import { HelpPanel } from "../planes/help_panel.ts";
 import { actionOf, isPlanesAction, type ViewerAction } from "../planes/keymap.ts";
@@ -61,6 +61,7 @@ export class Viewer {
     const body = element("div", "body", large.element, beside);
     const foot = element("div", "foot", this.planes.position, this.readout, this.status);
     this.status.setAttribute("role", "status");
+    asRegion(this.info, "Proposed patch");
     this.root.append(this.bar, body, foot, this.help.element);
     this.root.tabIndex = 0;
     this.root.addEventListener("keydown", (event) => this.keyDown(event));

@@ -1,11 +1,20 @@
 // An open patch: its voxels, what others painted on it, one's own drawing, and the live result.
 
 import type { Zyx } from "../../planes/geometry.ts";
-import { BITS, type Facts, type PainterData, type SlotFacts, type Versions } from "../types.ts";
+import type { Place } from "../tour.ts";
+import {
+  BITS,
+  type Facts,
+  MEMBRANE,
+  type PainterData,
+  type SlotFacts,
+  type Versions,
+} from "../types.ts";
+import { connectedComponents, middleVoxel } from "../voxels/component_fill.ts";
 import { apply, between, type Diff } from "../voxels/diff.ts";
 import { Drawing, History } from "../voxels/drawing.ts";
 import { Grid } from "../voxels/grid.ts";
-import { drawingOf, Result } from "../voxels/result.ts";
+import { drawingOf, isContested, Result } from "../voxels/result.ts";
 import { smoothed } from "../voxels/slab.ts";
 import type { Server } from "./server.ts";
 
@@ -23,6 +32,7 @@ export class OpenPatch {
   readonly result: Result;
   base: Versions; // of one's own slots, as this drawing began
   private smooth: Uint8Array | null = null;
+  private knownPieces: Place[] | null = null;
   continued: Versions = {}; // slots of others that it goes on with, to be withdrawn at the save
 
   constructor(
@@ -51,6 +61,21 @@ export class OpenPatch {
       loadLayers(server, facts, data.readOnly),
     ]);
     return new OpenPatch(facts, gray, predicted, merged, layers, saved, data.border);
+  }
+
+  /** Where voxels are claimed by more than one kind, the largest place first. */
+  contestedPlaces(): Place[] {
+    const { result, drawing } = this;
+    const isMarked = drawing.voxels.map((_, i) =>
+      Number(isContested(result.state(i, drawing.voxels))),
+    );
+    return placesOf(isMarked, this.shape, 1).reverse();
+  }
+
+  /** The pieces of the prediction, the smallest first: small ones are the likeliest to be false. */
+  pieces(): Place[] {
+    this.knownPieces ??= placesOf(this.predicted, this.shape, MEMBRANE);
+    return this.knownPieces;
   }
 
   /** Gray without most of its noise, to compare with a threshold; computed when it is first asked. */
@@ -96,6 +121,13 @@ export class OpenPatch {
     const own = Uint8Array.from(this.drawing.voxels, (kind) => BITS[kind]!);
     return drawingOf([own, ...layers.map((layer) => layer.claims)], this.grid.size);
   }
+}
+
+/** The components of a value, smallest first. */
+function placesOf(label: Uint8Array, shape: Zyx, value: number): Place[] {
+  return connectedComponents(label, shape, value)
+    .map((component) => ({ at: middleVoxel(component, shape), voxels: component.length }))
+    .sort((a, b) => a.voxels - b.voxels);
 }
 
 /** What is saved: the layers of others, and one's own drawing. */

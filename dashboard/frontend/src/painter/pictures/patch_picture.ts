@@ -3,6 +3,7 @@
 import { type Axis, type PlanePoint, toPlane, type Zyx } from "../../planes/geometry.ts";
 import type { Marks } from "../../planes/marks.ts";
 import type { Place, PlanePicture, SlicePane } from "../../planes/slice_pane.ts";
+import type { OpenPatch } from "../patch/patch.ts";
 import type { Ruler, Scene } from "../scene.ts";
 import { KINDS } from "../types.ts";
 import { type Cell, section } from "../voxels/brush.ts";
@@ -16,6 +17,8 @@ export class PatchPicture implements PlanePicture {
   lasso: PlanePoint[] = [];
   private readonly gray = new OffscreenCanvas(1, 1);
   private readonly overlay = new OffscreenCanvas(1, 1);
+  private shownGray = "";
+  private shownPatch: OpenPatch | null = null;
 
   constructor(
     private readonly pane: SlicePane,
@@ -28,8 +31,18 @@ export class PatchPicture implements PlanePicture {
     if (!scene) return;
     const axis = this.pane.shows;
     const { columns } = scene.patch.grid.plane(axis, 0);
-    fill(this.gray, grayPlane(scene, axis), columns);
+    this.composeGray(scene, axis, columns);
     fill(this.overlay, overlayPlane(scene, axis), columns);
+  }
+
+  /** Gray stays as it is while somebody paints. */
+  private composeGray(scene: Scene, axis: Axis, columns: number): void {
+    const { black, white } = scene.contrast;
+    const shown = [axis, scene.at[axis], scene.slab, black, white].join();
+    if (shown === this.shownGray && scene.patch === this.shownPatch) return;
+    this.shownGray = shown;
+    this.shownPatch = scene.patch;
+    fill(this.gray, grayPlane(scene, axis), columns);
   }
 
   draw(context: CanvasRenderingContext2D, place: Place): void {
