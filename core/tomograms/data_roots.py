@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.access.permissions import Action, require
-from core.errors import RootError
+from core.errors import RootError, VolumeError
 from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
 from db.queries import volumes as queries
 from db.queries.people import PersonRecord
+from db.queries.volumes import FileRecord
 from db.writes import volumes as writes
 from db.writes.events import Change
 
@@ -77,9 +78,15 @@ def move_root(workspace: Workspace, by: PersonRecord, old: Path, new: Path) -> i
     resolved = checked_root(new)
     for file in files:
         _check_moved(resolved / file.path, file.size_bytes)
+    # a copy on another disk has new times; without a hash its size is all there is to compare
+    touched = {
+        each.path: (each.mtime_ns, (resolved / each.path).stat().st_mtime_ns)
+        for each in files
+        if each.content_hash is None
+    }
     with workspace.catalog.write() as session:
         require(session, by, Action.ADD_ROOT)
-        writes.move_root(session, Change.now(by.id), old, resolved)
+        writes.move_root(session, Change.now(by.id), old, resolved, touched)
     return len(files)
 
 
@@ -129,6 +136,18 @@ def check_regular(path: Path) -> None:
         raise RootError(f"{path}: cannot be read ({error.strerror}).") from error
     if not stat.S_ISREG(status.st_mode):
         raise RootError(f"{path}: is not a regular file; name a volume file.")
+
+
+def check_there(on_disk: FileRecord) -> None:
+    """Check that a registered file is where it was registered.
+
+    Errors: VolumeError says what to do.
+    """
+    if not on_disk.file.exists():
+        raise VolumeError(
+            f"{on_disk.file}: is gone. If its folder moved, an admin runs: tomocurate roots move "
+            f"{on_disk.root} NEW_FOLDER; if only this file did: tomocurate relocate TOMOGRAM FILE"
+        )
 
 
 def browse(workspace: Workspace, by: PersonRecord, root: Path, below: str = "") -> Listing:

@@ -31,6 +31,7 @@ from core.imaging.preview.store import (
     write_preview,
 )
 from core.imaging.preview.view import ViewedFile
+from core.tomograms.data_roots import check_there
 from core.workspace.enqueue import enqueue
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError, UnknownNameError
@@ -87,7 +88,8 @@ def viewed_file(workspace: Workspace, name: str) -> ViewedFile:
             record = segmentation_by_id(session, number)
         except NoResultFound as error:
             raise UnknownNameError(f"there is no {kind} {number}.") from error
-    return _viewed(record.on_disk, Look.LABEL, record.threshold)
+    stated = record.threshold, record.membrane_label
+    return _viewed(record.on_disk, Look.LABEL, *stated)
 
 
 def has_preview(workspace: Workspace, name: str) -> bool:
@@ -155,7 +157,8 @@ def make_preview(
         tell(share, f"preview of {file.path.name}")
 
     with file.open() as volume, cache.new_entry(key, FILES) as folder:
-        write_preview(volume, folder, file.look, file.threshold, progress)
+        stated = file.look, file.threshold, progress
+        write_preview(volume, folder, *stated, membrane=file.membrane)
     return cache.folder / key
 
 
@@ -325,7 +328,7 @@ def _parts(name: str) -> tuple[str, int]:
 
 def _key(file: ViewedFile) -> str:
     try:
-        return preview_key(file.path, file.look, file.threshold)
+        return preview_key(file.path, file.look, file.threshold, file.membrane)
     except OSError as error:
         raise VolumeError(f"{file.path}: cannot be opened ({error.strerror}).") from error
 
@@ -338,9 +341,15 @@ def _seen(path: Path) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
-def _viewed(record: FileRecord, look: Look, threshold: float | None = None) -> ViewedFile:
+def _viewed(
+    record: FileRecord,
+    look: Look,
+    threshold: float | None = None,
+    membrane: int | None = None,
+) -> ViewedFile:
     """A registered file, still inside its data root."""
     root, file = Path(record.root).resolve(), record.file.resolve()
     if not file.is_relative_to(root):
         raise VolumeError(f"{record.file}: leads out of its data root {record.root}.")
-    return ViewedFile(file, look, threshold, (root,))
+    check_there(record)
+    return ViewedFile(file, look, threshold, membrane, (root,))

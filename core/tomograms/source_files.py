@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from core.errors import VolumeError
 from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.hashes import file_hash
-from core.tomograms.data_roots import contained_in
+from core.tomograms.data_roots import check_there, contained_in
 from core.workspace.enqueue import enqueue
 from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
@@ -51,6 +51,7 @@ def check_unchanged(on_disk: FileRecord) -> None:
 
     Errors: VolumeError; RootError.
     """
+    check_there(on_disk)
     path = contained_in((Path(on_disk.root),), on_disk.file)
     status = path.stat()
     if status.st_size != on_disk.size_bytes:

@@ -72,7 +72,7 @@ class OpenVolumes:
 
     def _take(self, file: ViewedFile) -> _Shelf:
         try:
-            key = preview_key(file.path, file.look, file.threshold)
+            key = preview_key(file.path, file.look, file.threshold, file.membrane)
         except OSError as error:
             raise VolumeError(f"{file.path}: cannot be opened ({error.strerror}).") from error
         preview = self._previews.find(key)

@@ -44,8 +44,17 @@ def add_root(session: Session, change: Change, folder: Path) -> int:
     return row.id
 
 
-def move_root(session: Session, change: Change, old: Path, new: Path) -> None:
+def move_root(
+    session: Session,
+    change: Change,
+    old: Path,
+    new: Path,
+    times: Mapping[str, tuple[int, int]] | None = None,
+) -> None:
     """State that a data root moved; files keep their paths below it.
+
+    ``times`` are the registered and the new modification times (ns) of files, by their path below
+    the root.
 
     Errors: UnknownNameError; TakenNameError where the new folder is another root.
     """
@@ -55,6 +64,10 @@ def move_root(session: Session, change: Change, old: Path, new: Path) -> None:
     if session.scalar(select(DataRoot.id).where(DataRoot.path == str(new))):
         raise TakenNameError(f"{new}: is a data root already.")
     row.path = str(new)
+    for path, (registered, now) in (times or {}).items():
+        for table in (Tomogram, Segmentation):
+            here = table.root_id == row.id, table.path == path, table.mtime_ns == registered
+            session.execute(update(table).where(*here).values(mtime_ns=now))
     subject = Subject("root", row.id, str(new))
     record_event(session, change, "root moved", subject, {"path": str(old)}, {"path": str(new)})
 

@@ -97,10 +97,13 @@ class PreviewFacts:
         return binned_shape(Zyx(*self.full_shape), self.binning)
 
 
-def preview_key(path: Path, look: Look, threshold: float | None = None) -> str:
+def preview_key(
+    path: Path, look: Look, threshold: float | None = None, membrane: int | None = None
+) -> str:
     """The cache key of a file's preview: another one once the file's size or time changes."""
     facts = path.stat()
-    told = (str(path.resolve()), facts.st_size, facts.st_mtime_ns, look, threshold, FORMAT)
+    reading = threshold if membrane is None else (threshold, membrane)
+    told = (str(path.resolve()), facts.st_size, facts.st_mtime_ns, look, reading, FORMAT)
     return hashlib.sha256(repr(told).encode()).hexdigest()[:40]
 
 
@@ -155,6 +158,8 @@ def write_preview(
     look: Look,
     threshold: float | None = None,
     progress: Progress = lambda share: None,
+    *,
+    membrane: int | None = None,
 ) -> PreviewFacts:
     """Make the files of a preview in a folder, within some 200 MiB of memory whatever the volume.
 
@@ -165,7 +170,7 @@ def write_preview(
     facts = look_over(volume, look)
     descriptors = [os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o666) for name in PLANES]
     try:
-        for start, slab in _slabs(volume, facts, threshold):
+        for start, slab in _slabs(volume, facts, threshold, membrane):
             _write_slab(descriptors, facts, start, slab)
             progress((start + len(slab)) / facts.shape.z)
         for descriptor in descriptors:
@@ -220,9 +225,11 @@ def plane_shape(shape: Zyx, axis: PlaneAxis) -> tuple[int, int]:
     return rows, columns
 
 
-def as_label(values: NDArray[Any], threshold: float | None) -> NDArray[np.bool_]:
-    """Which voxels of a segmentation are membrane, by the one rule of labels.py."""
-    return label_from_prediction(values, threshold)[0].astype(np.bool_)
+def as_label(
+    values: NDArray[Any], threshold: float | None, membrane: int | None = None
+) -> NDArray[np.bool_]:
+    """Mark the voxels of a segmentation that are membrane, by the one rule of labels.py."""
+    return label_from_prediction(values, threshold, membrane)[0].astype(np.bool_)
 
 
 def _read_facts(path: Path) -> PreviewFacts:
@@ -257,7 +264,7 @@ def _sample(volume: Volume, binning: int) -> NDArray[np.float32]:
 
 
 def _slabs(
-    volume: Volume, facts: PreviewFacts, threshold: float | None
+    volume: Volume, facts: PreviewFacts, threshold: float | None, membrane: int | None
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Start and voxels of slabs of the preview: uint8 grays, or bool labels."""
     window = Window(*facts.window)
@@ -268,7 +275,8 @@ def _slabs(
         for box in _strips(volume, start, stop, facts.binning):
             values = volume.read(box)
             if facts.look is Look.LABEL:
-                parts.append(bin_values(as_label(values, threshold), facts.binning, facts.look))
+                label = as_label(values, threshold, membrane)
+                parts.append(bin_values(label, facts.binning, facts.look))
             else:
                 parts.append(window.apply(bin_values(values, facts.binning, facts.look)))
         yield start // facts.binning, np.concatenate(parts, axis=1)

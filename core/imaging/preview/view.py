@@ -39,6 +39,7 @@ class ViewedFile:
     path: Path
     look: Look
     threshold: float | None = None
+    membrane: int | None = None
     within: tuple[Path, ...] | None = None
     """Folders of which one must hold it; None asks for none."""
 
@@ -121,7 +122,8 @@ class VolumeView:
     def _drawn(self, box: Box, axis: PlaneAxis, factor: int) -> Gray:
         values = self._opened().read(box).squeeze(axis.number)
         if self.look is Look.LABEL:
-            return np.packbits(bin_values(as_label(values, self._threshold), factor, self.look), 1)
+            label = as_label(values, self._threshold, self._file.membrane)
+            return np.packbits(bin_values(label, factor, self.look), 1)
         return Window(*self.facts.window).apply(bin_values(values, factor, self.look))
 
     def _opened(self) -> Volume:
@@ -134,7 +136,8 @@ class VolumeView:
         """Changes whenever a plane could look different: it stands in the planes' addresses."""
         told = self.path.stat()
         facts: PreviewFacts = self.facts
-        seen = (told.st_size, told.st_mtime_ns, facts, self._threshold, self.has_preview)
+        reading = self._threshold, self._file.membrane
+        seen = (told.st_size, told.st_mtime_ns, facts, reading, self.has_preview)
         return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
     def __enter__(self) -> Self:

@@ -12,11 +12,15 @@ from core.errors import VolumeError
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx
 from core.imaging.hashes import file_hash
+from core.imaging.preview.store import PlaneAxis
+from core.imaging.preview.view import VolumeView
 from core.lab.lab import Lab
 from core.labels.merge import merge
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.patches.record import read_record
+from core.tomograms.data_roots import move_root
+from core.tomograms.pictures import viewed_file
 from core.tomograms.register import plan_registration, read_voxel_sizes, register
 from core.tomograms.source_files import file_to_hash, note_hash, open_original
 from core.tomograms.voxel_size import set_voxel_size
@@ -204,3 +208,38 @@ def test_only_the_label_that_is_membrane_is_cut(lab, tmp_path):
     box = tuple(slice(c - 64, c + 64) for c in center)
     inner = (slice(16, -16),) * 3
     assert (lab.label(made.name)[inner] == (voxels[box] == 3)).all()
+
+
+def test_a_file_that_is_gone_says_what_to_do(own):
+    record = tomogram(own)
+    record.on_disk.file.rename(own.originals.parent / "away.mrc")
+    for step in (
+        lambda: open_original(record.on_disk),
+        lambda: viewed_file(own.workspace, "tomogram-1"),
+    ):
+        with pytest.raises(VolumeError, match=r"is gone.*tomocurate roots move .* NEW_FOLDER"):
+            step()
+
+
+def test_a_root_that_moved_without_times_is_taken_and_cut_from(own):
+    moved = own.originals.parent / "archive"
+    moved.mkdir()
+    for path in own.originals.iterdir():
+        (moved / path.name).write_bytes(path.read_bytes())
+    assert move_root(own.workspace, own.admin, own.originals, moved) == 2
+    open_original(tomogram(own).on_disk).close()
+
+
+def test_the_view_of_classes_shows_membrane_alone(lab, tmp_path):
+    classes = tmp_path / "TS_001_classes_segmented.mrc"
+    voxels = np.full((170, 200, 220), 2, np.int8)
+    voxels[:, :100] = 3
+    with mrcfile.new(classes) as mrc:
+        mrc.set_data(voxels)
+    path = lab.originals / "TS_001.mrc"
+    plan = plan_registration(lab.workspace, [path], segmentation=classes, membrane_label=3)
+    register(lab.workspace, lab.admin, plan, add_roots=True)
+    with VolumeView(viewed_file(lab.workspace, "segmentation-2")) as view:
+        plane = np.unpackbits(view.plane(PlaneAxis.Z, 80), axis=1)[:, :220]
+    assert plane[:100].all()
+    assert not plane[100:].any()
