@@ -13,7 +13,11 @@ from core.jobs.queue import submit
 from core.proposals.channels import Channel
 from core.proposals.decide import accept, dismiss
 from core.proposals.explain import NAMES
-from core.proposals.learned import calibration_sentence, learned_weights
+from core.proposals.learned import (
+    calibration_sentence,
+    corrected_proposals,
+    learned_weights,
+)
 from core.proposals.propose import inputs_of
 from core.proposals.store_cells import cells_key, find_cells, open_cells
 from core.workspace.results import FAILED, Outcome
@@ -21,6 +25,7 @@ from core.workspace.workspace import Workspace
 from dashboard.components.viewer import Said
 from dashboard.ui.escape import escape
 from dashboard.ui.notifications import run_action
+from dashboard.ui.plots import NO_TOOLS, expected_against_corrected
 from dashboard.ui.session_keys import Query
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
@@ -96,6 +101,21 @@ def show_list(workspace: Workspace, person: PersonRecord, tomogram: TomogramReco
             "why": st.column_config.TextColumn("Why", width="large"),
         },
     )
+
+
+def show_expected(workspace: Workspace) -> None:
+    """Show what accepted proposals were expected to correct against what was corrected."""
+    with workspace.catalog.read() as session:
+        corrected = corrected_proposals(session)
+        learned = learned_weights(session)
+    if not corrected:
+        return
+    st.subheader("Proposals: expected and corrected", anchor=False)
+    st.plotly_chart(expected_against_corrected(corrected), key="expected", config=NO_TOOLS)
+    st.caption(calibration_sentence(learned))
+    if learned.patches:
+        told = [f"{NAMES[c].lower()} {weight:.2f}" for c, weight in learned.weights.items()]
+        st.caption(f"Weights of the next round: {', '.join(told)}.")
 
 
 def proposed_data(workspace: Workspace, tomogram_id: int, person: PersonRecord) -> dict[str, Any]:

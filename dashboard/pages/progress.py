@@ -21,9 +21,11 @@ from dashboard.ui.theme import STAGE_NAMES, begin_page, count, patch_dots, show_
 from dashboard.ui.times import format_age
 from db.queries import overview
 from db.queries import progress as queries
+from db.queries.page import Page
 from db.queries.patches import PatchFilter, PatchRecord, PatchSort, count_patches, list_patches
 from db.queries.people import PersonRecord
 from db.queries.progress import Progress, Waiting
+from db.queries.proposals import ProposalRecord, list_proposals
 from db.vocabulary import Stage, Verdict
 
 WAY = (
@@ -55,6 +57,8 @@ class Board:
     mine_in_all: int
     to_review: tuple[Waiting, ...]
     newer_wait: int
+    proposals: Page[ProposalRecord]
+    """Places that nobody decided on: how many, and the first."""
     unassigned: int
     """Patches to correct that nobody has."""
     by_tomogram: Mapping[str, Mapping[Stage, int]]
@@ -79,6 +83,7 @@ def read_board(workspace: Workspace, person: PersonRecord, now: dt.datetime) -> 
             mine.total,
             queries.waiting_reviews(session),
             count_patches(session, PatchFilter(newer_corrections_wait=True)),
+            list_proposals(session, limit=1),
             count_patches(session, PatchFilter(unassigned=True, stage=FREE)),
             overview.stages_by_tomogram(session),
             queries.stages_by_person(session),
@@ -213,12 +218,18 @@ def _to_arrange(board: Board, person: PersonRecord) -> bool:
                 {"mark": "Newer corrections wait"},
             )
         )
-    if lines:
+    if lines or board.proposals:
         st.markdown("**Needs a decision**")
     with st.container(gap=None):
         for label, query in lines:
             _link("patches", label, query)
-    return bool(lines)
+        if board.proposals and may(person.role, Action.CHOOSE):
+            label = (
+                f"{count(board.proposals.total, 'proposed place', 'proposed places')} to look at"
+            )
+            first = board.proposals.rows[0]
+            _link("browse", label, {"tomogram": first.tomogram, "proposal": str(first.id)})
+    return bool(lines or board.proposals)
 
 
 def _where_it_stands(board: Board) -> None:

@@ -15,6 +15,7 @@ from core.jobs.queue import submit
 from core.lab.lab import Lab
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
+from dashboard.components.proposals import show_expected
 from dashboard.components.sharing.parse import AT_ONCE, SCORES_SHOWN, show_progress
 from dashboard.ui import sharing_plots
 from dashboard.ui.context import current_person, current_workspace
@@ -77,6 +78,7 @@ def _labels(workspace: Workspace, person: PersonRecord) -> None:
         "Shares exclude the border of 16 voxels, which is ignore in every patch. "
         + sharing_plots.describe_sample(figures)
     )
+    show_expected(workspace)
     _measured(workspace, person, [figure.patch for figure in figures])
 
 

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from dashboard.ui.escape import escape_html
 from dashboard.ui.theme import LABEL_COLORS, REJECTED_COLOR, STAGE_COLORS, STAGE_NAMES
+from db.queries.proposals import ProposalRecord
 from db.vocabulary import Stage, Verdict
 
 FEW = 8
@@ -152,6 +153,25 @@ def _whole_numbers(values: Iterable[int]) -> dict[str, Any]:
     """Set up an axis of counts: from zero, with ticks at whole numbers only."""
     axis: dict[str, Any] = {"rangemode": "tozero", "tickformat": ",d"}
     return axis | {"dtick": 1} if max(values, default=0) <= FEW else axis
+
+
+def expected_against_corrected(proposals: Sequence[ProposalRecord]) -> go.Figure:
+    """Voxels that proposals expected to be corrected, and those that were; audits apart."""
+    figure = go.Figure()
+    for audit, name, symbol in ((False, "Ranked", "circle"), (True, "Audit", "diamond-open")):
+        shown = [proposal for proposal in proposals if proposal.audit is audit]
+        figure.add_scatter(
+            x=[proposal.score for proposal in shown],
+            y=[proposal.corrected for proposal in shown],
+            text=[escape_html(proposal.patch or "") for proposal in shown],
+            name=name,
+            mode="markers",
+            marker={"symbol": symbol, "size": 9},
+            hovertemplate="%{text}<br>expected %{x:,.0f}, corrected %{y:,}<extra></extra>",
+        )
+    figure.update_xaxes(title="expected voxels", rangemode="tozero", tickformat=",d")
+    figure.update_yaxes(title="corrected voxels", rangemode="tozero", tickformat=",d")
+    return _finished(figure, 320)
 
 
 def _finished(figure: go.Figure, height: int) -> go.Figure:

@@ -48,7 +48,7 @@ class Proposal(Base):
         one_of("dismissal", Dismissal),
         CheckConstraint("(state = 'accepted') = (patch_id IS NOT NULL)", name="accepted"),
         CheckConstraint("(state = 'dismissed') = (dismissal IS NOT NULL)", name="dismissed"),
-        Index(None, "state", "score"),
+        Index(None, "state", "audit", "score"),
         Index(None, "tomogram_id", "state"),
         Index(None, "patch_id"),
     )

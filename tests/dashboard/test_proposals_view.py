@@ -11,9 +11,11 @@ from core.proposals.channels import Channel
 from core.proposals.propose import propose
 from dashboard.components.proposals import decide, heat_data, proposed_data, waiting
 from db.queries.jobs import JobFilter, list_jobs
-from db.queries.patches import PatchFilter, list_patches
+from db.queries.patches import PatchFilter, get_patch, list_patches
 from db.queries.volumes import get_tomogram
 from db.vocabulary import JobKind, Role
+from db.writes.events import Change
+from db.writes.proposals import accept_proposal
 from tests.dashboard.conftest import Lab, act_as, said
 
 Open = Callable[..., AppTest]
@@ -97,3 +99,23 @@ def test_who_may_only_look_decides_nothing(proposed: Lab) -> None:
     assert not decide(
         proposed.workspace, proposed.me, {"id": number, "decision": "nothing_wrong"}
     ).saved
+
+
+def test_progress_says_how_many_wait_and_leads_to_the_first(proposed: Lab, page: Open) -> None:
+    at = page("progress")
+    assert not at.exception
+    number = len(waiting(proposed.workspace))
+    words = "proposed place" if number == 1 else "proposed places"
+    links = [element.proto.label for element in at.get("page_link")]
+    assert f"{number} {words} to look at" in links
+
+
+def test_quality_shows_expected_against_corrected(proposed: Lab, page: Open) -> None:
+    (first, *_) = waiting(proposed.workspace)
+    with proposed.workspace.catalog.write() as session:
+        patch = get_patch(session, proposed.accepted)
+        accept_proposal(session, Change.now(proposed.ada.id), first.id, (patch.id, patch.name))
+    at = page("quality")
+    assert not at.exception
+    assert "Proposals: expected and corrected" in [each.value for each in at.subheader]
+    assert "default weights" in said(at)

@@ -32,7 +32,7 @@ POINTS_AT = (
 def upgrade() -> None:
     """Add the table, and widen the CHECK of the jobs' kinds."""
     op.create_table("proposals", *_columns(), *_constraints())
-    for columns in (["state", "score"], ["tomogram_id", "state"], ["patch_id"]):
+    for columns in (["state", "audit", "score"], ["tomogram_id", "state"], ["patch_id"]):
         op.create_index(op.f(f"ix_proposals_{'_'.join(columns)}"), "proposals", columns)
     listed = ", ".join(f"'{kind}'" for kind in KINDS)
     with op.batch_alter_table("jobs") as jobs:
