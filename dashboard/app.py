@@ -4,7 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.errors import explain
 from dashboard.components.shortcuts import keyboard_sheet
+from dashboard.server.session import is_served
 from dashboard.ui.context import current_person, current_workspace, sign_out, site
 from dashboard.ui.escape import escape
 from dashboard.ui.job_notices import notify_finished_jobs
@@ -27,10 +29,24 @@ def main() -> None:
     person = current_person()
     show_account(person)
     name_tab(page.title)
-    page.run()
+    run_page(page)
     name = page.url_path or next(iter(PLACES))
     keyboard_sheet(name)
     notify_finished_jobs(current_workspace(), person, name)
+
+
+def run_page(page: st.Page) -> None:
+    """Run a page; its failure becomes a sentence with a reference.
+
+    Without ``serve``, as in tests, it stays what it is. (Streamlit's own ways to end a run are no
+    Exception.)
+    """
+    try:
+        page.run()
+    except Exception as error:
+        if not is_served():
+            raise
+        st.error(escape(explain(error)), icon=":material/error:")
 
 
 def show_account(person: PersonRecord) -> None:

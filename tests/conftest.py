@@ -9,6 +9,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -24,6 +25,10 @@ from db.schema import create_catalog, open_catalog
 
 hypothesis.settings.register_profile("tomocurate", deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("tomocurate")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Of a script's background job. Programs that tests start and interrupt would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = itertools.count()
 _QUICK = (

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
@@ -30,6 +30,9 @@ import click
 from core.access.sign_in import BASE_PATH
 from core.errors import ServeError
 from core.jobs.lifeline import LIFELINE
+
+if TYPE_CHECKING:
+    from core.workspace.workspace import Workspace
 
 READY_S = 90.0
 STOP_S = 5.0
@@ -64,6 +67,8 @@ def serve_workspace(
     with open_workspace(folder) as workspace:
         sign_in = workspace.settings.sign_in
         check_address(address, sign_in.address if sign_in else None)
+        if sign_in:
+            _check_settings(workspace)
         person = "" if sign_in else str(acting_person(workspace).id)
         folder, beside = workspace.folder, workspace.catalog_folder
         upload_mb = workspace.settings.upload_mb
@@ -163,6 +168,18 @@ def free_port(address: str, port: int) -> int:
                 f"{address}:{port} cannot be bound ({error}); name another with --port."
             ) from error
         return int(trial.getsockname()[1])
+
+
+def _check_settings(workspace: "Workspace") -> None:
+    """Refuse to let people sign in by settings that a group may replace.
+
+    Errors: ServeError.
+    """
+    from core.maintenance.checks.security import group_of
+
+    wrong = [finding.said for finding in group_of(workspace) if finding.state == "bad"]
+    if wrong:
+        raise ServeError(wrong[0])
 
 
 def check_base(path: str) -> str:
@@ -335,7 +352,9 @@ def _keep_worker(children: Children, logs: Path, stack: ExitStack) -> Iterator[N
 def _signals() -> Iterator[list[int]]:
     """Collect SIGINT, SIGTERM and SIGHUP instead of dying of them."""
     told: list[int] = []
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        wanted.append(signal.SIGHUP)
     before = [signal.signal(number, lambda got, _: told.append(got)) for number in wanted]
     try:
         yield told

@@ -19,6 +19,9 @@ FILE_NAME = "tomocurate.toml"
 CATALOG_VARIABLE = "TOMOCURATE_CATALOG"
 """Overrides the catalog's address, so that a password need not stand in the file."""
 
+SETTINGS_VARIABLE = "TOMOCURATE_SETTINGS"
+"""Names a file that is read instead of the workspace's own."""
+
 MAX_BYTES = 64 << 10
 TEMPLATE = """\
 # Settings of this workspace; docs/admin.md explains them.
@@ -61,13 +64,22 @@ class Settings:
         return "://" in self.catalog and has_password(parse_url(self.catalog))
 
 
+def settings_file(folder: Path) -> Path:
+    """Return the file of a workspace's settings: the one of the variable, else its own.
+
+    Where a group writes the workspace, what decides about rights (signing in, who reviews own
+    work) lies in a file that only the service's account writes.
+    """
+    return Path(os.environ.get(SETTINGS_VARIABLE) or folder / FILE_NAME)
+
+
 def read_settings(folder: Path) -> Settings:
     """Read a workspace's settings.
 
     Errors: WorkspaceError for no workspace, a file that is no TOML, an unknown word, or a value
     of the wrong kind.
     """
-    path = folder / FILE_NAME
+    path = settings_file(folder)
     table = _read(path)
     known = {each.name: each for each in fields(Settings)}
     for name, value in table.items():

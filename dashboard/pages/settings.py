@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.access import people
 from core.access.permissions import REQUIRED_ROLE, Action, may
+from core.patches.handover import open_work
 from core.maintenance.backup import list_backups, make_backup
 from core.maintenance.checks.findings import Finding
 from core.maintenance.doctor import examine
@@ -76,8 +77,17 @@ def change_access(
         lambda changed: (
             f"**{escape(changed.name)}** is {'disabled' if disabled else 'enabled'} · "
             f"saved by {escape(person.name)}, version {changed.version}"
+            f"{open_work_of(workspace, changed)}"
         ),
     )
+
+
+def open_work_of(workspace: Workspace, person: PersonRecord) -> str:
+    """Say which patches a disabled person still has; empty where there are none."""
+    left = open_work(workspace, person.name) if person.disabled else ()
+    if not left:
+        return ""
+    return f" · {len(left)} patches are still theirs, assign them anew: {escape(', '.join(left))}"
 
 
 def back_up_now(workspace: Workspace, person: PersonRecord) -> None:

@@ -269,6 +269,13 @@ def patch_record(
     )
 
 
+def open_patches_of(session: Session, person_id: int) -> tuple[str, ...]:
+    """Return the patches that somebody has, neither accepted nor withdrawn, by name."""
+    unfinished = Patch.stage != Stage.ACCEPTED, Patch.withdrawn.is_(False)
+    statement = select(Patch.name).where(Patch.assignee_id == person_id, *unfinished)
+    return tuple(session.scalars(statement.order_by(Patch.name)))
+
+
 def _patches() -> Any:
     return (
         select(

@@ -2,11 +2,13 @@
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+SILENT_S = 120
 PROGRAM = "import sys; from core.cli.main import main; sys.exit(main())"
 
 
@@ -35,6 +37,7 @@ def at_terminal(*words: str, answer: bytes = b"", stop_at: bytes = b"") -> tuple
 
 
 def _read(terminal: int) -> bytes:
+    assert select.select([terminal], [], [], SILENT_S)[0], "the command says nothing any more"
     try:
         return os.read(terminal, 4096)
     except OSError:  # the other end is gone

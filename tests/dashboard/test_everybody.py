@@ -182,6 +182,7 @@ STEPS: dict[str, tuple[Action, Arguments]] = {
         Action.SUBMIT_CORRECTION,
         lambda lab: (lab.correcting, "Add1.nrrd", 1),
     ),
+    "handover.hand_over": (Action.ASSIGN, lambda lab: ("Ada", "Ben")),
     "sessions.end_sessions": (Action.MANAGE_PEOPLE, lambda lab: ("Ada",)),
     "queue.cancel": (Action.MANAGE_JOBS, lambda lab: (1,)),
     "queue.repeat": (Action.MANAGE_JOBS, lambda lab: (1,)),

@@ -1,5 +1,7 @@
 """The doctor warns about every unsafe setting that it can see."""
 
+import grp
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -8,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from core.access.os_user import acting_person
+from core.cli.serve import serve_workspace
+from core.errors import ServeError
 from core.maintenance.checks.security import openness_of
 from core.maintenance.doctor import BAD, OK, WARN, examine
 from core.tomograms.data_roots import add_root
@@ -159,3 +163,32 @@ def test_a_closed_workspace_has_nothing_to_tell(
         assert Folders(folder).images.is_dir()
         monkeypatch.setattr("os.geteuid", lambda: 0)
         assert [each.state for each in openness_of(workspace)] == [WARN]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to give files away takes root")
+def test_what_a_group_may_replace_is_told_where_it_decides_about_rights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a service's account, its group, and a catalog that only the service writes."""
+    group = next(each for each in grp.getgrall() if set(each.gr_mem) - {"root"} or each.gr_gid == 1)
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    (folder / "catalog.sqlite").rename(private / "catalog.sqlite")
+    settings(PROXY + 'proxies = ["10.1.2.3"]\n')(folder)
+    text = (folder / FILE_NAME).read_text()
+    (folder / FILE_NAME).write_text(text.replace("catalog.sqlite", f"{private}/catalog.sqlite"))
+    for path in (folder, folder / "backups"):
+        os.chown(path, -1, group.gr_gid)
+        path.chmod(0o2775)
+    said = [each for each in told(folder) if "its group may" in each[1] or "may replace" in each[1]]
+    assert [state for state, _ in said] == [BAD, WARN]
+    with pytest.raises(ServeError, match="TOMOCURATE_SETTINGS"):
+        serve_workspace(folder, 0, "127.0.0.1", False)
+    own = private / "lab.toml"
+    (folder / FILE_NAME).rename(own)
+    monkeypatch.setenv("TOMOCURATE_SETTINGS", str(own))
+    assert not [each for each in told(folder) if "may replace" in each[1]]
+
+
+def test_a_groups_own_catalog_is_not_told_since_it_stands_above_roles(folder: Path) -> None:
+    assert not [each for each in told(folder) if "may replace" in each[1]]

@@ -1,12 +1,13 @@
 """People and their roles, and the record of all that happened."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.context import PATH, Call, Defaulted, on_workspace, steps, word_of
+from core.cli.context import PATH, Call, Defaulted, on_workspace, steps, tell_outcomes, word_of
 from core.cli.run import DONE
 from core.cli.tables import plain, say_json
 from db.vocabulary import Role
@@ -113,12 +114,38 @@ def set_account(
 def disable(call: Call, name: str) -> int:
     """Take away all a person may do, at once; what they did stays theirs.
 
+    Their browser sessions end. Which patches they still have is told; hand them over next.
+
     \b
     tomocurate people disable Ben
+    tomocurate people hand-over Ben --to Chloe
     """
     from core.access.people import disable as change
+    from core.patches.handover import open_work
 
-    return _tell(call, change(call.workspace, call.by, name))
+    status = _tell(call, change(call.workspace, call.by, name))
+    left = open_work(call.workspace, name)
+    if left:
+        call.say(
+            f"{name} still has {len(left)} open patches: {', '.join(left)}. Hand them over: "
+            f"tomocurate people hand-over {shlex.quote(name)} --to SOMEBODY"
+        )
+    return status
+
+
+@people.command("hand-over", no_args_is_help=True)
+@click.argument("name")
+@click.option("--to", metavar="PERSON", help="Who gets them.  [default: anybody may claim them]")
+@on_workspace
+def hand_over(call: Call, name: str, to: str | None) -> int:
+    """Give all open patches of a person to somebody else, or release them.
+
+    \b
+    tomocurate people hand-over Ben --to Chloe
+    """
+    from core.patches.handover import hand_over as give
+
+    return tell_outcomes(call, give(call.lab, name, to), "handed over")
 
 
 @people.command("sign-out", no_args_is_help=True)

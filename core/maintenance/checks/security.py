@@ -1,6 +1,8 @@
 """Examine what is open to whom it should not be: sign-in, addresses, modes of files and folders."""
 
+import grp
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 from core.access.sign_in import SECRET_VARIABLE, Oidc, SignIn, is_here
 from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
 from core.tomograms.data_roots import list_roots
-from core.workspace.settings import CATALOG_VARIABLE, FILE_NAME
+from core.workspace.settings import CATALOG_VARIABLE, SETTINGS_VARIABLE, settings_file
 from core.workspace.workspace import Workspace
 from db.vocabulary import Role
 
@@ -25,6 +27,7 @@ def openness_of(workspace: Workspace) -> Iterator[Finding]:
         *password_of(workspace),
         *catalog_file_of(workspace),
         *writable_of(workspace),
+        *group_of(workspace),
         *limits_of(workspace),
     ]
     yield from said
@@ -98,7 +101,7 @@ def client_secret_of(workspace: Workspace) -> Iterator[Finding]:
 
 def password_of(workspace: Workspace) -> Iterator[Finding]:
     """A password of the catalog does not stand where others read."""
-    file = workspace.folder / FILE_NAME
+    file = settings_file(workspace.folder)
     if workspace.settings.holds_password and file.stat().st_mode & 0o077:
         yield _bad(
             f"{file}: holds the catalog's password and others may read it; state the address in "
@@ -138,7 +141,7 @@ def writable_of(workspace: Workspace) -> Iterator[Finding]:
     wide = [str(each) for each in ours if _others_may(each, stat.S_IWOTH)]
     if wide:
         yield _bad(f"every account of this machine may write {named(wide)}; chmod o-w.")
-    settings = workspace.folder / FILE_NAME
+    settings = settings_file(workspace.folder)
     if _others_may(settings, stat.S_IWOTH):
         yield _bad(f"{settings}: every account of this machine may change it; chmod o-w.")
     roots = [str(each) for each in list_roots(workspace) if _others_may(each, stat.S_IWOTH)]
@@ -147,6 +150,41 @@ def writable_of(workspace: Workspace) -> Iterator[Finding]:
             f"every account of this machine may put files below the data roots {named(roots)}; "
             "chmod o-w."
         )
+
+
+def group_of(workspace: Workspace) -> Iterator[Finding]:
+    """Check what a group may write although it may not write the catalog: rights, backups."""
+    file = workspace.catalog.file
+    if file is not None and group_may_write(file):
+        return  # then the group stands above all roles anyway, as docs/security.md says
+    settings = settings_file(workspace.folder)
+    if group_may_replace(settings):
+        yield _bad(
+            f"{settings}: the group of {settings.parent} may replace it, and so decide who signs "
+            "in and who reviews; keep it where only the service writes, such as /etc/tomocurate, "
+            f"and name it in {SETTINGS_VARIABLE}."
+        )
+    if group_may_write(workspace.backup_folder):
+        yield _warn(
+            f"{workspace.backup_folder}: its group may remove or replace backups; chmod g-w."
+        )
+
+
+def group_may_replace(path: Path) -> bool:
+    """Return whether members of a group may write a file, or put another in its place."""
+    return group_may_write(path) or group_may_write(path.parent)
+
+
+def group_may_write(path: Path) -> bool:
+    """Return whether somebody besides its owner may write a path as a member of its group."""
+    try:
+        facts = path.stat()
+        owner = pwd.getpwuid(facts.st_uid).pw_name
+        group = grp.getgrgid(facts.st_gid)
+    except (OSError, KeyError):
+        return False
+    members = {*group.gr_mem, *(each.pw_name for each in pwd.getpwall() if each.pw_gid == group[2])}
+    return bool(facts.st_mode & stat.S_IWGRP and members - {owner, "root"})
 
 
 def limits_of(workspace: Workspace) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from core.lab.lab import Lab
 from core.labels import review
 from core.labels.review import accept, comment, reinstate, reject, resolve_comment, submit, withdraw
 from core.patches.assign import assign, claim, release, transfer
+from core.patches.handover import hand_over, open_work
 from core.patches.history import plain, show
 from core.patches.record import read_record
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
@@ -304,3 +305,25 @@ def test_a_step_that_fails_leaves_no_event(workspace, team, patches):
     with pytest.raises(StepError):
         review.submit(Lab(workspace, team.annika), NAME)
     assert show(workspace, NAME).events == before
+
+
+def test_a_rejected_patch_does_not_go_to_somebody_who_left(workspace, team, patches):
+    patches.at(Stage.IN_REVIEW)
+    assign(Lab(workspace, team.cora), NAME, "annika")
+    people.disable(workspace, team.admin, "annika")
+    assert open_work(workspace, "annika") == (NAME,)
+    assert reject(Lab(workspace, team.rolf), NAME, "the vesicle is open").assignee is None
+
+
+def test_the_work_of_somebody_who_leaves_is_handed_over(workspace, team, patches):
+    patches.at(Stage.MERGED)
+    assign(Lab(workspace, team.cora), NAME, "annika")
+    people.disable(workspace, team.admin, "annika")
+    done = hand_over(Lab(workspace, team.cora), "annika", "anton")
+    assert [(each.name, each.outcome) for each in done] == [(NAME, "done")]
+    assert open_work(workspace, "annika") == ()
+    assert open_work(workspace, "anton") == (NAME,)
+    with pytest.raises(NotAllowedError):
+        hand_over(Lab(workspace, team.rolf), "anton")
+    hand_over(Lab(workspace, team.cora), "anton")
+    assert open_work(workspace, "anton") == ()
