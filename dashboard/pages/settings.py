@@ -9,11 +9,11 @@ import streamlit as st
 
 from core.access import people
 from core.access.permissions import REQUIRED_ROLE, Action, may
-from core.patches.handover import open_work
 from core.maintenance.backup import list_backups, make_backup
 from core.maintenance.checks.findings import Finding
 from core.maintenance.doctor import examine
 from core.maintenance.verify_backup import verify_backup
+from core.patches.handover import open_work
 from core.tomograms.data_roots import list_roots
 from core.workspace.workspace import Workspace
 from dashboard.components.registering.form import ask_for_root
