@@ -11,9 +11,11 @@ from dashboard.components.sharing.bundle import show_bundle
 from dashboard.components.sharing.training_set import show_training_set
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import show_empty
+from dashboard.ui.escape import escape
 from dashboard.ui.navigation import tabs
 from dashboard.ui.theme import begin_page, count
 from dashboard.ui.times import format_time, time_column
+from db.queries.people import PersonRecord
 from db.queries.sharing import MadeExportRecord, list_exports
 from db.vocabulary import ExportKind
 
@@ -27,7 +29,7 @@ def show() -> None:
     begin_page("Share", "Export accepted patches as a training set, or as a bundle for others.")
     if not may(person.role, Action.EXPORT):
         st.info("Curators share. Earlier exports are listed below.")
-        _show_exports(workspace)
+        _show_exports(workspace, person)
         return
     shown = tabs("share", [TRAINING_SET, BUNDLE, BEFORE])
     if shown[TRAINING_SET].open:
@@ -38,10 +40,10 @@ def show() -> None:
             show_bundle(workspace, person)
     if shown[BEFORE].open:
         with shown[BEFORE]:
-            _show_exports(workspace)
+            _show_exports(workspace, person)
 
 
-def _show_exports(workspace: Workspace) -> None:
+def _show_exports(workspace: Workspace, person: PersonRecord) -> None:
     with workspace.catalog.read() as session:
         exports = list_exports(session)
     if not exports:
@@ -66,13 +68,13 @@ def _show_exports(workspace: Workspace) -> None:
         key="exports",
         column_config={"Made": time_column()},
     )
-    _show_commands(exports)
+    _show_commands(person, exports)
 
 
-def _show_commands(exports: tuple[MadeExportRecord, ...]) -> None:
+def _show_commands(person: PersonRecord, exports: tuple[MadeExportRecord, ...]) -> None:
     by_id = {export.id: export for export in exports}
     chosen = st.selectbox(
-        "Commands to train on",
+        "Commands and download",
         list(by_id),
         key="export_commands",
         format_func=lambda number: (
@@ -80,8 +82,14 @@ def _show_commands(exports: tuple[MadeExportRecord, ...]) -> None:
         ),
     )
     if chosen is not None:
-        commands = training_commands(Path(by_id[chosen].path))
-        st.code("\n".join(commands), language="bash")
+        folder = Path(by_id[chosen].path)
+        st.code("\n".join(training_commands(folder)), language="bash")
+        if folder.is_dir() and may(person.role, Action.EXPORT):
+            st.link_button(
+                f"Download {escape(folder.name)}.zip",
+                f"api/exports/{chosen}",
+                icon=":material/download:",
+            )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from core.jobs.lifeline import end_with_parent
 from core.tomograms.pictures import previews, viewed_file
+from dashboard.server.api.exports import export_routes
 from dashboard.server.api.painting import painting_routes
 from dashboard.server.limits import limit_connections
 from dashboard.server.routes import below, gate, routes
@@ -28,6 +29,7 @@ app = st.App(
         *below(site.base, sign_in_routes(site, workspace)),
         *below(site.base, routes(site, volumes)),
         *below(site.base, painting_routes(workspace)),
+        *below(site.base, export_routes(workspace)),
     ],
     middleware=gate(site),
 )

@@ -154,6 +154,11 @@ def list_exports(
     )
 
 
+def export_path(session: Session, number: int) -> str | None:
+    """Find the folder of an export; None where there is no such export."""
+    return session.scalar(select(Export.path).where(Export.id == number))
+
+
 def export_is_known(session: Session, path: str, manifest_sha256: str) -> bool:
     """Whether just this export is recorded already."""
     statement = select(Export.id).where(

@@ -38,6 +38,7 @@ from core.imaging.geometry import Zyx
 from core.lab.lab import Lab
 from core.workspace.results import FAILED, Outcome
 from core.workspace.workspace import Workspace
+from dashboard.server.api.exports import export_routes
 from dashboard.server.api.painting import painting_routes, patch_object
 from dashboard.server.routes import gate, routes
 from dashboard.server.session import Site
@@ -343,7 +344,11 @@ def all_routes(lab: Any) -> list[Route]:
         raise UnknownNameError.among("volume", name, ())
 
     volumes = OpenVolumes(find, None)  # type: ignore[arg-type]
-    made = [*routes(site_of(lab), volumes), *painting_routes(lab.workspace)]
+    made = [
+        *routes(site_of(lab), volumes),
+        *painting_routes(lab.workspace),
+        *export_routes(lab.workspace),
+    ]
     return [route for route in made if isinstance(route, Route)]
 
 
