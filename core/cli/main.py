@@ -46,6 +46,7 @@ VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "settle",
             "withdraw",
             "reinstate",
+            "restore-version",
         ),
     ),
     "Share": ("sharing", ("export", "import-bundle", "score", "scores", "trained")),

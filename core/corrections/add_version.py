@@ -190,15 +190,7 @@ def read_arrived(
         _check_is_fault_of_the_file(slot, error)
         return replace(received, error=str(error))
     painted = {kind.value: int(mask.sum()) for kind, mask in correction.masks.items()}
-    if not any(painted.values()):
-        return replace(received, error=f"{slot}: {EMPTY}")
     return replace(received, findings=correction.findings, painted=painted)
-
-
-EMPTY = (
-    "is empty: nothing is painted in it; remove the file, or submit the patch with nothing to "
-    "change if the prediction is right as it is."
-)
 
 
 def read_stored(path: Path, slot: str, label: Label, grid: Grid) -> Correction:

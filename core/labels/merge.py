@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from core.access.permissions import Action
-from core.corrections.add_version import EMPTY, read_stored
+from core.corrections.add_version import read_stored
 from core.corrections.folder import refused_files
 from core.corrections.store import Store, Stored, copy_whole, same_bytes
 from core.errors import CorrectionError
@@ -273,7 +273,7 @@ def _merge(workspace: Workspace, state: _State) -> tuple[MergedLabel, tuple[str,
     Errors: CorrectionError where one that counts cannot be merged; as ``merge_again``.
     """
     counting = [slot for slot in state.slots if slot.counts]
-    if refused := [reason for slot in counting if (reason := _refusal(slot))]:
+    if refused := [slot.latest.error for slot in counting if slot.latest.error]:
         raise CorrectionError(" ".join(refused))
     merged, grid = merge_again(workspace, state.patch, state.inputs)
     findings = [f"{slot.name}: {text}" for slot in counting for text in slot.latest.findings]
@@ -290,13 +290,6 @@ def _merge(workspace: Workspace, state: _State) -> tuple[MergedLabel, tuple[str,
     if not state.inputs:
         findings.append("nothing to change: the label is the prediction")
     return merged, tuple(findings), grid
-
-
-def _refusal(slot: SlotRecord) -> str | None:
-    """Say why a correction cannot be merged; version 0.1 recorded empty ones as good."""
-    if slot.latest.error or any(slot.latest.painted.values()):
-        return slot.latest.error
-    return f"{slot.name}: {EMPTY}"
 
 
 def _describe(

@@ -133,7 +133,7 @@ def test_the_life_of_a_patch_from_correction_to_acceptance(lab):
     assert taken["details"]["files"][0]["version"] == 1
     merged = lab.done("merge", "--all", "--json").json
     assert names(merged) == [PATCH]
-    assert "waits for a reviewer" in lab.done("submit", PATCH).out
+    assert "submitted for review" in lab.done("submit", PATCH).out
     assert lab.done("accept", PATCH, "--merge", "1", "--json").json["stage"] == "accepted"
     with open_volume(lab.folder / "merged" / f"{PATCH}.nii.gz") as label:
         assert label.shape == (160, 160, 160)

@@ -89,7 +89,7 @@ def submit(call: Call, patch: str, nothing_to_change: bool) -> int:
     from core.labels.review import submit as step
 
     done = step(call.lab, patch, nothing_to_change=nothing_to_change)
-    return _tell(call, done, "waits for a reviewer")
+    return _tell(call, done, "submitted for review")
 
 
 @click.command(no_args_is_help=True)
@@ -104,12 +104,14 @@ def submit(call: Call, patch: str, nothing_to_change: bool) -> int:
 def accept(call: Call, patch: str, merge_number: int | None) -> int:
     """Accept a patch's merged label for training.
 
+    Where a patch was merged more than once, state the merge that you looked at with --merge.
+
     \b
     tomocurate accept other_TS_001_patch0
     """
     from core.labels.review import accept as step
 
-    return _tell(call, step(call.lab, patch, merge_number=merge_number), "is accepted")
+    return _tell(call, step(call.lab, patch, merge_number=merge_number), "accepted")
 
 
 @click.command(no_args_is_help=True)
@@ -127,7 +129,7 @@ def reject(call: Call, patch: str, reason: str, merge_number: int | None, take_b
     from core.labels.review import reject as step
 
     done = step(call.lab, patch, reason, merge_number=merge_number, take_back=take_back)
-    return _tell(call, done, f"goes back to {done.assignee or 'nobody yet'}")
+    return _tell(call, done, f"rejected, back to {done.assignee or 'nobody yet'}")
 
 
 @click.command(no_args_is_help=True)
@@ -192,7 +194,7 @@ def withdraw(call: Call, patch: str, reason: str | None, correction: str | None)
         raise click.UsageError("say why with --reason, or name one --correction.")
     from core.labels.review import withdraw as step
 
-    return _tell(call, step(call.lab, patch, reason), "is withdrawn")
+    return _tell(call, step(call.lab, patch, reason), "withdrawn")
 
 
 @click.command(no_args_is_help=True)
@@ -212,11 +214,30 @@ def reinstate(call: Call, patch: str, correction: str | None) -> int:
         return tell_outcomes(call, [done], "counts again; merge again")
     from core.labels.review import reinstate as step
 
-    return _tell(call, step(call.lab, patch), "is back")
+    return _tell(call, step(call.lab, patch), "reinstated")
 
 
-def _tell(call: Call, patch: "PatchRecord", said: str) -> int:
+@click.command(no_args_is_help=True)
+@click.argument("patch")
+@click.argument("correction", metavar="FILE")
+@click.argument("version", type=click.IntRange(1))
+@on_workspace
+def restore_version(call: Call, patch: str, correction: str, version: int) -> int:
+    """Bring an older version of a correction back, as its latest version.
+
+    The versions of each correction are listed by: tomocurate show PATCH --json.
+
+    \b
+    tomocurate restore-version other_TS_001_patch0 Add1.nrrd 2
+    """
+    from core.corrections.withdraw import restore_version as step
+
+    done = step(call.lab, patch, correction, version)
+    return tell_outcomes(call, [done], "restored; merge again")
+
+
+def _tell(call: Call, patch: "PatchRecord", what: str) -> int:
     if call.as_json:
         say_json(patch)
-    call.say(f"{patch.name} {said}. It is {patch.stage.replace('_', ' ')}.")
+    call.say(f"{patch.name} {what}; stage: {patch.stage.replace('_', ' ')}.")
     return DONE

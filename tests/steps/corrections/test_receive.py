@@ -248,9 +248,10 @@ def test_a_conflict_at_the_last_moment_brings_the_folder_back(lab, monkeypatch: 
         raise ConflictError("somebody was first")
 
     monkeypatch.setattr(core_lab, "lock_patch", late)
-    for slot in ("Add1.nrrd", "Add2.nrrd"):
-        with pytest.raises(ConflictError):
-            receive(lab.by.anton, lab.name, slot, lab.bytes("Add1.nrrd", OTHER))
+    for slot, seen in (("Add1.nrrd", 1), ("Add2.nrrd", 0)):
+        data = lab.bytes("Add1.nrrd", OTHER)
+        with pytest.raises(ConflictError, match="somebody was first"):
+            receive(lab.by.anton, lab.name, slot, data, expected=seen)
     assert lab.file("Add1.nrrd").read_bytes() == first
     assert not lab.file("Add2.nrrd").exists()
 
