@@ -13,7 +13,8 @@ from core.errors import VolumeError
 from core.exports.validate import read_label
 from core.files.threads import side_by_side
 from core.imaging.geometry import Box, Zyx
-from core.imaging.labels import IGNORE, Label, label_from_prediction
+from core.imaging.labels import IGNORE, Label
+from core.imaging.patch import read_prediction
 from core.imaging.quality import SURFACE_DICE_METHOD, agreement
 from core.lab.lab import Lab
 from core.tomograms.source_files import open_original
@@ -148,12 +149,11 @@ def predicted_label(record: CuratedRecord, segmentation: SegmentationRecord, lab
         inside = box.overlap(Box(Zyx(0, 0, 0), volume.shape))
         if inside is None:
             raise VolumeError(f"{segmentation.on_disk.path}: does not reach {record.patch.name}.")
-        voxels = volume.read(inside)
+        stated = segmentation.threshold, segmentation.membrane_label
+        predicted, _ = read_prediction(volume, inside, *stated)
     out = label.copy()
     out[...] = IGNORE
     placed = inside.moved(Zyx(*(-a for a in start)))
-    stated = segmentation.threshold, segmentation.membrane_label
-    predicted, _ = label_from_prediction(voxels, *stated)
     out[placed.slices] = predicted
     return out
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from core.errors import VolumeError
 from core.imaging.formats.volume import Volume
 from core.imaging.geometry import Box, Zyx
-from core.imaging.labels import label_from_prediction
+from core.imaging.patch import read_prediction
 
 MAX_SIDE = 1024
 SLAB = 32
@@ -225,11 +225,11 @@ def plane_shape(shape: Zyx, axis: PlaneAxis) -> tuple[int, int]:
     return rows, columns
 
 
-def as_label(
-    values: NDArray[Any], threshold: float | None, membrane: int | None = None
+def read_membrane(
+    volume: Volume, box: Box, threshold: float | None, membrane: int | None = None
 ) -> NDArray[np.bool_]:
-    """Mark the voxels of a segmentation that are membrane, by the one rule of labels.py."""
-    return label_from_prediction(values, threshold, membrane)[0].astype(np.bool_)
+    """Mark the voxels of a box that are membrane, by the one rule of labels.py."""
+    return read_prediction(volume, box, threshold, membrane)[0].astype(np.bool_)
 
 
 def _read_facts(path: Path) -> PreviewFacts:
@@ -273,12 +273,11 @@ def _slabs(
         stop = min(start + step, volume.shape.z)
         parts = []
         for box in _strips(volume, start, stop, facts.binning):
-            values = volume.read(box)
             if facts.look is Look.LABEL:
-                label = as_label(values, threshold, membrane)
+                label = read_membrane(volume, box, threshold, membrane)
                 parts.append(bin_values(label, facts.binning, facts.look))
             else:
-                parts.append(window.apply(bin_values(values, facts.binning, facts.look)))
+                parts.append(window.apply(bin_values(volume.read(box), facts.binning, facts.look)))
         yield start // facts.binning, np.concatenate(parts, axis=1)
 
 

@@ -22,10 +22,10 @@ from core.imaging.preview.store import (
     Preview,
     PreviewFacts,
     Window,
-    as_label,
     bin_values,
     binning_for,
     look_over,
+    read_membrane,
 )
 
 MAX_FULL_SIDE = 8192
@@ -120,10 +120,11 @@ class VolumeView:
         return self._drawn(Box(Zyx(*start), Zyx(*stop)), axis, factor)
 
     def _drawn(self, box: Box, axis: PlaneAxis, factor: int) -> Gray:
-        values = self._opened().read(box).squeeze(axis.number)
+        volume = self._opened()
         if self.look is Look.LABEL:
-            label = as_label(values, self._threshold, self._file.membrane)
-            return np.packbits(bin_values(label, factor, self.look), 1)
+            label = read_membrane(volume, box, self._threshold, self._file.membrane)
+            return np.packbits(bin_values(label.squeeze(axis.number), factor, self.look), 1)
+        values = volume.read(box).squeeze(axis.number)
         return Window(*self.facts.window).apply(bin_values(values, factor, self.look))
 
     def _opened(self) -> Volume:
