@@ -63,7 +63,7 @@ def show_account(person: PersonRecord) -> None:
 
 
 def pages() -> list[st.Page]:
-    """The pages in their order; the first is where one arrives."""
+    """List the pages in order; the first is the start page."""
     return [
         st.Page(
             PAGES / f"{name}.py",

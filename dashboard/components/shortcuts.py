@@ -97,7 +97,7 @@ export default function ({ data, parentElement }) {
 
 
 def keys_of(page: str) -> list[list[str]]:
-    """The keys of a page and what they do, then those of every page."""
+    """List the keys of a page and what they do, then those of every page."""
     return [[key, what] for key, what in {**KEYS.get(page, {}), **EVERYWHERE}.items()]
 
 

@@ -157,7 +157,7 @@ def show_viewer(
 
 
 def built_script(name: str) -> str:
-    """The file name of a built component, such as viewer-0123456789ab.js."""
+    """Find the file name of a built component, such as viewer-0123456789ab.js."""
     found = sorted(ASSETS.glob(f"{name}-*.js"))
     if len(found) != 1:
         raise RuntimeError(f"dashboard/assets holds {len(found)} files {name}-*.js: make frontend")

@@ -34,7 +34,7 @@ JOBS_SHOWN = 12
 ENDED_SHOWN = 60
 EVENTS_SHOWN = 60
 POLLED_S = 2.0
-# A worker that was not heard of for so long is told as silent.
+# A worker that was not heard of for so long counts as silent.
 SILENT = dt.timedelta(seconds=90)
 
 ICONS = {
@@ -66,7 +66,7 @@ def show() -> None:
 
 @st.fragment(run_every=POLLED_S)
 def show_jobs(workspace: Workspace, person: PersonRecord) -> None:
-    """The jobs, as they go on."""
+    """Show the jobs, refreshed while they run."""
     _workers(queue.list_workers(workspace))
     active = queue.list_jobs(workspace, JobFilter(active=True, top=True), limit=JOBS_SHOWN)
     ended = queue.list_jobs(workspace, JobFilter(active=False, top=True), limit=ENDED_SHOWN)
@@ -101,11 +101,11 @@ def show_jobs(workspace: Workspace, person: PersonRecord) -> None:
 
 
 def object_names(workspace: Workspace, jobs: Iterable[JobRecord]) -> dict[str, str]:
-    """What jobs on volumes are about, as people name it."""
-    told = {str(job.arguments["object"]) for job in jobs if "object" in job.arguments}
+    """Name the volumes that jobs work on."""
+    objects = {str(job.arguments["object"]) for job in jobs if "object" in job.arguments}
     names = {}
     with workspace.catalog.read() as session:
-        for name in told:
+        for name in objects:
             kind, _, number = name.partition("-")
             if kind == "tomogram" and number.isdecimal():
                 names[name] = tomogram_by_id(session, int(number)).name
@@ -131,19 +131,19 @@ def rows_of_jobs(jobs: Sequence[JobRecord], names: Mapping[str, str]) -> list[di
 
 
 def about(job: JobRecord, names: Mapping[str, str]) -> list[str]:
-    """The names of what a job is about."""
-    told = job.arguments
-    if isinstance(told.get("names"), list):
-        return [str(each) for each in told["names"]]
+    """List the names of what a job works on."""
+    arguments = job.arguments
+    if isinstance(arguments.get("names"), list):
+        return [str(each) for each in arguments["names"]]
     return [
-        names.get(str(told[key]), str(told[key]))
+        names.get(str(arguments[key]), str(arguments[key]))
         for key in ("object", "out", "file")
-        if key in told
+        if key in arguments
     ]
 
 
 def title_of(job: JobRecord, names: Mapping[str, str]) -> str:
-    """What a job does, as Markdown."""
+    """Describe a job, as Markdown."""
     if "batch" in job.arguments:
         many = count(int(job.arguments["batch"]), "patch", "patches")
         return f"{KIND_NAMES[job.kind]} of {many}"
@@ -199,8 +199,10 @@ def _job(
             if job.created_by_id == person.id or may(person.role, Action.MANAGE_JOBS):
                 _job_buttons(workspace, person, job)
         if job.state is JobState.RUNNING:
-            said = "its worker stopped answering; another takes over" if job.lost else job.message
-            st.progress(job.progress, text=escape(said or "starting"))
+            message = (
+                "its worker stopped answering; another takes over" if job.lost else job.message
+            )
+            st.progress(job.progress, text=escape(message or "starting"))
         if job.error:
             st.caption(f":material/block: {escape(job.error)}")
 
@@ -275,7 +277,7 @@ def _log(workspace: Workspace) -> None:
 
 
 def rows_of(events: tuple[EventRecord, ...]) -> list[dict[str, Any]]:
-    """Rows of the log; a table shows text as it is."""
+    """Make rows of the log; a table shows text as it is."""
     return [
         {
             "When": event.at,

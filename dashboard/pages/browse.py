@@ -92,7 +92,7 @@ def open_tomogram(workspace: Workspace, name: str) -> Opened:
 
 
 def scene_of(here: Opened, person: PersonRecord, selected: str | None, said: Said | None) -> Scene:
-    """What the viewer shows."""
+    """Describe what the viewer shows."""
     return Scene(
         ViewedObject(tomogram_name(here.tomogram.id), here.tomogram.name),
         [ViewedObject(segmentation_name(each.id), _model(each)) for each in here.segmentations],
@@ -161,7 +161,7 @@ def show() -> None:
 
 
 def _pick(names: Sequence[str]) -> str:
-    """The tomogram of the address, or of the picker."""
+    """Pick the tomogram of the address, or of the selection box."""
     wanted = st.query_params.get(Query.TOMOGRAM)
     full = next((name for name in names if wanted in (name, name.partition("/")[2])), None)
     if wanted and full is None:
@@ -185,7 +185,7 @@ def _other() -> None:
 
 @st.fragment
 def _look(name: str) -> None:
-    """The viewer and the patches below it; a choice runs only this."""
+    """Show the viewer and the patches below it; a choice runs only this."""
     if st.query_params.get(Query.TOMOGRAM, name) not in (name, name.partition("/")[2]):
         st.rerun()  # a proposal of another tomogram came into focus
     workspace, person = current_workspace(), current_person()
@@ -223,13 +223,13 @@ def _look(name: str) -> None:
 
 
 def _to_correct(here: Opened) -> int | None:
-    """The segmentation that new patches are cut from, where one is picked."""
+    """Find the segmentation for new patches, where one is picked."""
     picked = st.session_state.get(f"segmentation_{here.tomogram.id}")
     return picked if isinstance(picked, int) else None
 
 
 def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
-    """The patches of this tomogram, and what comes next for them."""
+    """Show the patches of this tomogram and what comes next."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if len(here.segmentations) > 1 and may(person.role, Action.CHOOSE):
             st.selectbox(
@@ -310,7 +310,7 @@ def _model(segmentation: SegmentationRecord) -> str:
 
 
 def _number(name: str) -> str:
-    """The last word of a patch's name: patch3."""
+    """Give the last word of a patch's name: patch3."""
     return name.rpartition("_")[2]
 
 

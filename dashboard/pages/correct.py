@@ -93,14 +93,14 @@ def show() -> None:
         begin_page("Correct")
         _nothing(workspace, person)
         return
-    told = read_history(workspace, name)
-    if told is None:
+    history = read_history(workspace, name)
+    if history is None:
         return
-    _patch(workspace, person, told, mine)
+    _patch(workspace, person, history, mine)
 
 
 def my_work(workspace: Workspace, person: PersonRecord) -> tuple[PatchRecord, ...]:
-    """My unfinished patches, those that came back from review first."""
+    """List a person's unfinished patches, rejected ones first."""
     wanted = PatchFilter(assignee=person.name, stage=MINE)
     with workspace.catalog.read() as session:
         found = list_patches(session, wanted, PatchSort.NAME, limit=500)
@@ -108,7 +108,7 @@ def my_work(workspace: Workspace, person: PersonRecord) -> tuple[PatchRecord, ..
 
 
 def neighbours(names: Sequence[str], name: str) -> tuple[str | None, str | None]:
-    """The patch before and the one after, in the order of a list; round at its ends."""
+    """Find the patches before and after one in a list, which goes round."""
     if name not in names:
         return None, names[0] if names else None
     at = names.index(name)
@@ -127,7 +127,7 @@ def drop_files(
         return
     st.session_state[Key.RECEIVED] = [patch, [each.kept() for each in taken]]
     st.session_state[Key.UPLOADS] = st.session_state.get(Key.UPLOADS, 0) + 1
-    outcomes = [Outcome(each.name, each.outcome, each.said or None) for each in taken]
+    outcomes = [Outcome(each.name, each.outcome, each.message or None) for each in taken]
     notify_outcomes(outcomes, "received", ("correction", "corrections"))
 
 
@@ -208,7 +208,7 @@ def claim_here(workspace: Workspace, person: PersonRecord, name: str, seen: int)
 def _mine(
     workspace: Workspace, person: PersonRecord, mine: Sequence[PatchRecord], name: str
 ) -> None:
-    """My work, one click away from everywhere on this page."""
+    """Show the person's patches in a menu."""
     with st.popover(f"My work · {len(mine)}", icon=":material/checklist:", key=f"mine_{name}"):
         if not mine:
             st.markdown("**No patch to correct.**")
@@ -233,7 +233,7 @@ def _mine(
 def _kit_button(
     workspace: Workspace, person: PersonRecord, names: Sequence[str], label: str, key: str
 ) -> None:
-    """A zip that is made when it is asked for; the log keeps who took it."""
+    """Offer a zip that is made on request; the log keeps who took it."""
     stem = names[0] if len(names) == 1 else f"{len(names)}_patches"
     st.download_button(
         label,
@@ -250,9 +250,9 @@ def _kit_button(
 
 
 def _patch(
-    workspace: Workspace, person: PersonRecord, told: PatchHistory, mine: Sequence[PatchRecord]
+    workspace: Workspace, person: PersonRecord, history: PatchHistory, mine: Sequence[PatchRecord]
 ) -> None:
-    patch = told.patch
+    patch = history.patch
     painting = st.query_params.get(Query.WAY) not in (FILES, MERGE)
     begin_page(patch.name, toasts=painting)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -269,7 +269,7 @@ def _patch(
             query_params={Query.PATCH: patch.name},
             width="content",
         )
-    _who(told, person)
+    _who(history, person)
     if patch.stage is Stage.CHOSEN:
         show_not_extracted(workspace, person, patch)
         return
@@ -280,12 +280,12 @@ def _patch(
     left, right = st.columns([6, 5], gap="medium")
     with left:
         if way == MERGE:
-            _merging(workspace, person, told)
+            _merging(workspace, person, history)
         else:
-            _files(workspace, person, told)
+            _files(workspace, person, history)
     with right:
-        _slots(workspace, person, told)
-        show_comments(workspace, person, patch, told.comments)
+        _slots(workspace, person, history)
+        show_comments(workspace, person, patch, history.comments)
 
 
 def _turn(mine: Sequence[PatchRecord], name: str) -> None:
@@ -296,23 +296,24 @@ def _turn(mine: Sequence[PatchRecord], name: str) -> None:
             go_to("correct", patch=to)
 
 
-def _who(told: PatchHistory, person: PersonRecord) -> None:
-    patch = told.patch
+def _who(history: PatchHistory, person: PersonRecord) -> None:
+    patch = history.patch
     if patch.rejected_reason:
-        verdict = next((each for each in reversed(told.reviews) if each.reason), None)
+        verdict = next((each for each in reversed(history.reviews) if each.reason), None)
         by = f"{escape(verdict.reviewer or 'a reviewer')} said" if verdict else "a reviewer said"
         st.warning(f"Rejected: {by} “{escape(patch.rejected_reason)}”", icon=":material/undo:")
-    if told.hold and told.hold.person_id != person.id:
+    if history.hold and history.hold.person_id != person.id:
         st.info(
-            f"{escape(told.hold.person)} is painting it (since {format_time(told.hold.since)}).",
+            f"{escape(history.hold.person)} is painting it "
+            f"(since {format_time(history.hold.since)}).",
             icon=":material/brush:",
         )
     elif patch.assignee and patch.assignee != person.name:
         st.info(f"Assigned to {escape(patch.assignee)}.", icon=":material/person:")
 
 
-def _files(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
-    patch = told.patch
+def _files(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:
+    patch = history.patch
     st.markdown("**1 · Download**")
     _kit_button(workspace, person, [patch.name], "Download kit", "kit_of_this")
     st.markdown("**2 · Paint** Add, Remove and Ignore in MITK, napari, Amira or 3D Slicer")
@@ -329,7 +330,7 @@ def _files(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> No
         key=key,
         max_upload_size=workspace.settings.upload_mb,
         on_change=bind(patch, drop_files),
-        args=(workspace, person, patch.name, versions_of(told.slots), key),
+        args=(workspace, person, patch.name, versions_of(history.slots), key),
     )
     st.button(
         "Collect from the folder",
@@ -345,14 +346,14 @@ def _files(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> No
         show_received(workspace, patch.name, [ReceivedFile.of(each) for each in kept[1]])
 
 
-def _slots(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
+def _slots(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:
     st.header("Corrections", anchor=False)
-    show_slots(told.slots)
-    if told.slots and can(told.patch, Transition.CORRECT, person):
+    show_slots(history.slots)
+    if history.slots and can(history.patch, Transition.CORRECT, person):
         with st.popover("Exclude a correction…"):
             st.caption("The file is kept; the correction can be included again.")
-            for slot in told.slots:
-                _slot_button(workspace, person, told.patch, slot)
+            for slot in history.slots:
+                _slot_button(workspace, person, history.patch, slot)
 
 
 def _slot_button(
@@ -371,14 +372,14 @@ def _slot_button(
     )
 
 
-def _merging(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
-    patch = told.patch
+def _merging(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:
+    patch = history.patch
     draft = unsaved_draft(workspace, person, patch)
     if draft:
         _save_or_discard(workspace, person, patch, draft)
         return
     if can(patch, Transition.MERGE, person) and patch.correction_count:
-        _preview(workspace, person, told)
+        _preview(workspace, person, history)
     if can(patch, Transition.SUBMIT, person) and not patch.stale:
         st.button(
             "Submit for review",
@@ -431,9 +432,9 @@ def discard_draft(workspace: Workspace, person: PersonRecord, name: str) -> None
     )
 
 
-def _preview(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
-    patch = told.patch
-    merged = told.current_merge
+def _preview(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:
+    patch = history.patch
+    merged = history.current_merge
     if merged and not patch.stale:
         st.markdown(
             f"**Merge {merged.number}** includes all corrections, made "
@@ -447,7 +448,7 @@ def _preview(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
         preview = preview_merge(workspace, patch.name)
     if preview.error:
         st.error(escape(preview.error), icon=":material/block:")
-        _exclude_refused(workspace, person, told)
+        _exclude_refused(workspace, person, history)
         return
     _numbers(preview)
     _planes(workspace, patch.name, preview)
@@ -460,14 +461,14 @@ def _preview(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> 
     )
 
 
-def _exclude_refused(workspace: Workspace, person: PersonRecord, told: PatchHistory) -> None:
+def _exclude_refused(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:
     """Offer the way out where files that cannot be read stop a merge."""
-    refused = [slot for slot in told.slots if slot.counts and slot.latest.error]
-    if refused and can(told.patch, Transition.CORRECT, person):
+    refused = [slot for slot in history.slots if slot.counts and slot.latest.error]
+    if refused and can(history.patch, Transition.CORRECT, person):
         st.caption("Exclude the files that cannot be used, or upload them again:")
         with st.container(horizontal=True):
             for slot in refused:
-                _slot_button(workspace, person, told.patch, slot, "refused")
+                _slot_button(workspace, person, history.patch, slot, "refused")
 
 
 def _numbers(preview: MergePreview) -> None:

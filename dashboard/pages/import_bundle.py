@@ -128,7 +128,7 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
 
 
 def _stated() -> Stated | None:
-    """What the person who brings a plain folder says of it."""
+    """Ask for the licence and attribution of a plain folder."""
     with st.expander("Import a plain folder (imagesTr, labelsTr) instead of a bundle"):
         st.caption("A plain folder has no licence or attribution; enter them here.")
         plain_folder = st.toggle("This is a plain folder", key="plain_folder")
@@ -158,25 +158,25 @@ def _refused(error: TomocurateError) -> None:
 
 
 def _what_it_is(seen: Quarantine) -> None:
-    said = seen.bundle.statement
+    statement = seen.bundle.statement
     held = Counter(each.fate for each in seen.incoming)
     show_facts(
         {
-            "Title": escape(said.title),
-            "Version": escape(said.version),
-            "Licence": said.licence.value,
-            "Attribution": escape(said.attribution),
-            "Privacy level": said.level.value,
-            "Bundle": escape(said.bundle_id),
+            "Title": escape(statement.title),
+            "Version": escape(statement.version),
+            "Licence": statement.licence.value,
+            "Attribution": escape(statement.attribution),
+            "Privacy level": statement.level.value,
+            "Bundle": escape(statement.bundle_id),
             "Patches": ", ".join(f"{number} {FATES[fate]}" for fate, number in held.items()),
         }
     )
-    if said.description:
-        st.caption(escape(said.description))
+    if statement.description:
+        st.caption(escape(statement.description))
 
 
 def rows_of(seen: Quarantine) -> list[dict[str, Any]]:
-    """Rows of the table of what would come in."""
+    """Make rows of the table of patches to import."""
     return [
         {
             "Patch": each.case.patch_id,
@@ -216,11 +216,11 @@ def _take_in(
     workspace: Workspace, person: PersonRecord, source: Path, stated: Stated | None
 ) -> None:
     bar = st.progress(0.0, "Importing…")
-    told: list[Outcome] = []
+    imported: list[Outcome] = []
 
     def came_in(outcome: Outcome) -> None:
-        told.append(outcome)
-        bar.progress(min(1.0, len(told) / 100), f"{len(told)} patches")
+        imported.append(outcome)
+        bar.progress(min(1.0, len(imported) / 100), f"{len(imported)} patches")
 
     try:
         outcomes = import_bundle(Lab(workspace, person), source, stated, progress=came_in)

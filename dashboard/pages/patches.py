@@ -95,13 +95,13 @@ def keep_view(workspace: Workspace, person: PersonRecord, name: str, wanted: Pat
 
 
 def names_of(workspace: Workspace, wanted: PatchFilter) -> tuple[PatchRecord, ...]:
-    """All patches that a filter hits, for an action on all of them."""
+    """List all patches that match a filter."""
     with workspace.catalog.read() as session:
         return list_patches(session, wanted, limit=MAX_LIMIT).rows
 
 
 def table_of(patches: Sequence[PatchRecord]) -> list[dict[str, Any]]:
-    """Rows of the table."""
+    """Make rows of the table."""
     return [
         {
             "Patch": patch.name,
@@ -167,7 +167,7 @@ def _views(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> N
 def _page(
     workspace: Workspace, wanted: PatchFilter, sort: PatchSort, rows: int
 ) -> Page[PatchRecord]:
-    """The page that the pagination below the list asks for."""
+    """Read the page of the list that the pagination asks for."""
     asked = st.session_state.get(Query.PAGE) or 1
     with workspace.catalog.read() as session:
         found = list_patches(session, wanted, sort, (int(asked) - 1) * rows, rows)
@@ -263,7 +263,7 @@ def _actions(
     chosen: list[PatchRecord],
     total: int,
 ) -> None:
-    """What can be done with the chosen patches, or with all that the filter hits."""
+    """Show actions on the selected patches, or on all that match the filter."""
     with st.container(horizontal=True, vertical_alignment="center", border=True):
         everything = st.checkbox(
             f"{patch_filter.describe_filter(wanted)} ({total:,})", key="everything", value=False

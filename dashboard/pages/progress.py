@@ -94,7 +94,7 @@ def read_board(workspace: Workspace, person: PersonRecord, now: dt.datetime) -> 
 
 
 def target_of(points: Sequence[Mapping[str, Any]], what: str) -> dict[str, str] | None:
-    """The filter that a click on a bar asks for, as words of the address; None for no bar."""
+    """Give the filter of a clicked bar, as words of the address; None for no bar."""
     if not points:
         return None
     name, stage = points[0]["customdata"]
@@ -126,10 +126,10 @@ def show() -> None:
 def _way() -> None:
     """Show the whole workflow to somebody who comes here first."""
     st.header("From tomogram to training set", anchor=False)
-    for column, (step, said) in zip(st.columns(len(WAY), gap="small"), WAY, strict=True):
+    for column, (step, text) in zip(st.columns(len(WAY), gap="small"), WAY, strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{step}**")
-            st.caption(said)
+            st.caption(text)
 
 
 def _numbers(board: Board) -> None:
@@ -152,8 +152,8 @@ def _mine(board: Board, person: PersonRecord) -> None:
     if board.mine:
         shown = True
         back = sum(patch.rejected_reason is not None for patch in board.mine)
-        said = f"**{count(board.mine_in_all, 'patch', 'patches')} to correct**"
-        st.markdown(f"{said}{f', {back} rejected by a reviewer' if back else ''}")
+        total = f"**{count(board.mine_in_all, 'patch', 'patches')} to correct**"
+        st.markdown(f"{total}{f', {back} rejected by a reviewer' if back else ''}")
         with st.container(gap=None):
             for patch in board.mine[:SHOWN]:
                 _patch_line(patch)

@@ -292,7 +292,7 @@ def _training(workspace: Workspace, person: PersonRecord) -> None:
 def paired(
     scores: Sequence[ScoreRecord], field: str, names: tuple[str, str]
 ) -> dict[str, tuple[float, float]]:
-    """The scores of two models on the patches that both have, none of which they trained on."""
+    """Pair the scores of two models on patches that neither was trained on."""
     by_model: Mapping[str, dict[str, float]] = {name: {} for name in names}
     for score in scores:
         value = getattr(score, field)

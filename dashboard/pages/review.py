@@ -78,10 +78,10 @@ def show() -> None:
             PROGRESS,
         )
         return
-    told = read_history(workspace, name)
-    if told is None:
+    history = read_history(workspace, name)
+    if history is None:
         return
-    _patch(workspace, person, told, queue)
+    _patch(workspace, person, history, queue)
 
 
 def decide(
@@ -134,7 +134,7 @@ def reject_written(
 
 
 def reason_key(patch: PatchRecord, merge: MergeRecord) -> str:
-    """The field for the reason to reject one merge of one patch."""
+    """Name the field for the reason to reject one merge of one patch."""
     return f"{REASON}_{patch.name}_{merge.number}"
 
 
@@ -147,7 +147,7 @@ def write_reason(pills: str, field: str) -> None:
 
 
 def next_of(queue: Sequence[Waiting], name: str) -> str | None:
-    """The patch after this one in the queue; the first where this one is not in it."""
+    """Find the next patch of the queue; the first where this one is not in it."""
     names = [each.name for each in queue]
     others = [each for each in names if each != name]
     if not others:
@@ -159,7 +159,7 @@ def next_of(queue: Sequence[Waiting], name: str) -> str | None:
 
 
 def previous_of(queue: Sequence[Waiting], name: str) -> str | None:
-    """The patch before this one in the queue; the last where this one is the first."""
+    """Find the previous patch of the queue; the last before the first."""
     return next_of(tuple(reversed(queue)), name)
 
 
@@ -186,9 +186,9 @@ def _queue(queue: Sequence[Waiting], name: str) -> None:
 
 
 def _patch(
-    workspace: Workspace, person: PersonRecord, told: PatchHistory, queue: Sequence[Waiting]
+    workspace: Workspace, person: PersonRecord, history: PatchHistory, queue: Sequence[Waiting]
 ) -> None:
-    patch, merge = told.patch, told.current_merge
+    patch, merge = history.patch, history.current_merge
     begin_page(patch.name)
     with st.container(horizontal=True, vertical_alignment="center"):
         show_chips(patch_dots(patch))
@@ -209,13 +209,13 @@ def _patch(
         return
     st.caption(
         f"Merge {merge.number}, made {format_time(merge.made_at)} by {person_name(merge.made_by)} "
-        f"from {count(len(merge.inputs), 'correction')} by {_painters(told)}"
+        f"from {count(len(merge.inputs), 'correction')} by {_painters(history)}"
     )
     picture = _picture(workspace, patch)
     next_name = next_of(queue, patch.name)
     if way == AROUND_WAY:
         with st.container(horizontal=True, vertical_alignment="center"):
-            _decision(workspace, person, told, merge, next_name, compact=True)
+            _decision(workspace, person, history, merge, next_name, compact=True)
         at = most_changed(picture.before, picture.after) if picture else None
         painter(
             workspace,
@@ -229,17 +229,17 @@ def _patch(
     left, right = st.columns([7, 5], gap="medium")
     with left:
         if way == AROUND_WAY:
-            show_comments(workspace, person, patch, told.comments)
+            show_comments(workspace, person, patch, history.comments)
         elif picture:
             _planes(picture, f"{patch.id}_{merge.number}")
     with right:
-        _findings(told, merge)
+        _findings(history, merge)
         if way != AROUND_WAY:
-            _decision(workspace, person, told, merge, next_name)
+            _decision(workspace, person, history, merge, next_name)
             look = partial(_look_at, f"{patch.id}_{merge.number}")
-            show_comments(workspace, person, patch, told.comments, look)
+            show_comments(workspace, person, patch, history.comments, look)
         with st.expander("Corrections"):
-            show_slots(told.slots)
+            show_slots(history.slots)
 
 
 def _look_at(key: str, at: Sequence[int]) -> None:
@@ -248,8 +248,10 @@ def _look_at(key: str, at: Sequence[int]) -> None:
         st.session_state[f"{Key.SPOT}_{name}_{key}"] = value
 
 
-def _painters(told: PatchHistory) -> str:
-    names = {slot.latest.author or slot.latest.author_account for slot in told.slots if slot.counts}
+def _painters(history: PatchHistory) -> str:
+    names = {
+        slot.latest.author or slot.latest.author_account for slot in history.slots if slot.counts
+    }
     return ", ".join(sorted(escape(name) for name in names if name)) or "nobody"
 
 
@@ -272,7 +274,7 @@ def _picture(workspace: Workspace, patch: PatchRecord) -> PatchPicture | None:
 
 @st.fragment
 def _planes(picture: PatchPicture, key: str) -> None:
-    """Three planes; moving through them runs this part of the page alone."""
+    """Show three planes; moving through them runs this part of the page alone."""
     shown = _shown(key)
     start = most_changed(picture.before, picture.after)
     with st.container(key="tc_slices"):
@@ -302,7 +304,7 @@ def _slider(place: DeltaGenerator, name: str, side: int, first: int, key: str) -
 
 
 def _shown(merge: str) -> Shown:
-    """What is drawn of a merge, by button or by the keys 1 to 4."""
+    """Choose what is drawn of a merge, by button or by the keys 1 to 4."""
     kept, now = st.session_state.get(Key.SHOWN, [merge, Shown.DIFFERENCE])
     now = Shown(now if kept == merge else Shown.DIFFERENCE)
     with st.container(horizontal=True, gap="small"):
@@ -322,18 +324,18 @@ def _show(merge: str, shown: str) -> None:
     st.session_state[Key.SHOWN] = [merge, shown]
 
 
-def _findings(told: PatchHistory, merge: MergeRecord) -> None:
+def _findings(history: PatchHistory, merge: MergeRecord) -> None:
     """Show what the merge changed, and earlier verdicts."""
     _counts(merge)
     for finding in merge.findings:
         st.caption(f":material/info: {escape(finding)}")
-    for verdict in told.reviews:
+    for verdict in history.reviews:
         why = f": “{escape(verdict.reason)}”" if verdict.reason else ""
         st.caption(
             f"Merge {verdict.merge} {verdict.verdict.value}ed by "
             f"{person_name(verdict.reviewer)}, {format_time(verdict.decided_at)}{why}"
         )
-    if told.patch.stale:
+    if history.patch.stale:
         st.warning(
             "Corrections changed since this merge: merge again first.",
             icon=":material/sync_problem:",
@@ -343,14 +345,14 @@ def _findings(told: PatchHistory, merge: MergeRecord) -> None:
 def _decision(
     workspace: Workspace,
     person: PersonRecord,
-    told: PatchHistory,
+    history: PatchHistory,
     merge: MergeRecord,
     next_name: str | None,
     *,
     compact: bool = False,
 ) -> None:
     """Accept or reject; ``compact`` leaves room for the view below and hides the reason."""
-    patch = told.patch
+    patch = history.patch
     may_accept = can(patch, Transition.ACCEPT, person) and not patch.stale
     may_reject = can(patch, Transition.REJECT, person)
     if not can(patch, Transition.ACCEPT, person) and not may_reject:

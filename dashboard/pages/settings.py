@@ -169,7 +169,7 @@ def _change_somebody(
 
 
 def rows_of(everybody: Sequence[PersonRecord]) -> list[dict[str, Any]]:
-    """Rows of the table of people."""
+    """Make rows of the table of people."""
     return [
         {
             "Name": each.name,
@@ -183,7 +183,7 @@ def rows_of(everybody: Sequence[PersonRecord]) -> list[dict[str, Any]]:
 
 
 def rights() -> list[dict[str, str]]:
-    """What each role may do beyond the one before it."""
+    """List what each role may do beyond the one before it."""
     return [
         {
             "Role": ROLE_NAMES[role],
@@ -231,7 +231,7 @@ def _last_good(backups: Sequence[BackupRecord]) -> None:
 
 
 def rows_of_backups(backups: Sequence[BackupRecord]) -> list[dict[str, Any]]:
-    """Rows of the table of backups."""
+    """Make rows of the table of backups."""
     return [
         {
             "Made": format_time(each.made_at),

@@ -169,7 +169,7 @@ def _link(tomogram: TomogramRecord) -> None:
 
 
 def rows_of(lines: Sequence[TomogramLine]) -> list[dict[str, Any]]:
-    """Rows of the table."""
+    """Make rows of the table."""
     return [
         {
             "Tomogram": line.tomogram.name,
@@ -186,7 +186,7 @@ def rows_of(lines: Sequence[TomogramLine]) -> list[dict[str, Any]]:
 
 
 def _table(lines: Sequence[TomogramLine]) -> None:
-    said = st.dataframe(
+    shown = st.dataframe(
         rows_of(lines),
         key="tomogram_table",
         on_select="rerun",
@@ -198,7 +198,7 @@ def _table(lines: Sequence[TomogramLine]) -> None:
             "Registered": time_column("D MMM YYYY"),
         },
     )
-    rows = said.selection.rows
+    rows = shown.selection.rows
     if rows and rows[0] < len(lines):
         name = lines[rows[0]].tomogram.name
         go_to(PAGE, tomogram=name)
@@ -422,11 +422,11 @@ def save_permission(
     workspace: Workspace, person: PersonRecord, tomogram: str, seen: int | None
 ) -> None:
     """Record what the owner allows, as the form of this tomogram says."""
-    told = {
+    fields = {
         field: st.session_state[f"{PERMISSION}_{field}_{tomogram}"] for field in PERMISSION_FIELDS
     }
     run_action(
-        partial(permit, workspace, person, tomogram, seen=seen, **told),
+        partial(permit, workspace, person, tomogram, seen=seen, **fields),
         lambda outcome: (
             f"**{escape(tomogram)}** {escape(outcome.message or 'permitted')} · saved by "
             f"{escape(person.name)}"

@@ -19,17 +19,17 @@ NOBODY = "Your session is over, or you may no longer work here. Open tomocurate 
 
 
 def current_workspace() -> Workspace:
-    """The workspace, opened once for all sessions of this process."""
+    """Give the workspace, opened once for all sessions of this process."""
     return _open_once(str(find_workspace(None).absolute()))
 
 
 def site() -> Site:
-    """The running dashboard that this page belongs to."""
+    """Give the running dashboard that this page belongs to."""
     return _served() if is_served() else _alone(str(current_workspace().folder))
 
 
 def current_person() -> PersonRecord:
-    """The person of this browser session, read anew at each run; the page ends for nobody."""
+    """Read the person of this browser session; the page stops where there is none."""
     person = _person()
     if person is None or person.disabled:
         st.error(NOBODY)

@@ -27,12 +27,12 @@ def escape(text: object) -> str:
 
 
 def escape_html(text: object) -> str:
-    """A label that Plotly shows as it is: it would follow <a href>."""
+    """Escape a label for Plotly, which would follow <a href>."""
     return html.escape(_seen(text), quote=False)
 
 
 def download_name(text: object, ending: str = "") -> str:
-    """A name for a download: letters, digits, dot, dash and underscore."""
+    """Make a file name for a download: letters, digits, dot, dash and underscore."""
     kept = _NAME.sub("_", str(text)).strip("._-") or "file"
     return f"{kept[:120]}{ending}"
 

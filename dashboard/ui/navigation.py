@@ -35,7 +35,7 @@ PLACES: Mapping[str, Place] = {
 
 
 def page_file(name: str) -> str:
-    """A page as ``st.page_link`` and ``st.switch_page`` name it."""
+    """Name a page for ``st.page_link`` and ``st.switch_page``."""
     return f"pages/{name}.py"
 
 

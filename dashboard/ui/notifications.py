@@ -112,7 +112,7 @@ def show_notifications(*, toasts: bool = False) -> None:
 
 
 def describe_saved(what: str, patch: PatchRecord, by: PersonRecord) -> str:
-    """A patch was saved: by whom, when, at which version."""
+    """Describe that a patch was saved: by whom, when, at which version."""
     at = format_time(patch.updated_at)
     return (
         f"**{escape(patch.name)}** {what} · saved at {at} by {escape(by.name)}, "
@@ -164,8 +164,8 @@ def format_change(event: EventRecord) -> str:
 
 def change_markdown(event: EventRecord) -> str:
     """Describe what an event changed, as Markdown."""
-    said = describe_change(event)
-    return f" · {escape(said)}" if said else ""
+    change = describe_change(event)
+    return f" · {escape(change)}" if change else ""
 
 
 def describe_change(event: EventRecord) -> str:
@@ -197,5 +197,5 @@ def _value(value: Any) -> str:
 
 def _line(outcome: Outcome) -> str:
     message = (outcome.message or "").removeprefix(f"{outcome.name}: ")
-    said = [message, *outcome.findings] if message else outcome.findings
-    return f"**{escape(outcome.name)}** {'; '.join(map(escape, said))}"
+    parts = [message, *outcome.findings] if message else outcome.findings
+    return f"**{escape(outcome.name)}** {'; '.join(map(escape, parts))}"

@@ -19,7 +19,7 @@ NO_TOOLS = {"displayModeBar": False, "scrollZoom": False}
 
 
 def stages_by(counts: Mapping[str, Mapping[Stage, int]], what: str) -> go.Figure:
-    """Patches by stage for each of some names; a click tells name and stage."""
+    """Plot patches by stage, a bar per name; a click gives name and stage."""
     names = list(counts)
     figure = go.Figure()
     for stage, color in STAGE_COLORS.items():
@@ -39,7 +39,7 @@ def stages_by(counts: Mapping[str, Mapping[Stage, int]], what: str) -> go.Figure
 
 
 def throughput(weeks: Mapping[dt.datetime, Mapping[Verdict, int]]) -> go.Figure:
-    """Patches accepted and rejected by week."""
+    """Plot patches accepted and rejected per week."""
     figure = go.Figure()
     for verdict, name, color in (
         (Verdict.ACCEPT, "Accepted", STAGE_COLORS[Stage.ACCEPTED]),
@@ -80,7 +80,7 @@ def label_balance(values: Mapping[str, int]) -> go.Figure:
 
 
 def reject_reasons(reasons: Sequence[tuple[str, int]]) -> go.Figure:
-    """How often each reason was given."""
+    """Plot how often each reason was given."""
     figure = go.Figure()
     figure.add_bar(
         y=[escape_html(_short(reason)) for reason, _ in reasons],
@@ -96,7 +96,7 @@ def reject_reasons(reasons: Sequence[tuple[str, int]]) -> go.Figure:
 
 
 def boxes_in(shape_zyx: Sequence[int], boxes: Sequence[tuple[str, Any, Any, str]]) -> go.Figure:
-    """Where patches lie in a tomogram; boxes are (name, start, stop, colour), all (z, y, x)."""
+    """Plot patches in a tomogram; boxes are (name, start, stop, colour), all (z, y, x)."""
     figure = go.Figure()
     _add_box(figure, "tomogram", (0, 0, 0), shape_zyx, "#888888")
     for name, start, stop, color in boxes:

@@ -106,7 +106,7 @@ def _sample(figures: Sequence[LabelFigures]) -> Sequence[LabelFigures]:
 
 
 def scores_by_model(scores: Sequence[ScoreRecord], field: str, title: str) -> go.Figure:
-    """A score of every model, a dot a patch; patches that it was trained on are hollow."""
+    """Plot a score per model, a dot per patch; hollow for patches that it was trained on."""
     figure = go.Figure()
     for trained, name, symbol in (
         (False, "Not trained on", "circle"),
@@ -158,7 +158,7 @@ def before_and_after(pairs: Mapping[str, tuple[float, float]], names: tuple[str,
 
 
 def model_of(score: ScoreRecord) -> str:
-    """What a segmentation's model is called."""
+    """Name a segmentation's model."""
     return score.model or score.checkpoint or f"segmentation {score.segmentation_id}"
 
 

@@ -135,7 +135,7 @@ def name_tab(title: str) -> None:
 
 
 def show_chips(dots: Sequence[Dot], kind: Literal["chip", "legend"] = "chip") -> None:
-    """Small marks in a row, each with its dot of colour."""
+    """Show small labels in a row, each with a coloured dot."""
     marks = "".join(
         f'<span class="tc-chip"><i style="--dot:{color}"></i>{word}</span>' for word, color in dots
     )
@@ -143,7 +143,7 @@ def show_chips(dots: Sequence[Dot], kind: Literal["chip", "legend"] = "chip") ->
 
 
 def patch_dots(patch: PatchRecord) -> list[Dot]:
-    """The stage and the marks of a patch."""
+    """List the stage and the flags of a patch, each with its colour."""
     dots = [(STAGE_NAMES[patch.stage], STAGE_COLORS[patch.stage])]
     if patch.rejected_reason is not None:
         dots.append(("Rejected", REJECTED_COLOR))
@@ -157,12 +157,12 @@ def patch_dots(patch: PatchRecord) -> list[Dot]:
 
 
 def list_marks(patch: PatchRecord) -> list[str]:
-    """The marks of a patch as words, for a table."""
+    """List the flags of a patch as words, for a table."""
     return [word for word, _ in patch_dots(patch)[1:]]
 
 
 def stage_bar(counts: Mapping[Stage, int]) -> None:
-    """A thin bar that shows how far some patches are."""
+    """Show a thin bar of how many patches are at each stage."""
     total = sum(counts.values())
     if not total:
         return
@@ -176,19 +176,19 @@ def stage_bar(counts: Mapping[Stage, int]) -> None:
 
 
 def show_rules() -> None:
-    """The guide's rules, where somebody chooses or paints."""
+    """Show the guide's rules, where somebody chooses or paints."""
     with st.container(border=True, gap=None):
         for rule in RULES:
             st.caption(rule)
 
 
 def count(number: int, word: str, words: str | None = None) -> str:
-    """A number and its noun."""
+    """Format a number with its noun."""
     return f"{number:,} {word if number == 1 else words or word + 's'}"
 
 
 def format_size(bytes_: int | None) -> str:
-    """A file's size."""
+    """Format a file's size."""
     left = float(bytes_ or 0)
     for unit in ("B", "kB", "MB", "GB"):
         if left < 1000:
@@ -198,29 +198,29 @@ def format_size(bytes_: int | None) -> str:
 
 
 def format_xyz(center: Sequence[int] | None) -> str:
-    """A position (z, y, x) as people speak it: x, y, z."""
+    """Format a position (z, y, x) as people say it: x, y, z."""
     return "unknown" if center is None else ", ".join(str(value) for value in reversed(center))
 
 
 def show_facts(known: Mapping[str, str]) -> None:
-    """A small table of words of ours and what they are, as Markdown."""
+    """Show a small table: names of ours, and values as Markdown."""
     rows = "\n".join(f"| {name} | {value} |" for name, value in known.items())
     with st.container(key="tc_facts"):
         st.markdown(f"| | |\n|---|---|\n{rows}")
 
 
 def person_name(name: str | None) -> str:
-    """A name for Markdown."""
+    """Escape a person's name for Markdown."""
     return escape(name) if name else "nobody"
 
 
 def column(name: str, **options: Any) -> Any:
-    """A plain column of a table."""
+    """Configure a plain column of a table."""
     return st.column_config.Column(name, **options)
 
 
 def stage_column(label: str = "Stage") -> Any:
-    """A column that shows stages in their colours; its cells are lists of one."""
+    """Configure a column of stages in their colours; its cells are lists of one."""
     return st.column_config.MultiselectColumn(
         label, options=list(STAGE_NAMES.values()), color=list(STAGE_COLORS.values()), width="small"
     )

@@ -8,7 +8,7 @@ import streamlit as st
 
 
 def format_time(at: dt.datetime, now: dt.datetime | None = None) -> str:
-    """A time as the person's own clock shows it; the day is left out where it is today."""
+    """Format a time in the person's time zone; without the day where it is today."""
     zone = _zone()
     local = at.astimezone(zone)
     today = (now or dt.datetime.now(dt.UTC)).astimezone(zone).date()
@@ -18,7 +18,7 @@ def format_time(at: dt.datetime, now: dt.datetime | None = None) -> str:
 
 
 def format_age(at: dt.datetime, now: dt.datetime | None = None) -> str:
-    """How long ago, in one unit."""
+    """Format how long ago a time is, in one unit."""
     seconds = ((now or dt.datetime.now(dt.UTC)) - at).total_seconds()
     for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= unit:

@@ -41,7 +41,7 @@ def test_several_dropped_files_are_taken_in_and_each_is_pictured(lab: Lab) -> No
     ]
     taken = receive_files(lab.workspace, lab.me, lab.extracted, files, seen={})
     assert [each.outcome for each in taken] == [DONE, DONE]
-    assert "saved as version 1: add" in taken[0].said
+    assert "saved as version 1: add" in taken[0].message
     picture = draw_painted(lab.workspace, lab.extracted, taken[0])
     assert picture
     assert Image.open(io.BytesIO(picture)).size == (480, 480)
@@ -68,7 +68,7 @@ def test_a_file_that_cannot_be_taken_gets_its_sentence_and_stops_no_other(
         lab.workspace, lab.me, lab.extracted, [DroppedFile(name, content), good], {}
     )
     assert [each.outcome for each in taken] == [FAILED, DONE]
-    assert sentence in taken[0].said
+    assert sentence in taken[0].message
     assert draw_painted(lab.workspace, lab.extracted, taken[0]) is None
 
 
@@ -76,7 +76,7 @@ def test_a_file_that_replaces_another_is_held_against_what_the_page_showed(lab: 
     again = DroppedFile("Add1.nrrd", paint(lab.workspace, lab.correcting, CorrectionKind.ADD, 5))
     taken = receive_files(lab.workspace, lab.me, lab.correcting, [again], seen={})
     assert taken[0].outcome == FAILED
-    assert "changed it" in taken[0].said
+    assert "changed it" in taken[0].message
     with lab.workspace.catalog.read() as session:
         seen = versions_of(slots_of(session, record(lab, lab.correcting).id))
     both = [(lab.me, DONE, 6), (lab.ada, FAILED, 7)]
@@ -86,8 +86,8 @@ def test_a_file_that_replaces_another_is_held_against_what_the_page_showed(lab: 
         )
         taken = receive_files(lab.workspace, person, lab.correcting, [file], seen)
         assert taken[0].outcome == outcome
-    assert f"{lab.me.name} changed it" in taken[0].said
-    assert "version 2, you saw 1" in taken[0].said
+    assert f"{lab.me.name} changed it" in taken[0].message
+    assert "version 2, you saw 1" in taken[0].message
 
 
 def test_a_kit_comes_back_sorted_by_its_folders(lab: Lab) -> None:

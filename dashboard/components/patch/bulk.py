@@ -62,13 +62,13 @@ class Hits:
 
     @property
     def label(self) -> str:
-        """What a button says."""
+        """Label a button: the action and how many patches it changes."""
         some = f" of {self.asked:,}" if len(self.names) != self.asked else ""
         return f"{VERBS[self.move]} {len(self.names):,}{some}"
 
 
 def hits(move: Transition, patches: Sequence[PatchRecord], person: PersonRecord) -> Hits:
-    """Which patches a person may move; only corrected ones are merged."""
+    """Find the patches that a person may change; only corrected ones are merged."""
     if not may(person.role, action_of(move)):
         return Hits(move, (), len(patches))
     names = tuple(patch.name for patch in patches if is_legal(patch, move) and _due(patch, move))
@@ -94,7 +94,7 @@ def run_many(
 
 
 def assign_many(workspace: Workspace, person: PersonRecord, names: Sequence[str], to: str) -> None:
-    """Give patches to somebody, each in its own transaction; what came of it is told."""
+    """Assign patches, each in its own transaction, and show the result."""
     outcomes = [
         _moved(partial(assign.assign, Lab(workspace, person), name, to), name) for name in names
     ]
@@ -114,7 +114,7 @@ def _due(patch: PatchRecord, move: Transition) -> bool:
 
 
 def _moved(step: Callable[[], PatchRecord], name: str) -> Outcome:
-    """One patch of a batch; what is refused stops no other."""
+    """Run one patch of a batch; a refusal stops no other."""
     try:
         step()
     except TomocurateError as error:

@@ -46,7 +46,7 @@ def add_comment(workspace: Workspace, by: PersonRecord, name: str, key: str) -> 
     """Save the comment that was written into a field."""
     run_action(
         partial(review.comment, Lab(workspace, by), name, st.session_state[key]),
-        lambda said: f"Comment saved at {format_time(said.made_at)} by {escape(by.name)}.",
+        lambda saved: f"Comment saved at {format_time(saved.made_at)} by {escape(by.name)}.",
     )
 
 

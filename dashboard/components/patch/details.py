@@ -63,39 +63,39 @@ def read_history(workspace: Workspace, name: str) -> PatchHistory | None:
 
 def show_patch(workspace: Workspace, by: PersonRecord, name: str) -> None:
     """Show everything of one patch."""
-    told = read_history(workspace, name)
-    if told is None:
+    history = read_history(workspace, name)
+    if history is None:
         return
-    patch = told.patch
+    patch = history.patch
     begin_page(patch.name)
-    _where_to(told, by)
+    _where_to(history, by)
     _moves(workspace, by, patch)
     left, right = st.columns([7, 5], gap="medium")
     with left:
         show_planes(workspace, by, patch)
-        corrections, merges, history = st.tabs(["Corrections", "Merges and reviews", "History"])
+        corrections, merges, events = st.tabs(["Corrections", "Merges and reviews", "History"])
         with corrections:
-            show_slots(told.slots)
+            show_slots(history.slots)
         with merges:
-            show_merges(told)
-        with history:
-            for event in reversed(told.events):
+            show_merges(history)
+        with events:
+            for event in reversed(history.events):
                 st.caption(format_change(event))
     with right:
-        _facts(told)
-        show_comments(workspace, by, patch, told.comments)
-        _exports(told)
+        _facts(history)
+        show_comments(workspace, by, patch, history.comments)
+        _exports(history)
 
 
-def _where_to(told: PatchHistory, by: PersonRecord) -> None:
-    patch = told.patch
+def _where_to(history: PatchHistory, by: PersonRecord) -> None:
+    patch = history.patch
     with st.container(horizontal=True, vertical_alignment="center"):
         show_chips(patch_dots(patch))
         here = {Query.PATCH: patch.name}
         if st.button("All patches", icon=PATCHES.icon, type="tertiary", key="all_patches"):
             go_to("patches", **st.session_state.get(Key.LIST, {}))
-        if told.tomogram:
-            place = {Query.TOMOGRAM: told.tomogram.name, **here}
+        if history.tomogram:
+            place = {Query.TOMOGRAM: history.tomogram.name, **here}
             _link("browse", "Show in tomogram", ":material/view_in_ar:", place)
         if can(patch, Transition.CORRECT, by):
             _link("correct", "Correct", ":material/brush:", here)
@@ -178,7 +178,7 @@ def _withdraw(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> Non
 
 
 def show_planes(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
-    """Three planes through the place where most was changed."""
+    """Show three planes through the place of most change."""
     folders = workspace.folders
     after = folders.merged_of(patch.name) if patch.current_merge_id is not None else None
     if patch.stage is Stage.CHOSEN:
@@ -194,30 +194,30 @@ def show_planes(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> N
     show_three(picture, shown, at)
 
 
-def _facts(told: PatchHistory) -> None:
-    patch = told.patch
+def _facts(history: PatchHistory) -> None:
+    patch = history.patch
     known = {
         "Stage": STAGE_NEXT[patch.stage],
         "Annotator": person_name(patch.assignee),
         "Chosen for": f"{REASON_NAMES[patch.chosen_because]} · {person_name(patch.chosen_by)}, "
         f"{format_time(patch.chosen_at)}",
         "Note": escape(patch.note) if patch.note else "–",
-        "Tomogram": escape(told.tomogram.name) if told.tomogram else "position unknown",
-        "Segmentation": _segmentation(told),
+        "Tomogram": escape(history.tomogram.name) if history.tomogram else "position unknown",
+        "Segmentation": _segmentation(history),
         "Center x, y, z": format_xyz(patch.center),
         "Voxel size": f"{patch.voxel_size:g} Å" if patch.voxel_size else "unknown",
         "Saved": f"{format_time(patch.updated_at)} by {person_name(patch.updated_by)}, version "
         f"{patch.version}",
     }
-    if told.hold:
+    if history.hold:
         known["Painting now"] = (
-            f"{person_name(told.hold.person)} since {format_time(told.hold.since)}"
+            f"{person_name(history.hold.person)} since {format_time(history.hold.since)}"
         )
     show_facts(known)
 
 
-def _segmentation(told: PatchHistory) -> str:
-    found = told.segmentation
+def _segmentation(history: PatchHistory) -> str:
+    found = history.segmentation
     if found is None:
         return "unknown"
     model = f"{escape(found.model)}, " if found.model else ""
@@ -225,7 +225,7 @@ def _segmentation(told: PatchHistory) -> str:
 
 
 def show_slots(slots: Sequence[SlotRecord]) -> None:
-    """Each correction file: its kind, version, author, voxels and findings."""
+    """Show each correction file: kind, version, author, voxels and findings."""
     if not slots:
         show_empty("No correction yet.", "Paint, or upload Add, Remove and Ignore files.")
         return
@@ -266,14 +266,14 @@ def _slot_dots(slot: SlotRecord) -> list[tuple[str, str]]:
     return dots
 
 
-def show_merges(told: PatchHistory) -> None:
+def show_merges(history: PatchHistory) -> None:
     """Merges with their counts, and the verdicts on them, the latest first."""
-    if not told.merges:
+    if not history.merges:
         show_empty("Not merged yet.", "Merging turns corrections into a training label.")
         return
-    for merge in reversed(told.merges):
+    for merge in reversed(history.merges):
         with st.container(border=True, gap=None):
-            now = " · current" if merge.id == told.patch.current_merge_id else ""
+            now = " · current" if merge.id == history.patch.current_merge_id else ""
             st.markdown(f"**Merge {merge.number}**{now}")
             st.caption(
                 f"{format_time(merge.made_at)} by {person_name(merge.made_by)} · "
@@ -281,7 +281,7 @@ def show_merges(told: PatchHistory) -> None:
             )
             for finding in merge.findings:
                 st.caption(f":material/info: {escape(finding)}")
-            for verdict in told.reviews:
+            for verdict in history.reviews:
                 if verdict.merge == merge.number:
                     word = "accepted" if verdict.verdict is Verdict.ACCEPT else "rejected"
                     why = f": “{escape(verdict.reason)}”" if verdict.reason else ""
@@ -290,16 +290,16 @@ def show_merges(told: PatchHistory) -> None:
 
 
 def counts(numbers: Mapping[str, int]) -> str:
-    """What a merge did, in voxels."""
+    """Format what a merge changed, in voxels."""
     parts = [f"{escape(name.replace('_', ' '))} {number:,}" for name, number in numbers.items()]
     return ", ".join(parts) or "nothing changed"
 
 
-def _exports(told: PatchHistory) -> None:
-    if not told.exports:
+def _exports(history: PatchHistory) -> None:
+    if not history.exports:
         return
     st.header("Exports", anchor=False)
-    for export in told.exports:
+    for export in history.exports:
         split = f", {export.split.value}" if export.split else ""
         st.caption(
             f"{format_time(export.made_at)} · {escape(export.kind.value.replace('_', ' '))} · "

@@ -47,7 +47,7 @@ to out of that page's address when one goes back to it.
 
 
 def filter_of(words: Mapping[str, Any]) -> PatchFilter:
-    """The filter that the words of the address ask for."""
+    """Read a filter from the words of the address."""
     rules: dict[str, Any] = {}
     if words.get(TEXT):
         rules["text"] = words[TEXT]
@@ -66,7 +66,7 @@ def filter_of(words: Mapping[str, Any]) -> PatchFilter:
 
 
 def words_of(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """The words that show a kept filter; its rules are checked, not believed.
+    """Give the words that show a saved filter; its rules are checked.
 
     Errors: CatalogError names what is not known.
     """
@@ -87,7 +87,7 @@ def words_of(rules: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rules_of(wanted: PatchFilter) -> dict[str, Any]:
-    """A filter as it is kept: only what it asks for."""
+    """Give a filter as it is saved: only what it asks for."""
     plain = PatchFilter()
     return {
         name: list(value) if isinstance(value, tuple) else value
@@ -97,7 +97,7 @@ def rules_of(wanted: PatchFilter) -> dict[str, Any]:
 
 
 def describe_filter(wanted: PatchFilter) -> str:
-    """Whether anything is asked for, in a word for buttons."""
+    """Describe a filter for a button."""
     return "All patches" if wanted == PatchFilter() else "All that match the filter"
 
 

@@ -75,7 +75,7 @@ class PatchPicture:
         return Zyx(*self.gray.shape)
 
     def overlay(self, shown: Shown) -> tuple[Bytes | None, Mapping[int, str]]:
-        """What is drawn over the grays, and in which colours."""
+        """Choose what is drawn over the grays, and its colours."""
         if shown is Shown.DIFFERENCE and self.after is not None:
             return difference(self.before, self.after), DIFFERENCE_COLORS
         if shown is Shown.BEFORE or (shown is not Shown.IMAGE and self.after is None):
@@ -98,7 +98,7 @@ def patch_picture(image: Path, before: Path, after: Path | None) -> PatchPicture
 
 
 def difference(before: Bytes, after: Bytes) -> Bytes:
-    """Each voxel: unchanged membrane, added, removed, ignored, or 0."""
+    """Code each voxel: unchanged membrane, added, removed, ignored, or 0."""
     codes = np.zeros(after.shape, np.uint8)
     codes[(before == 1) & (after == 1)] = UNCHANGED
     codes[(before != 1) & (after == 1)] = ADDED
@@ -108,7 +108,7 @@ def difference(before: Bytes, after: Bytes) -> Bytes:
 
 
 def most_changed(before: Bytes, after: Bytes | None) -> Zyx:
-    """The position whose three planes show most of what changed inside the border.
+    """Find the position whose three planes show most of the change inside the border.
 
     The middle, where nothing did.
     """
@@ -144,7 +144,7 @@ def plane_png(picture: PatchPicture, shown: Shown, axis: int, at: Zyx) -> bytes:
 
 
 def show_three(picture: PatchPicture, shown: Shown, at: Zyx) -> None:
-    """The three planes side by side."""
+    """Show the three planes side by side."""
     with st.container(key="tc_slices"):
         for column, (plane, axis) in zip(st.columns(3, gap="small"), PLANES, strict=True):
             column.image(
@@ -156,7 +156,7 @@ def show_three(picture: PatchPicture, shown: Shown, at: Zyx) -> None:
 
 
 def _border_of(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The border of a plane, which every label ignores: drawn darker, not in a colour."""
+    """Mask the border of a plane, which every label ignores: drawn darker, not in a colour."""
     border = np.ones(shape, bool)
     border[BORDER:-BORDER, BORDER:-BORDER] = False
     return border
@@ -176,7 +176,7 @@ def _crossed(rgb: NDArray[np.float32], axis: int, at: Zyx) -> NDArray[np.float32
 
 
 def png(rgb: Bytes) -> bytes:
-    """A picture of RGB voxels, each of several pixels."""
+    """Encode RGB voxels as PNG, several pixels per voxel."""
     out = io.BytesIO()
     picture = Image.fromarray(rgb)
     side = picture.width * PIXELS, picture.height * PIXELS
@@ -185,7 +185,7 @@ def png(rgb: Bytes) -> bytes:
 
 
 def _seen(path: Path) -> tuple[str, int, int]:
-    """A file and what tells whether it changed."""
+    """Give a file's path, size and time, which tell whether it changed."""
     try:
         facts = path.stat()
     except OSError as error:

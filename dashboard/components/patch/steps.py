@@ -37,12 +37,12 @@ def run_step(
     step: Step,
     what: str,
     name: str,
-    *told: Any,
+    *arguments: Any,
     **more: Any,
 ) -> None:
     """Run a step of a patch and show what was saved; a conflict shows the other's change."""
     run_action(
-        partial(step, Lab(workspace, by), name, *told, **more),
+        partial(step, Lab(workspace, by), name, *arguments, **more),
         lambda patch: describe_saved(what, patch, by),
         about=(workspace, name),
     )
@@ -111,7 +111,7 @@ def _write_way(key: str) -> None:
 
 
 def can(patch: PatchRecord, move: Transition, by: PersonRecord) -> bool:
-    """Whether a move is legal now, and this person may make it."""
+    """Say whether a transition is legal now and allowed to this person."""
     return is_legal(patch, move) and may(by.role, action_of(move))
 
 

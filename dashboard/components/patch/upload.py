@@ -46,19 +46,19 @@ class ReceivedFile:
 
     name: str
     outcome: str
-    said: str
+    message: str
     findings: tuple[str, ...] = ()
     slot: str | None = None
     sha256: str | None = None
 
     def kept(self) -> list[Any]:
         """For the session state: words alone."""
-        return [self.name, self.outcome, self.said, list(self.findings), self.slot, self.sha256]
+        return [self.name, self.outcome, self.message, list(self.findings), self.slot, self.sha256]
 
     @classmethod
     def of(cls, kept: Sequence[Any]) -> "ReceivedFile":
-        name, outcome, said, findings, slot, sha256 = kept
-        return cls(name, outcome, said, tuple(findings), slot, sha256)
+        name, outcome, message, findings, slot, sha256 = kept
+        return cls(name, outcome, message, tuple(findings), slot, sha256)
 
 
 def receive_files(
@@ -88,12 +88,12 @@ def receive_files(
 
 
 def versions_of(slots: Iterable[SlotRecord]) -> dict[str, int]:
-    """The versions that count, by the names of their slots."""
+    """List the versions that count, by slot name."""
     return {slot.name: slot.latest.number for slot in slots if slot.counts}
 
 
 def make_kit(workspace: Workspace, names: Sequence[str]) -> bytes:
-    """A zip with all that one needs to correct some patches elsewhere.
+    """Make a zip with all files needed to correct some patches elsewhere.
 
     Errors: StepError, OutputError.
     """
@@ -103,7 +103,7 @@ def make_kit(workspace: Workspace, names: Sequence[str]) -> bytes:
 
 
 def draw_painted(workspace: Workspace, patch: str, taken: ReceivedFile) -> bytes | None:
-    """The section in which a taken correction paints most; None where it paints nothing."""
+    """Draw the slice in which a correction paints most; None where it paints nothing."""
     if taken.sha256 is None or taken.slot is None or taken.outcome == FAILED:
         return None
     path = Store(workspace.folders.store).path_of(taken.sha256)
@@ -141,12 +141,14 @@ def _receive_zip(
 
 
 def _received(name: str, outcome: Outcome) -> ReceivedFile:
-    told = outcome.details
-    said = (outcome.message or "").removeprefix(f"{name}: ")
-    if outcome.outcome == DONE and not said:
-        said = f"saved as version {told.get('version', 1)}{_voxels(told.get('painted') or {})}"
+    details = outcome.details
+    message = (outcome.message or "").removeprefix(f"{name}: ")
+    if outcome.outcome == DONE and not message:
+        message = (
+            f"saved as version {details.get('version', 1)}{_voxels(details.get('painted') or {})}"
+        )
     return ReceivedFile(
-        name, outcome.outcome, said, outcome.findings, told.get("slot"), told.get("sha256")
+        name, outcome.outcome, message, outcome.findings, details.get("slot"), details.get("sha256")
     )
 
 
@@ -170,7 +172,7 @@ def _section_png(picture: PatchPicture, masks: Any) -> bytes | None:
 
 
 def show_received(workspace: Workspace, patch: str, taken: Sequence[ReceivedFile]) -> None:
-    """Each file with what was found and a picture of what it paints."""
+    """Show each received file with its findings and a picture of what it paints."""
     for each in taken:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             picture = draw_painted(workspace, patch, each)
@@ -178,6 +180,6 @@ def show_received(workspace: Workspace, patch: str, taken: Sequence[ReceivedFile
                 st.image(picture, width=120, alt=f"What {each.name} paints")
             with st.container(gap=None):
                 icon = ":material/block:" if each.outcome == FAILED else ":material/check:"
-                st.markdown(f"{icon} **{escape(each.name)}** {escape(each.said)}")
+                st.markdown(f"{icon} **{escape(each.name)}** {escape(each.message)}")
                 for finding in each.findings:
                     st.caption(f":material/info: {escape(finding)}")

@@ -106,7 +106,7 @@ def absolute_folder(text: str) -> Path:
 
 
 def show_registering(workspace: Workspace, person: PersonRecord) -> None:
-    """The three ways, then the pairs, then one button."""
+    """Show the three ways to choose files, the pairs, and a button."""
     roots = list_roots(workspace)
     if not roots:
         show_empty(
@@ -189,7 +189,7 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
         }
         for each in volumes
     ]
-    said = st.dataframe(
+    shown = st.dataframe(
         rows,
         key=f"files_{root}_{listing.below}",
         on_select="rerun",
@@ -205,7 +205,7 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
         some = st.button("Show pairs of selected files", key="pick_some", type="primary")
     if whole:
         return [str(here / each.name) for each in volumes]
-    chosen = [str(here / volumes[row].name) for row in said.selection.rows if row < len(volumes)]
+    chosen = [str(here / volumes[row].name) for row in shown.selection.rows if row < len(volumes)]
     if some and not chosen:
         st.caption("Select files in the table first.")
     return chosen if some else []
@@ -329,7 +329,7 @@ def _pair_by_hand(
 
 
 def rows_of(pairings: Sequence[Pairing]) -> list[dict[str, Any]]:
-    """Rows of the table of pairs."""
+    """Make rows of the table of pairs."""
     return [
         {
             "Tomogram": each.tomogram.name if each.tomogram else "–",

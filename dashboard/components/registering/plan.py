@@ -45,7 +45,7 @@ class Asked:
 
 
 def below(root: Path, pattern: str) -> str:
-    """A pattern below a data root, which cannot lead out of it.
+    """Resolve a pattern below a data root, which cannot lead out of it.
 
     Errors: RootError.
     """
@@ -58,7 +58,7 @@ def below(root: Path, pattern: str) -> str:
 
 
 def plan(workspace: Workspace, asked: Asked) -> tuple[Pairing, ...]:
-    """What would be registered; what lies outside all data roots is refused in its pairing.
+    """Plan what would be registered; files outside all data roots are refused.
 
     Errors: VolumeError, PatchNameError, RootError.
     """
@@ -141,7 +141,7 @@ def plan_table(workspace: Workspace, name: str, content: bytes) -> tuple[Pairing
 
 
 def _below_roots(pairing: Pairing, folder: Path, roots: tuple[Path, ...]) -> Pairing:
-    """A row's paths, which counted from the table's folder, below the first data root."""
+    """Move a row's paths from the table's folder to the first data root."""
     if pairing.error or pairing.tomogram is None or not roots:
         return pairing
 

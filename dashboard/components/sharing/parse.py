@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
 
 def out_folder(workspace: Workspace, name: str) -> Path:
-    """The folder of an export below the workspace's exports; pages write nowhere else.
+    """Give the folder of an export in the workspace; pages write nowhere else.
 
     Errors: ExportError.
     """
@@ -42,7 +42,7 @@ def out_folder(workspace: Workspace, name: str) -> Path:
 
 
 def import_source(workspace: Workspace, text: str) -> Path:
-    """A file or folder below a data root, links resolved; pages read nowhere else.
+    """Resolve a file or folder below a data root; pages read nowhere else.
 
     Errors: RootError.
     """
