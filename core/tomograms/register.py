@@ -5,31 +5,29 @@ they are, below a data root, and are held against their size and time whenever t
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from core.access.permissions import Action, require
-from core.errors import RootError, SegmentationError, VolumeError
+from core.errors import RootError, VolumeError
 from core.files.threads import side_by_side
-from core.imaging.extraction import token_of, voxel_size_findings
-from core.imaging.formats.volume import Volume, open_volume
-from core.imaging.hashes import file_hash
-from core.imaging.patch import check_pair
+from core.imaging.extraction import token_of
+from core.imaging.formats.volume import open_volume
 from core.patches.record import write_record
-from core.tomograms.data_roots import checked_root, contained_in, list_roots
+from core.tomograms.data_roots import list_roots
+from core.tomograms.headers import Seen, read_headers
 from core.tomograms.known_files import (
-    Known,
     Update,
     ask_for_pictures,
-    compare,
     move_tomogram,
     update_segmentations,
     update_tomogram,
 )
-from core.tomograms.pairing import Pairing, Predicted, pair, read_manifest, real, sources_of
+from core.tomograms.manifest import read_manifest
+from core.tomograms.pairing import Pairing, pair, real, sources_of
 from core.tomograms.pictures import tomogram_name
 from core.tomograms.voxel_size import check_voxel_size
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
@@ -43,7 +41,6 @@ from db.queries.volumes import (
     token_twin,
     tomogram_at,
     tomogram_files,
-    tomograms_of_size,
 )
 from db.writes import volumes as writes
 from db.writes.events import Change
@@ -51,24 +48,6 @@ from db.writes.volumes import FoundFile
 
 OTHER = "other"
 """The dataset of tomograms for which none was stated."""
-
-HASHED_AT_ONCE = 128 << 20
-"""Bytes; a file of another's size is hashed within the second that registering may take."""
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What a pairing's files say of themselves, read before anything is written."""
-
-    found: FoundFile
-    header: Mapping[str, Any]
-    voxel_size: tuple[float | None, bool]
-    """Angstrom, and whether it was stated over the header."""
-    predicted: tuple[tuple[Predicted, FoundFile], ...]
-    new_roots: tuple[Path, ...]
-    sha256: str | None
-    known: Known
-    findings: tuple[str, ...]
 
 
 def plan_registration(
@@ -85,7 +64,7 @@ def plan_registration(
 ) -> tuple[Pairing, ...]:
     """Plan which tomograms are registered, and with which segmentations; nothing is written.
 
-    Sources are files, folders, globs and CSV manifests (see ``pairing.COLUMNS``). A segmentation
+    Sources are files, folders, globs and CSV manifests (see ``manifest.COLUMNS``). A segmentation
     goes to the longest tomogram stem that its name begins with, registered tomograms included;
     ``*_scores`` are skipped. The dataset is ``other`` where none is stated. ``within_roots`` is
     for pages: not even the names of files outside all data roots are told.
@@ -246,7 +225,7 @@ def _check_label(label: int | None) -> None:
 def _register_one(
     workspace: Workspace, by: PersonRecord, pairing: Pairing, add_roots: bool
 ) -> Outcome:
-    seen = _read_headers(workspace, pairing, add_roots)
+    seen = read_headers(workspace, pairing, add_roots)
     with workspace.catalog.write() as session:
         change = Change.now(require(session, by, Action.REGISTER).id)
         if seen.new_roots:
@@ -282,7 +261,7 @@ def _register_one(
 
 
 def _known_as(
-    session: Session, update: Update, seen: _Seen
+    session: Session, update: Update, seen: Seen
 ) -> Iterator[tuple[SegmentationRecord | None, FoundFile, dict[str, Any]]]:
     """Each segmentation with its record, where its path is registered."""
     known = {each.on_disk.file: each for each in segmentations_of(session, update.tomogram.id)}
@@ -296,38 +275,7 @@ def _known_as(
         yield known.get(found.path), found, origin
 
 
-def _read_headers(workspace: Workspace, pairing: Pairing, add_roots: bool) -> _Seen:
-    """Read the headers of a pairing's files, and compare those that are registered."""
-    if pairing.error or pairing.tomogram is None:
-        raise VolumeError(pairing.error or f"{pairing.name}: has no tomogram.")
-    new_roots = _needed_roots(workspace, pairing, add_roots)
-    roots = (*list_roots(workspace), *new_roots)
-    tomogram = contained_in(roots, pairing.tomogram)
-    with open_volume(tomogram, roots) as volume:
-        voxel_size = pairing.voxel_size or volume.voxel_size
-        predicted = tuple(_open_segmentation(roots, each, volume) for each in pairing.segmentations)
-        found, header = found_file(tomogram, volume), _header(volume)
-    findings = (
-        *pairing.findings,
-        *volume.warnings,
-        *voxel_size_findings(voxel_size),
-        *(f"{root} is a data root now" for root in new_roots),
-    )
-    files = [found, *(each for _, each in predicted)]
-    known = compare(workspace, (pairing.dataset, pairing.token), files)
-    return _Seen(
-        found=found,
-        header=header,
-        voxel_size=(voxel_size, pairing.voxel_size is not None),
-        predicted=predicted,
-        new_roots=tuple(new_roots),
-        sha256=_hash_where_suspect(workspace, found),
-        known=known,
-        findings=findings,
-    )
-
-
-def _add(session: Session, change: Change, pairing: Pairing, seen: _Seen) -> Update:
+def _add(session: Session, change: Change, pairing: Pairing, seen: Seen) -> Update:
     name = pairing.dataset, pairing.token
     twin = token_twin(session, *name)
     if twin is not None:
@@ -341,58 +289,3 @@ def _add(session: Session, change: Change, pairing: Pairing, seen: _Seen) -> Upd
         return Update(record, changed=True)
     same = writes.hash_tomogram(session, change, record.id, seen.sha256)
     return Update(record, [f"holds the same bytes as {each}" for each in same], changed=True)
-
-
-def _needed_roots(workspace: Workspace, pairing: Pairing, add_roots: bool) -> list[Path]:
-    """The folders of files that lie below no root yet, where they may become roots."""
-    roots = list(list_roots(workspace))
-    new: list[Path] = []
-    if not add_roots or pairing.tomogram is None:
-        return new
-    for path in (pairing.tomogram, *(each.path for each in pairing.segmentations)):
-        try:
-            resolved = path.resolve(strict=True)
-        except (OSError, RuntimeError):
-            continue  # told where the file is opened
-        if not any(resolved.is_relative_to(root) for root in (*roots, *new)):
-            new.append(checked_root(resolved.parent))
-    return new
-
-
-def _open_segmentation(
-    roots: tuple[Path, ...], predicted: Predicted, tomogram: Volume
-) -> tuple[Predicted, FoundFile]:
-    path = contained_in(roots, predicted.path)
-    try:
-        with open_volume(path, roots) as volume:
-            check_pair(tomogram, volume)
-            return predicted, found_file(path, volume)
-    except VolumeError as error:
-        raise SegmentationError(f"segmentation {error}") from error
-
-
-def found_file(path: Path, volume: Volume) -> FoundFile:
-    """Give the facts of an open volume that are registered."""
-    status = path.stat()
-    z, y, x = volume.shape
-    return FoundFile(path, (z, y, x), volume.dtype.name, status.st_size, status.st_mtime_ns)
-
-
-def _header(volume: Volume) -> dict[str, Any]:
-    """What the file says of itself that is recorded and not used."""
-    header: dict[str, Any] = {"voxel_size": volume.voxel_size, "warnings": list(volume.warnings)}
-    for name in ("origin_xyz", "nstart_xyz"):
-        value = getattr(volume, name, None)
-        if value is not None:
-            header[name] = list(value)
-    return header
-
-
-def _hash_where_suspect(workspace: Workspace, found: FoundFile) -> str | None:
-    """The hash of a small file that has the size of a hashed one; large ones wait for the job."""
-    if found.size_bytes > HASHED_AT_ONCE:
-        return None
-    with workspace.catalog.read() as session:
-        same_size = tomograms_of_size(session, found.size_bytes)
-    hashed = any(each.on_disk.content_hash for each in same_size)
-    return file_hash(found.path) if hashed else None

@@ -13,9 +13,9 @@ from core.imaging.hashes import content_hash
 from core.imaging.patch import storable_image
 from core.patches.record import write_record
 from core.tomograms.data_roots import checked_root, contained_in
+from core.tomograms.headers import found_file
 from core.tomograms.known_files import ask_for_pictures
 from core.tomograms.pictures import segmentation_name, tomogram_name
-from core.tomograms.register import found_file
 from core.tomograms.source_files import has_content_of
 from core.workspace.results import DONE, FAILED, KEPT, Outcome
 from core.workspace.workspace import Workspace

@@ -14,7 +14,8 @@ import streamlit as st
 from core.access.permissions import Action, may
 from core.errors import RootError
 from core.tomograms.data_roots import add_root, browse, list_roots
-from core.tomograms.pairing import COLUMNS, Pairing
+from core.tomograms.manifest import COLUMNS
+from core.tomograms.pairing import Pairing
 from core.tomograms.register import register
 from core.workspace.workspace import Workspace
 from dashboard.components.registering.plan import (
