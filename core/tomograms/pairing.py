@@ -11,7 +11,7 @@ still name one. easymode and Pom write <tomogram>__<feature>: membrane is a segm
 import glob
 import os
 import re
-from collections.abc import Container, Iterable, Sequence, Set
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,11 +109,11 @@ def pair(
     """
     named = dict.fromkeys(segmentations)
     asked = list(files)
-    tomograms = [path for path in asked if path not in named and not _is_beside(path)]
+    tomograms = [path for path in asked if path not in named and not is_beside(path)]
     were_named = bool(named)
     if not were_named:
         stems = {token_of(path) for path in tomograms}
-        named = dict.fromkeys(path for path in tomograms if _is_segmentation(path, stems))
+        named = dict.fromkeys(path for path in tomograms if is_segmentation(path, stems))
         tomograms = [path for path in tomograms if path not in named]
     named = dict.fromkeys(path for path in named if not _EVIDENCE.search(token_of(path)))
     if asked and not tomograms and not named:
@@ -168,8 +168,8 @@ def evidence_files(tomogram: Path, segmentation: Path) -> tuple[Path | None, Pat
     return found[0], found[1]
 
 
-def _is_beside(path: Path) -> bool:
-    """Whether a file only belongs to a tomogram: evidence, a half map, a variant, a feature."""
+def is_beside(path: Path) -> bool:
+    """Tell what only belongs to a tomogram: evidence, a half map, a variant, a feature."""
     stem = token_of(path)
     feature = _FEATURE.search(stem)
     return (
@@ -187,12 +187,12 @@ def _left_out(path: Path) -> Pairing:
     return Pairing(None, token_of(path), error=message)
 
 
-def _is_segmentation(path: Path, stems: Set[str]) -> bool:
-    """It says so itself, or it begins like a tomogram that is there and is named like one."""
+def is_segmentation(path: Path, stems: Container[str]) -> bool:
+    """Tell a segmentation: it says so itself, or is named after one of the stems and like one."""
     stem = token_of(path)
     if stem.lower().endswith("_segmented") or _FEATURE.search(stem):
         return True
-    return _SEGMENTED.search(stem) is not None and _owner(stem[:-1], stems) is not None
+    return _SEGMENTED.search(stem) is not None and owning_stem(stem[:-1], stems) is not None
 
 
 def _alone(path: Path, registered: dict[Path, str]) -> Pairing:
@@ -211,7 +211,7 @@ def _join(
     lonely = []
     for segmentation in segmentations:
         stem = token_of(segmentation)
-        owner = _owner(stem, stems)
+        owner = owning_stem(stem, stems)
         if owner is None:
             lonely.append(_lonely(segmentation, stems))
             continue
@@ -228,8 +228,8 @@ def _join(
     return lonely
 
 
-def _owner(stem: str, stems: Container[str]) -> str | None:
-    """The longest of the stems that a name begins with, up to a mark that is no letter or digit.
+def owning_stem(stem: str, stems: Container[str]) -> str | None:
+    """Give the longest stem that a name begins with, up to a mark that is no letter or digit.
 
     TS_1_seg begins with TS_1; TS_10_seg does not.
     """

@@ -26,6 +26,7 @@ from core.tomograms.known_files import (
     update_segmentations,
     update_tomogram,
 )
+from core.tomograms.layouts import Layout, read_layout
 from core.tomograms.manifest import read_manifest
 from core.tomograms.pairing import Pairing, pair, real, sources_of
 from core.tomograms.pictures import tomogram_name
@@ -60,13 +61,16 @@ def plan_registration(
     voxel_size: float | None = None,
     threshold: float | None = None,
     membrane_label: int | None = None,
+    layout: Layout | None = None,
+    as_segmentation: str | None = None,
     within_roots: bool = False,
 ) -> tuple[Pairing, ...]:
     """Plan which tomograms are registered, and with which segmentations; nothing is written.
 
     Sources are files, folders, globs and CSV manifests (see ``manifest.COLUMNS``). A segmentation
     goes to the longest tomogram stem that its name begins with, registered tomograms included;
-    ``*_scores`` are skipped. The dataset is ``other`` where none is stated. ``within_roots`` is
+    ``*_scores`` are skipped. With a ``layout`` the one source is a folder that its program wrote
+    (see ``layouts``). The dataset is ``other`` where none is stated. ``within_roots`` is
     for pages: not even the names of files outside all data roots are told.
 
     Errors: RootError for a file outside the roots, where they count; VolumeError where a source
@@ -74,17 +78,15 @@ def plan_registration(
     file stands in its pairing.
     """
     named = checked_names(OTHER if dataset is None else dataset, "TS" if token is None else token)
-    listed = sources_of(sources)
-    predictions = () if segmentation is None else sources_of(_several(segmentation)).files
-    if within_roots:
-        _check_within(list_roots(workspace), (*listed.files, *listed.manifests, *predictions))
     with workspace.catalog.read() as session:
         registered = dict(tomogram_files(session))
-    pairings = [*pair(listed.files, predictions, registered.items())]
+    roots = list_roots(workspace) if within_roots else None
+    if layout is None:
+        pairings = _pairings(sources, segmentation, registered, roots)
+    else:
+        pairings = _laid_out(sources, layout, as_segmentation, registered, roots)
     if token is not None:
         _check_one(pairings, token)
-    for manifest in listed.manifests:
-        pairings += read_manifest(manifest)
     stated = (dataset and named[0], token and named[1])
     return tuple(
         _checked(_stating(_named(each, stated, registered), voxel_size, threshold, membrane_label))
@@ -145,6 +147,45 @@ def _check_within(roots: Sequence[Path], files: Iterable[Path]) -> None:
     for path in files:
         if not any(real(path).is_relative_to(root) for root in roots):
             raise RootError("what was named lies below no data root; choose files below one.")
+
+
+def _pairings(
+    sources: Sequence[str | Path],
+    segmentation: str | Path | Sequence[str | Path] | None,
+    registered: Mapping[Path, str],
+    roots: Sequence[Path] | None,
+) -> list[Pairing]:
+    """Pair what files, folders, globs and manifests name."""
+    listed = sources_of(sources)
+    predictions = () if segmentation is None else sources_of(_several(segmentation)).files
+    if roots is not None:
+        _check_within(roots, (*listed.files, *listed.manifests, *predictions))
+    pairings = [*pair(listed.files, predictions, registered.items())]
+    for manifest in listed.manifests:
+        pairings += read_manifest(manifest)
+    return pairings
+
+
+def _laid_out(
+    sources: Sequence[str | Path],
+    layout: Layout,
+    as_segmentation: str | None,
+    registered: Mapping[Path, str],
+    roots: Sequence[Path] | None,
+) -> list[Pairing]:
+    """Pair the files of a program's folder; what is registered keeps its name."""
+    folders = [Path(source) for source in sources]
+    if len(folders) != 1 or not folders[0].is_dir():
+        raise VolumeError(f"--layout {layout} takes one folder; name the one that it wrote.")
+    if roots is not None:
+        _check_within(roots, folders)
+    pairings = read_layout(folders[0], layout, as_segmentation)
+    if roots is not None:
+        _check_within(roots, (each.tomogram for each in pairings if each.tomogram))
+    return [
+        replace(each, token="") if each.tomogram and real(each.tomogram) in registered else each
+        for each in pairings
+    ]
 
 
 def _several(given: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:

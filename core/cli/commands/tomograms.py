@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from core.workspace.results import Outcome
     from db.queries.volumes import TomogramLine
 
+LAYOUTS = ("warp", "relion5", "aretomo3", "imod", "easymode", "portal")
+"""Of ``core.tomograms.layouts``, which is imported when it is needed."""
+
 ENDS = click.DateTime(formats=["%Y-%m-%d"])
 
 
@@ -39,6 +42,10 @@ ENDS = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--voxel-size", type=click.FloatRange(0, min_open=True), help="Angstrom.")
 @click.option("--threshold", type=float, help="For scores: membrane is above this.")
 @click.option("--label", "membrane_label", type=int, help="For classes: this value is membrane.")
+@click.option(
+    "--layout", type=click.Choice(LAYOUTS), help="Whose folder it is.  [default: guessed]"
+)
+@click.option("--as-segmentation", metavar="PATTERN", help="Names of its segmentations.")
 @click.option("--specimen", help="They are reconstructions of one specimen; see group.")
 @click.option("--yes", is_flag=True, help="Take the pairs that are shown.")
 @dry_run_option
@@ -48,27 +55,39 @@ def register(
     source: tuple[str, ...],
     segmentation: str | None,
     specimen: str | None,
+    layout: str | None,
     yes: bool,
     dry_run: bool,
     **options: Any,
 ) -> int:
     """Register tomograms with their segmentations.
 
-    SOURCE is a file, a glob in quotes, or a CSV manifest. The pairs are shown first,
-    and taken when you agree, or said --yes. One file with its --segmentation is taken at once.
-    Files stay where they are.
+    SOURCE is a file, a glob in quotes, a CSV manifest, or a folder that Warp, RELION 5, AreTomo3,
+    IMOD, easymode or the CryoET Data Portal wrote: half maps and variants stay out, and the voxel
+    size is what the program states. The pairs are shown first, and taken when you agree, or said
+    --yes. One file with its --segmentation is taken at once. Files stay where they are.
 
     \b
     tomocurate register TS_001.mrc --segmentation TS_001_segmented.mrc
     tomocurate register '/data/chlamy/*.mrc' --dataset chlamy
     tomocurate register tomograms.csv --yes
+    tomocurate register --layout warp warp_tiltseries --dry-run
     """
     from core.access.permissions import Action, may
     from core.tomograms.data_permissions import group as group_tomograms
+    from core.tomograms.layouts import Layout, guess_layout
     from core.tomograms.register import plan_registration, read_voxel_sizes
     from core.tomograms.register import register as register_pairs
 
-    pairs = plan_registration(call.workspace, source, segmentation=segmentation, **options)
+    folder = Path(source[0])
+    is_folder = len(source) == 1 and segmentation is None and folder.is_dir()
+    guessed = guess_layout(folder) if is_folder else None
+    known = guessed if layout is None else Layout(layout)
+    if known is not None:
+        call.say(f"layout: {known}{' (guessed; --layout states another)' if not layout else ''}")
+    pairs = plan_registration(
+        call.workspace, source, segmentation=segmentation, layout=known, **options
+    )
     stated = len(source) == 1 and len(pairs) == 1 and segmentation is not None
     asked = not (dry_run or stated or yes)
     if dry_run or asked:

@@ -37,7 +37,7 @@ def read_star(path: Path, frame: Frame | None = None) -> Rows:
 
     Errors: PointsError for a file without coordinates.
     """
-    tables = _tables(path)
+    tables = read_tables(path)
     for table in tables:
         for names, unit, origin in _COLUMNS:
             if all(name in table for name in names):
@@ -51,7 +51,11 @@ def read_star(path: Path, frame: Frame | None = None) -> Rows:
     )
 
 
-def _tables(path: Path) -> list[Any]:
+def read_tables(path: Path) -> list[Any]:
+    """Read every table of a .star file, as pandas tables.
+
+    Errors: PointsError.
+    """
     import starfile
 
     # starfile takes minutes over what no program writes, so that is refused first.
