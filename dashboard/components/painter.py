@@ -14,6 +14,7 @@ from core.imaging.geometry import BORDER, Zyx
 from core.workspace.workspace import Workspace
 from dashboard.components.viewer import RULES, built_script
 from dashboard.server.api.painting import patch_object
+from dashboard.ui.session_keys import Key
 from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord
 
@@ -53,8 +54,12 @@ def painter(
         default={"unsaved_strokes": 0},
         on_saved_change=_nothing,
         on_commented_change=_nothing,
-        on_unsaved_strokes_change=_nothing,
+        on_unsaved_strokes_change=functools.partial(_keep_count, key, patch.id),
     )
+
+
+def _keep_count(key: str, patch: int) -> None:
+    st.session_state[f"{Key.UNSAVED}_{patch}"] = st.session_state[key].unsaved_strokes
 
 
 def painter_data(

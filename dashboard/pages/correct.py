@@ -36,12 +36,12 @@ from dashboard.components.patch.planes import (
 from dashboard.components.patch.steps import (
     bind,
     can,
+    expected_draft,
     not_saved,
     only_saved,
     pick_way,
     run_step,
     show_not_extracted,
-    unsaved_draft,
 )
 from dashboard.components.patch.upload import (
     DroppedFile,
@@ -374,7 +374,7 @@ def _slot_button(
 
 def _merging(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:
     patch = history.patch
-    draft = unsaved_draft(workspace, person, patch)
+    draft = expected_draft(workspace, person, patch)
     if draft:
         _save_or_discard(workspace, person, patch, draft)
         return

@@ -21,6 +21,8 @@ class Key(StrEnum):
     """Results of the files uploaded last, and their patch."""
     PAINTING = "painting"
     """The patch that is open in the painter."""
+    UNSAVED = "unsaved"
+    """With a patch's id: how many unsaved strokes its painter reported last."""
     KIT = "kit"
     """The patches that a kit was made for."""
     VIEW = "view"

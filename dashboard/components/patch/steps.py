@@ -1,5 +1,6 @@
 """Steps of one patch from a page: run, bound to the patch that is shown, over saved work only."""
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from dashboard.ui.notifications import (
     notify_refusal,
     run_action,
 )
-from dashboard.ui.session_keys import Query
+from dashboard.ui.session_keys import Key, Query
 from dashboard.ui.times import format_time
 from db.errors import TomocurateError
 from db.queries.drafts import DraftRecord, draft_of
@@ -29,6 +30,7 @@ from db.queries.patches import PatchRecord
 from db.queries.people import PersonRecord
 
 Step = Callable[..., PatchRecord]
+DRAFT_WAIT_S = 3.0
 
 
 def run_step(
@@ -52,6 +54,19 @@ def unsaved_draft(workspace: Workspace, by: PersonRecord, patch: PatchRecord) ->
     """Find what somebody painted on a patch and did not save."""
     with workspace.catalog.read() as session:
         return draft_of(session, patch.id, by.id)
+
+
+def expected_draft(
+    workspace: Workspace, by: PersonRecord, patch: PatchRecord
+) -> DraftRecord | None:
+    """Find the unsaved strokes; wait for them where the painter reported some a moment ago."""
+    draft = unsaved_draft(workspace, by, patch)
+    reported = st.session_state.pop(f"{Key.UNSAVED}_{patch.id}", 0)
+    deadline = time.monotonic() + DRAFT_WAIT_S
+    while reported and draft is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+        draft = unsaved_draft(workspace, by, patch)
+    return draft
 
 
 def only_saved(

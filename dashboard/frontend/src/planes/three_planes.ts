@@ -147,13 +147,19 @@ export class ThreePlanes {
     this.panes.forEach((pane, i) => pane.show(order[i]!));
   }
 
+  /** A new size would bend what is dragged: it is taken when that ends. */
   private resize(): void {
+    if (this.isDragging) {
+      addEventListener("pointerup", () => setTimeout(() => this.resize()), { once: true });
+      return;
+    }
     this.panes.forEach((pane) => pane.resize());
   }
 
   /** Fill the window below where the component begins; measured when it opens and when the window
    * changes, never while somebody paints. */
   private takeHeight(): void {
+    if (this.isDragging) return;
     if (this.root.clientWidth <= NARROW_PX) return this.root.style.setProperty("--height", "auto");
     const top = this.root.getBoundingClientRect().top + scrolledBy(this.root);
     const least = innerHeight * LEAST_SHARE;
