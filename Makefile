@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+PIP_TOLD := $(BIN)/python -m pip --disable-pip-version-check
 HASHED := --require-hashes --only-binary :all:
 RUNNERS ?= 2
 
@@ -69,7 +70,8 @@ frontend-check:
 $(VENV)/run.done: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tomocurate needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	test -e $(VENV)/dev.done || $(PIP) install $(HASHED) -r requirements.lock
+	@echo "installing the libraries into $(VENV) (once, a minute or two) ..."
+	test -e $(VENV)/dev.done || $(PIP_TOLD) install $(HASHED) -r requirements.lock
 	$(PIP) install --no-build-isolation --no-deps -e .
 	touch $@
 

@@ -5,8 +5,7 @@ with the reason; a file that changes while it is read waits for the next round.
 """
 
 import difflib
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ from core.corrections.folder import (
     snapshot,
 )
 from core.corrections.marker import check_marker
-from core.corrections.watching import QUIET_SECONDS, Memory
 from core.errors import FileChangedError, StoreError
 from core.lab.lab import Lab
 from core.lab.placing import finish_placing, unfinished
@@ -37,11 +35,7 @@ from db.queries.life import SlotRecord, slots_of
 from db.queries.patches import find_patch, get_patch, patch_states
 from db.vocabulary import Origin, Stage
 
-EVERY_SECONDS = 1.0
 NEW, CHANGED, GONE, SAME, RESTLESS, BAD = "new", "changed", "gone", "same", "restless", "refused"
-
-Rests = Callable[[Path], bool]
-"""Whether a file (or its absence) has been as it is for long enough."""
 
 
 @dataclass(frozen=True)
@@ -81,44 +75,6 @@ def collect(
     Errors: NotAllowedError; UnknownNameError; StoreError where the corrections folder is gone, or
     is not the workspace's.
     """
-    return _collect_round(lab, names, lambda _: True, dry_run, progress)
-
-
-def watch(
-    lab: Lab,
-    stop: Callable[[], bool],
-    *,
-    progress: Progress = silent,
-    every: float = EVERY_SECONDS,
-    quiet: float = QUIET_SECONDS,
-) -> None:
-    """Collect again and again until told to stop; only what happens is reported.
-
-    What went while nobody watched is noted first; what is there is taken once it rests.
-
-    Errors: as ``collect``.
-    """
-    memory = Memory(lab.folders.corrections, quiet)
-    last: dict[str, Outcome] = {}
-
-    def report(outcome: Outcome) -> None:
-        if outcome.outcome not in (KEPT, SKIPPED) and last.get(outcome.name) != outcome:
-            progress(outcome)
-        last[outcome.name] = outcome
-
-    _collect_round(lab, None, lambda path: not path.exists(), False, report)
-    while not stop():
-        due = memory.due()
-        if due:
-            names = [name for name in due if _is_patch(lab, name)]
-            _collect_round(lab, names, memory.rests, False, report)
-            memory.was_collected(due)
-        time.sleep(every)
-
-
-def _collect_round(
-    lab: Lab, names: Sequence[str] | None, rests: Rests, dry_run: bool, progress: Progress
-) -> tuple[Outcome, ...]:
     with lab.read(Action.COLLECT) as session:
         for name in names or ():
             get_patch(session, name)
@@ -127,7 +83,7 @@ def _collect_round(
     found, others = (names, []) if names is not None else _folders_to_collect(lab)
     outcomes = []
     for name in found:
-        outcome = _collect_patch(lab, name, rests, dry_run)
+        outcome = _collect_patch(lab, name, dry_run)
         if outcome is not None:
             outcomes.append(outcome)
             progress(outcome)
@@ -172,7 +128,7 @@ def _without_patch(name: str, known: Iterable[str]) -> Outcome:
     return Outcome(name, FAILED, f"correction folder {name!r}: no patch has this name{meant}")
 
 
-def _collect_patch(lab: Lab, name: str, rests: Rests, dry_run: bool) -> Outcome | None:
+def _collect_patch(lab: Lab, name: str, dry_run: bool) -> Outcome | None:
     try:
         known = _read(lab, name)
         listing = list_folder(lab.folders.corrections_of(name))
@@ -181,7 +137,7 @@ def _collect_patch(lab: Lab, name: str, rests: Rests, dry_run: bool) -> Outcome 
         if known.patch.withdrawn or known.patch.stage is Stage.CHOSEN:
             state = "withdrawn" if known.patch.withdrawn else "not extracted yet"
             return Outcome(name, SKIPPED, f"{name}: is {state}; its files are left alone.")
-        files = _collect_files(lab, known, listing, rests, dry_run)
+        files = _collect_files(lab, known, listing, dry_run)
     except TomocurateError as error:
         return Outcome(name, FAILED, str(error))
     return _report(name, files, listing.ignored_files)
@@ -195,16 +151,16 @@ def _read(lab: Lab, name: str) -> PatchSlots:
 
 
 def _collect_files(
-    lab: Lab, known: PatchSlots, listing: FolderListing, rests: Rests, dry_run: bool
+    lab: Lab, known: PatchSlots, listing: FolderListing, dry_run: bool
 ) -> list[CollectedFile]:
     """Read what is new or changed, then record all of it in one step."""
     files: list[CollectedFile] = []
     with ExitStack() as kept:
         found: list[_Found] = []
         for file in listing.files:
-            result = _read_file(lab, known, file, rests, dry_run, kept)
+            result = _read_file(lab, known, file, dry_run, kept)
             (found if isinstance(result, _Found) else files).append(result)  # type: ignore[arg-type]
-        gone = _gone(lab, known, {file.name for file in listing.files}, rests)
+        gone = _gone(lab, known, {file.name for file in listing.files})
         if not dry_run and (found or gone):
             with lab.step(known.patch.name, Action.COLLECT, Transition.CORRECT) as step:
                 files += [_record(step, each) for each in found]
@@ -217,12 +173,10 @@ def _collect_files(
 
 
 def _read_file(
-    lab: Lab, known: PatchSlots, file: Path, rests: Rests, dry_run: bool, kept: ExitStack
+    lab: Lab, known: PatchSlots, file: Path, dry_run: bool, kept: ExitStack
 ) -> "CollectedFile | _Found":
     slot = known.slots.get(file.name)
     limit = lab.settings.upload_mb << 20
-    if not rests(file):
-        return CollectedFile(file.name, RESTLESS, message="is still being saved")
     try:
         check_file(file, limit)
         seen = snapshot(file, limit)
@@ -263,16 +217,12 @@ def _record(step: Step, found: _Found) -> CollectedFile:
     return CollectedFile(name, CHANGED if found.before else NEW, version, None, outcome.findings)
 
 
-def _gone(lab: Lab, known: PatchSlots, there: set[str], rests: Rests) -> list[str]:
+def _gone(lab: Lab, known: PatchSlots, there: set[str]) -> list[str]:
     """Name the slots that count, whose file was in the folder and is there no longer."""
-    folder = lab.folders.corrections_of(known.patch.name)
     return [
         slot.name
         for slot in known.slots.values()
-        if slot.counts
-        and slot.name not in there
-        and in_folder(slot) is not None
-        and rests(folder / slot.name)
+        if slot.counts and slot.name not in there and in_folder(slot) is not None
     ]
 
 

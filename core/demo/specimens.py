@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.demo.drop_in import paint, write_centers
+from core.demo.annotators import paint, write_centers
 from core.demo.synthetic import (
     VOXEL_SIZE,
     choose_centers,
@@ -80,7 +80,7 @@ class Places:
 def make_specimens(
     folder: Path, specimens: Sequence[Specimen], made: Callable[[Specimen], None]
 ) -> None:
-    """Make tomograms in two processes; tell of each."""
+    """Make tomograms in two processes; tell of each when it is done."""
     places = Places(folder)
     for each in (places.folder, places.tomograms, places.painted):
         make_folder(each)

@@ -3,6 +3,7 @@
 Everything is done by the steps that people take, so that its record is a true one.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -134,8 +135,11 @@ def make_demo(
             "this one if it is a demo that was interrupted."
         )
     specimens = SPECIMENS[:tomograms]
-    say("making synthetic tomograms, predictions, and what annotators paint on them ...")
-    make_specimens(folder, specimens, lambda each: say(f"  {each.token}"))
+    say(f"making {len(specimens)} synthetic tomograms, predictions, and what annotators paint ...")
+    done = itertools.count(1)
+    make_specimens(
+        folder, specimens, lambda each: say(f"  {next(done)} of {len(specimens)}: {each.token}")
+    )
     with ExitStack() as stack:
         workspace = stack.enter_context(init_workspace(folder, admin="Ada"))
         patches = _live(_lab(workspace), specimens, say)

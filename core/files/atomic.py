@@ -63,7 +63,7 @@ def staged_file(folder: Path, fill: Callable[[Path], object]) -> Iterator[Path]:
     """
     temporary = folder / f"{PARTIAL}{os.getpid()}-{os.urandom(6).hex()}"
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        _create(temporary, 0o666)
         fill(temporary)
         _sync(temporary)
     except OSError as error:

@@ -27,7 +27,7 @@ from core.errors import CancelledError, explain
 from core.jobs import handlers as kinds
 from core.jobs.engines import Executor, LocalPool, ProcessDiedError, never
 from core.jobs.lifeline import end_with_parent
-from core.jobs.schedule import plan_daily_backup
+from core.jobs.schedule import CollectPlan, plan_daily_backup
 from core.workspace.workspace import Workspace, open_workspace
 from db.errors import CatalogBusyError, CatalogError, ConflictError, TomocurateError
 from db.queries.jobs import something_is_due
@@ -102,6 +102,7 @@ class _Worker:
         self._told_to_end = False
         self._interruptible = False
         self._resting = threading.Event()
+        self._collecting = CollectPlan(workspace)
 
     def work(self, stop: Callable[[], bool], once: bool) -> int:
         ended, planned = 0, float("-inf")
@@ -160,8 +161,9 @@ class _Worker:
     def _plan(self) -> None:
         try:
             plan_daily_backup(self._workspace)
+            self._collecting.plan()
         except CatalogError as error:
-            log.warning("the daily backup cannot be planned: %s", error)
+            log.warning("the daily backup or collecting cannot be planned: %s", error)
 
     def _claim(self) -> Claim | None:
         """The next job; the catalog is written only if there is one."""

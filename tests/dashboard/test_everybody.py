@@ -118,7 +118,6 @@ STEPS: dict[str, tuple[Action, Arguments]] = {
         lambda lab: (TOMOGRAM, [Zyx(84, 131, 132)]),
     ),
     "collect.collect": (Action.COLLECT, nothing),
-    "collect.watch": (Action.COLLECT, lambda lab: (lambda: True,)),
     "extract.extract": (Action.EXTRACT, lambda lab: ([lab.chosen],)),
     "audit_log.export_events": (
         Action.READ_LOG,

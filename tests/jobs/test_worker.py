@@ -20,7 +20,7 @@ import pytest
 from core.jobs import queue
 from core.jobs.engines import Inline, LocalPool
 from core.jobs.handlers import KINDS
-from core.jobs.schedule import DAILY, plan_daily_backup
+from core.jobs.schedule import DAILY, CollectPlan, plan_daily_backup
 from core.jobs.worker import Timing, run_worker
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
@@ -326,3 +326,33 @@ def test_a_pool_that_was_never_needed_costs_nothing(workspace: Workspace, databa
     began = time.perf_counter()
     assert run_worker(workspace, once=True, executor=LocalPool()) == 0
     assert time.perf_counter() - began < 2
+
+
+def test_what_was_saved_is_collected_once_it_rests(workspace: Workspace, admin: PersonRecord):
+    folder = workspace.folders.corrections / "other_TS_001_patch0"
+    folder.mkdir(parents=True)
+    plan = CollectPlan(workspace)
+
+    def queued() -> int:
+        return queue.list_jobs(workspace, JobFilter(kind=JobKind.COLLECT)).total
+
+    plan.plan()
+    plan.plan()
+    assert queued() == 0, "there is nothing"
+    (folder / "Add1.nrrd").write_bytes(b"half")
+    plan.plan()
+    (folder / "Add1.nrrd").write_bytes(b"half and the rest")
+    plan.plan()
+    assert queued() == 0, "it is still being saved"
+    for _ in range(3):
+        plan.plan()
+    assert queued() == 1
+    run_worker(workspace, once=True, executor=Inline())
+    plan.plan()
+    assert queued() == 1, "nothing changed since"
+    with workspace.catalog.write() as session:
+        change_person(session, Change.now(None), "admin", os_user="somebody else")
+    (folder / "Add1.nrrd").unlink()
+    for _ in range(3):
+        plan.plan()
+    assert queued() == 1, "an account that is nobody collects nothing"

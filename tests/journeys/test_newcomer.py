@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.demo.drop_in import paint
+from core.demo.annotators import paint
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.demo.workspace import make_demo
 from core.imaging.geometry import Box, Zyx, box_around

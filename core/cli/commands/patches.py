@@ -225,27 +225,24 @@ def kit(call: Call, patch: tuple[str, ...], out: Path, overwrite: bool) -> int:
 
 @click.command()
 @click.argument("patch", nargs=-1)
-@click.option("--watch", is_flag=True, help="Go on, and take each file once it is complete.")
 @dry_run_option
 @queue_option
 @on_workspace
-def collect(call: Call, patch: tuple[str, ...], watch: bool, dry_run: bool, queue: bool) -> int:
+def collect(call: Call, patch: tuple[str, ...], dry_run: bool, queue: bool) -> int:
     """Take what was painted into the correction folders.
 
     Of all patches, or of those named. The author is the owner of the file. A file that cannot be
-    placed is kept and told.
+    placed is kept and told. While serve or a worker runs, it does so by itself, a minute or two
+    after a file was saved.
 
     \b
     tomocurate collect
-    tomocurate collect --watch
     """
     from core.corrections.collect import collect as take
 
     names = unique(patch) or None
     if queue:
         return _queue(call, JobKind.COLLECT, {"names": names})
-    if watch:
-        return _watch(call)
     with steps("collecting", names) as told:
         done = take(call.lab, names, dry_run=dry_run, progress=told)
     return tell_outcomes(call, done, "to take" if dry_run else "taken")
@@ -406,15 +403,6 @@ def _queue(call: Call, kind: JobKind, arguments: dict[str, Any]) -> int:
     from core.jobs.queue import submit
 
     return say_queued(call, submit(call.workspace, call.by, kind, arguments), kind.value)
-
-
-def _watch(call: Call) -> int:
-    from core.corrections.collect import watch
-
-    call.say("watching the correction folders; Ctrl-C stops.")
-    with steps("watching") as told:
-        watch(call.lab, lambda: False, progress=told)
-    return DONE
 
 
 def _verify(call: Call, names: tuple[str, ...] | None) -> int:

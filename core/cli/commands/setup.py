@@ -1,5 +1,6 @@
 """Begin: make a workspace, try the demo, serve the dashboard, run a worker."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from core.cli.context import PATH, Call, json_option, on_workspace
-from core.cli.run import DONE, FAILED
+from core.cli.run import DONE
 from core.cli.tables import say_json, say_table
 
 if TYPE_CHECKING:
@@ -51,23 +52,20 @@ def init(
         return DONE
     click.echo(
         f"workspace: {told['folder']}\ncatalog: {told['catalog']}\nadmin: {admin}\n"
-        f"Next: tomocurate register TOMOGRAM --segmentation SEG --workspace {told['folder']}"
+        f"Next: tomocurate register TOMOGRAM --segmentation SEG --workspace "
+        + shlex.quote(str(told["folder"]))
     )
     return DONE
 
 
 @click.command()
 @click.argument("folder", type=PATH, default=Path("demo"))
-@click.option("--guide", is_flag=True, help="Only the guide's own commands, on one tomogram.")
-@click.option("--patches", type=click.IntRange(1, 10), default=4, help="With --guide, how many.")
 @click.option("--tomograms", type=click.IntRange(2, 6), default=6, help="Fewer are made sooner.")
 @click.option("--no-serve", is_flag=True, help="Do not end in the dashboard.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, help="Of the dashboard.")
 @json_option
 def demo(
     folder: Path,
-    guide: bool,
-    patches: int,
     tomograms: int,
     no_serve: bool,
     port: int,
@@ -81,10 +79,7 @@ def demo(
     \b
     tomocurate demo
     tomocurate demo my-demo --no-serve
-    tomocurate demo plain --guide
     """
-    if guide:
-        return _guide(folder, patches, as_json)
     from core.demo.workspace import make_demo
 
     made = make_demo(folder, _say, tomograms)
@@ -146,40 +141,6 @@ def worker(call: Call, once: bool) -> int:
     return DONE
 
 
-def _guide(folder: Path, patches: int, as_json: bool) -> int:
-    """The guide's workflow with the drop-in commands' own folders, and a picture."""
-    from core.demo.drop_in import run_demo
-
-    result = run_demo(folder, patches, _say)
-    failed = any(patch.outcome == "failed" for patch in result.patches)
-    if as_json:
-        say_json(result)
-        return FAILED if failed else DONE
-    rows = [
-        (patch.name, patch.counts.added, patch.counts.removed, patch.counts.ignored)
-        for patch in result.patches
-        if patch.counts
-    ]
-    say_table(("patch", "voxels added", "removed", "ignored"), rows)
-    click.echo(
-        f"\ntomogram          {result.tomogram}\n"
-        f"segmentation      {result.segmentation}\n"
-        f"chosen centers    {result.centers}\n"
-        f"patches to paint  {result.out_folder / 'imagesCorr'}\n"
-        f"corrections       {result.corrections}\n"
-        f"training labels   {result.merged}\n"
-        f"look at           {result.picture}\n\n"
-        "The same by the guide's own commands:\n"
-        f"  patch_corrections extract_patches --tomogram-path {result.tomogram} \\\n"
-        f"      --segmentation-path {result.segmentation} \\\n"
-        f"      --coords-file {result.centers} --out-folder {result.out_folder} "
-        "--ds-token demo --token TS001\n"
-        f"  patch_corrections merge_corrections --labels-dir {result.out_folder / 'labelsCorr'} "
-        f"\\\n      --corrections-dir {result.corrections} --out-dir {result.merged}"
-    )
-    return FAILED if failed else DONE
-
-
 def _tell_demo(made: "DemoWorkspace") -> None:
     if made.found:
         click.echo(f"{made.folder} is there already; it was left as it is.")
@@ -187,7 +148,7 @@ def _tell_demo(made: "DemoWorkspace") -> None:
     say_table(("stage", "patches"), rows)
     click.echo(
         f"\n{made.tomograms} tomograms, {made.people} people. Look around:\n"
-        f"  cd {made.folder}\n"
+        f"  cd {shlex.quote(str(made.folder))}\n"
         "  tomocurate patches --stage in_review\n"
         f"  tomocurate show {made.example}\n"
         "  tomocurate serve"

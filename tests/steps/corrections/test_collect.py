@@ -4,8 +4,6 @@ import dataclasses
 import getpass
 import os
 import shutil
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ import pytest
 
 from core.access import people
 from core.corrections import folder as standing
-from core.corrections.collect import collect, watch
+from core.corrections.collect import collect
 from core.errors import StoreError
 from core.labels.merge import merge
 from core.labels.review import withdraw
@@ -212,48 +210,3 @@ def test_somebody_who_is_disabled_collects_no_more(lab):
     people.disable(lab.workspace, lab.admin, "cora")
     with pytest.raises(NotAllowedError, match="disabled"):
         collect(lab.by.cora)
-
-
-def test_watching_takes_a_file_once_it_rests(lab):
-    lab.save("Add1.nrrd", ADD, name=lab.names[1])
-    collect(lab.by.cora)
-    lab.file("Add1.nrrd", lab.names[1]).unlink()
-    told, stopped = [], threading.Event()
-    watching = threading.Thread(
-        target=watch,
-        args=(lab.by.cora, stopped.is_set),
-        kwargs={"progress": told.append, "every": 0.02, "quiet": 0.4},
-    )
-    watching.start()
-    try:
-        whole = lab.bytes("Add1.nrrd", ADD)
-        half = len(whole) // 2
-        lab.file("Add1.nrrd").write_bytes(whole[:half])
-        for _ in range(6):  # it is still being saved
-            time.sleep(0.1)
-            os.utime(lab.file("Add1.nrrd"))
-        assert [(outcome.name, files(outcome)) for outcome in told] == [
-            (lab.names[1], {"Add1.nrrd": "gone"})
-        ]
-        told.clear()
-        lab.file("Add1.nrrd").write_bytes(whole)
-        saved = time.monotonic()
-        wait(lambda: told)
-        assert time.monotonic() - saved >= 0.4
-        lab.file("Add1.nrrd").unlink()
-        wait(lambda: len(told) == 2)
-        (lab.folders.corrections / "nobody").mkdir()
-        time.sleep(0.2)
-    finally:
-        stopped.set()
-        watching.join()
-    assert [files(outcome) for outcome in told] == [{"Add1.nrrd": "new"}, {"Add1.nrrd": "gone"}]
-    assert lab.slots()["Add1.nrrd"].missing
-
-
-def wait(until) -> None:
-    for _ in range(1000):
-        if until():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it did not happen within 20 s")
