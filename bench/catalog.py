@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from bench.full_catalog import MODELS, NOW, Sizes, fill, name_of, token_of
 from db.engine import Catalog
-from db.queries import backups, jobs, life, overview, patches, people, progress, sharing, volumes
+from db.queries import jobs, life, maintenance, patches, people, progress, scores, sharing, volumes
 from db.queries.life import EventFilter
 from db.queries.patches import PatchFilter, PatchSort
 from db.queries.volumes import TomogramFilter
@@ -83,16 +83,16 @@ def queries(sizes: Sizes) -> dict[str, Query]:
         "verdicts by week": lambda s: progress.verdicts_by_week(s, NOW),
         "reviews that wait": progress.waiting_reviews,
         "rejections": progress.rejections,
-        "progress by tomogram": overview.stages_by_tomogram,
-        "voxels of labels": overview.label_balance,
-        "reasons of rejections": overview.reject_reasons,
-        "saved views": lambda s: overview.saved_views(s, 7, "patches"),
+        "progress by tomogram": progress.stages_by_tomogram,
+        "voxels of labels": progress.label_balance,
+        "reasons of rejections": progress.reject_reasons,
+        "saved views": lambda s: progress.saved_views(s, 7, "patches"),
         "patches of a tomogram, all": lambda s: patches.patches_in(s, sizes.tomograms // 2),
         "exports": sharing.list_exports,
         "bundles": sharing.list_bundles,
-        "scores": sharing.list_scores,
-        "scores by model": sharing.scores_by_model,
-        "backups": backups.list_backups,
+        "scores": scores.list_scores,
+        "scores by model": scores.scores_by_model,
+        "backups": maintenance.list_backups,
         "workers": jobs.list_workers,
         "people": people.list_people,
         "jobs": jobs.list_jobs,

@@ -151,11 +151,11 @@ def contents_of(connection: Connection) -> Contents:
     patches = "SELECT name, start_z FROM patches WHERE label_hash IS NOT NULL ORDER BY name"
     extracted = connection.execute(text(patches)).all()
     return Contents(
-        str(connection.scalar(text("SELECT version_num FROM alembic_version"))),
-        row_counts(connection),
-        {row[0]: row[1] for row in connection.execute(text(_HASHES))},
-        tuple(name for name, _ in extracted),
-        tuple(name for name, start in extracted if start is None),
+        schema=str(connection.scalar(text("SELECT version_num FROM alembic_version"))),
+        counts=row_counts(connection),
+        stored={row[0]: row[1] for row in connection.execute(text(_HASHES))},
+        extracted=tuple(name for name, _ in extracted),
+        unplaced=tuple(name for name, start in extracted if start is None),
     )
 
 

@@ -68,7 +68,7 @@ def parse_mounts(mountinfo: str) -> list[Mount]:
         before, separator, after = line.partition(" - ")
         fields, kind = before.split(" "), after.split(" ")[0]
         if separator and kind and len(fields) >= 5:
-            mounts.append(Mount(Path(_unescaped(fields[4])), kind))
+            mounts.append(Mount(point=Path(_unescaped(fields[4])), kind=kind))
     return mounts
 
 

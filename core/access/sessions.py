@@ -14,8 +14,13 @@ from sqlalchemy.orm import Session
 from core.access.permissions import Action, require
 from core.workspace.workspace import Workspace
 from db.errors import NotAllowedError, TakenNameError
-from db.queries.people import PersonRecord, get_person, person_by_id, person_by_identity
-from db.queries.sessions import person_of_session
+from db.queries.people import (
+    PersonRecord,
+    get_person,
+    person_by_id,
+    person_by_identity,
+    person_of_session,
+)
 from db.vocabulary import Role
 from db.writes.events import Change, Subject, record_event
 from db.writes.people import add_person

@@ -26,7 +26,7 @@ from core.lab.lab import Lab
 from core.workspace.folders import WITHDRAWN
 from core.workspace.results import FAILED, SKIPPED, Outcome, Progress, silent
 from db.errors import TomocurateError
-from db.queries.files import patch_names
+from db.queries.maintenance import patch_names
 from db.queries.people import PersonRecord
 from db.vocabulary import Origin
 

@@ -11,8 +11,8 @@ from core.access.permissions import Action, may
 from core.workspace.enqueue import enqueue
 from core.workspace.workspace import Workspace
 from db.errors import NotAllowedError
-from db.queries.backups import last_backup
 from db.queries.jobs import database_time, last_job
+from db.queries.maintenance import last_backup
 from db.vocabulary import BackupKind, JobKind
 from db.writes.events import Change
 

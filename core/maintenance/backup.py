@@ -45,8 +45,8 @@ from core.workspace.workspace import Workspace
 from db import backup as copies
 from db.engine import shown
 from db.errors import CatalogError, TomocurateError
-from db.queries.backups import BackupRecord, last_verified_backup
-from db.queries.backups import list_backups as backups_of
+from db.queries.maintenance import BackupRecord, last_verified_backup
+from db.queries.maintenance import list_backups as backups_of
 from db.queries.people import PersonRecord
 from db.vocabulary import BackupKind
 from db.writes.backups import add_backup, note_removed

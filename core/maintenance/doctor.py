@@ -13,9 +13,15 @@ from core.maintenance.checks.security import openness_of
 from core.workspace.workspace import Workspace, open_workspace
 from db.engine import HOST_QUIET
 from db.errors import TomocurateError
-from db.queries.backups import last_backup, last_verified_backup, list_backups
 from db.queries.jobs import JobFilter, database_time, list_jobs, list_workers
-from db.queries.work import latest_time, machines, unsound
+from db.queries.maintenance import (
+    last_backup,
+    last_verified_backup,
+    latest_time,
+    list_backups,
+    machines,
+    unsound,
+)
 from db.vocabulary import JobState
 
 __all__ = ["BAD", "OK", "WARN", "Finding", "examine", "examine_folder"]

@@ -24,7 +24,7 @@ from core.workspace.settings import FILE_NAME, Settings
 from core.workspace.workspace import Workspace, bind
 from db import backup as copies
 from db.engine import parse_url, sqlite_url
-from db.queries.files import FileOfPatch, current_labels, latest_corrections
+from db.queries.maintenance import FileOfPatch, current_labels, latest_corrections
 from db.schema import migrate, open_catalog
 
 

@@ -14,8 +14,7 @@ from core.lab.lab import Lab
 from core.painting.codec import Drawing, encode_drawing
 from core.workspace.folders import DRAFT, make_shared
 from db.errors import UnknownNameError
-from db.queries.drafts import DraftRecord, draft_of
-from db.queries.patches import PatchRecord, get_patch
+from db.queries.patches import DraftRecord, PatchRecord, draft_of, get_patch
 from db.writes.drafts import drop_draft
 from db.writes.patches import save_draft
 

@@ -26,7 +26,6 @@ from core.painting.codec import Drawing, claims, decode_drawing, drawing_of
 from core.patches.lifecycle import Transition, is_legal, next_stage
 from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
-from db.queries.drafts import DraftRecord, draft_of
 from db.queries.life import (
     CommentRecord,
     HoldRecord,
@@ -37,7 +36,7 @@ from db.queries.life import (
     merges_of,
     slots_of,
 )
-from db.queries.patches import PatchRecord, get_patch
+from db.queries.patches import DraftRecord, PatchRecord, draft_of, get_patch
 from db.queries.people import PersonRecord
 from db.vocabulary import CorrectionKind, Origin
 from db.writes.events import Change, Subject, record_event

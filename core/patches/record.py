@@ -20,12 +20,11 @@ from core.imaging.hashes import file_hash
 from core.workspace.folders import make_shared
 from core.workspace.locks import patch_lock
 from core.workspace.workspace import Workspace
-from db.queries.files import patch_names
 from db.queries.life import comments_of, exports_of, merges_of, reviews_of, slots_of
+from db.queries.maintenance import catalog_id, has_event, last_event, patch_names
 from db.queries.patches import PatchRecord, get_patch
 from db.queries.sharing import bundle_of
 from db.queries.volumes import permission_of, segmentation_by_id, tomogram_by_id
-from db.queries.work import catalog_id, has_event, last_event
 
 FORMAT, FORMAT_VERSION = "tomocurate patch record", 1
 MAX_BYTES = 64 << 20

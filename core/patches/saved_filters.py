@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from core.access.permissions import Action, require
 from core.workspace.text import checked_text
 from core.workspace.workspace import Workspace
-from db.queries.overview import ViewRecord, saved_views
 from db.queries.people import PersonRecord
+from db.queries.progress import ViewRecord, saved_views
 from db.writes import people as writes
 from db.writes.events import Change
 

@@ -12,10 +12,10 @@ from core.workspace.results import DONE, KEPT, Outcome
 from core.workspace.text import checked_text
 from core.workspace.workspace import Workspace
 from db.errors import StepError
+from db.queries.curated import SplitUnit, split_unit
 from db.queries.patches import patches_in
 from db.queries.people import PersonRecord
 from db.queries.sharing import permission_with_day
-from db.queries.specimens import SplitUnit, split_unit
 from db.queries.volumes import get_tomogram
 from db.vocabulary import Licence, Scope, Split
 from db.writes.events import Change

@@ -13,7 +13,7 @@ from core.files.atomic import whole_file
 from core.workspace.folders import Folders, make_shared
 from core.workspace.settings import CATALOG_VARIABLE, FILE_NAME, TEMPLATE, Settings, read_settings
 from db.engine import Catalog
-from db.queries.work import catalog_id
+from db.queries.maintenance import catalog_id
 from db.schema import create_catalog, open_catalog
 from db.vocabulary import Role
 from db.writes.events import Change

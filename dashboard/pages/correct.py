@@ -67,9 +67,8 @@ from dashboard.ui.theme import (
 )
 from dashboard.ui.times import format_time
 from db.errors import TomocurateError
-from db.queries.drafts import DraftRecord
 from db.queries.life import SlotRecord
-from db.queries.patches import PatchFilter, PatchRecord, PatchSort, list_patches
+from db.queries.patches import DraftRecord, PatchFilter, PatchRecord, PatchSort, list_patches
 from db.queries.people import PersonRecord
 from db.vocabulary import Stage
 

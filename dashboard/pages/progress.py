@@ -19,7 +19,6 @@ from dashboard.ui.navigation import page_file
 from dashboard.ui.session_keys import Query
 from dashboard.ui.theme import STAGE_NAMES, begin_page, count, patch_dots, show_chips
 from dashboard.ui.times import format_age
-from db.queries import overview
 from db.queries import progress as queries
 from db.queries.page import Page
 from db.queries.patches import PatchFilter, PatchRecord, PatchSort, count_patches, list_patches
@@ -85,11 +84,11 @@ def read_board(workspace: Workspace, person: PersonRecord, now: dt.datetime) -> 
             count_patches(session, PatchFilter(newer_corrections_wait=True)),
             list_proposals(session, limit=1),
             count_patches(session, PatchFilter(unassigned=True, stage=FREE)),
-            overview.stages_by_tomogram(session),
+            queries.stages_by_tomogram(session),
             queries.stages_by_person(session),
             queries.verdicts_by_week(session, now),
-            overview.label_balance(session),
-            overview.reject_reasons(session),
+            queries.label_balance(session),
+            queries.reject_reasons(session),
         )
 
 

@@ -25,7 +25,7 @@ from dashboard.ui.notifications import notify_refusal, run_action
 from dashboard.ui.theme import ROLE_NAMES, begin_page, format_size, show_facts
 from dashboard.ui.times import format_age, format_time
 from db.errors import TomocurateError
-from db.queries.backups import BackupRecord
+from db.queries.maintenance import BackupRecord
 from db.queries.people import PersonRecord
 from db.vocabulary import Role
 

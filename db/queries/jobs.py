@@ -121,7 +121,10 @@ def job_by_id(session: Session, job_id: int) -> JobRecord:
 def job_events(session: Session, job_id: int) -> tuple[JobEventRecord, ...]:
     """What happened to a job, the latest last."""
     statement = select(JobEvent).where(JobEvent.job_id == job_id).order_by(JobEvent.id)
-    return tuple(JobEventRecord(e.at, e.action, e.detail) for e in session.scalars(statement))
+    return tuple(
+        JobEventRecord(at=e.at, action=e.action, detail=e.detail)
+        for e in session.scalars(statement)
+    )
 
 
 def parts_of(session: Session, parent_id: int) -> tuple[JobRecord, ...]:
@@ -182,7 +185,14 @@ def list_workers(session: Session, limit: int = LIMIT) -> tuple[WorkerRecord, ..
     """Workers, the one last heard of first."""
     statement = select(Worker).order_by(Worker.heartbeat_at.desc()).limit(limit)
     return tuple(
-        WorkerRecord(w.name, w.host, w.pid, w.started_at, w.heartbeat_at, w.stopped_at)
+        WorkerRecord(
+            name=w.name,
+            host=w.host,
+            pid=w.pid,
+            started_at=w.started_at,
+            heartbeat_at=w.heartbeat_at,
+            stopped_at=w.stopped_at,
+        )
         for w in session.scalars(statement)
     )
 
@@ -227,27 +237,27 @@ def _told(job: JobRecord, total: int, left: int) -> JobRecord:
 def _record(row: Job, person: str | None, now: datetime) -> JobRecord:
     lost = row.state == JobState.RUNNING and lease_is_over(row.lease_until, now)
     return JobRecord(
-        row.id,
-        row.kind,
-        row.arguments,
-        row.idempotency_key,
-        row.state,
-        row.priority,
-        row.attempts,
-        row.max_attempts,
-        row.due_at,
-        row.lease_owner,
-        row.lease_until,
-        row.progress,
-        row.message,
-        row.cancel_requested,
-        row.parent_id,
-        row.result,
-        row.error,
-        row.created_at,
-        row.created_by_id,
-        person,
-        row.started_at,
-        row.finished_at,
-        lost,
+        id=row.id,
+        kind=row.kind,
+        arguments=row.arguments,
+        key=row.idempotency_key,
+        state=row.state,
+        priority=row.priority,
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        due_at=row.due_at,
+        worker=row.lease_owner,
+        lease_until=row.lease_until,
+        progress=row.progress,
+        message=row.message,
+        cancel_requested=row.cancel_requested,
+        parent_id=row.parent_id,
+        result=row.result,
+        error=row.error,
+        created_at=row.created_at,
+        created_by_id=row.created_by_id,
+        created_by=person,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        lost=lost,
     )

@@ -1,4 +1,4 @@
-"""Patches: one by name, lists by filter, and how many there are."""
+"""Queries for patches and drafts: one by name, lists by filter, and how many there are."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db.errors import CatalogError, UnknownNameError
-from db.models.patches import Patch
+from db.models.patches import Draft, Patch
 from db.models.people import Person
 from db.models.volumes import Dataset, Segmentation
 from db.models.work import Event
@@ -362,3 +362,29 @@ def _check_kinds(made: PatchFilter) -> None:
     )
     if not good:
         raise CatalogError("a filter holds words and true or false, nothing else.")
+
+
+@dataclass(frozen=True)
+class DraftRecord:
+    """One person's draft on one patch; ``sha256`` and size are of its file."""
+
+    sha256: str
+    size_bytes: int
+    revision: int
+    saved_at: datetime
+
+
+def draft_of(session: Session, patch_id: int, person_id: int) -> DraftRecord | None:
+    """A person's draft on a patch, if there is one."""
+    own = select(Draft).where(Draft.patch_id == patch_id, Draft.person_id == person_id)
+    row = session.scalar(own)
+    return (
+        None
+        if row is None
+        else DraftRecord(
+            sha256=row.sha256,
+            size_bytes=row.size_bytes,
+            revision=row.revision,
+            saved_at=row.saved_at,
+        )
+    )

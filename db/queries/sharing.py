@@ -288,7 +288,7 @@ def sources_of(session: Session, patch_ids: Iterable[int]) -> tuple[SharedSource
 
 def _source(session: Session, tomogram: Tomogram) -> SharedSource:
     paths = [tomogram.path, *(s.on_disk.path for s in segmentations_of(session, tomogram.id))]
-    return SharedSource(tomogram.token, tuple(paths), frozenset())
+    return SharedSource(token=tomogram.token, paths=tuple(paths), days=frozenset())
 
 
 def owner_permissions(session: Session, tomogram_ids: Iterable[int]) -> dict[int, OwnerPermission]:

@@ -151,7 +151,12 @@ def list_tomograms(
     ids = [record.id for record in records]
     segmentations = _segmentation_counts(session, ids)
     stages = _stage_counts(session, ids)
-    lines = (TomogramLine(r, segmentations.get(r.id, 0), stages.get(r.id, {})) for r in records)
+    lines = (
+        TomogramLine(
+            tomogram=r, segmentations=segmentations.get(r.id, 0), patches=stages.get(r.id, {})
+        )
+        for r in records
+    )
     return Page(tuple(lines), total, offset)
 
 
@@ -240,14 +245,14 @@ def permission_of(session: Session, tomogram_id: int) -> PermissionRecord | None
     if row is None:
         return None
     return PermissionRecord(
-        row.tomogram_id,
-        row.owner,
-        row.scope,
-        row.licence,
-        row.approved_by,
-        row.until,
-        row.embargo,
-        row.version,
+        tomogram_id=row.tomogram_id,
+        owner=row.owner,
+        scope=row.scope,
+        licence=row.licence,
+        approved_by=row.approved_by,
+        until=row.until,
+        embargo=row.embargo,
+        version=row.version,
     )
 
 
@@ -380,7 +385,13 @@ def _stage_counts(session: Session, ids: list[int]) -> dict[int, dict[Stage, int
 def _file_record(row: Tomogram | Segmentation, root: str) -> FileRecord:
     shape = row.shape_z, row.shape_y, row.shape_x
     return FileRecord(
-        root, row.path, shape, row.dtype, row.size_bytes, row.mtime_ns, row.content_hash
+        root=root,
+        path=row.path,
+        shape=shape,
+        dtype=row.dtype,
+        size_bytes=row.size_bytes,
+        mtime_ns=row.mtime_ns,
+        content_hash=row.content_hash,
     )
 
 
@@ -388,32 +399,32 @@ def _tomogram_record(
     row: Tomogram, dataset: str, root: str, registered_by: str | None
 ) -> TomogramRecord:
     return TomogramRecord(
-        row.id,
-        dataset,
-        row.token,
-        _file_record(row, root),
-        row.voxel_size,
-        row.voxel_size_is_override,
-        row.header,
-        row.split_pin,
-        row.specimen,
-        row.thumbnail,
-        row.preview,
-        row.registered_at,
-        registered_by,
-        row.version,
+        id=row.id,
+        dataset=dataset,
+        token=row.token,
+        on_disk=_file_record(row, root),
+        voxel_size=row.voxel_size,
+        voxel_size_is_override=row.voxel_size_is_override,
+        header=row.header,
+        split_pin=row.split_pin,
+        specimen=row.specimen,
+        thumbnail=row.thumbnail,
+        preview=row.preview,
+        registered_at=row.registered_at,
+        registered_by=registered_by,
+        version=row.version,
     )
 
 
 def _segmentation_record(row: Segmentation, root: str) -> SegmentationRecord:
     return SegmentationRecord(
-        row.id,
-        row.tomogram_id,
-        _file_record(row, root),
-        row.model,
-        row.checkpoint,
-        row.threshold,
-        row.membrane_label,
-        row.run,
-        row.registered_at,
+        id=row.id,
+        tomogram_id=row.tomogram_id,
+        on_disk=_file_record(row, root),
+        model=row.model,
+        checkpoint=row.checkpoint,
+        threshold=row.threshold,
+        membrane_label=row.membrane_label,
+        run=row.run,
+        registered_at=row.registered_at,
     )

@@ -93,7 +93,7 @@ def claim_job(session: Session, worker: str, lease: timedelta) -> Claim | None:
         row.started_at, row.progress, row.message = now, 0.0, None
         _note(session, row.id, now, "claimed", {"worker": worker, "attempt": row.attempts})
         session.flush()
-        return Claim(job_by_id(session, row.id), worker, row.fence)
+        return Claim(job=job_by_id(session, row.id), worker=worker, fence=row.fence)
     return None
 
 

@@ -24,8 +24,8 @@ from core.jobs.schedule import DAILY, CollectPlan, plan_daily_backup
 from core.jobs.worker import Timing, run_worker
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
-from db.queries.backups import last_backup
 from db.queries.jobs import JobFilter, JobRecord, last_job
+from db.queries.maintenance import last_backup
 from db.queries.people import PersonRecord
 from db.queries.volumes import list_tomograms
 from db.vocabulary import JobKind, JobState, PictureState

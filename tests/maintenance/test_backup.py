@@ -27,8 +27,8 @@ from core.painting.draft import keep_draft, read_draft
 from core.workspace.workspace import Workspace, open_workspace
 from db import backup as copies
 from db.errors import CatalogError, NotAllowedError
-from db.queries.files import stored_hashes
 from db.queries.life import comments_of, merges_of, slots_of
+from db.queries.maintenance import stored_hashes
 from db.queries.patches import list_patches
 from db.queries.people import PersonRecord, get_person
 from db.vocabulary import BackupKind

@@ -18,7 +18,7 @@ from core.maintenance.doctor import BAD, OK, WARN, Finding, examine, examine_fol
 from core.maintenance.verify_backup import verify_backup
 from core.workspace.workspace import Workspace
 from db.models.work import Host, Job
-from db.queries.files import current_labels, stored_hashes
+from db.queries.maintenance import current_labels, stored_hashes
 from db.queries.people import PersonRecord
 from db.vocabulary import BackupKind, JobKind
 from db.writes.backups import add_backup

@@ -8,7 +8,7 @@ from core.tomograms.data_permissions import group, pin
 from core.tomograms.pictures import tomogram_name
 from core.tomograms.source_files import note_hash
 from db.errors import StepError
-from db.queries.specimens import split_unit
+from db.queries.curated import split_unit
 from db.queries.volumes import get_tomogram
 from db.vocabulary import Split
 from tests.sharing.conftest import membrane

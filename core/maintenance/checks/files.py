@@ -17,7 +17,7 @@ from core.patches.record import AHEAD_FOLDER, NOT_OURS, RecordState, record_stat
 from core.tomograms.source_files import check_unchanged
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
-from db.queries.files import (
+from db.queries.maintenance import (
     current_labels,
     extracted_patches,
     patch_names,

@@ -25,8 +25,7 @@ from dashboard.ui.notifications import (
 from dashboard.ui.session_keys import Key, Query
 from dashboard.ui.times import format_time
 from db.errors import TomocurateError
-from db.queries.drafts import DraftRecord, draft_of
-from db.queries.patches import PatchRecord
+from db.queries.patches import DraftRecord, PatchRecord, draft_of
 from db.queries.people import PersonRecord
 
 Step = Callable[..., PatchRecord]
