@@ -190,6 +190,7 @@ function editChoice(scene: Scene, events: ToolbarEvents): HTMLElement {
   const choice = element("select", "edits");
   const kind = KIND_NAMES[scene.tool.kind];
   choice.title = `Change all ${kind} that you painted`;
+  choice.ariaLabel = choice.title;
   const first = element("option", "", `Edit ${kind} …`);
   first.value = "";
   choice.append(first);
