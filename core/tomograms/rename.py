@@ -1,8 +1,8 @@
 """Rename a tomogram: its patches and their files take the new name, and nothing is lost midway.
 
 Files get their new names beside the old ones first, then the catalog changes in one transaction,
-then the old names go. A process that ends in between leaves both names; ``doctor`` lists those
-that no patch has.
+then the old names go. A process that ends in between leaves both names; renaming again removes
+the old ones.
 """
 
 import os
@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from core.access.permissions import Action, require
+from core.corrections.store import same_bytes
 from core.errors import OutputError
 from core.lab.placing import finish_placing
 from core.patches.record import write_record
@@ -25,7 +26,7 @@ from core.workspace.workspace import Workspace
 from db.errors import StepError, TakenNameError
 from db.queries.jobs import JobFilter, list_jobs
 from db.queries.page import MAX_LIMIT
-from db.queries.patches import PatchRecord, patches_in
+from db.queries.patches import PatchRecord, former_names, patches_in
 from db.queries.people import PersonRecord
 from db.queries.volumes import TomogramRecord, get_tomogram, token_twin
 from db.writes.events import Change
@@ -48,9 +49,12 @@ def rename(
         require(session, by, Action.REGISTER)
         found = get_tomogram(session, tomogram)
         moves = _moves(session, found, (dataset, token))
+        formers = [(old, new) for _, new in moves for old in former_names(session, new)]
     new_name = f"{dataset}/{token}"
     if found.name == new_name:
-        return Outcome(new_name, KEPT, "has this name already")
+        old_files = [path for old, new in formers for path in _remove_old(workspace, old, new)]
+        held = tuple(f"{path}: has an old name; move it" for path in old_files)
+        return Outcome(new_name, KEPT, "has this name already", held)
     with patch_locks(workspace, [name for move in moves for name in move]):
         with ExitStack() as undo:
             for old, new in moves:
@@ -159,7 +163,7 @@ def _remove_old(workspace: Workspace, old: str, new: str) -> list[Path]:
         return []
     left = []
     for source, target in list(_files(workspace, old, new)):
-        if os.path.lexists(target):
+        if os.path.lexists(target) and (target.samefile(source) or same_bytes(source, target)):
             source.unlink()
         else:
             left.append(source)

@@ -159,6 +159,17 @@ def unknown_patch(session: Session, name: str) -> UnknownNameError:
     return UnknownNameError.among("patch", name, session.scalars(select(Patch.name)))
 
 
+def former_names(session: Session, name: str) -> tuple[str, ...]:
+    """List the names that a patch had before its tomogram was renamed."""
+    renamed = (
+        select(Event.name)
+        .join(Patch, Patch.id == Event.patch_id)
+        .where(Event.action == "patch renamed", Patch.name == name, Event.name != name)
+    )
+    taken = set(session.scalars(select(Patch.name).where(Patch.name.in_(renamed))))
+    return tuple(old for old in session.scalars(renamed.distinct()) if old not in taken)
+
+
 def find_patch(session: Session, name: str) -> PatchRecord | None:
     """The patch of a name, or None."""
     row = session.execute(_patches().where(Patch.name == name)).one_or_none()

@@ -117,6 +117,32 @@ def test_a_file_that_came_in_under_the_old_name_is_kept_and_told(lab, monkeypatc
     assert any("Add9.nrrd: came in under the old name" in each for each in outcome.findings)
 
 
+def test_a_rename_that_was_killed_is_finished_by_renaming_again(lab, monkeypatch):
+    from core.tomograms import rename as step
+
+    class Killed(BaseException):
+        pass
+
+    def dies(*_):
+        raise Killed
+
+    lab.save("Add1.nrrd", BOX)
+    finish = step._remove_old
+    monkeypatch.setattr(step, "_remove_old", dies)
+    with pytest.raises(Killed):
+        rename(lab.workspace, lab.cora, "TS_001", "other", "L1T1")
+    monkeypatch.setattr(step, "_remove_old", finish)
+    assert lab.folders.image_of(lab.name).exists()
+    changed = lab.file("Add1.nrrd")
+    changed.unlink()
+    changed.write_bytes(b"saved under the old name since")
+    outcome = rename(lab.workspace, lab.cora, "L1T1", "other", "L1T1")
+    assert not lab.folders.image_of(lab.name).exists()
+    assert lab.folders.image_of("other_L1T1_patch0").exists()
+    assert changed.read_bytes() == b"saved under the old name since"
+    assert outcome.findings == (f"{changed}: has an old name; move it",)
+
+
 def test_only_curators_rename_relocate_and_unregister(lab):
     with pytest.raises(NotAllowedError):
         rename(lab.workspace, lab.annika, "TS_001", "other", "T")
