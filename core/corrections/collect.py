@@ -5,7 +5,8 @@ with the reason; a file that changes while it is read waits for the next round.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,8 @@ def _folders_to_collect(lab: Lab) -> tuple[list[str], list[Outcome]]:
         ) from error
     with lab.catalog.read() as session:
         known = patch_states(session)
-    folders = {entry.name for entry in entries if entry.is_dir()}
+    names = {entry.name for entry in entries if entry.is_dir()}
+    folders = {_patch_of(name, lab, known) for name in names}
     others = [_without_patch(name, known) for name in sorted(folders - known.keys())]
     others += [
         Outcome(entry.name, SKIPPED, f"{entry.name}: not a correction folder.")
@@ -120,6 +122,12 @@ def _folders_to_collect(lab: Lab) -> tuple[list[str], list[Outcome]]:
     ]
     corrected = {name for name, state in known.items() if state.correction_count}
     return sorted((folders & known.keys()) | corrected), others
+
+
+def _patch_of(folder: str, lab: Lab, known: Collection[str]) -> str:
+    """Name the patch whose folder macOS named decomposed; of two folders one is the patch's."""
+    patch = unicodedata.normalize("NFC", folder)
+    return patch if patch in known and lab.folders.corrections_of(patch).name == folder else folder
 
 
 def _without_patch(name: str, known: Iterable[str]) -> Outcome:

@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -108,8 +109,11 @@ def check_tokens(ds_token: str, token: str) -> None:
 
 
 def token_of(tomogram: Path) -> str:
-    """The token that a tomogram's file name gives: without .mrc, .rec, .gz and so on."""
-    name = tomogram.name
+    """The token that a tomogram's file name gives: without .mrc, .rec, .gz and so on.
+
+    Composed (NFC): macOS hands names over decomposed, and one tomogram has one token.
+    """
+    name = unicodedata.normalize("NFC", tomogram.name)
     for suffixes in ((".gz", ".bz2"), (".mrc", ".rec", ".map", ".st")):
         for suffix in suffixes:
             if name.lower().endswith(suffix):

@@ -6,6 +6,7 @@ patches/imagesCorr, patches/labelsCorr and merged hold volumes and nothing else.
 import os
 import re
 import threading
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,10 +104,15 @@ class Folders:
         return self.records / f"{patch}.json"
 
     def corrections_of(self, patch: str) -> Path:
-        return self.corrections / patch
+        """The folder of a patch's corrections; macOS may have made it with a decomposed name."""
+        folder = self.corrections / patch
+        decomposed = self.corrections / unicodedata.normalize("NFD", patch)
+        if patch.isascii() or not decomposed.is_dir():
+            return folder
+        return folder if folder.is_dir() and any(folder.iterdir()) else decomposed
 
     def withdrawn_of(self, patch: str) -> Path:
-        return self.corrections / patch / WITHDRAWN
+        return self.corrections_of(patch) / WITHDRAWN
 
     def merged_of(self, patch: str) -> Path:
         """The current version of the training label."""

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -549,3 +551,20 @@ def test_every_list_for_programs_is_an_array_of_objects_with_a_name(lab):
         listed = lab(*words.split(), "--json").json
         assert isinstance(listed, list), words
         assert all(isinstance(each["name"], str) and each["name"] for each in listed), words
+
+
+def test_a_correction_folder_that_macos_named_decomposed_belongs_to_its_patch(lab, tmp_path):
+    suffix = "_v10.ckpt_segmented.mrc"
+    shutil.copy(lab.data / "TS_001.mrc", tmp_path / "Hülle.mrc")
+    shutil.copy(lab.data / f"TS_001{suffix}", tmp_path / f"Hülle{suffix}")
+    lab.done("register", tmp_path / "Hülle.mrc", "--segmentation", tmp_path / f"Hülle{suffix}")
+    lab.done("choose", "Hülle", "--at", "110,100,90")
+    lab.done("extract", "--all")
+    decomposed = unicodedata.normalize("NFD", "other_Hülle_patch0")
+    lab.paint(patch=decomposed)
+    told = lab.done("collect")
+    assert "1 taken" in told.out
+    lab.paint(patch="other_Hülle_patch0", name="Add2.nrrd")
+    both = lab("collect")
+    assert both.status == 1
+    assert "no patch has this name" in both.err, "two folders of one name are told, not guessed"

@@ -33,6 +33,7 @@ _UNREADABLE = (
     KeyError,
     TypeError,
     AttributeError,
+    IndexError,
     RecursionError,
     SyntaxError,
     OverflowError,
@@ -89,7 +90,7 @@ def _segments(fields: Mapping[str, str], layers: int) -> Iterator[Segment]:
 
 def _mitk(groups: str) -> Iterator[Segment]:
     for layer, group in enumerate(_json(groups) or ()):
-        for label in group["labels"] or ():
+        for label in group.get("labels") or ():
             yield Segment(str(label["name"]), int(label["value"]), layer)
 
 
@@ -130,9 +131,8 @@ def _xml_labels(text: str, layer: int) -> Iterator[Segment]:
     labels = [root] if root.tag == "Label" else list(root.iter("Label"))
     for label in labels:
         properties = {item.get("key"): item for item in label.iter("property")}
-        name = properties["name"].find("string").get("value")  # type: ignore[union-attr]
-        value = properties["value"].find("unsigned").get("value")  # type: ignore[union-attr]
-        yield Segment(str(name), int(str(value)), layer)
+        name, value = (properties[key][0].attrib["value"] for key in ("name", "value"))
+        yield Segment(name, int(value), layer)
 
 
 def _slicer(fields: Mapping[str, str], layers: int) -> Iterator[Segment]:

@@ -23,6 +23,7 @@ MAX_SECTION_BYTES = 128 << 20
 
 _PLAIN, _DEFLATED = 1, (8, 32946)
 """TIFF 6 and Adobe's supplement: values of the tag Compression."""
+_COMPRESSIONS = {5: "LZW compression", 7: "JPEG compression", 32773: "PackBits compression"}
 
 _SILENT = logging.NullHandler()
 
@@ -189,6 +190,16 @@ def _facts(tiff: Any, path: Path) -> _Facts:
     return _Facts(shape, stored, None, deflated, bits, step, sections)
 
 
+def _packing(key: Any) -> str:
+    """What of a page's packing is not read, in the words of its tags."""
+    compression = int(key.compression)
+    if compression not in (_PLAIN, *_DEFLATED):
+        return _COMPRESSIONS.get(compression, f"compression {compression}")
+    if key.is_tiled:
+        return "tiles"
+    return "a predictor" if int(key.predictor) != 1 else f"{key.bitspersample} bits a voxel"
+
+
 def _strips(page: Any) -> tuple[_Strip, ...]:
     return tuple(
         _Strip(int(offset), int(length))
@@ -216,6 +227,6 @@ def _check_stack(tiff: Any, series: Any, path: Path) -> None:
         or (key.imagelength, key.imagewidth) != (shape[1], shape[2])
     ):
         raise VolumeError(
-            f"{path}: is packed in a way that is not read (compression {int(key.compression)}, "
-            "tiles or a predictor); save it uncompressed, or as NRRD."
+            f"{path}: is packed in a way that is not read ({_packing(key)}); save it uncompressed, "
+            "or as NRRD."
         )
