@@ -20,7 +20,6 @@ from core.imaging.hashes import content_hash
 from core.imaging.labels import MERGE_RULE, count_values, ignore_border
 from core.imaging.patch import patch_grid
 from core.lab.lab import Lab as ActingLab
-from core.lab.lab import Lab as Opened
 from core.labels.merge import merge
 from core.tomograms.data_permissions import permit
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
@@ -82,12 +81,12 @@ class Lab:
                 add_person(session, Change.now(self.by.id), name, role, os_user=account)
 
     @property
-    def opened(self) -> Opened:
+    def opened(self) -> ActingLab:
         """The workspace, opened by its admin."""
-        return Opened(self.workspace, self.by)
+        return ActingLab(self.workspace, self.by)
 
-    def opened_by(self, name: str) -> Opened:
-        return Opened(self.workspace, self.person(name))
+    def opened_by(self, name: str) -> ActingLab:
+        return ActingLab(self.workspace, self.person(name))
 
     def person(self, name: str) -> PersonRecord:
         with self.workspace.catalog.read() as session:

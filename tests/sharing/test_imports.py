@@ -169,7 +169,7 @@ def test_an_imported_patch_that_was_corrected_keeps_its_licence_and_goes_out(lab
     take_in(lab, shared)
     before = {p.name: p for p in choose_curated(lab.opened, Choice()).patches}
     patch = lab.corrected(all_patches(lab)[0])
-    accept(lab.opened_by("Rolf Reviewson"), patch.name)
+    accept(lab.opened_by("Rolf Reviewson"), patch.name, merge_number=2)
     after = {p.name: p for p in choose_curated(lab.opened, Choice()).patches}
     changed, was = after[patch.name], before[patch.name]
     assert (changed.imported, changed.source_group) == (was.imported, was.source_group)

@@ -18,6 +18,7 @@ from core.exports.plan import SetOptions
 from core.exports.selection import Choice, choose_curated
 from core.exports.training_set import export_training_set
 from core.exports.validate import read_label
+from core.tomograms.data_permissions import pin
 from db.errors import NotAllowedError, UnknownNameError
 from db.queries.life import merge_by_id
 from db.queries.patches import PatchFilter
@@ -79,13 +80,29 @@ def test_a_better_model_scores_better_where_labels_do_not_ignore(scored):
     assert all(score.dice == 0 for score in scores(scored, "MemBrain_v10"))
 
 
-def test_models_are_summed_up_in_one_statement(scored):
+def test_a_score_is_the_dice_of_what_both_label(scored):
+    for score in scores(scored, "before"):
+        with scored.workspace.catalog.read() as session:
+            merge = merge_by_id(session, score.merge_id)
+        label = read_label(Store(scored.workspace.folders.store).path_of(merge.file_sha256))
+        wanted = label == 1
+        kept = wanted.copy()
+        kept[:, :, ::3] = False
+        assert score.dice == pytest.approx(2 * kept.sum() / (wanted.sum() + kept.sum()))
+        assert score.compared_voxels == (label != 2).sum()
+
+
+def test_models_are_summed_up_by_the_mean_of_their_patches(scored):
     with scored.workspace.catalog.read() as session:
         summary = {each.model: each for each in scores_by_model(session)}
         page = list_scores(session, offset=1, limit=2, models=["after", "before"])
-    assert summary["after"].dice == 1.0
-    assert summary["after"].patches == 2
-    assert summary["before"].dice < summary["before"].surface_dice + 1
+    for model in ("after", "before"):
+        each = scores(scored, model)
+        assert summary[model].patches == len(each) == 2
+        for field in ("dice", "surface_dice"):
+            mean = sum(getattr(score, field) for score in each) / 2
+            assert getattr(summary[model], field) == pytest.approx(mean)
+    assert summary["before"].dice < summary["after"].dice
     assert (len(page), page.total) == (2, 4)
 
 
@@ -97,19 +114,22 @@ def test_scoring_again_keeps_what_is_there(scored):
     assert len(scores(scored, "after")) == 2
 
 
-def test_patches_that_a_model_was_trained_on_are_marked(scored, tmp_path):
+@pytest.mark.parametrize("side", [Split.TRAIN, Split.VAL])
+def test_patches_that_a_model_was_trained_on_are_marked(scored, tmp_path, side):
+    for token in ("TS_001", "TS_002", "TS_003"):
+        other = Split.VAL if side is Split.TRAIN else Split.TRAIN
+        pin(scored.workspace, scored.by, token, side if token == "TS_001" else other)
     export_training_set(scored.opened, tmp_path / "set")
     with scored.workspace.catalog.read() as session:
         export = list_exports(session)[0]
     state_training(scored.opened, export.id, "after")
-    split = {score.split for score in scores(scored, "after")}
-    assert split in ({Split.TRAIN}, {Split.VAL})
-    trained = split == {Split.TRAIN}
-    assert {score.in_training for score in scores(scored, "after")} == {trained}
+    assert {score.split for score in scores(scored, "after")} == {side}
+    marked = {side is Split.TRAIN}
+    assert {score.in_training for score in scores(scored, "after")} == marked
     assert {score.in_training for score in scores(scored, "before")} == {False}
     score_segmentations(scored.opened, again=True)
-    assert {score.in_training for score in scores(scored, "after")} == {trained}
-    with pytest.raises(UnknownNameError):
+    assert {score.in_training for score in scores(scored, "after")} == marked
+    with pytest.raises(UnknownNameError, match="999"):
         state_training(scored.opened, 999, "after")
 
 
