@@ -113,7 +113,7 @@ class BundleFacts:
             yield f"version {self.version!r} is not of the form 1.0.0."
         for creator in self.creators:
             if creator.orcid is not None and not is_orcid(creator.orcid):
-                yield f"ORCID {creator.orcid!r} is none; it looks like 0000-0002-1825-0097."
+                yield f"ORCID {creator.orcid!r} is not valid; write it as in 0000-0002-1825-0097."
         if self.doi is not None and not _DOI.fullmatch(self.doi):
             yield f"DOI {self.doi!r} is not of the form 10.5281/zenodo.15089686."
         if self.patches_per_tomogram < 1:

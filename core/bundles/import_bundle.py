@@ -286,14 +286,14 @@ def _outcome(
     case = each.case.patch_id
     like = names.get(each.like, str(each.like)) if isinstance(each.like, int) else each.like
     if each.fate is Fate.KNOWN:
-        return Outcome(case, SKIPPED, f"is here already, as {like}")
+        return Outcome(case, SKIPPED, f"already in the catalog as {like}")
     patch_id, name = made[case]
     details = {"patch": name, "patch_id": patch_id}
     if each.fate is Fate.NEW:
-        return Outcome(case, DONE, f"came in as {name}", details=details)
+        return Outcome(case, DONE, f"imported as {name}", details=details)
     found = each.agreement
     dice = "" if found is None or found.dice is None else f", Dice {found.dice:.3f}"
-    return Outcome(case, DONE, f"is a second annotation of {name}{dice}", details=details)
+    return Outcome(case, DONE, f"added as a second annotation of {name}{dice}", details=details)
 
 
 def _remove(workspace: Workspace, placed: Sequence[_Placed]) -> None:

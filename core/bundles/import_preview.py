@@ -9,14 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from core.access.permissions import Action
-from core.bundles.import_check import (
-    CheckedBundle,
-    CheckedCase,
-    Progress,
-    check_bundle,
-    check_plain,
-    is_bundle,
-)
+from core.bundles.import_check import CheckedBundle, CheckedCase, Progress, check_bundle, is_bundle
+from core.bundles.import_plain import check_plain
 from core.exports.validate import read_label
 from core.files.archives import OpenedFolder, open_archive
 from core.imaging.labels import Label

@@ -1,7 +1,10 @@
 """The same facts in the words of four communities: our own, Croissant, Zenodo and MIFA."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from core.bundles.card import ANONYMOUS
@@ -134,7 +137,7 @@ def croissant_json(facts: BundleFacts, table_sha256: str) -> dict[str, Any]:
     """``croissant.json``: MLCommons Croissant 1.0 over the rows of ``patches.csv``."""
     people = [{"@type": "sc:Person", "name": creator.name} for creator in facts.creators]
     return {
-        "@context": _CROISSANT_CONTEXT,
+        "@context": _croissant_context(),
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": "membrane-patches",
@@ -166,6 +169,12 @@ def croissant_json(facts: BundleFacts, table_sha256: str) -> dict[str, Any]:
             }
         ],
     }
+
+
+@cache
+def _croissant_context() -> Any:
+    """Read the context that Croissant 1.0 prescribes (mlcommons.org/croissant/1.0)."""
+    return json.loads((files("core.bundles") / "croissant_context.json").read_text("utf-8"))
 
 
 def _croissant_field(column: str) -> dict[str, Any]:
@@ -218,42 +227,3 @@ def _attribution(cases: Sequence[WrittenCase]) -> list[dict[str, str | None]]:
         {"bundle_id": bundle, "licence": licence, "attribution": said, "doi": doi}
         for bundle, licence, said, doi in sorted(sources, key=str)
     ]
-
-
-_CROISSANT_CONTEXT: dict[str, Any] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/",
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileObject": "cr:fileObject",
-    "fileProperty": "cr:fileProperty",
-    "fileSet": "cr:fileSet",
-    "format": "cr:format",
-    "includes": "cr:includes",
-    "isLiveDataset": "cr:isLiveDataset",
-    "jsonPath": "cr:jsonPath",
-    "key": "cr:key",
-    "md5": "cr:md5",
-    "parentField": "cr:parentField",
-    "path": "cr:path",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "regex": "cr:regex",
-    "repeated": "cr:repeated",
-    "replace": "cr:replace",
-    "samplingRate": "cr:samplingRate",
-    "sc": "https://schema.org/",
-    "separator": "cr:separator",
-    "source": "cr:source",
-    "subField": "cr:subField",
-    "transform": "cr:transform",
-}

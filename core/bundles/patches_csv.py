@@ -96,7 +96,9 @@ def read_table(text: str) -> list[dict[str, str]]:
                 raise BundleError(f"patches.csv: line {reader.line_num} has {len(cells)} cells.")
             rows.append(dict(zip(COLUMNS, cells, strict=True)))
     except csv.Error as error:
-        raise BundleError(f"patches.csv: line {reader.line_num} is no CSV ({error}).") from error
+        raise BundleError(
+            f"patches.csv: line {reader.line_num} not valid CSV ({error})."
+        ) from error
     return rows
 
 

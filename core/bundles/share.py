@@ -14,10 +14,10 @@ from core.bundles.write import (
     rehearse_bundle,
     write_bundle,
 )
-from core.exports.plan import Progress
 from core.exports.record import record_export
 from core.exports.selection import Choice, Chosen, choose_curated
 from core.exports.split import SplitRule
+from core.exports.write import Progress
 from core.lab.lab import Lab
 from core.workspace.results import DONE, KEPT, Outcome
 from db.errors import NotAllowedError
@@ -115,7 +115,7 @@ def export_bundle(
         "residual_risk": list(written.report.residual),
         "unchanged": written.unchanged,
     }
-    as_it_was = ", as it was" if written.unchanged else ""
+    as_it_was = ", unchanged" if written.unchanged else ""
     message = f"{len(written.cases)} patches, {facts.level}{as_it_was}"
     outcome = KEPT if written.unchanged else DONE
     return Outcome(str(out), outcome, message, written.notes, details)

@@ -36,19 +36,16 @@ from core.exports.manifest import (
     sums_text,
 )
 from core.exports.patch import CuratedPatch
-from core.exports.plan import (
+from core.exports.plan import SetOptions, TrainingSetPlan, plan_training_set, refuse
+from core.exports.split import SplitRule
+from core.exports.write import (
     Progress,
-    SetOptions,
-    TrainingSetPlan,
     notes_of,
-    plan_training_set,
-    refuse,
     training_commands,
     write_cases,
     write_lists,
     write_text,
 )
-from core.exports.split import SplitRule
 from core.files.atomic import whole_file
 from core.files.whole_folder import OutFolder
 from core.imaging.hashes import file_hash

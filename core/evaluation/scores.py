@@ -63,7 +63,7 @@ def score_segmentations(
     def look(pair: _Pair) -> Outcome | MadeScore:
         key = pair.segmentation.id, pair.record.label.id
         if key in scored and not again:
-            return Outcome(pair.name, KEPT, "has its score already")
+            return Outcome(pair.name, KEPT, "already scored")
         try:
             return _score(lab.store, pair)
         except TomocurateError as error:
@@ -91,7 +91,9 @@ def state_training(lab: Lab, export_id: int, model: str) -> Outcome:
     """
     with lab.change(Action.SCORE) as changes:
         marked = note_model(changes.session, changes.change, export_id, model.strip())
-    return Outcome(model, DONE, f"was trained on export {export_id}", details={"marked": marked})
+    return Outcome(
+        model, DONE, f"recorded as trained on export {export_id}", details={"marked": marked}
+    )
 
 
 def _pairs(lab: Lab, names: Sequence[str] | None) -> tuple[list[_Pair], set[tuple[int, int]]]:
@@ -120,7 +122,7 @@ def _was_trained_on(
 def _score(store: Store, pair: _Pair) -> MadeScore | Outcome:
     record, segmentation = pair.record, pair.segmentation
     if record.patch.start is None:
-        return Outcome(pair.name, SKIPPED, "lies nowhere that is known")
+        return Outcome(pair.name, SKIPPED, "its position in the tomogram is unknown")
     said = f"{record.patch.name} merge {record.label.number}"
     label = read_label(store.checked(record.label.file_sha256, said))
     predicted = predicted_label(record, segmentation, label)
@@ -161,6 +163,6 @@ def predicted_label(record: CuratedRecord, segmentation: SegmentationRecord, lab
 def _told(pair: _Pair, score: MadeScore) -> Outcome:
     values = (("Dice", score.dice), ("surface Dice", score.surface_dice))
     shown = [f"{word} {value:.3f}" for word, value in values if value is not None]
-    notes = ("was in the training set of this model",) if score.in_training else ()
+    notes = ("in the training set of this model",) if score.in_training else ()
     details = {"dice": score.dice, "surface_dice": score.surface_dice, "method": METHOD}
-    return Outcome(pair.name, DONE, ", ".join(shown) or "both hold no membrane", notes, details)
+    return Outcome(pair.name, DONE, ", ".join(shown) or "no membrane in either", notes, details)

@@ -1,15 +1,19 @@
-"""One case of an export: a patch's image and label, as a consumer gets them."""
+"""One case of an export: a patch's image and label, as a consumer gets them.
+
+MemBrain-seg normalises tomograms when it predicts but not when it loads training patches, so each
+image is z-scored by the mean and standard deviation of its voxels in the tomogram; padding
+becomes 0, which is the mean.
+"""
 
 import base64
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ExportError
-from core.exports.intensity import ZScored, take_normalised, z_score
 from core.exports.naming import image_file, label_file
 from core.exports.patch import CuratedPatch, core_box
 from core.exports.validate import read_label, shape_faults
@@ -28,8 +32,21 @@ FOLDERS = {
 }
 """Where images and labels lie; MemBrain-seg wants the first two pairs, nnU-Net calls test Ts."""
 
+QUANTUM = 1 / 256
+"""Standard deviations: rounding to this halves the file and lies far below the noise."""
+
+Image = NDArray[np.float32]
+
 CELLS = 8
 """Cells along each side of a fingerprint: 20 voxels of a 160-voxel patch."""
+
+
+class ZScored(NamedTuple):
+    """A float32 (z, y, x) image, and what was taken off and divided by."""
+
+    voxels: Image
+    mean: float
+    std: float
 
 
 @dataclass(frozen=True)
@@ -123,6 +140,61 @@ def write_case(case: PlannedCase, voxel_size: float, recipe: Recipe, folder: Pat
     )
 
 
+def z_score(image: NDArray[Any], real: Box, *, quantise: bool = False) -> ZScored:
+    """Normalise an image over its real voxels; what lies outside ``real`` becomes 0.
+
+    Errors: ExportError for NaN or infinite voxels, and for an image that is flat.
+    """
+    out = np.zeros(image.shape, np.float32)
+    inside = out[real.slices]
+    inside[...] = image[real.slices]
+    mean = float(inside.mean(dtype=np.float64))
+    if not np.isfinite(mean):
+        raise ExportError("holds NaN or infinite voxels; extract it again from a sound tomogram.")
+    inside -= np.float32(mean)
+    std = spread(inside)
+    if not np.isfinite(std) or std <= 1e-30:
+        raise ExportError("has the same value in every voxel; a network cannot learn from it.")
+    inside /= np.float32(std)
+    if quantise:
+        round_to_quantum(out)
+    return ZScored(out, mean, std)
+
+
+def take_normalised(image: NDArray[Any], *, quantise: bool = False) -> ZScored:
+    """Ship an image that is z-scored already, bit for bit (rounded only if asked).
+
+    Errors: ExportError where it is not finite, or not normalised at all.
+    """
+    voxels = np.ascontiguousarray(image, dtype=np.float32)
+    mean = float(voxels.mean(dtype=np.float64))
+    std = spread(voxels - np.float32(mean)) if np.isfinite(mean) else float("nan")
+    if not np.isfinite(std):
+        raise ExportError("holds NaN or infinite voxels; ask the sender for it again.")
+    if not (abs(mean) < 0.5 and 0.25 < std < 4):
+        raise ExportError(
+            f"has mean {mean:.3g} and standard deviation {std:.3g} but is marked as normalised; "
+            "they should be near 0 and 1."
+        )
+    if quantise:
+        round_to_quantum(voxels)
+    return ZScored(voxels, mean, std)
+
+
+def round_to_quantum(voxels: Image) -> None:
+    """Round to 1/256 standard deviation, in place."""
+    voxels /= np.float32(QUANTUM)
+    np.rint(voxels, out=voxels)
+    voxels *= np.float32(QUANTUM)
+    voxels += np.float32(0.0)  # -0.0 becomes 0.0
+
+
+def spread(centered: Image) -> float:
+    """The root mean square, in double precision and little memory."""
+    squares = (float(np.square(section, dtype=np.float64).sum()) for section in centered)
+    return float(np.sqrt(sum(squares) / centered.size))
+
+
 def fingerprint(image: NDArray[np.float32]) -> str:
     """Describe an image by the means over 8 × 8 × 8 cells, as text for a table.
 
@@ -165,13 +237,13 @@ def _real(patch: CuratedPatch, cut: Box | None) -> Box:
         return real
     inside = real.overlap(cut)
     if inside is None:
-        raise ExportError("lies in the padding altogether; leave it out.")
+        raise ExportError("lies entirely in the padding; leave it out.")
     return inside.moved(Zyx(*(-start for start in cut.start)))
 
 
 def _check_same(what: str, voxels: NDArray[Any], expected: str | None) -> None:
     if expected is not None and content_hash(voxels) != expected:
-        raise ExportError(f"{what}has other voxels than were recorded; restore it from a backup.")
+        raise ExportError(f"{what}differs from the recorded voxels; restore it from a backup.")
 
 
 def _cut(voxels: NDArray[Any], cut: Box | None) -> NDArray[Any]:

@@ -1,35 +1,36 @@
-"""A training-set folder that lies on a disk, ours or another group's: list it and check it.
+"""Read a training-set folder that lies on a disk, ours or another group's, and check its cases.
 
 The layout is MemBrain-seg's: ``imagesTr labelsTr imagesVal labelsVal``, an image named
-``<case>_0000.nii.gz`` for every label ``<case>.nii.gz``, and nothing else among the labels.
+``<case>_0000.nii.gz`` for every label ``<case>.nii.gz``, and nothing else among the labels. When a
+network is fine-tuned, MemBrain-seg wants *old* data in ``imagesVal``, against forgetting: the
+validation patches of an earlier set or bundle are copied, file by file.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.errors import LabelError, VolumeError
-from core.exports.case import FOLDERS
-from core.exports.intensity import spread
-from core.exports.manifest import DATASET, LABEL_VALUES, SPLITS
-from core.exports.naming import IMAGE_ENDING, LABEL_ENDING
+from core.errors import ExportError, LabelError, VolumeError
+from core.exports.case import FOLDERS, PlannedCase, Recipe, WrittenCase, spread
+from core.exports.manifest import Entry
+from core.exports.naming import IMAGE_ENDING, LABEL_ENDING, image_file, label_file
 from core.exports.validate import (
     Fault,
     Rule,
+    is_same_size,
     labelled_faults,
     shape_faults,
-    size_groups,
 )
 from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.geometry import whole
+from core.imaging.hashes import content_hash
 from core.imaging.labels import check_label, count_values
 from db.vocabulary import Split
 
-NEEDED = (Split.TRAIN, Split.VAL)
 MOST_FILES = 100_000
 
 
@@ -64,29 +65,6 @@ def list_pairs(folder: Path, split: Split) -> tuple[list[Pair], list[Fault]]:
     return pairs, faults
 
 
-def check_layout(folder: Path) -> list[Fault]:
-    """Everything that would make a consumer fail on a folder, or go wrong in silence.
-
-    Reads every voxel; memory is one case's.
-    """
-    faults: list[Fault] = []
-    pairs: list[Pair] = []
-    for split in Split:
-        found, wrong = list_pairs(folder, split)
-        pairs += found
-        faults += wrong
-    faults += _empty_faults(folder, pairs) + _name_faults(pairs)
-    sizes: dict[str, float] = {}
-    for pair in pairs:
-        faults += check_pair(pair, sizes)
-    groups = size_groups(sizes)
-    if len(groups) > 1:
-        listed = "; ".join(f"{size:g}: {len(names)} cases" for size, names in groups)
-        said = f"{folder}: spacings are mixed ({listed}); nnU-Net would resample in silence."
-        faults.append(Fault(Rule.VOXEL_SIZE, said))
-    return [*faults, *_list_faults(folder, pairs)]
-
-
 def check_pair(pair: Pair, sizes: dict[str, float] | None = None) -> list[Fault]:
     """Check one case voxel by voxel; its spacing is put into ``sizes``."""
     try:
@@ -105,9 +83,9 @@ def check_pair(pair: Pair, sizes: dict[str, float] | None = None) -> list[Fault]
 def _not_a_label(path: Path, images: Path) -> str | None:
     case = path.name.removesuffix(LABEL_ENDING)
     if path.is_symlink() or not path.is_file():
-        return f"{path}: is a link or no file; only labels may lie here."
+        return f"{path}: not a regular file; this folder holds labels only."
     if case == path.name or path.name.startswith(".") or not case:
-        return f"{path}: is no label; MemBrain-seg crashes on anything but .nii.gz here."
+        return f"{path}: not a label; MemBrain-seg crashes on anything but .nii.gz here."
     if not (images / (case + IMAGE_ENDING)).is_file():
         hint = " (there is one without _0000)" if (images / path.name).exists() else ""
         return f"{path}: has no image {images.name}/{case}{IMAGE_ENDING}{hint}."
@@ -120,31 +98,6 @@ def _images_alone(images: Path, wanted: set[str]) -> list[Fault]:
         for path in sorted(images.iterdir())
         if path.name.endswith(IMAGE_ENDING) and path.name not in wanted
     ]
-
-
-def _empty_faults(folder: Path, pairs: Sequence[Pair]) -> list[Fault]:
-    held = {pair.split for pair in pairs}
-    return [
-        Fault(
-            Rule.SPLIT,
-            f"{folder / FOLDERS[split][1]}: is empty; without "
-            f"{'training' if split is Split.TRAIN else 'validation'} patches MemBrain-seg saves "
-            "no useful checkpoint.",
-        )
-        for split in NEEDED
-        if split not in held and (folder / FOLDERS[split][1]).is_dir()
-    ]
-
-
-def _name_faults(pairs: Sequence[Pair]) -> list[Fault]:
-    seen: dict[str, Pair] = {}
-    faults = []
-    for pair in pairs:
-        other = seen.setdefault(pair.case.casefold(), pair)
-        if other is not pair:
-            said = f"{pair.case}: is also in {other.label.parent.name} as {other.case};"
-            faults.append(Fault(Rule.NAME, f"{said} a case has one name and one place."))
-    return faults
 
 
 def _spacing_faults(
@@ -175,48 +128,88 @@ def _intensity_faults(case: str, image: Volume) -> list[Fault]:
     return []
 
 
-def _list_faults(folder: Path, pairs: Sequence[Pair]) -> list[Fault]:
-    """``dataset.json`` and ``splits_final.json``, where they are there, tell the truth."""
-    said: list[str] = []
-    if (folder / DATASET).exists():
-        said += _dataset_faults(_load(folder / DATASET), pairs)
-    if (folder / SPLITS).exists():
-        said += _fold_faults(_load(folder / SPLITS), pairs)
-    return [Fault(Rule.LAYOUT, f"{folder}: {sentence}") for sentence in said]
+@dataclass(frozen=True)
+class Reference:
+    """The validation patches of another set."""
+
+    folder: Path
+    pairs: tuple[Pair, ...]
+    faults: tuple[Fault, ...]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What the lists need of them."""
+        images, labels = FOLDERS[Split.VAL]
+        return [
+            (p.case, f"{images}/{image_file(p.case)}", f"{labels}/{label_file(p.case)}", Split.VAL)
+            for p in self.pairs
+        ]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a manifest says of it."""
+        return {"cases": [pair.case for pair in self.pairs]}
+
+    def clashes(self, cases: Sequence[PlannedCase]) -> list[Fault]:
+        """Names taken twice, and tomograms that would train here and validate there."""
+        names = {pair.case.casefold() for pair in self.pairs}
+        tomograms = {pair.case.rpartition("_patch")[0].casefold() for pair in self.pairs}
+        faults = []
+        for case in cases:
+            if case.case.casefold() in names:
+                said = f"{case.case}: is also a validation patch of {self.folder}; leave it out."
+                faults.append(Fault(Rule.NAME, said))
+            elif case.case.rpartition("_patch")[0].casefold() in tomograms:
+                said = f"{case.case}: its tomogram validates in {self.folder}, so it may not train."
+                faults.append(Fault(Rule.LEAKAGE, said))
+        return faults
 
 
-def _dataset_faults(facts: Any, pairs: Sequence[Pair]) -> Iterator[str]:
-    if not isinstance(facts, dict):
-        yield f"{DATASET} is no object of JSON."
-        return
-    trained = {pair.case for pair in pairs if pair.split is not Split.TEST}
-    listed = facts.get("dataset")
-    if facts.get("labels") != LABEL_VALUES:
-        yield f"{DATASET} names the labels {facts.get('labels')!r}; nnU-Net needs {LABEL_VALUES}."
-    if isinstance(listed, dict) and set(listed) != trained:
-        other = sorted(set(listed) ^ trained)
-        yield f"{DATASET} and the folders disagree on {', '.join(other[:3])}."
-    if facts.get("numTraining") != len(trained):
-        yield f"{DATASET} counts {facts.get('numTraining')!r} cases, there are {len(trained)}."
-    if facts.get("file_ending") != LABEL_ENDING or not facts.get("channel_names"):
-        yield f"{DATASET} lacks file_ending .nii.gz or channel_names."
+def read_reference(folder: Path) -> Reference:
+    """List and check another set's validation patches (its training patches if it has none).
+
+    Errors: ExportError where the folder is no training set.
+    """
+    pairs: list[Pair] = []
+    faults: list[Fault] = []
+    for split in (Split.VAL, Split.TRAIN):
+        if not pairs and all((folder / name).is_dir() for name in FOLDERS[split]):
+            pairs, faults = list_pairs(folder, split)
+    if not pairs:
+        raise ExportError(
+            f"{folder}: holds no validation patches; name a training set or an unpacked bundle "
+            "with imagesVal and labelsVal."
+        )
+    faults += [fault for pair in pairs for fault in check_pair(pair)]
+    return Reference(folder, tuple(pairs), tuple(faults))
 
 
-def _fold_faults(folds: Any, pairs: Sequence[Pair]) -> Iterator[str]:
-    trained = {pair.case for pair in pairs if pair.split is not Split.TEST}
-    if not isinstance(folds, list) or not all(isinstance(fold, dict) for fold in folds):
-        yield f"{SPLITS} is no list of folds."
-        return
-    for number, fold in enumerate(folds):
-        train, val = (set(map(str, fold.get(word, []))) for word in ("train", "val"))
-        if train & val:
-            yield f"{SPLITS} fold {number} trains and validates on {min(train & val)}."
-        if (train | val) != trained:
-            yield f"{SPLITS} fold {number} does not deal {min((train | val) ^ trained)}."
+def copy_reference(
+    reference: Reference,
+    cases: Sequence[WrittenCase],
+    voxel_size: float | None,
+    recipe: Recipe,
+    folder: Path,
+) -> None:
+    """Copy the patches into an export's validation folders; any spacing where ours differ.
 
-
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError):
-        return None
+    Errors: ExportError for another voxel size, or a patch that trains here under another name.
+    """
+    spacing = 1.0 if recipe.unit_spacing else voxel_size
+    trained = {case.image_hash: case.planned.case for case in cases}
+    for pair in reference.pairs:
+        with open_volume(pair.image) as volume:
+            stated = volume.grid.spacing_xyz[0] if volume.grid else 1.0
+            same = trained.get(content_hash(volume.read(whole(volume.shape))))
+        if spacing is not None and not is_same_size(stated, spacing):
+            raise ExportError(
+                f"{pair.case}: of {reference.folder} has spacing {stated:g}, this export "
+                f"{spacing:g}; export with the same voxel size and spacing unit."
+            )
+        if same is not None:
+            raise ExportError(
+                f"{pair.case}: of {reference.folder} is the same image as {same}, which would "
+                "train and validate; leave that one out."
+            )
+        shutil.copyfile(pair.image, folder / FOLDERS[Split.VAL][0] / image_file(pair.case))
+        shutil.copyfile(pair.label, folder / FOLDERS[Split.VAL][1] / label_file(pair.case))

@@ -4,15 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.exports.manifest import MANIFEST
-from core.exports.plan import (
-    Progress,
-    SetOptions,
-    TrainingSetPlan,
-    plan_training_set,
-    write_training_set,
-)
+from core.exports.plan import SetOptions, TrainingSetPlan, plan_training_set
 from core.exports.record import record_export
 from core.exports.selection import Choice, Chosen, choose_curated
+from core.exports.write import Progress, write_training_set
 from core.lab.lab import Lab
 from core.workspace.results import DONE, KEPT, Outcome
 from db.vocabulary import ExportKind
@@ -71,7 +66,7 @@ def export_training_set(
         "commands": list(written.commands),
         "unchanged": written.unchanged,
     }
-    message = f"{len(written.cases)} patches" + (", as it was" if written.unchanged else "")
+    message = f"{len(written.cases)} patches" + (", unchanged" if written.unchanged else "")
     outcome = KEPT if written.unchanged else DONE
     return Outcome(str(written.folder), outcome, message, written.notes, details)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.access.permissions import Action, may
-from core.exports.plan import training_commands
+from core.exports.write import training_commands
 from core.workspace.workspace import Workspace
 from dashboard.components.sharing.bundle import show_bundle
 from dashboard.components.sharing.training_set import show_training_set

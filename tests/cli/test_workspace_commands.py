@@ -344,7 +344,7 @@ def test_a_bundle_waits_for_permission_and_for_a_signature(lab, tmp_path):
     bundle += ["--licence", "CC0-1.0"]
     said = lab(*bundle)
     assert said.status == 1
-    assert "nobody recorded its owner's permission" in said.err
+    assert "its owner's permission is not recorded" in said.err
     assert "Traceback" not in said.out
     assert not (tmp_path / "out").exists()
     assert lab(*bundle, "--creator", "Byron, Ada;not-an-orcid").status == 1

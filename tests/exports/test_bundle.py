@@ -21,10 +21,10 @@ from core.bundles.privacy.pseudonyms import Pseudonyms
 from core.bundles.privacy.report import examine, report_text
 from core.bundles.write import plan_bundle, rehearse_bundle, write_bundle
 from core.errors import ExportError, OutputError
-from core.exports.check_folder import check_layout
 from core.exports.patch import Imported
 from core.imaging.geometry import Box, Zyx
 from db.vocabulary import Licence, Scope
+from tests.exports.layout import check_layout
 
 KEY = Pseudonyms(bytes(range(32)))
 FACTS = BundleFacts(
@@ -175,7 +175,7 @@ def test_another_key_gives_other_pseudonyms(lab, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"permission": None}, "nobody recorded"),
+        ({"permission": None}, "permission is not recorded"),
         ({"scope": Scope.INTERNAL}, "allows internal use, and this bundle is public"),
         ({"scope": Scope.COLLABORATOR}, "allows collaborator use"),
         ({"until": date(2026, 11, 24)}, "ended on 2026-11-24"),
@@ -266,7 +266,7 @@ def test_a_secret_that_somebody_types_stops_the_bundle(lab, tmp_path, field, sai
     facts = replace(FACTS, **{field: "from /data/lab7/krios on cryohost7"})
     with pytest.raises(ExportError) as error:
         bundle(lab.patches(), tmp_path / "out", facts)
-    assert any("tells a path" in fault for fault in error.value.faults)
+    assert any("contains a path" in fault for fault in error.value.faults)
     assert "lab7" not in " ".join(error.value.faults)
     assert [path.name for path in tmp_path.iterdir()] == ["lab"]
 
@@ -274,7 +274,7 @@ def test_a_secret_that_somebody_types_stops_the_bundle(lab, tmp_path, field, sai
 def test_a_dataset_token_that_is_a_person_is_found_and_can_be_renamed(lab, tmp_path):
     patches = [replace(patch, dataset="benedikt") for patch in lab.patches()]
     secrets = [Secret(SecretKind.PERSON, "Benedikt")]
-    with pytest.raises(ExportError, match="tells a person"):
+    with pytest.raises(ExportError, match="contains a person"):
         bundle(patches, tmp_path / "out", secrets=secrets)
     facts = replace(FACTS, tokens={"benedikt": "algae"})
     made = bundle(patches, tmp_path / "out", facts, secrets)
@@ -286,7 +286,7 @@ def test_a_creator_is_named_where_creators_are_and_nowhere_else(lab, tmp_path):
     made = bundle(lab.patches(), tmp_path / "out", secrets=secrets)
     assert "Curator, Maria" in (made.folder / "README.md").read_text()
     facts = replace(FACTS, description="Chosen by Maria Curator.")
-    with pytest.raises(ExportError, match=r"tells a person"):
+    with pytest.raises(ExportError, match=r"contains a person"):
         bundle(lab.patches(), tmp_path / "other", facts, secrets)
 
 

@@ -13,7 +13,8 @@ import pytest
 import SimpleITK as sitk
 
 from core.bundles.facts import BundleFacts, Level
-from core.bundles.import_check import check_bundle, check_plain, plain_ids
+from core.bundles.import_check import check_bundle
+from core.bundles.import_plain import check_plain, plain_ids
 from core.bundles.patches_csv import read_table, table_text
 from core.bundles.privacy.pseudonyms import Pseudonyms
 from core.bundles.write import plan_bundle, write_bundle
@@ -120,7 +121,7 @@ def sums_that_leave(folder):
         (extra_file, "does not belong"),
         (other_bytes, "another checksum"),
         (no_sums, "SHA256SUMS: is missing"),
-        (odd_sums, "line 1 is no checksum"),
+        (odd_sums, "line 1 must be a checksum"),
         (twice_in_sums, "lists a file twice"),
         (sums_that_leave, "is missing; copy"),
     ],
@@ -198,7 +199,7 @@ def not_utf8(folder):
     [
         (other_version, "mempatch-bundle/2"),
         (no_version, "version 'None'"),
-        (deep_json, "is no JSON"),
+        (deep_json, "not valid JSON"),
         (huge_json, "larger than 1 MB"),
         (other_voxels, "not the one that patches.csv lists"),
         (wrong_values, "its label"),
@@ -207,28 +208,28 @@ def not_utf8(folder):
         (lying_header, "different shapes"),
         (no_volume, "neither MRC"),
         (swapped_columns, "other columns"),
-        (not_utf8, "no UTF-8"),
+        (not_utf8, "not UTF-8"),
         (lambda f: change_fact(f, licence="MIT"), "licence 'MIT' is not"),
         (lambda f: change_fact(f, licence=["CC0-1.0"]), "licence"),
-        (lambda f: change_fact(f, bundle_id="../x"), "no UUID"),
-        (lambda f: change_fact(f, title=7), "title is no text"),
-        (lambda f: change_fact(f, title="x" * 30_000), "sensible length"),
-        (lambda f: change_fact(f, creators={"name": 3}), "no list of people"),
-        (lambda f: change_fact(f, voxel_size_angstrom=float("inf")), "number of angstrom"),
+        (lambda f: change_fact(f, bundle_id="../x"), "must be a UUID"),
+        (lambda f: change_fact(f, title=7), "title must be text"),
+        (lambda f: change_fact(f, title="x" * 30_000), "at most 20000 characters"),
+        (lambda f: change_fact(f, creators={"name": 3}), "must be a list of people"),
+        (lambda f: change_fact(f, voxel_size_angstrom=float("inf")), "between 0.1 and 1000"),
         (lambda f: change_fact(f, privacy_level="everybody"), "everybody"),
         (lambda f: change_fact(f, label_map={"membrane": 2}), "labels must be"),
         (lambda f: change_row(f, patch_id="../../x"), "not of the form"),
         (lambda f: change_row(f, image="/etc/passwd"), "its files should be"),
         (lambda f: change_row(f, split="both"), "not train, val or test"),
-        (lambda f: change_row(f, nx="9" * 30), "no sizes"),
-        (lambda f: change_row(f, nx="\u0663"), "no sizes"),
-        (lambda f: change_row(f, image_content_sha256="0" * 63), "no sha256"),
+        (lambda f: change_row(f, nx="9" * 30), "must be whole numbers"),
+        (lambda f: change_row(f, nx="\u0663"), "must be whole numbers"),
+        (lambda f: change_row(f, image_content_sha256="0" * 63), "must be SHA-256"),
         (lambda f: change_row(f, ignore_fraction_total="0.1"), "share of ignore"),
         (lambda f: change_row(f, membrane_fraction_of_labelled="nan"), "share of membrane"),
         (lambda f: change_row(f, n_labelled_voxels="12"), "number of labelled"),
         (lambda f: change_row(f, licence="free"), "licence"),
-        (lambda f: change_row(f, source_group="a b"), "no word"),
-        (lambda f: change_row(f, voxel_size_angstrom="ten"), "number of angstrom"),
+        (lambda f: change_row(f, source_group="a b"), "must be letters and digits"),
+        (lambda f: change_row(f, voxel_size_angstrom="ten"), "between 0.1 and 1000"),
     ],
 )
 def test_a_bundle_that_lies_with_good_sums_is_refused(folder, forge, said):
@@ -299,7 +300,7 @@ def test_a_plain_folder_is_read_with_what_its_bringer_says(folder, tmp_path):
 
 def test_a_plain_folder_without_an_attribution_is_refused(folder, tmp_path):
     source = plain(folder, tmp_path)
-    with pytest.raises(BundleError, match="whom to thank"):
+    with pytest.raises(BundleError, match="needs a title and an attribution"):
         check_plain(open_archive(source, source), Licence.CC_BY, " ", "t")
 
 

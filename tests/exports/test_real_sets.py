@@ -11,9 +11,10 @@ import SimpleITK as sitk
 
 from core.errors import ExportError, OutputError
 from core.exports.patch import Imported
-from core.exports.plan import SetOptions, plan_training_set, write_training_set
+from core.exports.plan import SetOptions, plan_training_set
 from core.exports.split import SplitRule
 from core.exports.targets.target import convert, targets
+from core.exports.write import write_training_set
 from core.imaging.labels import count_values
 from db.vocabulary import Licence
 

@@ -12,9 +12,10 @@ from core.bundles.facts import BundleFacts
 from core.bundles.privacy.pseudonyms import Pseudonyms
 from core.bundles.write import plan_bundle, write_bundle
 from core.errors import ExportError
-from core.exports.plan import plan_training_set, write_training_set
+from core.exports.plan import plan_training_set
 from core.exports.targets.target import convert, targets
 from core.exports.validate import read_label
+from core.exports.write import write_training_set
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import whole
 from db.vocabulary import Licence, Split

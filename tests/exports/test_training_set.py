@@ -11,12 +11,13 @@ import SimpleITK as sitk
 
 from core.errors import ExportError, OutputError
 from core.exports.case import Recipe
-from core.exports.check_folder import check_layout
-from core.exports.plan import SetOptions, plan_training_set, write_training_set
+from core.exports.plan import SetOptions, plan_training_set
 from core.exports.split import SplitRule
+from core.exports.write import write_training_set
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import count_values
 from db.vocabulary import Split
+from tests.exports.layout import check_layout
 
 
 def export(patches, out, **options):
@@ -262,7 +263,7 @@ def test_tomograms_of_one_session_pinned_apart_are_refused(lab):
 
 
 def test_an_empty_choice_is_refused(lab):
-    assert "no patch fits" in refused([])
+    assert "no patch matches" in refused([])
 
 
 def test_a_file_that_is_gone_is_named(lab):

@@ -12,7 +12,6 @@ from core.bundles.facts import BundleFacts, Level
 from core.bundles.privacy.known_names import KEY_FILE, pseudonyms_of
 from core.bundles.share import export_bundle, plan_share, rehearse_share
 from core.errors import ExportError
-from core.exports.check_folder import check_layout
 from core.exports.selection import Choice
 from core.lab.lab import Lab
 from core.maintenance.backup import make_backup
@@ -26,6 +25,7 @@ from db.queries.sharing import list_exports, pseudonym_key
 from db.vocabulary import ExportKind, Licence, Role, Scope
 from db.writes.events import Change
 from db.writes.people import add_person
+from tests.exports.layout import check_layout
 
 FACTS = BundleFacts(
     title="Membranes",
@@ -77,7 +77,7 @@ def test_nothing_of_the_lab_is_in_a_public_bundle(ready, tmp_path, tree):
 )
 def test_a_secret_of_the_catalog_stops_the_bundle(ready, tmp_path, text):
     text = text.replace("/tmp/", str(ready.data))
-    with pytest.raises(ExportError, match="must not leave"):
+    with pytest.raises(ExportError, match="must not be shared"):
         export_bundle(ready.opened, tmp_path / "share", replace(FACTS, title=text))
     assert not (tmp_path / "share").exists()
     with ready.workspace.catalog.read() as session:
@@ -89,7 +89,7 @@ def test_days_of_work_stay_at_home(ready, tmp_path):
         from db.queries.patches import get_patch
 
         day = get_patch(session, "demo_TS_001_patch0").chosen_at.date().isoformat()
-    with pytest.raises(ExportError, match="tells a date"):
+    with pytest.raises(ExportError, match="contains a date"):
         export_bundle(ready.opened, tmp_path / "x", replace(FACTS, description=f"On {day}."))
 
 
@@ -98,7 +98,7 @@ def test_a_missing_permission_is_named_and_nothing_is_written(lab, tmp_path):
     lab.permit_all(tomograms=2)
     plan = plan_share(lab.opened, FACTS)
     assert [f.said for f in plan.training_set.faults] == [
-        "demo/TS_003: nobody recorded its owner's permission; do so with tomocurate permit."
+        "demo/TS_003: its owner's permission is not recorded; add it with tomocurate permit."
     ]
     with pytest.raises(ExportError, match="TS_003"):
         export_bundle(lab.opened, tmp_path / "share", FACTS)

@@ -20,7 +20,6 @@ from core.bundles.patches_csv import read_table
 from core.bundles.share import export_bundle
 from core.cli.main import main
 from core.errors import ArchiveError, BundleError, ExportError, OutputError
-from core.exports.check_folder import check_layout
 from core.exports.manifest import hash_files, sums_text
 from core.exports.selection import Choice, choose_curated
 from core.exports.training_set import export_training_set
@@ -37,6 +36,7 @@ from db.queries.patches import list_patches
 from db.queries.sharing import list_bundles
 from db.vocabulary import Licence, Stage
 from db.writes.events import Change
+from tests.exports.layout import check_layout
 
 FACTS = BundleFacts(
     title="Membranes of algae",
@@ -122,7 +122,7 @@ def test_a_second_import_adds_nothing(lab, shared, tree):
     before = tree(lab.workspace.folders.patches)
     again = take_in(lab, shared)
     assert {each.outcome for each in again} == {"skipped"}
-    assert "is here already" in again[0].message
+    assert "already in the catalog" in again[0].message
     assert len(all_patches(lab)) == 6
     assert tree(lab.workspace.folders.patches) == before
     with lab.workspace.catalog.read() as session:
@@ -325,7 +325,7 @@ def test_a_forged_bundle_id_is_refused(lab, shared, tmp_path):
     (folder / "bundle.json").write_text(json.dumps(facts))
     (folder / "SHA256SUMS").unlink()
     (folder / "SHA256SUMS").write_text(sums_text(hash_files(folder)))
-    with pytest.raises(BundleError, match="does not follow"):
+    with pytest.raises(BundleError, match="does not match"):
         take_in(lab, folder)
 
 

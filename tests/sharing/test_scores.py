@@ -13,7 +13,6 @@ from core.bundles.job import bundle_arguments, run_export, set_arguments
 from core.corrections.store import Store
 from core.errors import CancelledError, ExportError
 from core.evaluation.scores import score_segmentations, state_training
-from core.exports.check_folder import check_layout
 from core.exports.plan import SetOptions
 from core.exports.selection import Choice, choose_curated
 from core.exports.training_set import export_training_set
@@ -28,6 +27,7 @@ from db.queries.volumes import get_tomogram
 from db.vocabulary import Licence, Split
 from db.writes.events import Change
 from db.writes.volumes import FoundFile, add_root, add_segmentation
+from tests.exports.layout import check_layout
 
 
 def segmentation(lab, tmp_path, token, model, worse):

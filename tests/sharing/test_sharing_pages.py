@@ -13,7 +13,6 @@ from streamlit.testing.v1 import AppTest
 from core.bundles.facts import Creator
 from core.errors import ExportError
 from core.evaluation.scores import score_segmentations
-from core.exports.check_folder import check_layout
 from core.jobs.queue import list_jobs
 from dashboard.components.sharing.parse import out_folder, parse_creators, parse_names
 from dashboard.pages.quality import paired
@@ -25,6 +24,7 @@ from db.queries.volumes import tomogram_names
 from db.vocabulary import JobKind, Role, Split
 from db.writes.events import Change
 from db.writes.people import change_person
+from tests.exports.layout import check_layout
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 Open = Callable[..., AppTest]
@@ -151,7 +151,7 @@ def test_a_bundle_is_written_only_after_its_report_was_read_and_signed(ready, pa
 
 def test_a_secret_in_a_bundle_is_shown_and_cannot_be_signed(ready, page):
     at = fill_bundle(page(ready)("share", "Bundle"), "Membranes seen by Annika Notator")
-    assert "must not leave" in said(at)
+    assert "must not be shared" in said(at)
     assert not [button for button in at.button if button.key == "bundle_write"]
     assert list(ready.workspace.folders.exports.iterdir()) == []
 

@@ -8,7 +8,6 @@ import pytest
 from core.errors import ExportError
 from core.evaluation.label_figures import label_figures, measure_labels
 from core.exports.case import Recipe
-from core.exports.check_folder import check_layout
 from core.exports.plan import SetOptions
 from core.exports.selection import Choice, choose_curated
 from core.exports.split import SplitRule
@@ -27,6 +26,7 @@ from db.queries.sharing import labels_by_id, list_exports
 from db.vocabulary import Licence, Scope, Split
 from db.writes.events import Change
 from db.writes.patches import change_patch, lock_patch
+from tests.exports.layout import check_layout
 
 
 def test_a_curated_patch_carries_what_the_catalog_knows(lab):
@@ -220,8 +220,8 @@ def test_an_image_or_label_that_changed_since_is_refused_and_named(ready, tmp_pa
         with pytest.raises(ExportError) as refused:
             export_training_set(ready.opened, tmp_path / "set", options=SetOptions(recipe=recipe))
         assert refused.value.faults == (
-            f"{name}: its image has other voxels than were recorded; restore it from a backup.",
-            f"{other}: its label has other voxels than were recorded; restore it from a backup.",
+            f"{name}: its image differs from the recorded voxels; restore it from a backup.",
+            f"{other}: its label differs from the recorded voxels; restore it from a backup.",
         )
     assert not (tmp_path / "set").exists()
     assert "other bytes" in measure_labels(ready.opened, [other])[0].fault

@@ -82,7 +82,7 @@ class PrivacyReport:
             *(
                 Fault(
                     Rule.PRIVACY,
-                    f"{where}: tells a {kind} that must not leave; rename or remove it.",
+                    f"{where}: contains a {kind} that must not be shared; rename or remove it.",
                 )
                 for where, kind in sorted(found)
             ),
@@ -346,7 +346,7 @@ def _field_lines(report: PrivacyReport) -> list[str]:
 
 def _owner_faults(name: str, given: Permission | None, facts: BundleFacts) -> list[str]:
     if given is None:
-        return [f"{name}: nobody recorded its owner's permission; do so with tomocurate permit."]
+        return [f"{name}: its owner's permission is not recorded; add it with tomocurate permit."]
     said = []
     if given.scope not in SCOPE_NEEDED[facts.level]:
         said.append(

@@ -46,9 +46,9 @@ def export() -> None:
 def choice_options(command: Command) -> Command:
     """Give a command the options that say which patches leave."""
     for option in (
-        click.option("--dataset", help="Of this dataset alone."),
-        click.option("--tomogram", metavar="TOKEN", help="Of this tomogram alone."),
-        click.option("--patch", multiple=True, help="Only these; may be repeated."),
+        click.option("--dataset", help="Only this dataset."),
+        click.option("--tomogram", metavar="TOKEN", help="Only this tomogram."),
+        click.option("--patch", multiple=True, help="Only these patches; may be repeated."),
     ):
         command = option(command)
     return command
@@ -57,10 +57,18 @@ def choice_options(command: Command) -> Command:
 @export.command("training-set", no_args_is_help=True)
 @click.argument("out", type=PATH)
 @choice_options
-@click.option("--merged-too", is_flag=True, help="Also what nobody has accepted yet; it is said.")
+@click.option(
+    "--merged-too",
+    is_flag=True,
+    help="Include merged patches that are not accepted yet (stated in the manifest).",
+)
 @click.option("--val-fraction", type=click.FloatRange(0, 1), default=0.2, show_default=True)
-@click.option("--val-from", type=PATH, help="Take another set's validation patches.")
-@click.option("--allow-leaky-val", is_flag=True, help="With one tomogram only: validate on it.")
+@click.option("--val-from", type=PATH, help="Copy the validation patches of another training set.")
+@click.option(
+    "--allow-leaky-val",
+    is_flag=True,
+    help="Allow validation on the only tomogram (stated in the manifest).",
+)
 @click.option(
     "--voxel-size",
     type=click.FloatRange(0, 1000, min_open=True),
@@ -68,9 +76,11 @@ def choice_options(command: Command) -> Command:
     help="Only patches of this voxel size; an unknown one is taken to be it.",
 )
 @click.option("--mixed-voxel-sizes", is_flag=True, help="Several voxel sizes in one set.")
-@click.option("--quantise", is_flag=True, help="Half the size: 1/256 standard deviation.")
+@click.option(
+    "--quantise", is_flag=True, help="Round images to 1/256 standard deviation: half the size."
+)
 @click.option("--unit-spacing", is_flag=True, help="Spacing 1, as MemBrain-seg writes.")
-@click.option("--overwrite", is_flag=True, help="Replace a training set in OUT that differs.")
+@click.option("--overwrite", is_flag=True, help="Replace a different training set in OUT.")
 @dry_run_option
 @on_workspace
 def training_set(call: Call, out: Path, overwrite: bool, dry_run: bool, **options: Any) -> int:
@@ -101,14 +111,14 @@ def training_set(call: Call, out: Path, overwrite: bool, dry_run: bool, **option
 @click.argument("out", type=PATH)
 @choice_options
 @click.option("--title", required=True)
-@click.option("--description", required=True, help="What it holds, in a sentence or two.")
+@click.option("--description", required=True, help="What it contains, in a sentence or two.")
 @click.option("--licence", type=word_of(Licence), required=True)
 @click.option(
     "--level",
     type=click.Choice(LEVELS),
     default="public",
     show_default=True,
-    help="How much it gives away.",
+    help="What recipients may see.",
 )
 @click.option("--version", default="1.0.0", show_default=True)
 @click.option(
@@ -118,10 +128,15 @@ def training_set(call: Call, out: Path, overwrite: bool, dry_run: bool, **option
     metavar="NAME[;ORCID]",
     help='"Family, Given": named with their consent; may be repeated.',
 )
-@click.option("--contact", default="", help="Whom to ask.")
+@click.option("--contact", default="", help="Contact for questions.")
 @click.option("--archive", type=click.Choice(["zip"]), help="Pack the folder as well.")
-@click.option("--sign", "signed_by", metavar="NAME", help="Who read the privacy report.")
-@click.option("--overwrite", is_flag=True, help="Replace a bundle in OUT that differs.")
+@click.option(
+    "--sign",
+    "signed_by",
+    metavar="NAME",
+    help="Person who read the privacy report and is responsible for the bundle.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a different bundle in OUT.")
 @on_workspace
 def bundle(
     call: Call,
@@ -162,7 +177,7 @@ def bundle(
 @click.argument("source", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--to", "form", required=True, help="ome-zarr or niftifolder.")
-@click.option("--overwrite", is_flag=True, help="Replace what lies in OUT and differs.")
+@click.option("--overwrite", is_flag=True, help="Replace a different export in OUT.")
 @json_option
 def convert(source: Path, out: Path, form: str, overwrite: bool, as_json: bool) -> int:
     """Write a training set, or an unpacked bundle, in another form.
@@ -181,7 +196,7 @@ def convert(source: Path, out: Path, form: str, overwrite: bool, as_json: bool) 
     if as_json:
         say_json({"name": str(out), "form": form, "unchanged": unchanged})
     else:
-        click.echo(f"{out}: {'is as it was' if unchanged else 'is written'}, as {form}.")
+        click.echo(f"{out}: {'is unchanged' if unchanged else 'is written'}, as {form}.")
     return DONE
 
 
@@ -241,7 +256,9 @@ def _tell_report(call: Call, report: "PrivacyReport") -> int:
         say_json({"name": "privacy report", **report.as_json()})
     else:
         click.echo(report_text(report))
-        click.echo("Nothing was written. Whoever answers for it says --sign NAME.")
+        click.echo(
+            "Nothing was written. To write the bundle, the responsible person adds --sign NAME."
+        )
     return DONE if report.passed else FAILED
 
 
@@ -282,10 +299,14 @@ def _tell_plan(call: Call, plan: "TrainingSetPlan") -> int:
 
 @click.command("import-bundle", no_args_is_help=True)
 @click.argument("source", type=PATH, metavar="FILE|FOLDER")
-@click.option("--title", help="Of a plain folder, which says nothing of itself.")
-@click.option("--licence", type=word_of(Licence), help="Of a plain folder.")
-@click.option("--attribution", help="Whom to name for a plain folder.")
-@click.option("--voxel-size", type=click.FloatRange(0, min_open=True), help="Where files say 1.")
+@click.option("--title", help="Title of a folder without bundle.json.")
+@click.option("--licence", type=word_of(Licence), help="Licence of a folder without bundle.json.")
+@click.option("--attribution", help="Attribution of a folder without bundle.json.")
+@click.option(
+    "--voxel-size",
+    type=click.FloatRange(0, min_open=True),
+    help="Voxel size in angstrom where the files state 1.",
+)
 @dry_run_option
 @on_workspace
 def import_bundle(call: Call, source: Path, dry_run: bool, **stated: Any) -> int:
@@ -308,12 +329,12 @@ def import_bundle(call: Call, source: Path, dry_run: bool, **stated: Any) -> int
             seen = look_into(call.lab, source, statement, progress=told.of_all)
             return _tell_quarantine(call, seen)
         done = take_in(call.lab, source, statement, progress=told)
-    return tell_outcomes(call, done, "taken in")
+    return tell_outcomes(call, done, "imported")
 
 
 @click.command(no_args_is_help=True)
 @patches_or_all("is accepted")
-@click.option("--again", is_flag=True, help="Also what has a score already.")
+@click.option("--again", is_flag=True, help="Score again what has a score.")
 @queue_option
 @on_workspace
 def score(call: Call, names: tuple[str, ...] | None, again: bool, queue: bool) -> int:
@@ -338,7 +359,7 @@ def score(call: Call, names: tuple[str, ...] | None, again: bool, queue: bool) -
 
 
 @click.command()
-@click.option("--patch", help="Of this patch alone.")
+@click.option("--patch", help="Only this patch.")
 @on_workspace
 def scores(call: Call, patch: str | None) -> int:
     """List the scores of segmentations, by patch.
@@ -417,5 +438,5 @@ def _tell_quarantine(call: Call, seen: "Quarantine") -> int:
     ]
     values = [{"name": name, "fate": fate, "like": like} for name, fate, like in rows]
     call.tell(("patch", "is", "like"), rows, values)
-    call.say(f"{len(rows)} patches; nothing was taken in.")
+    call.say(f"{len(rows)} patches; nothing was imported.")
     return DONE
