@@ -23,12 +23,17 @@ from db.vocabulary import JobKind
 FAULTS_SHOWN = 12
 LEAKY = "Validate on the only tomogram"
 EARLIER = "Validate on an earlier export"
+SIZE = "Only this voxel size (Å)"
+MIXED = "Several voxel sizes"
 PAGE_WORDS = {
-    "do so with tomocurate permit": "set it on the tomogram's page",
+    "add it with tomocurate permit": "set it on the tomogram's page",
     "(--val-from)": f"(“{EARLIER}”)",
     "--val-from": f"“{EARLIER}”",
     "(--allow-leaky-val)": f"(“{LEAKY}”)",
     "--allow-leaky-val": f"“{LEAKY}”",
+    "--voxel-size ANGSTROM": f"“{SIZE}”",
+    "--voxel-size": f"“{SIZE}”",
+    "--mixed-voxel-sizes": f"“{MIXED}”",
 }
 """Options of the command line in a fault, and the control of the page that does the same."""
 

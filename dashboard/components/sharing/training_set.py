@@ -15,6 +15,8 @@ from core.workspace.workspace import Workspace
 from dashboard.components.sharing.choose import (
     EARLIER,
     LEAKY,
+    MIXED,
+    SIZE,
     choose_patches,
     show_faults,
     write_in_background,
@@ -143,10 +145,26 @@ def _ask_options(workspace: Workspace) -> SetOptions:
         unit = columns[1].toggle(
             "Voxel spacing 1", key="set_unit", help="As MemBrain-seg writes its patches."
         )
+        mixed = columns[2].toggle(
+            MIXED,
+            key="set_mixed",
+            help="MemBrain-seg trains on them as they are, nnU-Net resamples them to one size.",
+        )
+        voxel_size = columns[0].number_input(
+            SIZE,
+            min_value=0.1,
+            max_value=1000.0,
+            value=None,
+            key="set_voxel_size",
+            placeholder="any",
+            help="Patches whose voxel size is unknown are taken to have this one.",
+        )
     return SetOptions(
         rule=SplitRule(val_fraction=fraction, allow_leaky_val=leaky),
         recipe=Recipe(quantise=quantise, unit_spacing=unit),
         val_from=workspace.folders.exports / earlier if earlier else None,
+        voxel_size=voxel_size,
+        mixed_voxel_sizes=mixed,
     )
 
 
