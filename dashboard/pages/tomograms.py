@@ -14,6 +14,7 @@ from core.tomograms.source_files import duplicates_of
 from core.tomograms.voxel_size import set_voxel_size
 from core.workspace.workspace import Workspace
 from dashboard.components.patch import filter as patch_filter
+from dashboard.components.registering.change import show_registration
 from dashboard.components.registering.form import show_registering
 from dashboard.ui import plots
 from dashboard.ui.context import current_person, current_workspace
@@ -268,6 +269,7 @@ def _picture_and_facts(
         f"{tomogram.on_disk.dtype}",
         "Data root": escape(tomogram.on_disk.root),
         "Preview": tomogram.preview.value,
+        **({"Specimen": escape(tomogram.specimen)} if tomogram.specimen else {}),
         "Registered": f"{format_time(tomogram.registered_at)} by "
         f"{person_name(tomogram.registered_by)}",
     }
@@ -278,6 +280,7 @@ def _picture_and_facts(
         st.caption(f":material/info: {escape(warning)}")
     if may(person.role, Action.REGISTER):
         _voxel_size(workspace, person, tomogram)
+    show_registration(workspace, person, tomogram, bind)
 
 
 def _show_missing(tomogram: TomogramRecord) -> None:

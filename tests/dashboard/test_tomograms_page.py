@@ -13,6 +13,7 @@ from core.tomograms.data_roots import add_root, list_roots
 from core.workspace.workspace import Workspace
 from dashboard.components.registering.form import rows_of
 from dashboard.components.registering.plan import Asked, below, plan, plan_table
+from db.errors import UnknownNameError
 from db.queries.volumes import get_tomogram, list_tomograms, permission_of
 from db.vocabulary import Role, Scope, Split
 from tests.dashboard.conftest import Lab, act_as, said
@@ -97,6 +98,36 @@ def test_a_tomogram_is_pinned_to_a_split(lab: Lab, page: Open) -> None:
     with lab.workspace.catalog.read() as session:
         assert get_tomogram(session, "other/TS_002").split_pin is Split.TEST
     assert "saved by Mia" in said(at)
+
+
+def test_a_tomogram_is_renamed_on_its_page_and_stays_open(lab: Lab, page: Open) -> None:
+    at = page("tomograms", tomogram="other/TS_002")
+    at.text_input(key="registration_token_other/TS_002").set_value("L1T2").run()
+    at.button(key="registration_rename_other/TS_002").click().run()
+    assert not at.exception
+    assert "was other\\\\/TS" in said(at)
+    with lab.workspace.catalog.read() as session:
+        assert get_tomogram(session, "L1T2").name == "other/L1T2"
+
+
+def test_a_specimen_is_stated_and_a_wrong_tomogram_is_taken_out(lab: Lab, page: Open) -> None:
+    at = page("tomograms", tomogram="other/TS_002")
+    at.text_input(key="registration_specimen_other/TS_002").set_value("grid 1").run()
+    at.button(key="registration_group_other/TS_002").click().run()
+    assert "belongs to specimen grid 1" in said(at)
+    at.button(key="registration_unregister_other/TS_002").click().run()
+    assert not at.exception
+    with (
+        lab.workspace.catalog.read() as session,
+        pytest.raises(UnknownNameError, match="no tomogram 'TS_002'"),
+    ):
+        get_tomogram(session, "TS_002")
+
+
+def test_a_tomogram_with_patches_is_not_taken_out_on_its_page(lab: Lab, page: Open) -> None:
+    at = page("tomograms", tomogram="other/TS_001")
+    at.button(key="registration_unregister_other/TS_001").click().run()
+    assert "is the source of" in said(at)
 
 
 def test_a_permission_is_stated_and_shown(lab: Lab, page: Open) -> None:
