@@ -17,7 +17,10 @@ from core.workspace.workspace import Workspace
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.escape import escape
 from dashboard.ui.session_keys import Key
-from dashboard.ui.times import format_time
+from dashboard.ui.times import (
+    format_time,
+    in_local_time,
+)
 from db.errors import ConflictError, NotAllowedError, TomocurateError
 from db.queries.life import EventFilter, EventRecord, list_events
 from db.queries.patches import PatchRecord, find_patch
@@ -64,13 +67,13 @@ def _notify_conflict(error: ConflictError, about: tuple[Workspace, str] | None) 
     """Show what changed meanwhile; one's own second click is no conflict with somebody else."""
     events = _recent_events(*about) if about else ()
     own = bool(events) and events[0].person == current_person().name
-    message = OWN_CHANGE if own else escape(error)
+    message = OWN_CHANGE if own else escape(in_local_time(str(error)))
     notify(CONFLICT, message, [format_change(event) for event in events])
 
 
 def notify_refusal(error: TomocurateError) -> None:
     """Tell why a step was refused; the log keeps who asked for what they may not do."""
-    notify(REFUSED, escape(error))
+    notify(REFUSED, escape(in_local_time(str(error))))
     if isinstance(error, NotAllowedError):
         note_refusal(current_workspace(), current_person(), error)
 

@@ -89,10 +89,13 @@ outline-offset:2px}
 background:color-mix(in srgb,currentColor 9%,transparent)}
 .stMain [data-testid="stPageLink-NavLink"] p{font-weight:inherit;text-decoration:underline;
 text-decoration-color:color-mix(in srgb,currentColor 40%,transparent);text-underline-offset:.2em}
+[data-testid="stToolbar"]{padding-right:11rem}
 .st-key-tc_account{position:fixed;top:.65rem;right:1rem;width:auto !important;max-width:16rem;
 z-index:999991}
 .st-key-tc_account [data-testid="stPopoverButton"]{min-height:2rem}
 [class*="st-key-tc_card_"]{position:relative}
+[class*="st-key-tc_card_"] [class*="st-key-open_"],
+[class*="st-key-tc_card_"] [class*="st-key-open_"] :is(div,span,button){position:static}
 [class*="st-key-tc_card_"] [class*="st-key-open_"] button::after{content:"";position:absolute;
 inset:0}
 [class*="st-key-tc_card_"] [data-testid="stCheckbox"]{position:relative;z-index:1}

@@ -1,10 +1,14 @@
 """Times as a person's own clock shows them."""
 
 import datetime as dt
+import re
 import zoneinfo
 from typing import Any
 
 import streamlit as st
+
+_UTC = re.compile(r"(?P<on>on )?(?:(?P<day>\d{4}-\d\d-\d\d) at )?(?P<time>\d\d:\d\d(?::\d\d)?) UTC")
+"""A time as messages of steps give it."""
 
 
 def format_time(at: dt.datetime, now: dt.datetime | None = None) -> str:
@@ -24,6 +28,17 @@ def format_age(at: dt.datetime, now: dt.datetime | None = None) -> str:
         if seconds >= unit:
             return f"{int(seconds // unit)} {name}"
     return "just now"
+
+
+def in_local_time(text: str) -> str:
+    """Put the times of a message (``2026-11-29 at 06:40:45 UTC``) into the person's time zone."""
+    return _UTC.sub(_localised, text)
+
+
+def _localised(found: re.Match[str]) -> str:
+    day = found["day"] or f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
+    at = dt.datetime.fromisoformat(f"{day}T{found['time']}+00:00")
+    return f"on {format_time(at)}" if found["on"] and "," in format_time(at) else format_time(at)
 
 
 def time_column(pattern: str = "D MMM YYYY, HH:mm", **options: Any) -> Any:

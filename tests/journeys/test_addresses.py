@@ -250,6 +250,22 @@ def test_a_patch_opened_from_the_list_is_claimed_and_commented(desk: Desk) -> No
     assert (desk.patch(FREE_TOO).assignee, desk.patch(FREE).assignee) == ("Mia", None)
 
 
+def test_the_name_in_the_table_and_the_picture_of_a_card_open_the_patch(desk: Desk) -> None:
+    desk.go("patches")
+    grid = desk.page.locator('[data-testid="stDataFrame"] canvas').first.bounding_box()
+    assert grid
+    desk.page.mouse.click(grid["x"] + 90, grid["y"] + 35 + 17)
+    desk.shows(MINE)
+    desk.go("patches?as=Pictures")
+    desk.page.locator('[class*="st-key-tc_card_"] img').nth(1).click()
+    desk.shows(MINE_TOO)
+    desk.press("All patches")
+    assert parse_qs(urlsplit(desk.page.url).query)["as"] == ["Pictures"]
+    desk.go("tomograms")
+    desk.page.locator('[class*="st-key-tc_card_"] img').nth(1).click()
+    desk.shows(SECOND, "tomogram")
+
+
 def test_a_permission_and_a_pin_go_to_the_tomogram_that_is_shown(desk: Desk) -> None:
     desk.go("tomograms")
     desk.press(f"^{SECOND}$")
