@@ -30,7 +30,7 @@ from db.writes.corrections import MadeMerge, add_merge
 from db.writes.events import Change
 from db.writes.patches import change_patch, lock_patch
 
-SHAPE = Zyx(164, 288, 288)
+SHAPE = Zyx(170, 336, 336)
 EVERY = ProposalFilter(state=None)
 
 
