@@ -14,6 +14,7 @@ from core.imaging.geometry import Zyx
 from core.jobs.engines import Inline
 from core.jobs.queue import submit
 from core.jobs.worker import run_worker
+from core.proposals.channels import Channel
 from core.proposals.decide import accept, dismiss
 from core.proposals.learned import corrected_patches, corrected_proposals, learned_weights
 from core.proposals.propose import Wish, propose
@@ -25,10 +26,12 @@ from db.errors import NotAllowedError
 from db.queries.jobs import job_by_id
 from db.queries.patches import PatchFilter, get_patch, list_patches
 from db.queries.proposals import ProposalFilter, ProposalRecord, list_proposals
+from db.queries.volumes import get_tomogram, segmentations_of
 from db.vocabulary import ChosenBecause, Dismissal, JobKind, JobState, ProposalState, Stage
 from db.writes.corrections import MadeMerge, add_merge
 from db.writes.events import Change
-from db.writes.patches import change_patch, lock_patch
+from db.writes.patches import adopt_patch, change_patch, lock_patch
+from db.writes.proposals import MadeProposal, accept_proposal, add_proposals
 
 SHAPE = Zyx(170, 336, 336)
 EVERY = ProposalFilter(state=None)
@@ -248,3 +251,65 @@ def test_the_command_line_proposes_lists_accepts_and_dismisses(looked, team, cap
     with looked.catalog.read() as session:
         assert list_patches(session, PatchFilter()).total == 2
     assert main(["propose", *at]) == 2
+
+
+def corrected_lab(workspace: Workspace, team, registered, factor: float) -> None:
+    """Twelve accepted proposals of three tomograms, corrected by a factor of what was missed."""
+    evidence = [100 * number + 50 for number in range(12)]
+    for number, missed in enumerate(evidence):
+        token = f"TS_{number % 3}"
+        if number < 3:
+            registered(token)
+        with workspace.catalog.write() as session:
+            change = Change.now(team.annika.id)
+            tomogram = get_tomogram(session, token)
+            segmentation = segmentations_of(session, tomogram.id)[0].id
+            one = MadeProposal(
+                (88, 90, 90 + number), missed, {}, {"missed": missed}, (), "why", False, "x", 0, 1
+            )
+            add_proposals(session, change, (tomogram.id, tomogram.name), segmentation, [one])
+            values = {"token": token, "shape_z": 160, "shape_y": 160, "shape_x": 160}
+            values |= {"stage": Stage.CHOSEN, "chosen_because": ChosenBecause.OTHER}
+            patch = adopt_patch(session, change, "other", f"other_{token}_patch{number}", values)
+            accept_proposal(session, change, number + 1, (patch.id, patch.name))
+        voxels = round(2000 + factor * missed)
+        accept_label(workspace, team, patch.name, {"added": voxels, "removed": 0})
+
+
+def test_after_ten_corrected_patches_the_ranking_is_the_labs_own(
+    workspace, team, registered, capsys
+):
+    corrected_lab(workspace, team, registered, factor=3)
+    assert main(["proposals", "--workspace", str(workspace.folder)]) == 0
+    said = capsys.readouterr().out
+    assert "The weights are fitted to 12 corrected patches; rank correlation 1.00" in said
+    with workspace.catalog.read() as session:
+        assert learned_weights(session, "other").weights[Channel.MISSED] > 2
+
+
+def test_a_ranking_that_predicts_nothing_says_so_and_draws_at_random(
+    workspace, team, registered, capsys
+):
+    corrected_lab(workspace, team, registered, factor=-1)
+    at = ["--workspace", str(workspace.folder)]
+    assert main(["proposals", *at]) == 0
+    assert "does not predict your corrections: places are drawn at random" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    done = propose(workspace, team.annika, ["TS_0"], Wish(per_tomogram=2))
+    assert [outcome.outcome for outcome in done] == [DONE]
+    reasons = {p.reason for p in proposals(workspace, ProposalFilter())}
+    assert reasons == {"drawn at random: the ranking does not predict your corrections"}
+
+
+def test_every_sixth_proposal_is_an_audit_and_says_so(looked, team, capsys):
+    assert main(["propose", "--all", "--per-tomogram", "3", "--workspace", str(looked.folder)]) == 0
+    made = proposals(looked)
+    assert [p.audit for p in sorted(made, key=lambda p: p.id)] == [False] * 5 + [True]
+    assert made[-1].reason == "drawn at random, to judge models; not ranked"
+    assert "1 drawn at random to judge models" in capsys.readouterr().out
+    (chosen,) = accept(looked, team.annika, [made[-1].id])
+    with looked.catalog.read() as session:
+        note = get_patch(session, chosen.name).note
+    assert note is not None
+    assert note.startswith(f"proposal {made[-1].id} (audit), look 1: ")
