@@ -147,7 +147,7 @@ def _ask(options: dict[str, Any], *required: str) -> dict[str, Any]:
 def _wanted(
     options: dict[str, Any], tomogram: "Volume"
 ) -> tuple[list["WantedPatch"], list[str], list[str]]:
-    """The centers of the call, what to tell about them, and the rows that hold none."""
+    """Read the centers of the call, what to tell about them, and the rows that hold none."""
     from core.imaging.extraction import WantedPatch, token_of
     from core.imaging.geometry import Zyx
 
@@ -195,7 +195,7 @@ def _extract(
 
 
 def _progress(length: int, label: str) -> Any:
-    """A bar on stderr; hidden where nobody looks."""
+    """Return a bar on stderr; hidden where nobody looks."""
     return click.progressbar(
         length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
     )

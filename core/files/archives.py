@@ -33,7 +33,7 @@ class OpenedFolder:
     files: tuple[Member, ...]
 
     def path(self, name: str) -> Path:
-        """Where one of the files lies."""
+        """Return where one of the files lies."""
         return self.root / name
 
     @property

@@ -52,7 +52,7 @@ class Cache:
         self.limit = limit
 
     def find(self, key: str) -> Path | None:
-        """The folder of an entry, which now counts as used; None where there is none."""
+        """Return the folder of an entry, which now counts as used; None where there is none."""
         entry = self.folder / _checked(key)
         try:
             os.utime(self._card_path(key))
@@ -160,7 +160,7 @@ def _is_unfinished(card: _Card) -> bool:
 
 
 def _read_card(path: Path) -> _Card | None:
-    """The card, or None where it is gone or not ours (then nothing is removed for it)."""
+    """Return the card, or None where it is gone or not ours (then nothing is removed for it)."""
     try:
         used = path.lstat().st_mtime
         held = json.loads(path.read_text())

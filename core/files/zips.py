@@ -136,7 +136,7 @@ def check_paths(where: str, names: Iterable[str]) -> None:
 
 
 def shown(name: str) -> str:
-    """A name for a sentence: short, in quotes, nothing that a terminal obeys."""
+    """Quote a name for a message: short, and nothing that a terminal obeys."""
     return ascii(name)[:120]
 
 
@@ -162,8 +162,8 @@ def _what_is_wrong(file: BinaryIO) -> str:
     if first[:4] == b"PK\3\4":
         return "is a zip that was cut short; copy it again"
     if first[257:262] == b"ustar" or first[:2] == b"\x1f\x8b":
-        return "is no zip but a tar or gzip; unpack it and name the folder"
-    return "is no zip; zip the folder, or name the folder itself"
+        return "is a tar or gzip, not a zip; unpack it and name the folder"
+    return "is not a zip file; zip the folder, or name the folder itself"
 
 
 def _zip64_length(file: BinaryIO, end: int, name: str) -> int:
@@ -175,7 +175,7 @@ def _zip64_length(file: BinaryIO, end: int, name: str) -> int:
 
 
 def _count(file: BinaryIO, start: int, end: int) -> int:
-    """How many members a directory lists; no more than one too many are counted."""
+    """Return how many members a directory lists; no more than one too many are counted."""
     count, at = 0, max(0, start)
     while at < end and count <= MAX_MEMBERS:
         file.seek(at)
@@ -211,7 +211,7 @@ def _check_kind(info: zipfile.ZipInfo, name: str) -> None:
     if info.flag_bits & _ENCRYPTED:
         raise ArchiveError(f"{name}: {member} is encrypted; zip it without a password.")
     if info.compress_type not in _METHODS:
-        raise ArchiveError(f"{name}: {member} is compressed in no usual way; use deflate.")
+        raise ArchiveError(f"{name}: {member} is compressed with an unusual method; use deflate.")
 
 
 def _check_size(name: str, members: tuple[Member, ...], allowed: int, file: BinaryIO) -> None:

@@ -15,5 +15,5 @@ WARNING = "#E69F00"
 
 
 def rgb(color: str) -> tuple[int, int, int]:
-    """The three bytes of a #RRGGBB colour."""
+    """Return the three bytes of a #RRGGBB colour."""
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)

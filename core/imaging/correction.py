@@ -91,13 +91,13 @@ class Correction:
 
 
 def kind_of(name: str) -> CorrectionKind | None:
-    """The kind that a file or label name states: it begins with Add, Remove or Ignore."""
+    """Return the kind that a file or label name states: it begins with Add, Remove or Ignore."""
     match = _KIND.match(name)
     return CorrectionKind(match.group().lower()) if match else None
 
 
 def may_be_correction(path: Path) -> bool:
-    """Whether a path in a correction folder is meant as one, by its name or its labels' names.
+    """Check whether a path is meant as a correction, by its name or its labels' names.
 
     Notes (add_notes.txt), hidden files and folders that were put aside (Add_old) are not. What is
     named like a correction in a format that is not read is, so that reading refuses it.
@@ -112,7 +112,7 @@ def may_be_correction(path: Path) -> bool:
 
 
 def is_correction_name(name: str) -> bool:
-    """Whether a file name states a kind and is not that of a note or a backup."""
+    """Check whether a file name states a kind and is not that of a note or a backup."""
     suffix = Path(name).suffix.lower()
     picture = suffix in _PICTURES and not _KIND_AND_NUMBER.fullmatch(Path(name).stem)
     note = suffix in _NOTES or name.endswith("~")
@@ -120,7 +120,7 @@ def is_correction_name(name: str) -> bool:
 
 
 def names_kinds(path: Path) -> bool:
-    """Whether a file holds labels named Add, Remove or Ignore, or names that cannot be read."""
+    """Check whether labels are named Add, Remove or Ignore, or their names cannot be read."""
     try:
         with open_volume(path) as volume:
             return any(kind_of(segment.name) for segment in volume.segments)
@@ -195,7 +195,7 @@ def _mitk_fields(kind: CorrectionKind) -> dict[str, str]:
 
 
 def _is_painted_folder(folder: Path) -> bool:
-    """A folder Add1, Add1.zarr, or one of slices that is named like a correction."""
+    """Recognise a folder Add1, Add1.zarr, or one of slices that is named like a correction."""
     if kind_of(folder.name) is None:
         return False
     if _KIND_AND_NUMBER.fullmatch(folder.name) or folder.suffix:
@@ -238,7 +238,7 @@ def _check_is_painted(volume: Volume) -> None:
 
 
 def _placement(volume: Volume, shape: Zyx, patch_grid: Grid) -> tuple[Placement, bool]:
-    """How the file lies on the patch, and whether the file says so."""
+    """Return how the file lies on the patch, and whether the file says so."""
     grid = volume.grid
     own = place(volume.shape, grid, patch_grid) if grid is not None else None
     if own is not None and not own.reorders and own.box == whole(shape):
@@ -274,7 +274,7 @@ def _other_grid(volume: Volume, shape: Zyx, patch_grid: Grid) -> str:
 def _masks(
     volume: Volume, placement: Placement, shape: Zyx, file_kind: CorrectionKind | None
 ) -> tuple[dict[CorrectionKind, Mask], list[str]]:
-    """What the file paints by kind, and how its labels were counted where that may surprise."""
+    """Read what the file paints by kind, and how labels were counted where that may surprise."""
     masks: dict[CorrectionKind, Mask] = {}
     findings: list[str] = []
     for layer in range(volume.layers):
@@ -283,8 +283,8 @@ def _masks(
         if not voxels.any():
             continue
         segments = [segment for segment in volume.segments if segment.layer == layer]
-        by_kind, told = _by_kind(voxels, segments, file_kind, volume.path)
-        findings += told
+        by_kind, notes = _by_kind(voxels, segments, file_kind, volume.path)
+        findings += notes
         for kind, mask in by_kind.items():
             placed = _pasted(mask, placement, shape, volume.path)
             masks[kind] = masks[kind] | placed if kind in masks else placed
@@ -327,7 +327,7 @@ def _by_kind(
 def _rest_findings(
     values: list[Any], segments: list[Segment], file_kind: CorrectionKind
 ) -> list[str]:
-    """How labels without a kind of their own were counted, unless there is just one, unnamed."""
+    """Tell how labels without a kind of their own were counted, except a single unnamed one."""
     names = {segment.value: segment.name for segment in segments}
     shown = [
         f"{value:g}" + (f" {names[value]!r:.40}" if value in names else "") for value in values
@@ -351,7 +351,7 @@ def _check_values(voxels: NDArray[Any], path: Path) -> None:
 
 
 def _pasted(mask: Mask, placement: Placement, shape: Zyx, path: Path) -> Mask:
-    """The mask in the patch's shape; what is painted must lie inside the patch."""
+    """Return the mask in the patch's shape; what is painted must lie inside the patch."""
     placed: Mask = placement.apply(mask)
     if placement.box == whole(shape):
         return np.ascontiguousarray(placed)
@@ -382,7 +382,7 @@ def _placement_findings(placement: Placement, stated: bool, shape: Zyx) -> list[
 
 
 def _plausibility(masks: Mapping[CorrectionKind, Mask], label: Label, stated: bool) -> list[str]:
-    """A Remove that touches no predicted membrane does nothing, or lies in the wrong place."""
+    """Doubt a Remove that touches no predicted membrane: it does nothing, or is misplaced."""
     remove = masks.get(CorrectionKind.REMOVE)
     if remove is None or not remove.any():
         return []
@@ -396,7 +396,7 @@ def _plausibility(masks: Mapping[CorrectionKind, Mask], label: Label, stated: bo
 
 
 def _better_orientation(remove: Mask, membrane: Mask, touched: int) -> str | None:
-    """The one of the 48 orientations that fits the prediction best, if clearly better."""
+    """Return the one of the 48 orientations that fits the prediction best, if clearly better."""
     positions = np.argwhere(remove)
     positions = positions[:: max(1, len(positions) // _PROBED)]
     last = np.asarray(remove.shape) - 1

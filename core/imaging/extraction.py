@@ -92,7 +92,7 @@ class ExtractionReport:
 
 
 def check_tokens(ds_token: str, token: str) -> None:
-    """A patch is named <dataset>_<token>_patch<N>; the dataset ends at the first underscore.
+    """Check the parts of <dataset>_<token>_patch<N>; the dataset ends at the first underscore.
 
     Errors: PatchNameError says what may stand there.
     """
@@ -109,7 +109,7 @@ def check_tokens(ds_token: str, token: str) -> None:
 
 
 def token_of(tomogram: Path) -> str:
-    """The token that a tomogram's file name gives: without .mrc, .rec, .gz and so on.
+    """Return the token that a tomogram's file name gives: without .mrc, .rec, .gz and so on.
 
     Composed (NFC): macOS hands names over decomposed, and one tomogram has one token.
     """
@@ -183,7 +183,7 @@ def _first_of_each_box(
 
 
 def _again(done: ExtractedPatch, first: WantedPatch) -> ExtractedPatch:
-    """The report of a second patch with the same box: kept, not cut twice."""
+    """Return the report of a second patch with the same box: kept, not cut twice."""
     outcome = "failed" if done.outcome == "failed" else "kept"
     return replace(
         done, outcome=outcome, findings=(f"same patch as number {first.number}, not cut twice",)
@@ -191,7 +191,7 @@ def _again(done: ExtractedPatch, first: WantedPatch) -> ExtractedPatch:
 
 
 def voxel_size_findings(voxel_size: float | None) -> tuple[str, ...]:
-    """What a user should know about a voxel size, in angstrom."""
+    """Return what a user should know about a voxel size, in angstrom."""
     if voxel_size is None:
         return ("the voxel size is unknown (header 0 or 1); state it with --voxel-size",)
     if not 10 <= voxel_size <= 14:

@@ -60,21 +60,21 @@ class Box(NamedTuple):
         return z, y, x
 
     def lies_in(self, shape: Zyx) -> bool:
-        """Whether every voxel of the box is a voxel of a volume of this shape."""
+        """Check whether every voxel of the box is a voxel of a volume of this shape."""
         return all(0 <= a < b <= n for a, b, n in zip(self.start, self.stop, shape, strict=True))
 
     def overlap(self, other: "Box") -> "Box | None":
-        """The voxels that both boxes hold, or None."""
+        """Return the voxels that both boxes hold, or None."""
         start = Zyx(*map(max, self.start, other.start))
         stop = Zyx(*map(min, self.stop, other.stop))
         return Box(start, stop) if all(a < b for a, b in zip(start, stop, strict=True)) else None
 
     def holds(self, position: Zyx) -> bool:
-        """Whether a voxel lies in the box."""
+        """Check whether a voxel lies in the box."""
         return all(a <= c < b for a, c, b in zip(self.start, position, self.stop, strict=True))
 
     def inside(self, outer: "Box") -> "Box":
-        """The same box, counted from the start of an outer one."""
+        """Return the same box, counted from the start of an outer one."""
         return self.moved(Zyx(*(-start for start in outer.start)))
 
     def moved(self, by: Zyx) -> "Box":
@@ -85,22 +85,22 @@ class Box(NamedTuple):
 
 
 def whole(shape: Zyx) -> Box:
-    """The box that holds every voxel of a volume of this shape."""
+    """Return the box that holds every voxel of a volume of this shape."""
     return Box(Zyx(0, 0, 0), Zyx(*shape))
 
 
 def box_at(start: Zyx, shape: Sequence[int]) -> Box:
-    """The box of a shape that begins at a voxel."""
+    """Return the box of a shape that begins at a voxel."""
     return Box(start, Zyx(*(a + n for a, n in zip(start, shape, strict=True))))
 
 
 def box_around(center: Zyx, side: int = PATCH_SIDE) -> Box:
-    """The patch box of a center: center - side/2 ... center + side/2, half-open."""
+    """Return the patch box of a center: center - side/2 ... center + side/2, half-open."""
     return box_at(Zyx(*(c - side // 2 for c in center)), (side,) * 3)
 
 
 def legal_centers(shape: Zyx, side: int = PATCH_SIDE) -> Box | None:
-    """The box of all centers whose patch lies in a volume, or None where it is too thin."""
+    """Return the box of all centers whose patch lies in a volume, or None where it is too thin."""
     half = side // 2
     if min(shape) < side:
         return None
@@ -108,7 +108,7 @@ def legal_centers(shape: Zyx, side: int = PATCH_SIDE) -> Box | None:
 
 
 def shifted_to_fit(center: Zyx, shape: Zyx, side: int = PATCH_SIDE) -> Zyx | None:
-    """The nearest center whose patch lies in a volume, or None where it is too thin."""
+    """Return the nearest center whose patch lies in a volume, or None where it is too thin."""
     legal = legal_centers(shape, side)
     if legal is None:
         return None
@@ -122,7 +122,7 @@ FARTHEST = 1e9
 
 
 def is_possible(steps_xyz: NDArray[np.float64], origin_xyz: NDArray[np.float64]) -> bool:
-    """Whether a header's numbers can be a grid: finite, of a size that exists, and not flat."""
+    """Check whether a header's numbers can be a grid: finite, of a possible size, and not flat."""
     numbers = np.concatenate([steps_xyz.reshape(-1), origin_xyz.reshape(-1)])
     if not np.isfinite(numbers).all() or np.abs(numbers).max() > FARTHEST:
         return False
@@ -148,7 +148,7 @@ class Grid:
 
     @classmethod
     def of(cls, steps_xyz: NDArray[np.float64], origin_xyz: NDArray[np.float64]) -> "Grid":
-        """A grid from a 3 × 3 array of steps and an origin."""
+        """Return a grid from a 3 × 3 array of steps and an origin."""
         x, y, z = (tuple(map(float, row)) for row in steps_xyz)
         origin = tuple(map(float, origin_xyz))
         return cls(origin, (x, y, z))  # type: ignore[arg-type]  # three numbers each
@@ -157,7 +157,7 @@ class Grid:
     def aligned(
         cls, spacing: float = 1.0, origin_xyz: tuple[float, float, float] = (0.0, 0.0, 0.0)
     ) -> "Grid":
-        """A grid along the LPS axes with one spacing."""
+        """Return a grid along the LPS axes with one spacing."""
         return cls(origin_xyz, ((spacing, 0.0, 0.0), (0.0, spacing, 0.0), (0.0, 0.0, spacing)))
 
     @property

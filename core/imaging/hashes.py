@@ -12,7 +12,7 @@ PREFIX = b"mempatch-array-1\0"
 
 
 def content_hash(voxels: NDArray[Any]) -> str:
-    """The identity of an array: sha256 in hexadecimal.
+    """Return the identity of an array: sha256 in hexadecimal.
 
     Hashed are ``mempatch-array-1``, NUL, the little-endian dtype (``<f4``), NUL, the shape
     (``160,160,160``, z y x), NUL, then the voxels little-endian in C order.
@@ -27,6 +27,6 @@ def content_hash(voxels: NDArray[Any]) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """The sha256 of a file's bytes, for transport."""
+    """Return the sha256 of a file's bytes, for transport."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -67,7 +67,7 @@ class MergedLabel:
 
 
 def core_of(shape: Zyx, border: int = BORDER) -> tuple[slice, slice, slice]:
-    """The voxels inside the border, as an index of a (z, y, x) array; empty if it is thin."""
+    """Index the voxels inside the border of a (z, y, x) array; empty if it is thin."""
     z, y, x = (slice(min(border, n), max(n - border, min(border, n))) for n in shape)
     return z, y, x
 
@@ -148,7 +148,7 @@ def merge(label: Label, corrections: Iterable[Mapping[CorrectionKind, Mask]]) ->
 
 
 def painted_voxels(mask: Mask) -> NDArray[np.intp]:
-    """Where a mask is set, as positions in the flat array, ascending.
+    """Return where a mask is set, as positions in the flat array, ascending.
 
     Painted voxels are few: eight at a time are looked at, three times as fast as voxel by voxel.
     """
@@ -208,7 +208,7 @@ def _merge_counts(
 
 
 def _claims(masks: list[Mask], voxels: NDArray[np.intp]) -> NDArray[np.uint8]:
-    """How many of the masks hold each voxel."""
+    """Return how many of the masks hold each voxel."""
     claims = np.zeros(len(voxels), np.uint8)
     for mask in masks:
         claims += mask[voxels]
@@ -217,7 +217,7 @@ def _claims(masks: list[Mask], voxels: NDArray[np.intp]) -> NDArray[np.uint8]:
 
 @functools.lru_cache(maxsize=2)
 def _core_mask(shape: Zyx) -> Mask:
-    """Which voxels of a flat label lie inside the border."""
+    """Return which voxels of a flat label lie inside the border."""
     mask: Mask = np.zeros(shape, bool)
     mask[core_of(shape)] = True
     mask.flags.writeable = False

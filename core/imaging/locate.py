@@ -12,7 +12,7 @@ from core.imaging.patch import storable_image
 
 
 def find_patches(tomogram: Volume, images: Mapping[str, NDArray[Any]]) -> dict[str, Box]:
-    """The boxes of the patches that hold just these voxels of a tomogram.
+    """Return the boxes of the patches that hold just these voxels of a tomogram.
 
     ``images`` are (z, y, x) arrays as they were extracted, by name. The tomogram is read once,
     section by section, whatever the number of patches; a patch is looked for by one of its rows
@@ -36,12 +36,12 @@ def find_patches(tomogram: Volume, images: Mapping[str, NDArray[Any]]) -> dict[s
 
 
 def stored_dtype(tomogram: Volume) -> np.dtype[Any]:
-    """The type that an extracted image of this tomogram has."""
+    """Return the type that an extracted image of this tomogram has."""
     return storable_image(np.empty(0, tomogram.dtype)).dtype
 
 
 def as_dtype(image: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """The same values in another type, or None where it cannot hold them."""
+    """Return the same values in another type, or None where it cannot hold them."""
     if image.dtype == dtype:
         return image
     with np.errstate(invalid="ignore", over="ignore"):
@@ -61,7 +61,7 @@ class _Probe:
         self.flat = not spread[y] > 0
 
     def starts_in(self, section: bytes, z: int, shape: Zyx) -> list[Zyx]:
-        """The patch's possible starts, if its row lies in this section."""
+        """Return the patch's possible starts, if its row lies in this section."""
         if self.flat or not z - self.at.z >= 0:
             return []
         needle, size, starts = self.row.tobytes(), self.row.itemsize, []

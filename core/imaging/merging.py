@@ -116,12 +116,12 @@ def merge_folders(
 
 
 def count_labels(labels_dir: Path) -> int:
-    """How many labels a folder holds, for a progress bar."""
+    """Return how many labels a folder holds, for a progress bar."""
     return len(_labels(labels_dir)[0])
 
 
 def read_label(path: Path) -> tuple[Label, Grid | None]:
-    """An extracted or merged label, uint8 (z, y, x), and its grid if the file states one.
+    """Return an extracted or merged label, uint8 (z, y, x), and its grid if the file states one.
 
     Errors: VolumeError; LabelError for values other than 0, 1 and 2.
     """
@@ -133,7 +133,7 @@ def read_label(path: Path) -> tuple[Label, Grid | None]:
 
 
 def correction_files(folder: Path) -> tuple[list[Path], list[str]]:
-    """The corrections in a patch's folder in the order of their names, and the strays."""
+    """Return the corrections in a patch's folder in the order of their names, and the strays."""
     files, strays = [], []
     for path in sorted(folder.iterdir()):
         if may_be_correction(path):
@@ -268,4 +268,4 @@ def _loose_files(folder: Path) -> list[str]:
 def _without_label(name: str, labels: Sequence[str] | dict[str, list[Path]]) -> RefusedFile:
     nearest = difflib.get_close_matches(name, list(labels), n=1, cutoff=0.5)
     meant = f"; did you mean {nearest[0]}?" if nearest else "."
-    return RefusedFile(name, f"correction folder {name}: there is no label of this name{meant}")
+    return RefusedFile(name, f"correction folder {name}: no label has this name{meant}")

@@ -85,7 +85,7 @@ def _section(segmentation: Volume, z: int, threshold: float | None, membrane: in
 
 
 def _paste(section: Label, label: PlacedLabel, z: int) -> None:
-    """The label's voxels of this section that are not ignore."""
+    """Return the label's voxels of this section that are not ignore."""
     if not label.box.start.z <= z < label.box.stop.z:
         return
     inside = label.box.overlap(whole(Zyx(label.box.stop.z, *section.shape)))

@@ -141,7 +141,7 @@ def check_pair(tomogram: Volume, segmentation: Volume) -> tuple[str, ...]:
 
 
 def _place_findings(tomogram: Volume, segmentation: Volume) -> tuple[str, ...]:
-    """What the headers say of where both lie; MRC and TIFF say nothing."""
+    """Return what the headers say of where both lie; MRC and TIFF say nothing."""
     grid = segmentation.grid
     if grid is None:
         return ()
@@ -177,7 +177,7 @@ def storable_image(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def patch_grid(box: Box, voxel_size: float | None) -> Grid:
-    """A patch's place in its tomogram: spacing in angstrom, origin the box's start.
+    """Return a patch's place in its tomogram: spacing in angstrom, origin the box's start.
 
     An unknown voxel size counts as 1, so that the origin is in voxels.
     """
@@ -187,13 +187,13 @@ def patch_grid(box: Box, voxel_size: float | None) -> Grid:
 
 
 def _outside(center: Zyx, shape: Zyx, side: int) -> str:
-    said = f"center {center.shown()} (x, y, z): its {side}-voxel box leaves the tomogram of"
+    center_text = f"center {center.shown()} (x, y, z): its {side}-voxel box leaves the tomogram of"
     if legal_centers(shape, side) is None:
         return (
-            f"{said} {shape.shown()} voxels, which is thinner than a patch; cut it with "
+            f"{center_text} {shape.shown()} voxels, which is thinner than a patch; cut it with "
             "--near-border pad."
         )
-    return f"{said} {shape.shown()} voxels{_legal(shape, side)}, or --near-border shift."
+    return f"{center_text} {shape.shown()} voxels{_legal(shape, side)}, or --near-border shift."
 
 
 def _legal(shape: Zyx, side: int) -> str:

@@ -31,19 +31,19 @@ class Placement:
         return self.axes != (0, 1, 2) or any(self.flipped)
 
     def apply(self, voxels: NDArray[Any]) -> NDArray[Any]:
-        """The file's voxels in the patch's axis order, as a view; its shape is the box's."""
+        """Return the file's voxels in the patch's axis order, as a view; its shape is the box's."""
         ordered = voxels.transpose(self.axes)
         z, y, x = (slice(None, None, -1 if flip else 1) for flip in self.flipped)
         return ordered[z, y, x]
 
 
 def identity(shape: Zyx) -> Placement:
-    """The placement of a file on the patch's own grid."""
+    """Return the placement of a file on the patch's own grid."""
     return Placement((0, 1, 2), (False, False, False), whole(shape))
 
 
 def place(shape: Zyx, grid: Grid, patch_grid: Grid) -> Placement | None:
-    """How a file of this shape and grid lies on a patch, or None where it fits no voxel grid.
+    """Find how a file of this shape and grid lies on a patch; None where it fits no voxel grid.
 
     Tolerance: no corner of the file is further than 1e-3 voxel from a voxel of the patch.
     """
@@ -62,7 +62,7 @@ def place(shape: Zyx, grid: Grid, patch_grid: Grid) -> Placement | None:
 
 
 def orientations(side_shape: Zyx) -> list[Placement]:
-    """The 48 ways to lay a file of this shape onto a patch (fewer where sides differ)."""
+    """Return the 48 ways to lay a file of this shape onto a patch (fewer where sides differ)."""
     box = whole(side_shape)
     return [
         Placement((a, b, c), (flip_z, flip_y, flip_x), box)

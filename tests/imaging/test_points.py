@@ -79,15 +79,15 @@ def test_rounding_and_axis_order_are_told(tmp_path):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("a,b,c", "no number"),
+        ("a,b,c", "not a number"),
         ("128,160", "2 columns"),
         ("128,160,100,1", "4 columns"),
         ("nan,160,100", "finite"),
         ("128,inf,100", "finite"),
         ("99999999999999999999,160,100", "outside"),
         ("12,5;1;1", "columns"),
-        ("'128',160,100", "no number"),
-        (",160,100", "no number"),
+        ("'128',160,100", "not a number"),
+        (",160,100", "not a number"),
     ],
 )
 def test_a_bad_row_is_named_and_the_others_keep_their_numbers(tmp_path, row, said):
@@ -102,7 +102,7 @@ def test_a_bad_row_is_named_and_the_others_keep_their_numbers(tmp_path, row, sai
 def test_a_bad_first_row_is_no_header(tmp_path):
     points = read_points(written(tmp_path, "I28,160,100\n100,200,90\n"))
     assert [(center.row, center.position) for center in points.centers] == [(1, TWO)]
-    assert "'I28' is no number" in points.failed[0].error
+    assert "'I28' is not a number" in points.failed[0].error
 
 
 @pytest.mark.parametrize(

@@ -178,5 +178,5 @@ def test_a_preview_that_lost_a_file_or_its_facts_is_refused(gray: Path, tmp_path
     folder = make(gray, tmp_path / "p", Look.GRAY)
     assert sorted(p.name for p in folder.iterdir()) == sorted(FILES)
     (folder / "preview.json").write_text(json.dumps({"look": "gray"}))
-    with pytest.raises(VolumeError, match="whole preview"):
+    with pytest.raises(VolumeError, match="preview is incomplete"):
         Preview(folder)

@@ -128,7 +128,7 @@ class MrcVolume:
         return np.ascontiguousarray(stored.transpose(self._facts.axes), dtype=self.dtype)
 
     def _read_stored(self, box: Box) -> NDArray[Any]:
-        """The box of (sections, rows, columns), as they lie in the file."""
+        """Return the box of (sections, rows, columns), as they lie in the file."""
         facts = self._facts
         if not facts.four_bit:
             return self._source.read_box(box, Zyx(*facts.sides), facts.stored, facts.offset)
@@ -151,7 +151,7 @@ class MrcVolume:
 
 
 def may_be_mrc(first_bytes: bytes) -> bool:
-    """Whether a file that begins (inflated) like this claims to be MRC.
+    """Check whether a file that begins (inflated) like this claims to be MRC.
 
     Old writers left out the word MAP, so a mode and sides that can be true are enough.
     """
@@ -201,7 +201,7 @@ def _parse(raw: bytes, path: Path) -> _Facts:
 
 
 def _byte_order(raw: bytes) -> Literal["<", ">"] | None:
-    """The order in which mode and sides make sense; the machine stamp is often wrong."""
+    """Return the order in which mode and sides make sense; the machine stamp is often wrong."""
     if len(raw) < 16:
         return None
     orders: tuple[Literal["<", ">"], ...] = ("<", ">")
@@ -225,7 +225,7 @@ def _read_header(raw: bytes, order: Literal["<", ">"]) -> Any:
 
 
 def _byte_type(header: Any) -> tuple[str, int, tuple[str, ...]]:
-    """What the bytes of mode 0 are: their type, the value that means 0 in a mask, and doubts.
+    """Decide what the bytes of mode 0 are: their type, the value of 0 in a mask, and doubts.
 
     IMOD's stamp decides. Without it MRC2014 says signed, but older writers mean unsigned: no signed
     byte reaches a maximum above 127 (the rule of ITK's MRCImageIO and of the CryoET Data Portal:
@@ -250,20 +250,20 @@ def _byte_type(header: Any) -> tuple[str, int, tuple[str, ...]]:
 
 
 def _axes(header: Any, path: Path) -> tuple[int, int, int]:
-    """The file's axis that is z, y, x: mapc, mapr, maps say what columns, rows, sections are."""
-    spoken = int(header.mapc), int(header.mapr), int(header.maps)
-    if spoken == (0, 0, 0):
-        spoken = (1, 2, 3)
-    if sorted(spoken) != [1, 2, 3]:
+    """Find the file's axes z, y, x: mapc, mapr, maps say what columns, rows, sections are."""
+    stated = int(header.mapc), int(header.mapr), int(header.maps)
+    if stated == (0, 0, 0):
+        stated = (1, 2, 3)
+    if sorted(stated) != [1, 2, 3]:
         raise VolumeError(
-            f"{path}: header states axes mapc, mapr, maps = {spoken}; they are 1, 2, 3 in some "
+            f"{path}: header states axes mapc, mapr, maps = {stated}; they are 1, 2, 3 in some "
             "order."
         )
-    return 2 - spoken.index(3), 2 - spoken.index(2), 2 - spoken.index(1)
+    return 2 - stated.index(3), 2 - stated.index(2), 2 - stated.index(1)
 
 
 def _voxel_size(mrc: Any) -> tuple[float | None, tuple[str, ...]]:
-    """One voxel size in angstrom; 0 and 1 mean unknown, and so do axes that differ."""
+    """Return one voxel size in angstrom; 0 and 1 mean unknown, and so do axes that differ."""
     header = mrc.header
     if min(int(header.mx), int(header.my), int(header.mz)) < 1:
         return None, ()

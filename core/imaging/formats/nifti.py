@@ -116,7 +116,7 @@ class NiftiVolume:
         return np.ascontiguousarray(stored, dtype=self.dtype)
 
     def _inflated(self, box: Box) -> NDArray[Any]:
-        """The box of the inflated voxels; the whole of them is handed over, not copied."""
+        """Return the box of the inflated voxels; the whole of them is handed over, not copied."""
         if self._voxels is None:
             self._voxels = self._inflate()
         if box != whole(self.shape):
@@ -143,7 +143,7 @@ class NiftiVolume:
 
 
 def is_nifti(first_bytes: bytes) -> bool:
-    """Whether a file that begins (inflated, 348 bytes) like this is NIfTI-1."""
+    """Check whether a file that begins (inflated, 348 bytes) like this is NIfTI-1."""
     return len(first_bytes) >= HEADER_BYTES and first_bytes[344:347] in (b"n+1", b"ni1")
 
 
@@ -173,7 +173,7 @@ def fill_nifti(path: Path, voxels: NDArray[Any], grid: Grid, *, compressed: bool
 
 
 def same_voxels(path: Path, voxels: NDArray[Any], grid: Grid) -> bool:
-    """Whether a NIfTI file holds just these voxels on this grid."""
+    """Check whether a NIfTI file holds just these voxels on this grid."""
     try:
         with NiftiVolume(path) as volume:
             if volume.shape != voxels.shape or volume.dtype != voxels.dtype:
@@ -186,13 +186,13 @@ def same_voxels(path: Path, voxels: NDArray[Any], grid: Grid) -> bool:
 
 
 def storable(voxels: NDArray[Any]) -> NDArray[Any]:
-    """The same voxels in C order, little-endian, in a dtype that NIfTI has."""
+    """Return the same voxels in C order, little-endian, in a dtype that NIfTI has."""
     name = {"f2": "f4", "b1": "u1"}.get(voxels.dtype.str[1:], voxels.dtype.str[1:])
     return np.ascontiguousarray(voxels, dtype=np.dtype("<" + name))
 
 
 def encode_header(shape: Zyx, dtype: np.dtype[Any], grid: Grid) -> bytes:
-    """The 352 bytes before the voxels of a single-file NIfTI-1."""
+    """Return the 352 bytes before the voxels of a single-file NIfTI-1."""
     code = next((code for code, name in DTYPES.items() if name == dtype.str[1:]), None)
     if code is None:
         raise VolumeError(f"voxels of type {dtype} cannot be kept in NIfTI; use a real number.")
@@ -266,7 +266,7 @@ def _write_gzip(out: BinaryIO, header: bytes, voxels: NDArray[Any]) -> None:
 
 def _parse_header(raw: bytes, path: Path) -> _Facts:
     if not is_nifti(raw):
-        raise VolumeError(f"{path}: is no NIfTI-1 file; save it as .nii.gz.")
+        raise VolumeError(f"{path}: is not a NIfTI-1 file; save it as .nii.gz.")
     order = "<" if struct.unpack_from("<i", raw)[0] == HEADER_BYTES else ">"
     dims = struct.unpack_from(order + "8h", raw, 40)
     code = struct.unpack_from(order + "h", raw, 70)[0]
@@ -275,7 +275,7 @@ def _parse_header(raw: bytes, path: Path) -> _Facts:
     if raw[344:347] == b"ni1":
         raise VolumeError(f"{path}: keeps its voxels in another file; save one .nii.gz.")
     if code not in DTYPES:
-        raise VolumeError(f"{path}: NIfTI datatype {code} is no real number a voxel.")
+        raise VolumeError(f"{path}: NIfTI datatype {code} is not one real number per voxel.")
     if not DATA_OFFSET <= offset <= _CHUNK:
         raise VolumeError(f"{path}: header puts the voxels at byte {offset:g}, 352 is usual.")
     if not (np.isfinite(slope) and slope != 0):
@@ -305,7 +305,7 @@ def _shape(dims: tuple[int, ...], path: Path) -> Zyx:
 
 
 def _grid(raw: bytes, order: str, pixdim: tuple[float, ...], shape: Zyx, path: Path) -> Grid | None:
-    """The place that the header states by its sform or qform; NIfTI speaks RAS, Grid LPS.
+    """Return the place that the header states by its sform or qform; NIfTI speaks RAS, Grid LPS.
 
     Where both are stated, nibabel and FSL go by the sform and ITK (MITK, 3D Slicer) by the qform
     unless the sform's code is 1 (itkNiftiImageIO.cxx), so both must say the same.
@@ -330,7 +330,7 @@ def _qform(raw: bytes, order: str, pixdim: tuple[float, ...]) -> NDArray[np.floa
 
 
 def _farthest(one: Grid, other: Grid, shape: Zyx) -> float:
-    """The largest distance between the same corner on two grids, in voxels."""
+    """Return the largest distance between the same corner on two grids, in voxels."""
     ends = np.array([*product(*((0, n - 1) for n in shape.to_xyz()))], dtype=float)
     corners = np.column_stack([ends, np.ones(8)]).T
     apart = np.linalg.solve(one.matrix, other.matrix) @ corners - corners
@@ -338,7 +338,7 @@ def _farthest(one: Grid, other: Grid, shape: Zyx) -> float:
 
 
 def _lps_grid(ras: NDArray[np.float64]) -> Grid | None:
-    """The grid of a 3 × 4 matrix to RAS, if its numbers can be one."""
+    """Return the grid of a 3 × 4 matrix to RAS, if its numbers can be one."""
     lps = _LPS_FROM_RAS[:3, :3] @ ras
     if not is_possible(lps[:, :3], lps[:, 3]):
         return None
@@ -346,7 +346,7 @@ def _lps_grid(ras: NDArray[np.float64]) -> Grid | None:
 
 
 def _rotation(b: float, c: float, d: float) -> NDArray[np.float64]:
-    """The rotation of a NIfTI quaternion (nifti1.h, method 2)."""
+    """Return the rotation of a NIfTI quaternion (nifti1.h, method 2)."""
     rest, length = 1.0 - (b * b + c * c + d * d), np.sqrt(b * b + c * c + d * d)
     a = np.sqrt(rest) if rest > 1e-6 else 0.0
     if not a:  # a half turn, blurred by single precision

@@ -172,7 +172,7 @@ class NrrdVolume:
         return np.moveaxis(flat.reshape(shape), facts.layer_axis, 0)
 
     def _rows(self, box: Box, layer: int) -> NDArray[Any]:
-        """The box of a large file; its layers lie one after the other, or voxel by voxel."""
+        """Return the box of a large file; its layers lie one after the other, or voxel by voxel."""
         facts = self._facts
         start = facts.offset if facts.encoding == "raw" else 0
         if facts.layer_axis != len(facts.shape):
@@ -216,7 +216,7 @@ def _parse(source: Source, path: Path) -> _Facts:
 
 
 def _header_lines(source: Source, path: Path) -> tuple[list[str], int]:
-    """The lines of a bounded header, and where the voxels begin."""
+    """Return the lines of a bounded header, and where the voxels begin."""
     if source.compression:
         raise VolumeError(f"{path}: is compressed as a whole; save it as .nrrd with gzip inside.")
     raw = source.head(MAX_HEADER_BYTES)
@@ -235,7 +235,7 @@ def _header_lines(source: Source, path: Path) -> tuple[list[str], int]:
 
 
 def _with_plain_name(line: str) -> str:
-    """A field's name in small letters, as pynrrd knows it; keys of pairs stay as they are."""
+    """Write a field's name in small letters, as pynrrd knows it; keys of pairs stay."""
     name, colon, value = line.partition(":")
     return line if value.startswith("=") else name.strip().lower() + colon + value
 
@@ -267,7 +267,7 @@ def _read_header(lines: list[str], path: Path) -> dict[str, Any]:
 
 
 def _pairs(header: dict[str, Any]) -> dict[str, str]:
-    """The key/value pairs, and other fields that are text."""
+    """Return the key/value pairs, and other fields that are text."""
     return {name: value for name, value in header.items() if isinstance(value, str)}
 
 
@@ -278,7 +278,7 @@ def _stored(header: dict[str, Any], path: Path) -> np.dtype[Any]:
     short = short if short == "signed char" else short.removeprefix("signed ")
     name = _C_TYPES.get(short, short)
     if name not in _TYPES | {"float32", "float64"}:
-        raise VolumeError(f"{path}: NRRD type {stated!r:.40} is no real number a voxel.")
+        raise VolumeError(f"{path}: NRRD type {stated!r:.40} is not one real number per voxel.")
     big = str(header.get("endian", "little")).lower() == "big"
     return np.dtype(name).newbyteorder(">" if big else "<")
 
@@ -296,7 +296,7 @@ def _sizes(header: dict[str, Any], path: Path) -> list[int]:
 
 
 def _layer_position(header: dict[str, Any], sizes: list[int], path: Path) -> int | None:
-    """Which of the file's axes (fastest first) counts layers instead of space."""
+    """Return which of the file's axes (fastest first) counts layers instead of space."""
     kinds = [kind.lower() for kind in header.get("kinds", ())]
     _check_kinds(kinds, len(sizes), path)
     if len(sizes) == 3:
@@ -365,7 +365,7 @@ def _as_numbers(words: list[bytes], stored: np.dtype[Any], path: Path) -> NDArra
 
 
 def _grid(header: dict[str, Any], layer: int | None, path: Path) -> Grid | None:
-    """The grid in LPS; None where the file states no directions (spacing alone is no place)."""
+    """Read the grid in LPS; None where the file states no directions (spacing is no place)."""
     if "space directions" not in header:
         return None
     signs = _TO_LPS.get(str(header.get("space", "lps")).lower())
@@ -374,7 +374,7 @@ def _grid(header: dict[str, Any], layer: int | None, path: Path) -> Grid | None:
     rows = [row for axis, row in enumerate(header["space directions"]) if axis != layer]
     origin = header.get("space origin", np.zeros((1, 3)))
     if np.shape(rows) != (3, 3) or origin.shape != (1, 3):
-        raise VolumeError(f"{path}: its NRRD space directions and origin are no 3D grid.")
+        raise VolumeError(f"{path}: its NRRD space directions and origin do not form a 3D grid.")
     steps, at = np.array(rows).T * np.array(signs)[:, None], origin[0] * signs
     if not is_possible(steps, at):
         raise VolumeError(f"{path}: its NRRD space directions are flat, not finite or too large.")

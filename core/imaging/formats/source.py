@@ -83,13 +83,13 @@ class Source:
         return os.fstat(self._descriptor).st_size
 
     def head(self, count: int) -> bytes:
-        """The first bytes, inflated; fewer where the file is shorter."""
+        """Return the first bytes, inflated; fewer where the file is shorter."""
         if not self.compression:
             return os.pread(self._descriptor, count, 0)
         return b"".join(inflated(self.compression, self.more(), count, self.path))
 
     def more(self, start: int = 0, stop: int | None = None) -> More:
-        """A function that gives the bytes on disk from here on, piece by piece."""
+        """Return a function that gives the bytes on disk from here on, piece by piece."""
         position = start
         end = self.size if stop is None else stop
 
@@ -102,7 +102,7 @@ class Source:
         return give
 
     def opened_again(self) -> BinaryIO:
-        """The same open file for a library that wants a file object; the caller closes it."""
+        """Open the same descriptor for a library that wants a file object; the caller closes it."""
         return os.fdopen(os.dup(self._descriptor), "rb")
 
     def go_inside(self, compression: str, start: int) -> None:
@@ -137,7 +137,7 @@ class Source:
             done += got
 
     def read_box(self, box: Box, shape: Zyx, stored: np.dtype[Any], offset: int) -> NDArray[Any]:
-        """The box of a C-order volume that begins at an offset, as stored.
+        """Return the box of a C-order volume that begins at an offset, as stored.
 
         One read a section, of its whole rows: for a patch that costs as much as copying it, and
         a third of a read for each row. Errors: as ``read_into``.
@@ -245,7 +245,7 @@ def check_length(found: int, promised: int, path: Path) -> None:
 
 
 def _members(compression: str, more: More, limit: int) -> Iterator[bytes]:
-    """What parts, one after the other (bgzip, pbzip2), inflate to; what follows them is left."""
+    """Inflate parts that follow one another (bgzip, pbzip2); what comes after them is left."""
     done, members, raw = 0, 0, more()
     while members == 0 or raw.startswith(MAGIC.get(compression, b"none")):
         members += 1
@@ -264,7 +264,7 @@ def _members(compression: str, more: More, limit: int) -> Iterator[bytes]:
 
 
 def _fed(inflater: _Inflater, raw: bytes, more: More) -> bytes:
-    """What to give it next: nothing while it still holds some."""
+    """Feed it the next piece, or nothing while it still holds some."""
     if raw or not inflater.needs_input:
         return raw
     raw = more()
@@ -293,14 +293,14 @@ def _write(out: IO[bytes], piece: bytes, path: Path) -> None:
 
 
 def _lies_within(descriptor: int, path: Path, folders: Sequence[Path]) -> bool:
-    """Whether an open file lies in one of the folders.
+    """Check whether an open file lies in one of the folders.
 
     Linux tells the path of an open file; elsewhere the path is resolved again and must still be
     that very file.
     """
-    told = Path(f"/proc/self/fd/{descriptor}")
-    if told.is_symlink():
-        real = told.readlink()
+    link = Path(f"/proc/self/fd/{descriptor}")
+    if link.is_symlink():
+        real = link.readlink()
     else:
         real = path.resolve()
         found, opened = real.stat(), os.fstat(descriptor)
@@ -313,8 +313,8 @@ def _open_regular(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise VolumeError(f"{path}: cannot be opened ({said}).") from error
+        reason = getattr(error, "strerror", None) or error
+        raise VolumeError(f"{path}: cannot be opened ({reason}).") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise VolumeError(f"{path}: is not a regular file; name a volume file.")

@@ -191,7 +191,7 @@ def _facts(tiff: Any, path: Path) -> _Facts:
 
 
 def _packing(key: Any) -> str:
-    """What of a page's packing is not read, in the words of its tags."""
+    """Name what of a page's packing is not read."""
     compression = int(key.compression)
     if compression not in (_PLAIN, *_DEFLATED):
         return _COMPRESSIONS.get(compression, f"compression {compression}")
@@ -208,7 +208,7 @@ def _strips(page: Any) -> tuple[_Strip, ...]:
 
 
 def _check_stack(tiff: Any, series: Any, path: Path) -> None:
-    """One stack of one plain number a voxel, in strips that are read here."""
+    """Check that it is one stack of plain numbers, in strips that are read here."""
     shape, dtype, key = series.shape, series.dtype, series.keyframe
     if len(tiff.series) > 1 or len(shape) != 3 or "S" in series.axes or dtype.kind not in "iufb":
         raise VolumeError(

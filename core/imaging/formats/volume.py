@@ -44,7 +44,7 @@ class Volume(Protocol):
     """What the file's scaling may have moved a whole number by; 0 without scaling."""
 
     def read(self, box: Box, layer: int = 0) -> NDArray[Any]:
-        """The voxels of a box that lies in the volume: a new C-order (z, y, x) array."""
+        """Return the voxels of a box that lies in the volume: a new C-order (z, y, x) array."""
         ...
 
     def close(self) -> None: ...
@@ -91,7 +91,7 @@ def read_labels(
 
 
 def _reader(first: bytes, path: Path) -> Callable[[Path, Source], Volume]:
-    """The reader of a format; imported where it is met, so that a command starts fast."""
+    """Return the reader of a format; imported where it is met, so that a command starts fast."""
     if first.startswith(b"NRRD"):
         from core.imaging.formats.nrrd import NrrdVolume
 

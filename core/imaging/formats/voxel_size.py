@@ -12,7 +12,7 @@ Stated = tuple[float | None, tuple[str, ...]]
 
 
 def one_voxel_size(spacing_xyz: tuple[float, float, float], unit: str = "") -> Stated:
-    """The voxel size in angstrom, or None where it is unknown, and warnings for the user.
+    """Return the voxel size in angstrom, or None where it is unknown, and warnings for the user.
 
     0 and 1 mean unknown. Axes that differ by more than 1 % have no one size. Without a unit the
     number is angstrom; so it is with "mm" where angstrom can be true and mm cannot, since ITK and

@@ -91,7 +91,7 @@ def read_ascii_model(path: Path, frame: Frame | None = None) -> Rows:
 
 
 def is_ascii_model(first: bytes) -> bool:
-    """Whether a file begins like a model in text form: comments, then ``imod`` and a number."""
+    """Check whether a file begins like a model in text form: comments, then ``imod N``."""
     lines = (line.strip() for line in first.splitlines())
     opening = next((line for line in lines if line and not line.startswith(b"#")), b"")
     return re.fullmatch(rb"imod\s+\d+", opening) is not None

@@ -33,8 +33,8 @@ def read_picks(path: Path, frame: Frame | None = None) -> Rows:
         return _read(raw, path)
     except (*_WRONG, RecursionError) as error:
         raise PointsError(
-            f"{path}: is no copick picks file (points: [...]), no points of the CryoET Data "
-            "Portal (.ndjson) and no markups of 3D Slicer."
+            f"{path}: is not a copick picks file (points: [...]), nor points of the CryoET Data "
+            "Portal (.ndjson), nor markups of 3D Slicer."
         ) from error
 
 
@@ -74,7 +74,7 @@ def _location(point: Any) -> XYZ:
 
 
 def _position(point: tuple[Any, str]) -> XYZ:
-    """A control point in LPS; 3D Slicer before 5 wrote RAS, also as 0."""
+    """Return a control point in LPS; 3D Slicer before 4.11 wrote RAS, also as 0."""
     x, y, z = (float(value) for value in point[0]["position"])
     return (-x, -y, z) if point[1] in ("RAS", "0") else (x, y, z)
 

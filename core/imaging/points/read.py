@@ -93,7 +93,7 @@ def read_points(path: Path, frame: Frame | None = None) -> Points:
 
 
 def frame_of(tomogram: Volume, token: str, voxel_size: float | None = None) -> Frame:
-    """The frame of an open tomogram; ``voxel_size`` in angstrom overrides its header's.
+    """Return the frame of an open tomogram; ``voxel_size`` in angstrom overrides its header's.
 
     MRC places its first voxel by its header's origin, as ITK (MITK, 3D Slicer) reads it.
     """
@@ -104,7 +104,7 @@ def frame_of(tomogram: Volume, token: str, voxel_size: float | None = None) -> F
 
 
 def _reader(path: Path) -> Callable[[Path, Frame | None], Rows]:
-    """The reader of a format, by content first and name second; imported only then."""
+    """Return the reader of a format, by content first and name second; imported only then."""
     first = _first_bytes(path).removeprefix(b"\xef\xbb\xbf")
     if first.startswith(b"IMODV"):
         from core.imaging.points.imod import read_model
@@ -132,8 +132,8 @@ def _first_bytes(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise PointsError(f"{path}: cannot be opened ({said}).") from error
+        reason = getattr(error, "strerror", None) or error
+        raise PointsError(f"{path}: cannot be opened ({reason}).") from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -165,8 +165,8 @@ def _check_not_normalised(rows: Rows, path: Path) -> None:
         shares = all(0 <= number <= 1 for number in numbers)
         if shares and any(number % 1 for number in numbers):
             raise PointsError(
-                f"{path}: its coordinates lie between 0 and 1, so they are shares of the sides "
-                "and no voxels; multiply them by the tomogram's size."
+                f"{path}: its coordinates lie between 0 and 1, so they are shares of the sides, "
+                "not voxels; multiply them by the tomogram's size."
             )
 
 
@@ -187,7 +187,7 @@ def _in_own_pixels(rows: Rows, frame: Frame | None) -> Rows:
 
 
 def _position(xyz: tuple[float, float, float], rows: Rows, frame: Frame | None) -> tuple[Zyx, bool]:
-    """A row as a voxel position (z, y, x), and whether it was a whole one already."""
+    """Return a row as a voxel position (z, y, x), and whether it was a whole one already."""
     if not all(map(math.isfinite, xyz)):
         raise PointsError(f"{_plain(xyz)} is not finite; state three numbers x, y, z.")
     voxels = list(xyz)

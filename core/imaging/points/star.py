@@ -75,7 +75,7 @@ def read_tables(path: Path) -> list[Any]:
 
 
 def _as_table(block: Any) -> Any:
-    """A block without loop_ holds one row: starfile gives it as a dict."""
+    """Take a block without loop_ as a table of one row: starfile gives it as a dict."""
     if hasattr(block, "columns"):
         return block
     import pandas

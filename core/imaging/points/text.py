@@ -104,12 +104,14 @@ def _placed(rows: Iterable[Row], columns: Columns, delimiter: str | None, path: 
 
 
 def _text(path: Path) -> tuple[bytes, str]:
-    """The bytes of a file and their encoding."""
+    """Return the bytes of a file and their encoding."""
     raw = path.read_bytes()
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
     elif b"\0" in raw:
-        raise PointsError(f"{path}: is no text; name a csv, .mod, .star or picks .json file.")
+        raise PointsError(
+            f"{path}: is not a text file; name a csv, .mod, .star or picks .json file."
+        )
     else:
         encoding = "utf-8-sig"
     try:
@@ -133,7 +135,7 @@ def _lines(raw: bytes, encoding: str, path: Path) -> Iterator[Line]:
 
 
 def _opening(lines: Iterator[Line]) -> tuple[str, str]:
-    """The last comment before the first row, and that row."""
+    """Return the last comment before the first row, and that row."""
     comment = ""
     for _, line in lines:
         stripped = line.strip()
@@ -162,14 +164,14 @@ def _split(line: str, delimiter: str | None) -> list[str]:
 
 
 def _columns(head: Row, path: Path) -> Columns:
-    """Which columns are x, y, z, by a header or by there being just three."""
+    """Return which columns are x, y, z, by a header or by there being just three."""
     number, cells = head
     if not _is_header(cells):
         return Columns()
     names = [cell.lower() for cell in cells]
     if _SHAPES & set(names):
         raise PointsError(
-            f"{path}: is a napari shapes layer, whose rows are corners and no centers; save a "
+            f"{path}: is a napari shapes layer, whose rows are corners, not centers; save a "
             "points layer."
         )
     columns = _named_columns(names)
@@ -182,7 +184,7 @@ def _columns(head: Row, path: Path) -> Columns:
 
 
 def _commented_header(comment: str, cells: list[str]) -> Columns | None:
-    """The header in a comment, as numpy.savetxt writes it, if it has as many names as cells."""
+    """Read the header in a comment, as numpy.savetxt writes it, if it fits the cells."""
     names = re.split(r"[\s,;|]+", comment.lower().lstrip("# "))
     columns = _named_columns(names) if len(names) == len(cells) else None
     return columns and replace(columns, commented=True)
@@ -220,7 +222,7 @@ def _napari_columns(names: list[str]) -> Columns | None:
 
 
 def _is_header(cells: list[str]) -> bool:
-    """A row of words; one with any number is data, and perhaps bad data."""
+    """Recognise a row of words; one with any number is data, and perhaps bad data."""
     if any(_as_number(cell) is not None for cell in cells):
         return False
     return any(re.search("[A-Za-z]", cell) for cell in cells)
@@ -257,7 +259,7 @@ def _number(cell: str, delimiter: str | None) -> float:
         cell = cell.replace(",", ".")
     value = _as_number(cell)
     if value is None:
-        raise ValueError(f"{cell[:40]!r} is no number; a row is x, y, z of one center.")
+        raise ValueError(f"{cell[:40]!r} is not a number; a row is x, y, z of one center.")
     return value
 
 

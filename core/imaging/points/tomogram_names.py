@@ -58,7 +58,7 @@ def rows_of_tomogram(rows: Rows, frame: Frame | None, path: Path) -> Rows:
 
 
 def names_of_tomogram(names: Iterable[str], own: Iterable[str]) -> list[str]:
-    """The names that mean the tomogram of these own names: equal, else the longest part of it."""
+    """Find the names that mean this tomogram: equal ones, else those that share the most."""
     mine = {_folded(name) for name in own}
     by_overlap: dict[int, list[str]] = {}
     for name in names:
@@ -73,7 +73,7 @@ def names_of_tomogram(names: Iterable[str], own: Iterable[str]) -> list[str]:
 
 
 def stem(name: str) -> str:
-    """A tomogram's name without folders and suffixes of volumes."""
+    """Return a tomogram's name without folders and suffixes of volumes."""
     short = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     while (cut := next((s for s in _SUFFIXES if short.lower().endswith(s)), None)) and short != cut:
         short = short[: -len(cut)]

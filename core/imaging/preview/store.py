@@ -100,7 +100,7 @@ class PreviewFacts:
 def preview_key(
     path: Path, look: Look, threshold: float | None = None, membrane: int | None = None
 ) -> str:
-    """The cache key of a file's preview: another one once the file's size or time changes."""
+    """Compute the cache key of a file's preview; it changes with the file's size or time."""
     facts = path.stat()
     reading = threshold if membrane is None else (threshold, membrane)
     told = (str(path.resolve()), facts.st_size, facts.st_mtime_ns, look, reading, FORMAT)
@@ -108,12 +108,12 @@ def preview_key(
 
 
 def binning_for(shape: Zyx, most: int = MAX_SIDE) -> int:
-    """The smallest whole factor that makes every side at most ``most``."""
+    """Return the smallest whole factor that makes every side at most ``most``."""
     return -(-max(shape) // most)
 
 
 def binned_shape(shape: Zyx, factor: int) -> Zyx:
-    """The shape after binning; an incomplete last bin counts."""
+    """Return the shape after binning; an incomplete last bin counts."""
     return Zyx(*(-(-side // factor) for side in shape))
 
 
@@ -131,7 +131,7 @@ def bin_values(values: NDArray[Any], factor: int, look: Look) -> NDArray[Any]:
 
 
 def choose_window(volume: Volume, binning: int) -> tuple[Window, tuple[int, ...]]:
-    """The window between two percentiles of sampled sections, and the histogram inside it."""
+    """Choose the window between two percentiles of sampled sections, and its histogram."""
     values = _sample(volume, binning)
     values = values[np.isfinite(values)]
     if values.size == 0:
@@ -143,7 +143,7 @@ def choose_window(volume: Volume, binning: int) -> tuple[Window, tuple[int, ...]
 
 
 def look_over(volume: Volume, look: Look) -> PreviewFacts:
-    """The facts of a volume's preview, from a few sections of it."""
+    """Return the facts of a volume's preview, from a few sections of it."""
     binning = binning_for(volume.shape)
     window, histogram = NO_WINDOW
     if look is Look.GRAY:
@@ -194,10 +194,12 @@ class Preview:
             self.facts = _read_facts(folder / FACTS)
             self._descriptors = [os.open(folder / name, os.O_RDONLY) for name in PLANES]
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise VolumeError(f"{folder}: is no whole preview; it will be made again.") from error
+            raise VolumeError(
+                f"{folder}: the preview is incomplete; it will be made again."
+            ) from error
 
     def plane(self, axis: PlaneAxis, index: int) -> Gray:
-        """One plane, rows down: XY as (y, x), XZ as (z, x), YZ as (z, y).
+        """Return one plane, rows down: XY as (y, x), XZ as (z, x), YZ as (z, y).
 
         A label plane is packed, eight voxels a byte, each row ending on a whole byte.
         """

@@ -78,7 +78,7 @@ class VolumeView:
         return self._preview is not None
 
     def plane(self, axis: PlaneAxis, index: int) -> Gray:
-        """A plane of the binned volume: gray, or packed bits of a label (see Preview.plane).
+        """Return a plane of the binned volume: gray, or packed bits of a label (see Preview.plane).
 
         Errors: VolumeError for an index that the volume does not have.
         """
@@ -92,7 +92,7 @@ class VolumeView:
         return self._from_file(axis, index, self.facts.binning)
 
     def full_plane(self, index: int) -> Gray:
-        """An XY plane in full resolution, from the file.
+        """Return an XY plane in full resolution, from the file.
 
         Errors: VolumeError for an index that the volume does not have.
         """
@@ -113,7 +113,7 @@ class VolumeView:
             self._volume = None
 
     def _from_file(self, axis: PlaneAxis, index: int, factor: int) -> Gray:
-        """One voxel layer in the middle of the bin: a browse without a preview reads little."""
+        """Read one voxel layer in the middle of the bin, so that browsing reads little."""
         start, stop = [0, 0, 0], list(self.shape)
         middle = min(index * factor + factor // 2, self.shape[axis.number] - 1)
         start[axis.number], stop[axis.number] = middle, middle + 1

@@ -244,8 +244,8 @@ HOSTILE = {
         "differ in more than case",
     ),
     "a size that is a lie": (claiming(3 << 30), "possible zip bomb"),
-    "no zip": (io.BytesIO(b"not at all"), "is no zip"),
-    "an empty file": (io.BytesIO(b""), "is no zip"),
+    "no zip": (io.BytesIO(b"not at all"), "is not a zip"),
+    "an empty file": (io.BytesIO(b""), "is not a zip"),
     "half a zip": (io.BytesIO(bomb(10_000_000).getvalue()[-200:]), "was cut short"),
     "a directory of Zip64": (
         io.BytesIO(b"PK\x06\x07" + bytes(16) + b"PK\x05\x06" + bytes(18)),
