@@ -202,6 +202,27 @@ test("who paints elsewhere holds the patch; it can be taken over, and a question
   assert.equal(granted.phase, "dirty");
 });
 
+test("who holds the patch comes before what is asked, and the question is asked after that", () => {
+  const question: Question = { about: "unsaved", browser: { strokes: 3, at: 0 }, draftAt: null };
+  const held: Event = { type: "heldBy", name: "ben", since: "" };
+  const { state } = after({ type: "unsavedWork", question }, held);
+  assert.equal(state.phase, "held");
+  assert.match(noticeOf(state)!.text, /^ben paints/);
+  const [granted] = step(state, { type: "holdGranted" });
+  assert.equal(granted.phase, "conflict");
+  assert.match(noticeOf(granted)!.text, /unsaved work/);
+});
+
+test("a patch is held on while somebody is active, and no longer", () => {
+  const { state } = after();
+  assert.deepEqual(step(state, { type: "holdDue", isActive: true })[1], [{ run: "hold" }]);
+  const [, effects] = step(state, { type: "holdDue", isActive: false });
+  assert.deepEqual(
+    effects.map((effect) => effect.run),
+    ["wait"],
+  );
+});
+
 test("waiting for a patch ends in holding it", () => {
   const held: Event = { type: "heldBy", name: "ben", since: "" };
   const { state, effects } = after(held, { type: "answered", answer: "wait" });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Mask, signedDistance } from "../src/painter/voxels/distance.ts";
+import { type Mask, nearestCells, signedDistance } from "../src/painter/voxels/distance.ts";
 import { Drawing } from "../src/painter/voxels/drawing.ts";
 import { type Edit, edited } from "../src/painter/voxels/edits.ts";
 import { Grid } from "../src/painter/voxels/grid.ts";
@@ -66,6 +66,17 @@ test("distances are those to the nearest edge, negative inside", () => {
   });
 });
 
+test("the nearest painted cell of each cell is found", () => {
+  const random = mask((column, row) => (column * 5 + row * 11 + column * row) % 23 < 2, 14);
+  const nearest = nearestCells(random);
+  const distance = (i: number, j: number): number =>
+    Math.hypot((i % 14) - (j % 14), Math.floor(i / 14) - Math.floor(j / 14));
+  nearest.forEach((goal, i) => {
+    assert.equal(random.cells[goal], 1);
+    random.cells.forEach((cell, j) => assert.ok(!cell || distance(i, goal) <= distance(i, j)));
+  });
+});
+
 test("gaps over more than twelve slices are left open", () => {
   const painted = Array.from({ length: 40 }, (_, slice) => [2, 3, 11, 24, 38].includes(slice));
   assert.deepEqual(gapsIn(painted), [
@@ -78,6 +89,11 @@ test("between two rings lies a ring, although they do not overlap", () => {
   const [middle] = between(new Outline(ring(6)), new Outline(ring(12)), 1);
   assert.ok(dice(middle!.cells, ring(9).cells) > 0.85);
   assert.ok(holesOf(middle!).cells[16 * SIDE + 16]);
+});
+
+test("between two rings apart lies a ring on the way", () => {
+  const [middle] = between(new Outline(ring(4, 7, 8)), new Outline(ring(4, 23, 20)), 1);
+  assert.ok(dice(middle!.cells, ring(4, 15, 14).cells) > 0.9);
 });
 
 test("between two discs apart lies a disc on the way", () => {
@@ -94,6 +110,16 @@ test("between two arcs of a sheet that leans lies as much sheet, not less", () =
   const [middle] = between(new Outline(arc(0)), new Outline(arc(8)), 1);
   assert.ok(Math.abs(count(middle!.cells) - count(arc(4).cells)) < 0.2 * count(arc(4).cells));
   assert.ok(dice(middle!.cells, arc(4).cells) > 0.8);
+});
+
+test("a sheet whose slices meet at one end alone stays whole at the other", () => {
+  const arc = (slope: number): Mask =>
+    mask((column, row) => Math.abs(row - 6 - column * slope) <= 1 && column > 3 && column < 28);
+  const [middle] = between(new Outline(arc(0)), new Outline(arc(0.4)), 1);
+  const columns = new Set(
+    [...middle!.cells.keys()].filter((i) => middle!.cells[i]).map((i) => i % SIDE),
+  );
+  assert.ok(columns.size >= 23, `${columns.size} of 24 columns`);
 });
 
 test("a vesicle painted on every eighth slice closes", () => {

@@ -16,6 +16,11 @@ export function signedDistance({ width, height, cells }: Mask): Float64Array {
   return outside.map((distance, i) => (cells[i] ? 0.5 - inside[i]! : distance - 0.5));
 }
 
+/** The index of the inside cell that lies nearest to each cell. */
+export function nearestCells({ width, height, cells }: Mask): Int32Array {
+  return transformed(cells, width, height, 1).nearest;
+}
+
 /** The distance of each cell to the nearest cell of a value; very large where there is none. */
 function distancesTo(
   cells: Uint8Array,
@@ -23,33 +28,57 @@ function distancesTo(
   height: number,
   value: number,
 ): Float64Array {
-  const squares = Float64Array.from(cells, (cell) => (cell === value ? 0 : FAR));
-  const envelope = new Envelope(Math.max(width, height));
-  for (let column = 0; column < width; column++) envelope.apply(squares, column, width, height);
-  for (let row = 0; row < height; row++) envelope.apply(squares, row * width, 1, width);
-  return squares.map(Math.sqrt);
+  return transformed(cells, width, height, value).squares.map(Math.sqrt);
 }
 
-/** One line of squared distances at a time. */
+function transformed(
+  cells: Uint8Array,
+  width: number,
+  height: number,
+  value: number,
+): { squares: Float64Array; nearest: Int32Array } {
+  const squares = new Float64Array(cells.length);
+  const nearest = new Int32Array(cells.length);
+  for (let i = 0; i < cells.length; i++) {
+    squares[i] = cells[i] === value ? 0 : FAR;
+    nearest[i] = i;
+  }
+  const envelope = new Envelope(Math.max(width, height), squares, nearest);
+  for (let column = 0; column < width; column++) envelope.apply(column, width, height);
+  for (let row = 0; row < height; row++) envelope.apply(row * width, 1, width);
+  return { squares, nearest };
+}
+
+/** One line of squared distances at a time, and of the cells that they lead to. */
 class Envelope {
   private readonly line: Float64Array;
+  private readonly sources: Int32Array;
   private readonly vertices: Int32Array;
   private readonly starts: Float64Array; // where each vertex' parabola becomes the lowest
 
-  constructor(most: number) {
+  constructor(
+    most: number,
+    private readonly squares: Float64Array,
+    private readonly nearest: Int32Array,
+  ) {
     this.line = new Float64Array(most);
+    this.sources = new Int32Array(most);
     this.vertices = new Int32Array(most);
     this.starts = new Float64Array(most + 1);
   }
 
-  apply(squares: Float64Array, first: number, step: number, count: number): void {
-    const { line, vertices, starts } = this;
-    for (let i = 0; i < count; i++) line[i] = squares[first + i * step]!;
+  apply(first: number, step: number, count: number): void {
+    const { line, sources, vertices, starts, squares, nearest } = this;
+    for (let i = 0; i < count; i++) {
+      line[i] = squares[first + i * step]!;
+      sources[i] = nearest[first + i * step]!;
+    }
     this.build(count);
     for (let i = 0, k = 0; i < count; i++) {
       while (starts[k + 1]! < i) k++;
       const vertex = vertices[k]!;
       squares[first + i * step] = (i - vertex) ** 2 + line[vertex]!;
+      nearest[first + i * step] = sources[vertex]!;
     }
   }
 

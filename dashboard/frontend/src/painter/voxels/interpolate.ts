@@ -1,12 +1,12 @@
-// Paint between painted slices: the outlines of two slices blend by their signed distances. A ring
-// is taken as what it encloses without its hole, so that a vesicle stays one; outlines that do not
+// Paint between painted slices. What encloses something (a vesicle) is taken as its outline without its
+// hole, and both blend by their signed distances; of anything else, each cell moves to the nearest
+// cell of the other slice, so that a sheet keeps its thickness however it leans. Outlines that do not
 // overlap are shifted onto each other by their centroids.
 
-import { type Mask, signedDistance } from "./distance.ts";
+import { type Mask, nearestCells, signedDistance } from "./distance.ts";
 import { holesOf } from "./regions.ts";
 
 export const MOST_BETWEEN = 12; // slices; over more nobody can say where a membrane goes
-const BINS = 16; // a voxel of distance, when an edge is searched
 
 /** Slices without paint between two with paint. */
 export interface Gap {
@@ -21,12 +21,10 @@ interface Shift {
 
 /** A painted slice: its mask and what is computed of it once. */
 export class Outline {
-  readonly area: number;
   readonly hole: Outline | null;
-  private readonly known: { distances?: Float64Array; outer?: Outline } = {};
+  private readonly known: { distances?: Float64Array; nearest?: Int32Array; outer?: Outline } = {};
 
   constructor(readonly mask: Mask) {
-    this.area = areaOf(mask);
     const hole = holesOf(mask);
     this.hole = hole.cells.includes(1) ? new Outline(hole) : null;
   }
@@ -34,6 +32,12 @@ export class Outline {
   get distances(): Float64Array {
     this.known.distances ??= signedDistance(this.mask);
     return this.known.distances;
+  }
+
+  /** Of each cell, the nearest painted one. */
+  get nearest(): Int32Array {
+    this.known.nearest ??= nearestCells(this.mask);
+    return this.known.nearest;
   }
 
   /** The mask with its hole. */
@@ -59,31 +63,60 @@ export function gapsIn(isPainted: readonly boolean[]): Gap[] {
 
 /** The masks of the slices between two, in their order. */
 export function between(from: Outline, to: Outline, count: number): Mask[] {
-  if (!from.hole || !to.hole)
-    return blends(from, to, count, (share) => areaBetween(from, to, share));
-  const outer = blends(from.outer, to.outer, count, () => 0);
-  const inner = blends(from.hole, to.hole, count, () => 0);
+  const shares = Array.from({ length: count }, (_, i) => (i + 1) / (count + 1));
+  const { hole: hollow } = from;
+  if (!hollow || !to.hole) return matched(from, to, shares);
+  const outer = blends(from.outer, to.outer, shares);
+  const inner = blends(hollow, to.hole, shares);
   return outer.map((mask, i) => ({
     ...mask,
     cells: mask.cells.map((cell, j) => cell & ~inner[i]!.cells[j]!),
   }));
 }
 
-/** Blend two outlines: what is nearer than zero, and as many cells as the area asks for, so that a
- * thin sheet does not vanish where its two outlines lie apart. */
-function blends(
-  from: Outline,
-  to: Outline,
-  count: number,
-  areaAt: (share: number) => number,
-): Mask[] {
-  const shift = overlap(from.mask, to.mask) ? { column: 0, row: 0 } : shiftBetween(from, to);
-  return Array.from({ length: count }, (_, i) => {
-    const share = (i + 1) / (count + 1);
+/** Move each cell of both slices its share of the way to the nearest cell of the other. */
+function matched(from: Outline, to: Outline, shares: readonly number[]): Mask[] {
+  const shift = shiftFor(from, to);
+  const back = { column: -shift.column, row: -shift.row };
+  return shares.map((share) => {
+    const mask = { ...from.mask, cells: new Uint8Array(from.mask.cells.length) };
+    moveCells(from, to, shift, share, mask);
+    moveCells(to, from, back, 1 - share, mask);
+    return withoutGaps(mask);
+  });
+}
+
+/** Put the cells of one slice where they are after a share of the way. */
+function moveCells(from: Outline, to: Outline, shift: Shift, share: number, onto: Mask): void {
+  const { width, height, cells } = from.mask;
+  const last = { column: width - 1, row: height - 1 };
+  for (let cell = cells.indexOf(1); cell >= 0; cell = cells.indexOf(1, cell + 1)) {
+    const [column, row] = [cell % width, Math.floor(cell / width)];
+    const near = clamp(Math.round(row + shift.row), last.row) * width;
+    const goal = to.nearest[near + clamp(Math.round(column + shift.column), last.column)]!;
+    const [goalColumn, goalRow] = [goal % width, Math.floor(goal / width)];
+    const [x, y] = [column + share * (goalColumn - column), row + share * (goalRow - row)];
+    onto.cells[Math.round(y) * width + Math.round(x)] = 1;
+  }
+}
+
+/** Rounding leaves single cells out: what lies between two cells is painted, too. */
+function withoutGaps({ width, height, cells }: Mask): Mask {
+  const filled = cells.slice();
+  for (let i = width; i < cells.length - width; i++) {
+    const isBetween = (cells[i - 1]! & cells[i + 1]!) | (cells[i - width]! & cells[i + width]!);
+    if (isBetween && i % width > 0 && i % width < width - 1) filled[i] = 1;
+  }
+  return { width, height, cells: filled };
+}
+
+/** Blend two outlines: the edge is where the blended distance is zero. */
+function blends(from: Outline, to: Outline, shares: readonly number[]): Mask[] {
+  const shift = shiftFor(from, to);
+  return shares.map((share) => {
     const distances = blended(from, to, shift, share);
-    const edge = Math.max(edgeFor(distances, areaAt(share)), 0);
     const cells = new Uint8Array(distances.length);
-    for (let j = 0; j < cells.length; j++) cells[j] = Number(distances[j]! <= edge);
+    for (let i = 0; i < cells.length; i++) cells[i] = Number(distances[i]! <= 0);
     return { ...from.mask, cells };
   });
 }
@@ -112,25 +145,8 @@ function moved({ distances, mask }: Outline, shift: Shift, share: number): Float
   return out;
 }
 
-/** The distance within which so many cells lie. */
-function edgeFor(distances: Float64Array, area: number): number {
-  if (!area) return 0;
-  const most = 16; // voxels: beyond that an outline has nothing to do with the slice
-  const tally = new Int32Array(2 * most * BINS);
-  for (const distance of distances) {
-    const bin = Math.floor((distance + most) * BINS);
-    if (bin < tally.length) tally[Math.max(bin, 0)]! += 1;
-  }
-  let count = 0;
-  const bin = tally.findIndex((cells) => (count += cells) >= area);
-  return bin < 0 ? most : (bin + 1) / BINS - most;
-}
-
-function areaBetween(from: Outline, to: Outline, share: number): number {
-  return Math.round(from.area * (1 - share) + to.area * share);
-}
-
-function shiftBetween(from: Outline, to: Outline): Shift {
+function shiftFor(from: Outline, to: Outline): Shift {
+  if (overlap(from.mask, to.mask)) return { column: 0, row: 0 };
   const [a, b] = [centroid(from.mask), centroid(to.mask)];
   return { column: b.column - a.column, row: b.row - a.row };
 }
@@ -149,8 +165,6 @@ function overlap(a: Mask, b: Mask): boolean {
   return a.cells.some((cell, i) => cell && b.cells[i]);
 }
 
-function areaOf({ cells }: Mask): number {
-  let area = 0;
-  for (const cell of cells) area += cell;
-  return area;
+function clamp(value: number, most: number): number {
+  return Math.min(Math.max(value, 0), most);
 }
