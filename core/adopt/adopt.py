@@ -152,12 +152,12 @@ def _with_voxel_size(lab: Lab, outcome: Outcome, voxel_size: float) -> Outcome:
 
 
 def _read(patch: FoundPatch) -> _Volumes:
-    """Both volumes, which fit each other.
+    """Read image and label of a patch, which must have one shape.
 
     Errors: AdoptionError; VolumeError; LabelError.
     """
     if patch.error or patch.image is None or patch.label is None:
-        raise AdoptionError(patch.error or f"{patch.name}: has not both its image and its label.")
+        raise AdoptionError(patch.error or f"{patch.name}: needs both an image and a label.")
     with open_volume(patch.image) as volume:
         image, grid, size = volume.read(whole(volume.shape)), volume.grid, volume.voxel_size
     label, label_grid = read_label(patch.label)
@@ -282,7 +282,7 @@ def _take_corrections(lab: Lab, plan: AdoptionPlan, patch: FoundPatch) -> tuple[
 
 
 def _take_correction(lab: Lab, name: str, path: Path) -> Outcome:
-    """One file, whose owner is its author, whoever adopts."""
+    """Add one file; its owner is its author, whoever adopts."""
     author = owner_of(lab.workspace, path.stat().st_uid)
     with lab.store.arrive(path) as arrived:
         return add_version(lab, name, path.name, arrived, Origin.IMPORTED, author)
@@ -362,7 +362,7 @@ def _position_said(place: Location | None) -> str:
 
 
 def _strays_said(patch: FoundPatch) -> list[str]:
-    return [f"{name}: is no correction; it is left out" for name in patch.strays]
+    return [f"{name}: not a correction file; it is left out" for name in patch.strays]
 
 
 def _details(patch: FoundPatch, place: Location | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What lies in a folder that a lab filled by the guide: patches, their corrections, merged labels.
+"""Read a folder that a lab filled by the guide: patches, their corrections, merged labels.
 
     imagesCorr/<patch>.nii.gz   labelsCorr/<patch>.nii.gz
     <corrections>/<patch>/Add1.nrrd …   <merged>/<patch>.nii.gz
@@ -24,7 +24,7 @@ _DATASET = re.compile(r"(?P<dataset>[^\W_](?:[^\W_]|-)*)_(?P<token>.+)")
 
 @dataclass(frozen=True)
 class PatchName:
-    """What a patch's name says, by MemBrain-seg's rule as far as it follows it."""
+    """The parts of a patch's name, by MemBrain-seg's rule as far as it follows it."""
 
     dataset: str
     token: str
@@ -97,7 +97,7 @@ def read_folders(
 
 
 def name_of(path: Path) -> str:
-    """The patch that a volume's file name means."""
+    """Give the name of the patch that a volume's file is of."""
     suffix = next((s for s in LABEL_SUFFIXES if path.name.lower().endswith(s)), "")
     return path.name[: len(path.name) - len(suffix)]
 
@@ -144,7 +144,7 @@ def _bad_name(name: str) -> str | None:
 
 
 def _left_over(names: set[str], corrections: Path | None, merged: dict[str, Path]) -> Iterable[str]:
-    """What belongs to no patch that is there."""
+    """List what belongs to no patch."""
     if corrections is not None:
         lonely = [each.name for each in _listed(corrections) if each.is_dir()]
         for name in lonely:
@@ -158,7 +158,7 @@ def _left_over(names: set[str], corrections: Path | None, merged: dict[str, Path
 def _named_like(folder: Path, below: Sequence[Path], name: str, given: Path | None) -> Path:
     if given is not None:
         if not given.is_dir():
-            raise AdoptionError(f"{given}: is no folder; name the one that is {name}.")
+            raise AdoptionError(f"{given}: not a folder; name the one that is {name}.")
         return given
     found = [each for each in below if each.name.lower() == name.lower()]
     if len(found) == 1:
@@ -170,7 +170,7 @@ def _named_like(folder: Path, below: Sequence[Path], name: str, given: Path | No
 
 
 def _fullest(held: dict[Path, int], what: str, option: str) -> Path | None:
-    """The folder that holds something of the patches; two that do cannot be told apart."""
+    """Find the one folder that holds files of the patches; two cannot be told apart."""
     holding = [folder for folder, number in held.items() if number]
     if len(holding) > 1:
         both = " and ".join(str(folder) for folder in holding)
@@ -181,7 +181,7 @@ def _fullest(held: dict[Path, int], what: str, option: str) -> Path | None:
 def _folders_below(folder: Path) -> list[Path]:
     """Folders in a folder and in those, but not inside the guide's own."""
     if not folder.is_dir():
-        raise AdoptionError(f"{folder}: is no folder; name the one that holds {IMAGES}.")
+        raise AdoptionError(f"{folder}: not a folder; name the one that holds {IMAGES}.")
     first = [each for each in _listed(folder) if each.is_dir()]
     inner = [
         deeper
@@ -194,7 +194,7 @@ def _folders_below(folder: Path) -> list[Path]:
 
 
 def _volumes(folder: Path) -> list[Path]:
-    """The volumes of a folder; of two with one name the first, so that none is taken twice."""
+    """List the volumes of a folder; of two with one name the first."""
     paths = [path for path in _listed(folder) if path.name.lower().endswith(LABEL_SUFFIXES)]
     twice = [name for name, number in Counter(map(name_of, paths)).items() if number > 1]
     if twice:

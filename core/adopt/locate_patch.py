@@ -1,4 +1,4 @@
-"""Where a patch that was cut elsewhere lies: in which registered tomogram, and at which box."""
+"""Locate a patch that was cut elsewhere: in which registered tomogram, and at which box."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class _Images(Mapping[str, NDArray[Any]]):
 def locate(workspace: Workspace, patches: list[FoundPatch]) -> dict[str, Location]:
     """Find patches in the registered tomograms by their voxels, exactly; the rest is unknown.
 
-    A patch is first held against the place that its header states, then looked for in the
+    A patch is first compared with the place that its header states, then looked for in the
     tomograms of its token, then in all others.
     """
     with workspace.catalog.read() as session:
@@ -71,7 +71,7 @@ def locate(workspace: Workspace, patches: list[FoundPatch]) -> dict[str, Locatio
 def _locate_in(
     workspace: Workspace, tomogram: TomogramRecord, patches: Mapping[str, FoundPatch]
 ) -> dict[str, Location]:
-    """A tomogram that cannot be read holds nothing; registering and doctor tell why."""
+    """Locate patches in a tomogram; one that cannot be read holds none (doctor tells why)."""
     try:
         with open_original(tomogram.on_disk) as volume:
             boxes = _boxes(volume, patches)
@@ -91,7 +91,7 @@ def _boxes(volume: Volume, patches: Mapping[str, FoundPatch]) -> dict[str, Box]:
 
 
 def _stated(volume: Volume, image: Path) -> Box | None:
-    """The box that an image's header states, if the tomogram has just these voxels there."""
+    """Give the box that an image's header states, if the tomogram has these voxels there."""
     with open_volume(image) as patch:
         if patch.grid is None:
             return None
@@ -110,7 +110,7 @@ def _stated(volume: Volume, image: Path) -> Box | None:
 def _bound(
     workspace: Workspace, tomogram: TomogramRecord, volume: Volume, box: Box, patch: FoundPatch
 ) -> Location:
-    """Of the tomogram's segmentations the one that gives just this label."""
+    """Find the segmentation of the tomogram that gives exactly this label."""
     with workspace.catalog.read() as session:
         every = segmentations_of(session, tomogram.id)
     for each in every:

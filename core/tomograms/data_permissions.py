@@ -142,7 +142,7 @@ def _patches_of(session: Session, unit: SplitUnit) -> list[str]:
 
 
 def _write_records(workspace: Workspace, patches: Sequence[str]) -> None:
-    """The records of patches tell what is allowed with their tomogram."""
+    """Write the records of patches: they state what is allowed with their tomogram."""
     for name in patches:
         write_record(workspace, name)
 

@@ -38,7 +38,7 @@ class ListedFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a folder below a data root."""
+    """The contents of a folder below a data root."""
 
     root: Path
     below: str
@@ -49,7 +49,7 @@ class Listing:
 
 
 def list_roots(workspace: Workspace) -> tuple[Path, ...]:
-    """The data roots."""
+    """List the data roots."""
     with workspace.catalog.read() as session:
         return queries.list_roots(session)
 
@@ -91,20 +91,20 @@ def move_root(workspace: Workspace, by: PersonRecord, old: Path, new: Path) -> i
 
 
 def checked_root(folder: Path) -> Path:
-    """A folder as a data root will be recorded: resolved.
+    """Resolve a folder that is to be a data root.
 
     Errors: RootError where it is none, or one that holds the system.
     """
     resolved = _resolved(folder)
     if not resolved.is_dir():
-        raise RootError(f"{folder}: is no folder; name the folder that tomograms lie in.")
+        raise RootError(f"{folder}: not a folder; name the folder that tomograms lie in.")
     if any(resolved == Path(never) for never in _NEVER) or _below_system(resolved):
         raise RootError(f"{folder}: belongs to the system; name the folder that tomograms lie in.")
     return resolved
 
 
 def contained(workspace: Workspace, path: Path | str) -> Path:
-    """A file's path with all links resolved, which lies below a data root.
+    """Resolve all links of a path that must lie below a data root.
 
     Errors: RootError for what lies outside, does not exist, or is no regular file.
     """
@@ -113,7 +113,7 @@ def contained(workspace: Workspace, path: Path | str) -> Path:
 
 
 def contained_in(roots: tuple[Path, ...], path: Path | str) -> Path:
-    """As ``contained``, for roots that are known."""
+    """Resolve a path as ``contained`` does, for known roots."""
     # Whether something is there is told only below the roots.
     resolved = _resolved(path, strict=False)
     if not any(resolved.is_relative_to(root) for root in roots):
@@ -126,7 +126,7 @@ def contained_in(roots: tuple[Path, ...], path: Path | str) -> Path:
 
 
 def check_regular(path: Path) -> None:
-    """A path is a regular file, not a folder, pipe or device.
+    """Check that a path is a regular file, not a folder, pipe or device.
 
     Errors: RootError.
     """
@@ -151,7 +151,7 @@ def check_there(on_disk: FileRecord) -> None:
 
 
 def browse(workspace: Workspace, by: PersonRecord, root: Path, below: str = "") -> Listing:
-    """What lies in a folder of a data root; links that lead out of it are left out.
+    """List a folder of a data root; links that lead out of it are left out.
 
     Errors: RootError for a folder that is not there or outside; UnknownNameError for no root.
     """
@@ -162,7 +162,7 @@ def browse(workspace: Workspace, by: PersonRecord, root: Path, below: str = "") 
         raise UnknownNameError.among("data root", str(root), map(str, roots))
     folder = _resolved(root / below)
     if not folder.is_relative_to(root) or not folder.is_dir():
-        raise RootError(f"{below[:200]!r}: is no folder below {root}; go back to the root.")
+        raise RootError(f"{below[:200]!r}: not a folder below {root}; go back to the root.")
     entries, was_cut = _entries(folder)
     inside = [entry for entry in entries if _stays_in(entry, root)]
     folders = sorted(entry.name for entry in inside if entry.is_dir())
@@ -171,7 +171,7 @@ def browse(workspace: Workspace, by: PersonRecord, root: Path, below: str = "") 
 
 
 def is_volume_name(name: str) -> bool:
-    """Whether a file name is a tomogram's or segmentation's."""
+    """Tell a volume file by its name."""
     return name.lower().endswith(VOLUMES)
 
 
@@ -214,7 +214,7 @@ def _check_moved(path: Path, size_bytes: int) -> None:
     size = path.stat().st_size
     if size != size_bytes:
         raise RootError(
-            f"{path}: has {size} bytes, but {size_bytes} were registered; it is another file, name "
+            f"{path}: has {size} bytes, but {size_bytes} were registered; another file; name "
             "the folder that the files moved to."
         )
 
@@ -222,7 +222,7 @@ def _check_moved(path: Path, size_bytes: int) -> None:
 def _resolved(path: Path | str, *, strict: bool = True) -> Path:
     said = os.fspath(path)
     if "\0" in said or "://" in said or said.startswith("\\\\"):
-        raise RootError(f"{said[:200]!r}: is no path of this machine; name a file or folder.")
+        raise RootError(f"{said[:200]!r}: not a local path; name a file or folder.")
     if not _is_text(said):
         raise RootError(f"{said[:200]!r}: its name is not UTF-8; rename it.")
     try:
@@ -233,7 +233,7 @@ def _resolved(path: Path | str, *, strict: bool = True) -> Path:
 
 
 def _is_text(name: str) -> bool:
-    """Whether a file name can be written down (Linux takes any bytes for one)."""
+    """Tell whether a file name can be written down (Linux takes any bytes for one)."""
     return not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 

@@ -23,7 +23,7 @@ HASHED_AT_ONCE = 128 << 20
 
 @dataclass(frozen=True)
 class Seen:
-    """What a pairing's files say of themselves, read before anything is written."""
+    """The headers of a pairing's files, read before anything is written."""
 
     found: FoundFile
     header: Mapping[str, Any]
@@ -68,7 +68,7 @@ def read_headers(workspace: Workspace, pairing: Pairing, add_roots: bool) -> See
 
 
 def _needed_roots(workspace: Workspace, pairing: Pairing, add_roots: bool) -> list[Path]:
-    """The folders of files that lie below no root yet, where they may become roots."""
+    """Find the folders of files outside all roots, where they may become roots."""
     roots = list(list_roots(workspace))
     new: list[Path] = []
     if not add_roots or pairing.tomogram is None:
@@ -103,7 +103,7 @@ def found_file(path: Path, volume: Volume) -> FoundFile:
 
 
 def _header(volume: Volume) -> dict[str, Any]:
-    """What the file says of itself that is recorded and not used."""
+    """Collect what a header states that is recorded and not used."""
     header: dict[str, Any] = {"voxel_size": volume.voxel_size, "warnings": list(volume.warnings)}
     for name in ("origin_xyz", "nstart_xyz"):
         value = getattr(volume, name, None)
@@ -113,7 +113,7 @@ def _header(volume: Volume) -> dict[str, Any]:
 
 
 def _hash_where_suspect(workspace: Workspace, found: FoundFile) -> str | None:
-    """The hash of a small file that has the size of a hashed one; large ones wait for the job."""
+    """Hash a small file that has the size of a hashed one; large ones wait for the job."""
     if found.size_bytes > HASHED_AT_ONCE:
         return None
     with workspace.catalog.read() as session:

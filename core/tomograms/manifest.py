@@ -52,13 +52,13 @@ def read_manifest(path: Path) -> tuple[Pairing, ...]:
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a manifest with their line numbers; cells without spaces at their ends."""
+    """Read the rows of a manifest with their line numbers; cells are stripped."""
     try:
         with opened_regular(path) as file:
             raw = file.read(MAX_MANIFEST + 1)
         if len(raw) > MAX_MANIFEST:
             raise VolumeError(
-                f"{path}: is larger than {MAX_MANIFEST >> 20} MiB; it is no manifest."
+                f"{path}: is larger than {MAX_MANIFEST >> 20} MiB; it not a manifest."
             )
         text = raw.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -74,7 +74,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
             if any(cell.strip() for cell in row) and not row[0].lstrip().startswith("#")
         ]
     except csv.Error as error:
-        raise VolumeError(f"{path}, line {reader.line_num}: is no CSV ({error}).") from error
+        raise VolumeError(f"{path}, line {reader.line_num}: not a CSV file ({error}).") from error
 
 
 def _delimiter(text: str) -> str:
@@ -118,7 +118,7 @@ def _of_row(table: Path, row: dict[str, str]) -> Pairing:
 
 
 def _added(there: Pairing, more: Pairing) -> Pairing:
-    """A further row of one tomogram: it may add a segmentation, and contradict nothing."""
+    """Add a further row of a tomogram: another segmentation, no contradiction."""
     said = (
         (there.token, there.dataset, there.voxel_size),
         (more.token, more.dataset, more.voxel_size),
@@ -131,7 +131,7 @@ def _added(there: Pairing, more: Pairing) -> Pairing:
 
 def _beside(table: Path, said: str) -> Path:
     if "\0" in said or "://" in said:
-        raise VolumeError(f"{said[:200]!r} is no path of this machine; name a file.")
+        raise VolumeError(f"{said[:200]!r} not a local path; name a file.")
     return (table.parent / said).absolute()
 
 

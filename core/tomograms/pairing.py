@@ -76,7 +76,7 @@ class Sources:
 
 
 def sources_of(sources: Sequence[str | Path]) -> Sources:
-    """The files that paths, folders and globs name, each once.
+    """List the files that paths, folders and globs name, each once.
 
     Errors: VolumeError for one that names nothing, or far too much.
     """
@@ -92,7 +92,7 @@ def sources_of(sources: Sequence[str | Path]) -> Sources:
 
 
 def real(path: Path) -> Path:
-    """A path with its links resolved, as far as they lead anywhere."""
+    """Resolve the links of a path, as far as they lead anywhere."""
     return Path(os.path.realpath(path))
 
 
@@ -128,7 +128,7 @@ def pair(
 
 
 def predicted(tomogram: Path, segmentation: Path) -> Predicted:
-    """A segmentation, with the model and checkpoint that MemBrain-seg's name tells."""
+    """Read model and checkpoint from the name that MemBrain-seg gives a segmentation."""
     rest = token_of(segmentation).removeprefix(token_of(tomogram))
     match = _CHECKPOINT.match(rest)
     if match is None:
@@ -140,7 +140,7 @@ def predicted(tomogram: Path, segmentation: Path) -> Predicted:
 def _named(source: str | Path) -> list[Path]:
     said = os.fspath(source)
     if "\0" in said or "://" in said:
-        raise VolumeError(f"{said[:200]!r}: is no path of this machine; name files.")
+        raise VolumeError(f"{said[:200]!r}: not a local path; name files.")
     path = Path(said)
     if path.is_dir():
         found = [each for each in sorted(path.iterdir()) if is_volume_name(each.name)]
@@ -240,12 +240,12 @@ def owning_stem(stem: str, stems: Container[str]) -> str | None:
 
 
 def _nearest(segmentation: Path, tomograms: list[Path]) -> list[Path]:
-    """Of tomograms with one name, those that lie in the segmentation's folder, if any does."""
+    """Prefer, of tomograms with one name, those in the segmentation's folder."""
     beside = [path for path in tomograms if path.parent == segmentation.parent]
     return beside or tomograms
 
 
 def _lonely(segmentation: Path, stems: Iterable[str]) -> Pairing:
     unknown = UnknownNameError.among("tomogram that begins", token_of(segmentation), stems)
-    said = f"{segmentation}: is paired with nothing; {unknown}"
+    said = f"{segmentation}: no tomogram found for it: {unknown}"
     return Pairing(None, segmentations=(Predicted(segmentation),), error=said)

@@ -55,28 +55,28 @@ Tell = Callable[[float, str], None]
 
 
 def tomogram_name(tomogram_id: int) -> str:
-    """The name under which a tomogram is shown."""
+    """Name a tomogram for viewers and jobs."""
     return f"tomogram-{tomogram_id}"
 
 
 def segmentation_name(segmentation_id: int) -> str:
-    """The name under which a segmentation is shown."""
+    """Name a segmentation for viewers and jobs."""
     return f"segmentation-{segmentation_id}"
 
 
 def previews(workspace: Workspace) -> Cache:
-    """The previews that a workspace keeps."""
+    """Open the cache of previews."""
     limit = int(workspace.settings.cache_gb * 1e9)
     return Cache(workspace.folders.cache / "previews", limit)
 
 
 def thumbnails(workspace: Workspace) -> Cache:
-    """The thumbnails that a workspace keeps."""
+    """Open the cache of thumbnails."""
     return Cache(workspace.folders.cache / "thumbnails", THUMBNAIL_BYTES)
 
 
 def viewed_file(workspace: Workspace, name: str) -> ViewedFile:
-    """The file that a name stands for, and how it is looked at.
+    """Find the file that a name stands for, and how to view it.
 
     Errors: UnknownNameError; VolumeError for a file that now lies outside its data root.
     """
@@ -93,7 +93,7 @@ def viewed_file(workspace: Workspace, name: str) -> ViewedFile:
 
 
 def has_preview(workspace: Workspace, name: str) -> bool:
-    """Whether every plane of a volume is quick to see.
+    """Tell whether a volume has its preview.
 
     Errors: UnknownNameError, VolumeError.
     """
@@ -141,7 +141,7 @@ def make_pictures(
 def make_preview(
     workspace: Workspace, name: str, tell: Tell, cancelled: Callable[[], bool]
 ) -> Path:
-    """The folder of a volume's preview, made if it is not there.
+    """Give the folder of a volume's preview; make it where it is missing.
 
     Errors: VolumeError, SegmentationError, UnknownNameError, CancelledError.
     """
@@ -163,7 +163,7 @@ def make_preview(
 
 
 def thumbnail_of_tomogram(workspace: Workspace, tomogram_id: int) -> bytes:
-    """A JPEG of the middle of a tomogram, at most 256 pixels a side.
+    """Draw the middle of a tomogram as a JPEG, at most 256 pixels a side.
 
     Errors: VolumeError, UnknownNameError.
     """
@@ -177,7 +177,7 @@ def thumbnail_of_tomogram(workspace: Workspace, tomogram_id: int) -> bytes:
 
 
 def thumbnail_of_patch(workspace: Workspace, name: str) -> bytes:
-    """A JPEG of the middle section of a patch, its label outlined; 160 pixels a side.
+    """Draw the middle section of a patch as a JPEG, its label outlined; 160 pixels a side.
 
     Before the patch is extracted, of that place in its tomogram.
 
@@ -215,14 +215,14 @@ def _thumbnail_of_place(workspace: Workspace, name: str) -> bytes:
 
 
 def _sections_of(start: Zyx, size: Zyx) -> Box:
-    """The middle sections of a patch's box."""
+    """Cut the middle sections out of a patch's box."""
     first = start.z + size.z // 2 - THUMBNAIL_SECTIONS // 2
     stop = Zyx(first + THUMBNAIL_SECTIONS, start.y + size.y, start.x + size.x)
     return Box(Zyx(first, start.y, start.x), stop)
 
 
 def _sections(shape: Zyx, middle: int, count: int) -> Box:
-    """So many whole sections around one, as far as they are there."""
+    """Cut whole sections around one, as far as they exist."""
     first = max(middle - count // 2, 0)
     return Box(Zyx(first, 0, 0), Zyx(min(first + count, shape.z), shape.y, shape.x))
 
@@ -233,7 +233,7 @@ def _middle(volume: Volume, middle: int) -> NDArray[Any]:
 
 
 def _gray(plane: NDArray[Any]) -> Gray:
-    """A plane, binned to a thumbnail's size, stretched between its own percentiles."""
+    """Bin a plane to a thumbnail's size, stretched between its percentiles."""
     factor = -(-max(plane.shape) // THUMBNAIL_SIDE)
     small = bin_values(plane, factor, Look.GRAY)
     finite = small[np.isfinite(small)]
@@ -252,7 +252,7 @@ def _outlined(gray: Gray, label: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _edges(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The voxels of a mask that touch one outside it."""
+    """Find the voxels of a mask that touch one outside it."""
     enclosed = inside.copy()
     enclosed[1:] &= inside[:-1]
     enclosed[:-1] &= inside[1:]
@@ -264,7 +264,7 @@ def _edges(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _kept(
     workspace: Workspace, told: tuple[object, ...], draw: Callable[[], NDArray[np.uint8]]
 ) -> bytes:
-    """A picture from the cache, drawn if it is not there."""
+    """Take a picture from the cache; draw it where it is missing."""
     cache = thumbnails(workspace)
     key = hashlib.sha256(repr(told).encode()).hexdigest()[:40]
     found = cache.find(key)
@@ -347,7 +347,7 @@ def _viewed(
     threshold: float | None = None,
     membrane: int | None = None,
 ) -> ViewedFile:
-    """A registered file, still inside its data root."""
+    """Check that a registered file is there and still inside its data root."""
     root, file = Path(record.root).resolve(), record.file.resolve()
     if not file.is_relative_to(root):
         raise VolumeError(f"{record.file}: leads out of its data root {record.root}.")

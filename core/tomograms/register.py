@@ -1,7 +1,7 @@
 """Register tomograms with their segmentations: paired by name, shown first, then taken.
 
 What is read at once is the header; the file's hash and its pictures come by job. Files stay where
-they are, below a data root, and are held against their size and time whenever they are opened.
+they are, below a data root, and are compared by size and time whenever they are opened.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -143,7 +143,7 @@ def register(
 
 
 def _check_within(roots: Sequence[Path], files: Iterable[Path]) -> None:
-    """Every file lies below a data root with its links resolved."""
+    """Check that every file lies below a data root, with its links resolved."""
     for path in files:
         if not any(real(path).is_relative_to(root) for root in roots):
             raise RootError("what was named lies below no data root; choose files below one.")
@@ -304,7 +304,7 @@ def _register_one(
 def _known_as(
     session: Session, update: Update, seen: Seen
 ) -> Iterator[tuple[SegmentationRecord | None, FoundFile, dict[str, Any]]]:
-    """Each segmentation with its record, where its path is registered."""
+    """Yield each segmentation with its record, where its path is registered."""
     known = {each.on_disk.file: each for each in segmentations_of(session, update.tomogram.id)}
     for each, found in seen.predicted:
         origin = {

@@ -1,4 +1,4 @@
-"""Tomograms, their segmentations and data roots: one by name, lists by filter, duplicates."""
+"""Queries for tomograms, their segmentations and data roots."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -87,7 +87,7 @@ class SegmentationRecord:
 
 @dataclass(frozen=True)
 class PermissionRecord:
-    """How far the owner of a tomogram lets its patches go."""
+    """The permission that the owner of a tomogram gave for its patches."""
 
     tomogram_id: int
     owner: str | None
@@ -101,7 +101,7 @@ class PermissionRecord:
 
 @dataclass(frozen=True)
 class TomogramFilter:
-    """Which tomograms to list; None does not filter."""
+    """A selection of tomograms; None does not filter."""
 
     dataset: str | None = None
     text: str | None = None
@@ -111,7 +111,7 @@ class TomogramFilter:
 
 
 def get_tomogram(session: Session, name: str) -> TomogramRecord:
-    """The tomogram of a token, or DATASET/TOKEN where several datasets have that token.
+    """Find the tomogram of a token, or of DATASET/TOKEN where several datasets have that token.
 
     Errors: UnknownNameError with the nearest tokens; CatalogError for an ambiguous one.
     """
@@ -129,12 +129,12 @@ def get_tomogram(session: Session, name: str) -> TomogramRecord:
 
 
 def tomogram_by_id(session: Session, tomogram_id: int) -> TomogramRecord:
-    """The tomogram of an id that the catalog gave."""
+    """Read the tomogram of an id that the catalog gave."""
     return _tomogram_record(*session.execute(_tomograms().where(Tomogram.id == tomogram_id)).one())
 
 
 def find_tomogram(session: Session, dataset: str, token: str) -> TomogramRecord | None:
-    """The tomogram of a dataset and token, or None."""
+    """Find the tomogram of a dataset and token, or None."""
     statement = _tomograms().where(Dataset.token == dataset, Tomogram.token == token)
     row = session.execute(statement).one_or_none()
     return _tomogram_record(*row) if row else None
@@ -173,7 +173,7 @@ def tomograms_hashed(session: Session, content_hash: str) -> list[TomogramRecord
 
 
 def token_twin(session: Session, dataset: str, token: str) -> str | None:
-    """A registered token that differs from this one only in capital letters, if there is one.
+    """Find a registered token that differs from this one only in capital letters.
 
     ``lower`` of SQLite knows ASCII alone: other letters count as they are.
     """
@@ -207,7 +207,7 @@ def was_cut(
 
 
 def tomogram_at(session: Session, file: Path) -> TomogramRecord | None:
-    """The tomogram that is registered for a file."""
+    """Find the tomogram that is registered for a file."""
     for root_id, root in session.execute(select(DataRoot.id, DataRoot.path)):
         if file.is_relative_to(root):
             below = file.relative_to(root).as_posix()
@@ -230,7 +230,7 @@ def segmentations_of(session: Session, tomogram_id: int) -> tuple[SegmentationRe
 
 
 def segmentation_by_id(session: Session, segmentation_id: int) -> SegmentationRecord:
-    """The segmentation of an id that the catalog gave."""
+    """Read the segmentation of an id that the catalog gave."""
     statement = (
         select(Segmentation, DataRoot.path)
         .join(DataRoot, DataRoot.id == Segmentation.root_id)
@@ -240,7 +240,7 @@ def segmentation_by_id(session: Session, segmentation_id: int) -> SegmentationRe
 
 
 def permission_of(session: Session, tomogram_id: int) -> PermissionRecord | None:
-    """The permission of a tomogram, or None where nobody stated one."""
+    """Read the permission of a tomogram, or None where nobody stated one."""
     row = session.scalar(select(Permission).where(Permission.tomogram_id == tomogram_id))
     if row is None:
         return None
@@ -257,12 +257,12 @@ def permission_of(session: Session, tomogram_id: int) -> PermissionRecord | None
 
 
 def list_roots(session: Session) -> tuple[Path, ...]:
-    """The data roots, below which tomograms may lie."""
+    """List the data roots, below which tomograms may lie."""
     return tuple(map(Path, session.scalars(select(DataRoot.path).order_by(DataRoot.path))))
 
 
 def files_below(session: Session, root: Path) -> tuple[FileRecord, ...]:
-    """Every registered file of a data root, tomograms first."""
+    """List every registered file of a data root, tomograms first."""
     root_id = select(DataRoot.id).where(DataRoot.path == str(root)).scalar_subquery()
     tomograms = session.scalars(select(Tomogram).where(Tomogram.root_id == root_id))
     files = [_file_record(row, str(root)) for row in tomograms]
@@ -292,14 +292,14 @@ def tomograms_in(session: Session, folder: Path) -> dict[str, str]:
 
 
 def all_tomograms(session: Session) -> tuple[TomogramRecord, ...]:
-    """Every tomogram in the order of registering, to look for patches in."""
+    """List every tomogram in the order of registering."""
     return tuple(
         _tomogram_record(*row) for row in session.execute(_tomograms().order_by(Tomogram.id))
     )
 
 
 def tomogram_files(session: Session) -> tuple[tuple[Path, str], ...]:
-    """Every tomogram's file and its DATASET/TOKEN, to pair segmentations with."""
+    """List every tomogram's file and its DATASET/TOKEN."""
     statement = (
         select(DataRoot.path, Tomogram.path, Dataset.token, Tomogram.token)
         .join(DataRoot, DataRoot.id == Tomogram.root_id)
@@ -313,12 +313,12 @@ def tomogram_files(session: Session) -> tuple[tuple[Path, str], ...]:
 
 
 def list_datasets(session: Session) -> tuple[str, ...]:
-    """The tokens of all datasets."""
+    """List the tokens of all datasets."""
     return tuple(session.scalars(select(Dataset.token).order_by(Dataset.token)))
 
 
 def tomogram_names(session: Session) -> tuple[str, ...]:
-    """Every DATASET/TOKEN, for a picker."""
+    """List every DATASET/TOKEN, for a picker."""
     statement = (
         select(Dataset.token, Tomogram.token)
         .join(Dataset, Dataset.id == Tomogram.dataset_id)

@@ -331,7 +331,7 @@ def state_permission(
 
 
 def _below_root(session: Session, file: Path) -> tuple[int, str]:
-    """The deepest data root above a file, and the path below it."""
+    """Find the deepest data root above a file, and the path below it."""
     roots = session.execute(select(DataRoot.id, DataRoot.path)).all()
     above = [(len(Path(path).parts), key, path) for key, path in roots if file.is_relative_to(path)]
     if not above:

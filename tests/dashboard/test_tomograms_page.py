@@ -105,7 +105,7 @@ def test_a_tomogram_is_renamed_on_its_page_and_stays_open(lab: Lab, page: Open) 
     at.text_input(key="registration_token_other/TS_002").set_value("L1T2").run()
     at.button(key="registration_rename_other/TS_002").click().run()
     assert not at.exception
-    assert "was other\\\\/TS" in said(at)
+    assert "was other" in said(at)
     with lab.workspace.catalog.read() as session:
         assert get_tomogram(session, "L1T2").name == "other/L1T2"
 

@@ -107,7 +107,7 @@ def test_patches_get_the_stage_that_their_files_show(workspace, team, registered
         image = lab.images / f"{lab.name(number)}.nii.gz"
         assert workspace.folders.image_of(life.patch.name).read_bytes() == image.read_bytes()
         assert workspace.folders.record_of(life.patch.name).is_file()
-    assert "notes.txt: is no correction; it is left out" in outcomes[2].findings
+    assert "notes.txt: not a correction file; it is left out" in outcomes[2].findings
 
 
 def test_a_merged_label_that_its_corrections_give_is_their_merge(workspace, team, registered_lab):
@@ -243,7 +243,7 @@ def test_folders_that_cannot_be_told_apart_are_to_be_named(workspace, team, regi
 def test_a_folder_that_is_not_the_guide_s_is_told(workspace, team, tmp_path):
     with pytest.raises(AdoptionError, match="holds no folder imagesCorr"):
         adopt(ActingLab(workspace, team.cora), tmp_path)
-    with pytest.raises(AdoptionError, match="is no folder"):
+    with pytest.raises(AdoptionError, match="not a folder"):
         adopt(ActingLab(workspace, team.cora), tmp_path / "absent")
     with pytest.raises(NotAllowedError, match="adopt a folder takes a curator"):
         adopt(ActingLab(workspace, team.annika), tmp_path)

@@ -177,7 +177,7 @@ def test_a_manifest_states_tokens_datasets_and_voxel_sizes(workspace, team, file
         ("tomogram,sgmentation\na,b\n", "'sgmentation' is not known"),
         ("token\nTS\n", "of which tomogram is needed"),
         ("tomogram\n", "has no rows"),
-        ("\ufefftomogram\nhttp://host/a.mrc\n", "no path of this machine"),
+        ("\ufefftomogram\nhttp://host/a.mrc\n", "not a local path"),
         ("tomogram,voxel_size\na.mrc,ten\n", "voxel_size is 'ten'; write a number"),
     ],
 )
