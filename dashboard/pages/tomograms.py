@@ -1,22 +1,14 @@
 """Tomograms: gallery and table, the details of one, and registration."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from core.access.permissions import Action, may
-from core.patches.choose import box_of
-from core.tomograms.data_permissions import permit, pin
-from core.tomograms.pictures import thumbnail_of_tomogram
-from core.tomograms.source_files import duplicates_of
-from core.tomograms.voxel_size import set_voxel_size
 from core.workspace.workspace import Workspace
-from dashboard.components.patch import filter as patch_filter
-from dashboard.components.registering.change import show_registration
 from dashboard.components.registering.form import show_registering
-from dashboard.ui import plots
+from dashboard.components.tomogram_details import show_tomogram, thumbnail
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import (
     REGISTER,
@@ -27,48 +19,31 @@ from dashboard.ui.navigation import (
     REGISTER_TAB,
     go_to,
     open_button,
-    page_file,
     tabs,
 )
-from dashboard.ui.notifications import bind_to_shown, notify_outcomes, notify_refusal, run_action
 from dashboard.ui.session_keys import Query
 from dashboard.ui.theme import (
-    STAGE_COLORS,
     begin_page,
     count,
     format_size,
     format_xyz,
-    person_name,
-    show_facts,
     stage_bar,
 )
 from dashboard.ui.times import (
-    format_time,
     time_column,
 )
-from db.errors import TomocurateError
-from db.queries.patches import PatchRecord, patches_in
-from db.queries.people import PersonRecord
 from db.queries.volumes import (
-    PermissionRecord,
-    SegmentationRecord,
     TomogramFilter,
     TomogramLine,
     TomogramRecord,
-    get_tomogram,
     list_datasets,
     list_tomograms,
-    permission_of,
-    segmentations_of,
 )
-from db.vocabulary import Licence, Scope, Split
 
 GALLERY, TABLE = "Gallery", "Table"
 ROWS = {GALLERY: 24, TABLE: 100}
 PAGE = "tomograms"
 REGISTERED = "Registered"
-PERMISSION = "permission"
-PERMISSION_FIELDS = ("scope", "licence", "approved_by", "owner", "until", "embargo")
 
 
 def show() -> None:
@@ -76,7 +51,7 @@ def show() -> None:
     workspace, person = current_workspace(), current_person()
     name = st.query_params.get(Query.TOMOGRAM)
     if name:
-        _one(workspace, person, name)
+        show_tomogram(workspace, person, name)
         return
     begin_page("Tomograms")
     if not may(person.role, Action.REGISTER):
@@ -141,7 +116,7 @@ def _nothing(wanted: TomogramFilter) -> None:
 
 def _gallery(workspace: Workspace, lines: Sequence[TomogramLine]) -> None:
     with st.spinner("Drawing tomograms…"):
-        pictures = [_thumbnail(workspace, line.tomogram) for line in lines]
+        pictures = [thumbnail(workspace, line.tomogram) for line in lines]
     with st.grid(min_column_width=220, gap="small"):
         for line, picture in zip(lines, pictures, strict=True):
             with st.container(border=True, gap="small", key=f"tc_card_{line.tomogram.id}"):
@@ -156,13 +131,6 @@ def _gallery(workspace: Workspace, lines: Sequence[TomogramLine]) -> None:
                     f"{count(line.segmentations, 'segmentation')}"
                 )
                 stage_bar(line.patches)
-
-
-def _thumbnail(workspace: Workspace, tomogram: TomogramRecord) -> bytes | None:
-    try:
-        return thumbnail_of_tomogram(workspace, tomogram.id)
-    except TomocurateError:
-        return None
 
 
 def _link(tomogram: TomogramRecord) -> None:
@@ -203,275 +171,6 @@ def _table(lines: Sequence[TomogramLine]) -> None:
     if rows and rows[0] < len(lines):
         name = lines[rows[0]].tomogram.name
         go_to(PAGE, tomogram=name)
-
-
-def _one(workspace: Workspace, person: PersonRecord, name: str) -> None:
-    try:
-        with workspace.catalog.read() as session:
-            tomogram = get_tomogram(session, name)
-            segmentations = segmentations_of(session, tomogram.id)
-            permission = permission_of(session, tomogram.id)
-            patches = [each for each in patches_in(session, tomogram.id) if not each.withdrawn]
-    except TomocurateError as error:
-        begin_page("No such tomogram")
-        st.error(escape(error))
-        _all_button()
-        return
-    begin_page(tomogram.name)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        _all_button()
-        st.page_link(
-            page_file("browse"),
-            label="Browse & choose",
-            width="content",
-            icon=":material/add_location_alt:",
-            query_params={Query.TOMOGRAM: tomogram.name},
-        )
-        st.page_link(
-            page_file("patches"),
-            label=count(len(patches), "patch", "patches"),
-            icon=":material/grid_view:",
-            width="content",
-            query_params={patch_filter.TOMOGRAM: tomogram.name},
-        )
-    left, right = st.columns([5, 6], gap="medium")
-    with left:
-        _picture_and_facts(workspace, person, tomogram)
-        _segmentations(segmentations)
-    with right:
-        _map(tomogram, patches)
-        _permission(workspace, person, tomogram, permission)
-        _pin(workspace, person, tomogram)
-
-
-def _all_button() -> None:
-    if st.button(
-        "All tomograms", icon=":material/view_in_ar:", type="tertiary", key="all_tomograms"
-    ):
-        go_to(PAGE)
-
-
-def _picture_and_facts(
-    workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord
-) -> None:
-    if not tomogram.on_disk.file.exists():
-        _show_missing(tomogram)
-    picture = _thumbnail(workspace, tomogram)
-    if picture:
-        st.image(picture, width=256, alt=f"Middle of {tomogram.name}")
-    override = " (set by hand)" if tomogram.voxel_size_is_override else ""
-    known = {
-        "Voxels x, y, z": format_xyz(tomogram.on_disk.shape),
-        "Voxel size": f"{tomogram.voxel_size:g} Å{override}"
-        if tomogram.voxel_size
-        else "unknown: set it before exporting",
-        "File": f"{escape(tomogram.on_disk.path)}, {format_size(tomogram.on_disk.size_bytes)}, "
-        f"{tomogram.on_disk.dtype}",
-        "Data root": escape(tomogram.on_disk.root),
-        "Preview": tomogram.preview.value,
-        **({"Specimen": escape(tomogram.specimen)} if tomogram.specimen else {}),
-        "Registered": f"{format_time(tomogram.registered_at)} by "
-        f"{person_name(tomogram.registered_by)}",
-    }
-    show_facts(known)
-    for twin in duplicates_of(workspace, tomogram):
-        st.caption(f":material/content_copy: identical file: {escape(twin)}")
-    for warning in tomogram.header.get("warnings", []):
-        st.caption(f":material/info: {escape(warning)}")
-    if may(person.role, Action.REGISTER):
-        _voxel_size(workspace, person, tomogram)
-    show_registration(workspace, person, tomogram, bind)
-
-
-def _show_missing(tomogram: TomogramRecord) -> None:
-    st.error(
-        f"File not found: {escape(tomogram.on_disk.file)}. If the data moved, an admin runs "
-        "`tomocurate roots move OLD NEW`; if a disk is not mounted, mount it and reload.",
-        icon=":material/link_off:",
-    )
-
-
-def _voxel_size(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
-    with st.popover("Set voxel size…"):
-        stated = st.number_input(
-            "Voxel size (Å)",
-            min_value=0.1,
-            max_value=999.0,
-            format="%.4f",
-            value=tomogram.voxel_size,
-            key=f"voxel_size_{tomogram.name}",
-        )
-        st.caption(
-            "MemBrain-seg is trained at 10 to 14 Å. MRC headers often contain 0, 1, or the "
-            "unbinned value."
-        )
-        st.button(
-            "Save",
-            key=f"save_voxel_size_{tomogram.name}",
-            type="primary",
-            on_click=bind(tomogram, state_voxel_size),
-            args=(workspace, person, tomogram, stated),
-        )
-
-
-def state_voxel_size(
-    workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord, angstrom: float | None
-) -> None:
-    """Set the voxel size of a tomogram and all its patches."""
-    if angstrom is None:
-        return
-    try:
-        outcomes = set_voxel_size(workspace, person, [tomogram.name], angstrom)
-    except TomocurateError as error:
-        notify_refusal(error)
-        return
-    notify_outcomes(
-        outcomes, f"saved with a voxel size of {angstrom or 0:g} Å", ("tomogram", "tomograms")
-    )
-
-
-def _segmentations(segmentations: Sequence[SegmentationRecord]) -> None:
-    st.header("Segmentations", anchor=False)
-    if not segmentations:
-        show_empty(
-            "No segmentation yet.",
-            "Register the tomogram again with a segmentation; then patches can be chosen.",
-        )
-    for each in segmentations:
-        with st.container(border=True, gap=None):
-            st.markdown(f"**{escape(each.model or each.on_disk.file.name)}**")
-            threshold = "" if each.threshold is None else f" · threshold {each.threshold:g}"
-            st.caption(
-                f"{escape(each.on_disk.path)} · {format_size(each.on_disk.size_bytes)}{threshold}"
-                f" · registered {format_time(each.registered_at)}"
-            )
-
-
-def _map(tomogram: TomogramRecord, patches: Sequence[PatchRecord]) -> None:
-    st.header("Patch positions", anchor=False)
-    boxes = [
-        (patch.name, box.start, box.stop, STAGE_COLORS[patch.stage])
-        for patch in patches
-        if (box := box_of(patch)) is not None
-    ]
-    if not boxes:
-        show_empty("No patch is chosen here yet.", "Two to five per tomogram are enough.")
-        return
-    st.plotly_chart(
-        plots.boxes_in(tomogram.on_disk.shape, boxes), key="boxes", config=plots.NO_TOOLS
-    )
-
-
-def _permission(
-    workspace: Workspace,
-    person: PersonRecord,
-    tomogram: TomogramRecord,
-    known: PermissionRecord | None,
-) -> None:
-    st.header("Permission of the owner", anchor=False)
-    if known is None:
-        st.caption("None recorded: patches of this tomogram stay in this lab.")
-    else:
-        licence = f" under {known.licence.value}" if known.licence else ""
-        until = f", until {known.until:%-d %b %Y}" if known.until else ""
-        after = f", not before {known.embargo:%-d %b %Y}" if known.embargo else ""
-        st.caption(
-            f"**{known.scope.value}**{licence}{until}{after}, approved by "
-            f"{escape(known.approved_by)} · owner {person_name(known.owner)} · "
-            f"version {known.version}"
-        )
-    if not may(person.role, Action.PERMIT):
-        return
-    with st.popover("Set permission…"), st.form(f"permit_{tomogram.name}", border=False):
-        _permission_fields(tomogram.name, known)
-        st.form_submit_button(
-            "Save",
-            type="primary",
-            on_click=bind(tomogram, save_permission),
-            args=(workspace, person, tomogram.name, known.version if known else None),
-        )
-
-
-def bind(tomogram: TomogramRecord, step: Callable[..., None]) -> Callable[..., None]:
-    """Bind a handler to the tomogram that it was drawn for."""
-    return bind_to_shown(Query.TOMOGRAM, tomogram.name, step)
-
-
-def _permission_fields(tomogram: str, known: PermissionRecord | None) -> None:
-    scopes, licences = list(Scope), list(Licence)
-    key = {field: f"{PERMISSION}_{field}_{tomogram}" for field in PERMISSION_FIELDS}
-    st.selectbox(
-        "Scope",
-        scopes,
-        format_func=lambda each: each.value,
-        key=key["scope"],
-        index=scopes.index(known.scope) if known else 0,
-    )
-    st.selectbox(
-        "Licence",
-        licences,
-        format_func=lambda each: each.value,
-        key=key["licence"],
-        index=licences.index(known.licence) if known and known.licence else None,
-        placeholder="none (internal only)",
-    )
-    st.text_input("Approved by", value=known.approved_by if known else "", key=key["approved_by"])
-    st.text_input("Owner", value=(known.owner or "") if known else "", key=key["owner"])
-    st.date_input("Until", value=known.until if known else None, key=key["until"])
-    st.date_input("Not before", value=known.embargo if known else None, key=key["embargo"])
-
-
-def save_permission(
-    workspace: Workspace, person: PersonRecord, tomogram: str, seen: int | None
-) -> None:
-    """Record what the owner allows, as the form of this tomogram says."""
-    fields = {
-        field: st.session_state[f"{PERMISSION}_{field}_{tomogram}"] for field in PERMISSION_FIELDS
-    }
-    run_action(
-        partial(permit, workspace, person, tomogram, seen=seen, **fields),
-        lambda outcome: (
-            f"**{escape(tomogram)}** {escape(outcome.message or 'permitted')} · saved by "
-            f"{escape(person.name)}"
-        ),
-    )
-
-
-def _pin(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
-    if not may(person.role, Action.PIN):
-        return
-    st.header("Split in training sets", anchor=False)
-    words: dict[str, Split | None] = {"automatic": None}
-    words |= {split.value: split for split in Split}
-    now = next(word for word, split in words.items() if split == tomogram.split_pin)
-    chosen = st.segmented_control(
-        "Split",
-        list(words),
-        default=now,
-        required=True,
-        key=f"split_{tomogram.name}",
-        label_visibility="collapsed",
-    )
-    if chosen and words[chosen] != tomogram.split_pin:
-        st.button(
-            f"Pin to {chosen}",
-            key=f"pin_{tomogram.name}",
-            on_click=bind(tomogram, save_pin),
-            args=(workspace, person, tomogram.name, words[chosen], tomogram.version),
-        )
-    st.caption("Patches pinned to test are never used for training or validation.")
-
-
-def save_pin(
-    workspace: Workspace, person: PersonRecord, tomogram: str, split: Split | None, seen: int
-) -> None:
-    """Pin all patches of a tomogram to one split."""
-    run_action(
-        partial(pin, workspace, person, tomogram, split, seen=seen),
-        lambda outcome: (
-            f"**{escape(tomogram)}** {escape(outcome.message)} · saved by {escape(person.name)}"
-        ),
-    )
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ from db.queries.patches import DraftRecord, PatchRecord, draft_of
 from db.queries.people import PersonRecord
 
 Step = Callable[..., PatchRecord]
+PAINT, FILES, MERGE = "Paint here", "My own software", "Merge and submit"
+WAYS = (PAINT, FILES, MERGE)
+"""Ways to work on a patch, as the address names them."""
 DRAFT_WAIT_S = 3.0
 
 
