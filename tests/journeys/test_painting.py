@@ -218,7 +218,7 @@ def test_strokes_land_on_their_voxels_in_every_plane_and_merge_to_one_label_ever
     assert (added != 0).sum() == 16
     assert added[70, 40, 30]
 
-    outcomes = merge(Lab(workspace, acting_person(workspace)), [lab.patch])
+    outcomes = merge(ActingLab(workspace, acting_person(workspace)), [lab.patch])
     assert [each.outcome for each in outcomes] == ["done"]
     command = [
         "merge_corrections",
@@ -478,7 +478,7 @@ def test_a_review_looks_at_before_and_after_and_pins_a_comment(
     drawing = np.zeros(SHAPE, np.uint8)
     drawing[80, 40, 30:46] = ADD
     save_painting(ActingLab(workspace, ben), lab.patch, drawing, base={})
-    merge(Lab(workspace, acting_person(workspace)), [lab.patch])
+    merge(ActingLab(workspace, acting_person(workspace)), [lab.patch])
     with workspace.catalog.read() as session:
         assert merges_of(session, get_patch(session, lab.patch).id)
     rita = Easel(person("rita").new_page(), server, lab.patch, "?look")

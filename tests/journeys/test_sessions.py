@@ -116,7 +116,7 @@ def test_nobody_tells_streamlit_whose_websocket_it_is(lab: Workspace, base: str)
         assert "**Ada**" in tab.again().text
 
 
-ALONE, NO_CORRECTION = "name the file alone", "is no correction"
+ALONE, NO_CORRECTION = "name the file alone", "not a correction file"
 HOSTILE_NAMES = {
     "../../../../tmp/Add1.nrrd": ALONE,
     "/etc/Add1.nrrd": ALONE,

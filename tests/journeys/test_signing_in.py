@@ -18,6 +18,7 @@ from core.access.os_user import acting_person
 from core.access.sign_in import SECRET_VARIABLE
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.labels import review
 from core.patches.choose import choose
 from core.patches.extract import extract
@@ -87,9 +88,10 @@ def fill(lab: Workspace, issuer: str) -> None:
         people.add(lab, me, name, role, identity=(issuer, f"{name.lower()}-1"))
     register(lab, me, plan_registration(lab, [lab.folder.parent / "data"]), add_roots=True)
     centers = [Zyx(84, 90, 90), Zyx(84, 100, 100), Zyx(84, 110, 110)]
-    choose(lab, me, "TS_001", centers, reason=ChosenBecause.OTHER)
-    extract(lab, me, [P0, P1, P2])
-    review.submit(lab, me, P2, nothing_to_change=True)
+    mine = Lab(lab, me)
+    choose(mine, "TS_001", centers, reason=ChosenBecause.OTHER)
+    extract(mine, [P0, P1, P2])
+    review.submit(mine, P2, nothing_to_change=True)
 
 
 @pytest.fixture
