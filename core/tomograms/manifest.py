@@ -57,9 +57,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         with opened_regular(path) as file:
             raw = file.read(MAX_MANIFEST + 1)
         if len(raw) > MAX_MANIFEST:
-            raise VolumeError(
-                f"{path}: is larger than {MAX_MANIFEST >> 20} MiB; it not a manifest."
-            )
+            raise VolumeError(f"{path}: is larger than {MAX_MANIFEST >> 20} MiB; not a manifest.")
         text = raw.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise VolumeError(f"{path}: cannot be read as text ({error}).") from error
@@ -131,7 +129,7 @@ def _added(there: Pairing, more: Pairing) -> Pairing:
 
 def _beside(table: Path, said: str) -> Path:
     if "\0" in said or "://" in said:
-        raise VolumeError(f"{said[:200]!r} not a local path; name a file.")
+        raise VolumeError(f"{said[:200]!r} is not a local path; name a file.")
     return (table.parent / said).absolute()
 
 

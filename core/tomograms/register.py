@@ -38,6 +38,7 @@ from db.errors import TakenNameError, TomocurateError
 from db.queries.people import PersonRecord
 from db.queries.volumes import (
     SegmentationRecord,
+    likely_twins,
     segmentations_of,
     token_twin,
     tomogram_at,
@@ -326,7 +327,14 @@ def _add(session: Session, change: Change, pairing: Pairing, seen: Seen) -> Upda
         )
     record = writes.add_tomogram(session, change, name, seen.found, seen.voxel_size, seen.header)
     ask_for_pictures(session, change, tomogram_name(record.id))
-    if seen.sha256 is None:
-        return Update(record, changed=True)
-    same = writes.hash_tomogram(session, change, record.id, seen.sha256)
-    return Update(record, [f"holds the same bytes as {each}" for each in same], changed=True)
+    findings = []
+    if seen.sha256 is not None:
+        same = writes.hash_tomogram(session, change, record.id, seen.sha256)
+        findings = [f"holds the same bytes as {each}" for each in same]
+    twins = likely_twins(session, *name)
+    if twins:
+        findings.append(
+            "is named like another reconstruction of the same specimen; if it is, keep them on one "
+            f"side of every split: tomocurate group {' '.join((*twins, record.name))}"
+        )
+    return Update(record, findings, changed=True)

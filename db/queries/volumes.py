@@ -1,5 +1,6 @@
 """Queries for tomograms, their segmentations and data roots."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -15,6 +16,13 @@ from db.models.people import Person
 from db.models.volumes import DataRoot, Dataset, Permission, Segmentation, Tomogram
 from db.queries.page import LIMIT, Page, count, paged
 from db.vocabulary import Licence, PictureState, Scope, Split, Stage
+
+_VERSION = re.compile(
+    r"([_.-](denoised|dn|deconv\w*|isonet\w*|cryocare\w*|topaz\w*|warp|filtered|corrected|raw|"
+    r"sirt\d*|wbp|bin\d+|b\d+|\d+(\.\d+)?Apx))+$",
+    re.IGNORECASE,
+)
+"""How names of reconstructions of one tilt series end."""
 
 Shape = tuple[int, int, int]
 """(z, y, x)."""
@@ -187,6 +195,19 @@ def token_twin(session: Session, dataset: str, token: str) -> str | None:
         .where((Dataset.token != dataset) | (Tomogram.token != token))
     )
     return session.scalar(statement.limit(1))
+
+
+def likely_twins(session: Session, dataset: str, token: str) -> tuple[str, ...]:
+    """List tomograms that by their token show the same specimen: TS_1 and TS_1_denoised."""
+    stem = _VERSION.sub("", token)
+    statement = (
+        select(Tomogram.token)
+        .join(Dataset, Dataset.id == Tomogram.dataset_id)
+        .where(Dataset.token == dataset, Tomogram.token.startswith(stem, autoescape=True))
+        .where(Tomogram.token != token)
+    )
+    found = [other for other in session.scalars(statement) if _VERSION.sub("", other) == stem]
+    return tuple(f"{dataset}/{other}" for other in sorted(found))
 
 
 def patch_count(session: Session, tomogram_id: int) -> int:

@@ -80,6 +80,16 @@ def test_a_table_row_that_leads_outside_is_refused_alone(rooted: Workspace) -> N
     assert [each.error is None for each in found] == [False, True, False]
 
 
+def test_a_project_folder_is_planned_as_its_program_wrote_it(rooted: Workspace) -> None:
+    folder = list_roots(rooted)[0] / "warp" / "reconstruction"
+    (folder / "even").mkdir(parents=True)
+    source = next(list_roots(rooted)[0].glob("TS_001.mrc"))
+    for name in ("TS_9_10.00Apx.mrc", "even/TS_9_10.00Apx.mrc"):
+        shutil.copy(source, folder / name)
+    found = plan(rooted, Asked((str(folder.parent),)))
+    assert [(each.token, each.error) for each in found] == [("TS_9", None)]
+
+
 def test_a_voxel_size_is_stated_over_the_header(lab: Lab, page: Open) -> None:
     at = page("tomograms", tomogram="other/TS_001")
     at.number_input(key="voxel_size_other/TS_001").set_value(12.5).run()

@@ -178,6 +178,13 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
                 on_click=_go,
                 args=(str(PurePosixPath(listing.below, name)),),
             )
+    if st.button(
+        "Show pairs of this project folder",
+        key="pick_layout",
+        help="Folders of Warp, RELION 5, AreTomo3, IMOD, easymode and the CryoET Data Portal: half "
+        "maps and variants are left out.",
+    ):
+        return [str(root / listing.below)]
     volumes = [each for each in listing.files if each.is_volume][:FILES_SHOWN]
     if not volumes:
         st.caption("No volume file in this folder.")

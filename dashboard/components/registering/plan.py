@@ -10,6 +10,7 @@ from typing import Any
 
 from core.errors import RootError
 from core.tomograms.data_roots import contained_in, is_volume_name, list_roots
+from core.tomograms.layouts import Layout, guess_layout
 from core.tomograms.pairing import Pairing
 from core.tomograms.register import OTHER, plan_registration
 from core.workspace.workspace import Workspace
@@ -66,6 +67,9 @@ def plan(workspace: Workspace, asked: Asked) -> tuple[Pairing, ...]:
     for source in asked.sources:
         if not any(Path(source).is_relative_to(root) for root in roots):
             raise RootError(f"{source[:200]}: lies below no data root; choose a file below one.")
+    folder = Path(asked.sources[0])
+    if len(asked.sources) == 1 and folder.is_dir():
+        return _plan(workspace, asked, [str(folder)], layout=guess_layout(folder))
     pairings = _plan(workspace, asked, _with_neighbours(asked.sources))
     return tuple(pairing for pairing in pairings if _is_asked(pairing, asked.sources))
 
@@ -94,6 +98,7 @@ def _plan(
     asked: Asked,
     sources: Sequence[str],
     segmentation: Path | None = None,
+    layout: Layout | None = None,
 ) -> tuple[Pairing, ...]:
     return plan_registration(
         workspace,
@@ -102,6 +107,7 @@ def _plan(
         dataset=None if asked.dataset == OTHER else asked.dataset,
         voxel_size=asked.voxel_size,
         threshold=asked.threshold,
+        layout=layout,
         within_roots=True,
     )
 

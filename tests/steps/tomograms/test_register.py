@@ -479,3 +479,13 @@ def test_a_pairing_that_failed_is_told_by_register(workspace, team):
     lonely = Pairing(None, "TS", "other", error="TS_seg.mrc: is paired with nothing.")
     outcome = register(workspace, team.cora, [lonely])[0]
     assert (outcome.outcome, outcome.message) == (FAILED, "TS_seg.mrc: is paired with nothing.")
+
+
+def test_a_name_like_another_reconstruction_hints_at_one_specimen(workspace, team, files):
+    for name in ("TS_1.mrc", "TS_12.mrc", "TS_1_denoised.mrc", "TS_1_bin4.mrc"):
+        plan = plan_registration(workspace, [files.tomogram(name)])
+        outcome = register(workspace, team.admin, plan, add_roots=True)[0]
+        hints = [each for each in outcome.findings if "tomocurate group" in each]
+        named = {"TS_1_denoised.mrc": "group other/TS_1 other/TS_1_denoised"}
+        assert len(hints) == (name not in ("TS_1.mrc", "TS_12.mrc"))
+        assert name not in named or named[name] in hints[0]
