@@ -108,7 +108,7 @@ def make_lab(folder: Path, *, believable: bool = False, patches: int = 1) -> Lab
         pairings = plan_registration(
             workspace, [data / "t1.mrc"], segmentation=data / "t1_segmented.mrc", token="t1"
         )
-        register(workspace, admin, pairings, add_roots=True)
+        register(ActingLab(workspace, admin), pairings, add_roots=True)
         chosen = choose(
             ActingLab(workspace, admin), "t1", centers, reason=ChosenBecause.MISSED_MEMBRANE
         )

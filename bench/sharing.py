@@ -21,6 +21,7 @@ from core.imaging.geometry import Box, Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values, ignore_border
 from core.imaging.patch import patch_grid
+from core.lab.lab import Lab
 from core.tomograms.data_permissions import permit
 from core.workspace.workspace import Workspace, init_workspace
 from db.queries.people import PersonRecord
@@ -92,7 +93,13 @@ def fill(folder: Path) -> None:
         for number in range(TOMOGRAMS):
             token = f"TS_{number:03}"
             add_source(workspace, by, folder, token)
-            permit(workspace, by, token, scope=Scope.PUBLIC, licence=Licence.CC0, approved_by="Ada")
+            permit(
+                Lab(workspace, by),
+                token,
+                scope=Scope.PUBLIC,
+                licence=Licence.CC0,
+                approved_by="Ada",
+            )
         for number in range(PATCHES):
             add_patch(workspace, by, rng, number)
 

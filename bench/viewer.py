@@ -30,6 +30,7 @@ from core.cli.serve import (
 )
 from core.demo.synthetic import make_tomogram, write_mrc
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.tomograms.pictures import make_pictures, segmentation_name, tomogram_name
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace, init_workspace
@@ -250,7 +251,7 @@ def _make_lab(folder: Path) -> Workspace:
             os.link(first, data / f"{token}{tail}.mrc")
     workspace = init_workspace(folder / "lab")
     pairings = plan_registration(workspace, [data])
-    register(workspace, acting_person(workspace), pairings, add_roots=True)
+    register(Lab(workspace, acting_person(workspace)), pairings, add_roots=True)
     for name in (tomogram_name(1), segmentation_name(1)):
         make_pictures(workspace, name)
     os.sync()

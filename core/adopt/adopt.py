@@ -144,7 +144,7 @@ def _adopt_one(
 def _with_voxel_size(lab: Lab, outcome: Outcome, voxel_size: float) -> Outcome:
     """State the voxel size of a patch that was adopted now or before."""
     try:
-        stated = set_voxel_size(lab.workspace, lab.person, [outcome.name], voxel_size)[0]
+        stated = set_voxel_size(lab, [outcome.name], voxel_size)[0]
     except TomocurateError as error:
         return replace(outcome, findings=(*outcome.findings, str(error)))
     done = DONE if stated.outcome == DONE else outcome.outcome

@@ -187,7 +187,7 @@ def _register(lab: _Lab, specimens: Sequence[Specimen]) -> None:
         pairings.append(
             Pairing(path, token=each.token, dataset=each.dataset, segmentations=predicted)
         )
-    _all_done(register(lab.workspace, lab.ada, pairings, add_roots=True))
+    _all_done(register(Lab(lab.workspace, lab.ada), pairings, add_roots=True))
 
 
 def _choose(lab: _Lab, specimen: Specimen) -> Iterable[_Patch]:
@@ -285,8 +285,7 @@ def _permit(lab: _Lab, specimens: Sequence[Specimen]) -> None:
         if each.token in said:
             scope, licence = said[each.token]
             permit(
-                lab.workspace,
-                lab.ada,
+                Lab(lab.workspace, lab.ada),
                 name,
                 scope=scope,
                 licence=licence,
@@ -294,7 +293,7 @@ def _permit(lab: _Lab, specimens: Sequence[Specimen]) -> None:
                 approved_by="Ada",
             )
         if each.token == FOR_TESTING:
-            pin(lab.workspace, lab.ada, name, Split.TEST)
+            pin(Lab(lab.workspace, lab.ada), name, Split.TEST)
 
 
 def _found(folder: Path) -> DemoWorkspace:

@@ -157,7 +157,7 @@ def _propose(task: Task) -> dict[str, Any]:
     names = _names(task)
     wish = Wish(**task.arguments.get("wish", {}))
     tell = _teller(task, names)
-    return _outcomes(propose(task.workspace, task.by, names, wish, look=look, progress=tell))
+    return _outcomes(propose(Lab(task.workspace, task.by), names, wish, look=look, progress=tell))
 
 
 KINDS: Mapping[JobKind, Doing] = {

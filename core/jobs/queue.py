@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core.access.permissions import Action, require
+from core.lab.lab import Lab
 from core.workspace.enqueue import enqueue
 from core.workspace.workspace import Workspace
 from db.queries import jobs as queries
@@ -35,8 +36,7 @@ STEP_OF: Mapping[JobKind, Action] = {
 
 
 def submit(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     kind: JobKind,
     arguments: Mapping[str, Any],
     key: str | None = None,
@@ -47,14 +47,13 @@ def submit(
     Errors: NotAllowedError.
     """
     key = key or key_of(kind, arguments)
-    with workspace.catalog.write() as session:
-        require(session, by, STEP_OF[kind])
-        return enqueue(session, Change.now(by.id), kind, arguments, key=key, due_at=due_at)
+    with lab.catalog.write() as session:
+        require(session, lab.person, STEP_OF[kind])
+        return enqueue(session, Change.now(lab.person.id), kind, arguments, key=key, due_at=due_at)
 
 
 def submit_batch(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     kind: JobKind,
     names: Sequence[str],
     arguments: Mapping[str, Any] | None = None,
@@ -66,9 +65,9 @@ def submit_batch(
     Errors: NotAllowedError.
     """
     batch = {"batch": len(names), "of": key_of(kind, {"names": sorted(names)})}
-    with workspace.catalog.write() as session:
-        require(session, by, STEP_OF[kind])
-        change = Change.now(by.id)
+    with lab.catalog.write() as session:
+        require(session, lab.person, STEP_OF[kind])
+        change = Change.now(lab.person.id)
         parent = enqueue(session, change, kind, batch, key=f"batch {batch['of']}")
         for name in names:
             each = {**(arguments or {}), "names": [name]}
@@ -111,24 +110,24 @@ def list_workers(workspace: Workspace) -> tuple[WorkerRecord, ...]:
         return queries.list_workers(session)
 
 
-def cancel(workspace: Workspace, by: PersonRecord, job_id: int) -> JobRecord:
+def cancel(lab: Lab, job_id: int) -> JobRecord:
     """Cancel a job: a queued one at once, a running one at its next step.
 
     Errors: UnknownNameError; NotAllowedError for somebody else's job.
     """
-    with workspace.catalog.write() as session:
-        _check_owner(session, by, job_id)
-        return cancel_job(session, Change.now(by.id), job_id)
+    with lab.catalog.write() as session:
+        _check_owner(session, lab.person, job_id)
+        return cancel_job(session, Change.now(lab.person.id), job_id)
 
 
-def repeat(workspace: Workspace, by: PersonRecord, job_id: int) -> JobRecord:
+def repeat(lab: Lab, job_id: int) -> JobRecord:
     """Queue a failed or cancelled job again.
 
     Errors: UnknownNameError; StepError for one that may not; NotAllowedError.
     """
-    with workspace.catalog.write() as session:
-        _check_owner(session, by, job_id)
-        return repeat_job(session, Change.now(by.id), job_id)
+    with lab.catalog.write() as session:
+        _check_owner(session, lab.person, job_id)
+        return repeat_job(session, Change.now(lab.person.id), job_id)
 
 
 def _check_owner(session: Session, by: PersonRecord, job_id: int) -> None:

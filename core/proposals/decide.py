@@ -9,10 +9,8 @@ from core.patches.choose import choose
 from core.proposals.channels import Channel
 from core.workspace.results import DONE, FAILED, KEPT, Outcome
 from core.workspace.text import checked_text
-from core.workspace.workspace import Workspace
 from db.errors import NotAllowedError, TomocurateError
 from db.queries.patches import get_patch
-from db.queries.people import PersonRecord
 from db.queries.proposals import ProposalRecord, proposal_by_id
 from db.vocabulary import ChosenBecause, Dismissal, ProposalState
 from db.writes.events import Change
@@ -28,19 +26,18 @@ BECAUSE = {
 """Why a patch was chosen, by the kind that is expected to need most."""
 
 
-def accept(workspace: Workspace, by: PersonRecord, ids: Sequence[int]) -> tuple[Outcome, ...]:
+def accept(lab: Lab, ids: Sequence[int]) -> tuple[Outcome, ...]:
     """Make a chosen patch of each proposal; nothing is extracted. One bad one stops no other.
 
     Doing it twice is doing it once, also where the first was killed midway.
 
     Errors: NotAllowedError.
     """
-    return tuple(_each(number, lambda n: _accept(workspace, by, n)) for number in ids)
+    return tuple(_each(number, lambda n: _accept(lab, n)) for number in ids)
 
 
 def dismiss(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     ids: Sequence[int],
     reason: Dismissal,
     note: str | None = None,
@@ -50,7 +47,7 @@ def dismiss(
     Errors: NotAllowedError; StepError for a note that cannot be one.
     """
     note = checked_text("the note", note) if note and note.strip() else None
-    return tuple(_each(n, lambda n: _dismiss(workspace, by, n, reason, note)) for n in ids)
+    return tuple(_each(n, lambda n: _dismiss(lab, n, reason, note)) for n in ids)
 
 
 def _each(number: int, decide: Callable[[int], Outcome]) -> Outcome:
@@ -62,9 +59,9 @@ def _each(number: int, decide: Callable[[int], Outcome]) -> Outcome:
         return Outcome(f"proposal {number}", FAILED, str(error))
 
 
-def _accept(workspace: Workspace, by: PersonRecord, number: int) -> Outcome:
-    with workspace.catalog.read() as session:
-        require(session, by, Action.CHOOSE)
+def _accept(lab: Lab, number: int) -> Outcome:
+    with lab.catalog.read() as session:
+        require(session, lab.person, Action.CHOOSE)
         proposal = proposal_by_id(session, number)
     name = f"proposal {number}"
     if proposal.state is ProposalState.DISMISSED:
@@ -72,7 +69,7 @@ def _accept(workspace: Workspace, by: PersonRecord, number: int) -> Outcome:
     if proposal.patch is not None:
         return Outcome(proposal.patch, KEPT, f"{name} is this patch already")
     (chosen,) = choose(
-        Lab(workspace, by),
+        lab,
         proposal.tomogram,
         [Zyx(*proposal.center)],
         reason=_because(proposal),
@@ -81,18 +78,16 @@ def _accept(workspace: Workspace, by: PersonRecord, number: int) -> Outcome:
     )
     if chosen.outcome == FAILED:
         return Outcome(name, FAILED, chosen.message)
-    with workspace.catalog.write() as session:
-        person = require(session, by, Action.CHOOSE)
+    with lab.catalog.write() as session:
+        person = require(session, lab.person, Action.CHOOSE)
         patch = get_patch(session, chosen.name)
         accept_proposal(session, Change.now(person.id), number, (patch.id, patch.name))
     return Outcome(chosen.name, DONE, f"{name}: {proposal.reason}", chosen.findings)
 
 
-def _dismiss(
-    workspace: Workspace, by: PersonRecord, number: int, reason: Dismissal, note: str | None
-) -> Outcome:
-    with workspace.catalog.write() as session:
-        person = require(session, by, Action.CHOOSE)
+def _dismiss(lab: Lab, number: int, reason: Dismissal, note: str | None) -> Outcome:
+    with lab.catalog.write() as session:
+        person = require(session, lab.person, Action.CHOOSE)
         done = dismiss_proposal(session, Change.now(person.id), number, reason, note)
     name = f"proposal {number}"
     return Outcome(name, DONE if done else KEPT, None if done else "was dismissed already")

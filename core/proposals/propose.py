@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from core.access.permissions import Action, require
 from core.errors import SegmentationError, VolumeError
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.proposals.choose import AUDIT_EVERY, Proposal, Settings, choose_boxes
 from core.proposals.learned import corrected_patches
 from core.proposals.reading import Inputs
@@ -27,7 +28,6 @@ from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.page import MAX_LIMIT
 from db.queries.patches import patches_in
-from db.queries.people import PersonRecord
 from db.queries.proposals import (
     ProposalFilter,
     count_proposed,
@@ -85,8 +85,7 @@ class _Found:
 
 
 def propose(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     names: Sequence[str] | None = None,
     wish: Wish = Wish(),
     *,
@@ -99,26 +98,26 @@ def propose(
 
     Errors: NotAllowedError; UnknownNameError.
     """
-    with workspace.catalog.read() as session:
-        require(session, by, Action.CHOOSE)
+    with lab.catalog.read() as session:
+        require(session, lab.person, Action.CHOOSE)
         tomograms = _tomograms(session, names)
         corrected = corrected_patches(session)
         made = count_proposed(session)
     outcomes: list[Outcome] = []
     found: list[_Found] = []
     for tomogram in tomograms:
-        outcome = _look(workspace, tomogram, wish, corrected, made, look)
+        outcome = _look(lab.workspace, tomogram, wish, corrected, made, look)
         if isinstance(outcome, _Found):
             made += len(outcome.proposals)
             if wish.budget is not None:
                 found.append(outcome)
                 progress(Outcome(tomogram.name, DONE, "looked through"))
                 continue
-            outcome = _write(workspace, by, outcome, wish.seed)
+            outcome = _write(lab, outcome, wish.seed)
         outcomes.append(outcome)
         progress(outcome)
     for best in _within_budget(found, wish.budget or 0):
-        outcomes.append(_write(workspace, by, best, wish.seed))
+        outcomes.append(_write(lab, best, wish.seed))
     return tuple(outcomes)
 
 
@@ -263,18 +262,18 @@ def _within_budget(found: Sequence[_Found], budget: int) -> list[_Found]:
     ]  # fmt: skip
 
 
-def _write(workspace: Workspace, by: PersonRecord, found: _Found, seed: int) -> Outcome:
+def _write(lab: Lab, found: _Found, seed: int) -> Outcome:
     place, name = found.place, found.place.tomogram.name
     if not found.proposals:
         message = "no free place left; its patches and proposals cover it"
         return Outcome(name, SKIPPED, message, found.findings)
     made = [_made(proposal, seed, place.round) for proposal in found.proposals]
-    with workspace.catalog.write() as session:
-        person = require(session, by, Action.CHOOSE)
+    with lab.catalog.write() as session:
+        person = require(session, lab.person, Action.CHOOSE)
         tomogram = place.tomogram.id, name
         add_proposals(session, Change.now(person.id), tomogram, place.segmentation.id, made)
     names = tomogram_name(place.tomogram.id), segmentation_name(place.segmentation.id)
-    want_previews(workspace, by.id, names)
+    want_previews(lab.workspace, lab.person.id, names)
     message = _message(found.proposals)
     return Outcome(name, DONE, message, found.findings, {"proposals": len(made)})
 

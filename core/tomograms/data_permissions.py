@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from core.access.permissions import Action, require
 from core.errors import ExportError
+from core.lab.lab import Lab
 from core.patches.record import write_record
 from core.workspace.results import DONE, KEPT, Outcome
 from core.workspace.text import checked_text
@@ -14,7 +15,6 @@ from core.workspace.workspace import Workspace
 from db.errors import StepError
 from db.queries.curated import SplitUnit, split_unit
 from db.queries.patches import patches_in
-from db.queries.people import PersonRecord
 from db.queries.sharing import permission_with_day
 from db.queries.volumes import get_tomogram
 from db.vocabulary import Licence, Scope, Split
@@ -23,8 +23,7 @@ from db.writes.volumes import change_tomogram, state_permission
 
 
 def permit(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     tomogram: str,
     *,
     scope: Scope,
@@ -51,22 +50,21 @@ def permit(
         "until": until,
         "embargo": embargo,
     }
-    with workspace.catalog.write() as session:
-        require(session, by, Action.PERMIT)
+    with lab.catalog.write() as session:
+        require(session, lab.person, Action.PERMIT)
         found = get_tomogram(session, tomogram)
         known = permission_with_day(session, found.id)
         if known is not None and all(getattr(known, key) == values[key] for key in values):
             return Outcome(found.name, KEPT, "is permitted just so already.")
-        state_permission(session, Change.now(by.id), found, seen, **values)
+        state_permission(session, Change.now(lab.person.id), found, seen, **values)
         patches = [patch.name for patch in patches_in(session, found.id)]
-    _write_records(workspace, patches)
+    _write_records(lab.workspace, patches)
     said = f"{scope}" + (f" under {licence}" if licence else "")
     return Outcome(found.name, DONE, said, details=values)
 
 
 def pin(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     tomogram: str,
     split: Split | None,
     *,
@@ -76,27 +74,25 @@ def pin(
 
     Its whole specimen is pinned with it. Errors: NotAllowedError; ConflictError.
     """
-    with workspace.catalog.write() as session:
-        require(session, by, Action.PIN)
+    with lab.catalog.write() as session:
+        require(session, lab.person, Action.PIN)
         found = get_tomogram(session, tomogram)
         unit = split_unit(session, found.id)
         if unit.pins == ({split} if split else set()) and found.split_pin == split:
             return Outcome(found.name, KEPT, "is pinned so already.")
-        change = Change.now(by.id)
+        change = Change.now(lab.person.id)
         for each in (found.id, *sorted(set(unit.tomogram_ids) - {found.id})):
             version = seen if each == found.id else None
             change_tomogram(session, change, each, "tomogram pinned", version, split_pin=split)
         patches = _patches_of(session, unit)
-    _write_records(workspace, patches)
+    _write_records(lab.workspace, patches)
     others = [name for name in unit.tomograms if name != found.name]
     findings = (f"so are {', '.join(others)}: one specimen",) if others else ()
     said = f"goes to {split}" if split else "is pinned no more"
     return Outcome(found.name, DONE, said, findings)
 
 
-def group(
-    workspace: Workspace, by: PersonRecord, tomograms: Sequence[str], specimen: str | None
-) -> tuple[Outcome, ...]:
+def group(lab: Lab, tomograms: Sequence[str], specimen: str | None) -> tuple[Outcome, ...]:
     """State that tomograms show one specimen (a tilt series and its denoised or binned versions).
 
     No split tears a specimen apart, and a pin holds for all of it. None takes tomograms out of
@@ -105,9 +101,9 @@ def group(
     Errors: NotAllowedError; UnknownNameError; StepError where their pins disagree.
     """
     name = None if specimen is None else checked_text("the specimen's name", specimen, 120)
-    with workspace.catalog.write() as session:
-        require(session, by, Action.PIN)
-        change = Change.now(by.id)
+    with lab.catalog.write() as session:
+        require(session, lab.person, Action.PIN)
+        change = Change.now(lab.person.id)
         found = [get_tomogram(session, each) for each in tomograms]
         for each in found:
             change_tomogram(session, change, each.id, "specimen stated", specimen=name)
@@ -115,7 +111,7 @@ def group(
         for unit in units.values():
             _share_pin(session, change, unit)
         patches = [patch for unit in units.values() for patch in _patches_of(session, unit)]
-    _write_records(workspace, patches)
+    _write_records(lab.workspace, patches)
     said = "belongs to no stated specimen" if name is None else f"belongs to specimen {name}"
     return tuple(
         Outcome(

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from core.access.permissions import Action, require
 from core.errors import RootError, VolumeError
+from core.lab.lab import Lab
 from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
 from db.queries import volumes as queries
-from db.queries.people import PersonRecord
 from db.queries.volumes import FileRecord
 from db.writes import volumes as writes
 from db.writes.events import Change
@@ -54,26 +54,26 @@ def list_roots(workspace: Workspace) -> tuple[Path, ...]:
         return queries.list_roots(session)
 
 
-def add_root(workspace: Workspace, by: PersonRecord, folder: Path) -> Path:
+def add_root(lab: Lab, folder: Path) -> Path:
     """Let tomograms lie below a folder; one that is a root already is kept.
 
     Errors: RootError where it is no folder of data; NotAllowedError for all but admins.
     """
     resolved = checked_root(folder)
-    with workspace.catalog.write() as session:
-        require(session, by, Action.ADD_ROOT)
-        writes.add_root(session, Change.now(by.id), resolved)
+    with lab.catalog.write() as session:
+        require(session, lab.person, Action.ADD_ROOT)
+        writes.add_root(session, Change.now(lab.person.id), resolved)
     return resolved
 
 
-def move_root(workspace: Workspace, by: PersonRecord, old: Path, new: Path) -> int:
+def move_root(lab: Lab, old: Path, new: Path) -> int:
     """State that a data root moved, with all its files; give how many are registered below it.
 
     Errors: RootError where a registered file is not there, or has another size;
     UnknownNameError; NotAllowedError.
     """
-    with workspace.catalog.read() as session:
-        require(session, by, Action.ADD_ROOT)
+    with lab.catalog.read() as session:
+        require(session, lab.person, Action.ADD_ROOT)
         files = queries.files_below(session, old)
     resolved = checked_root(new)
     for file in files:
@@ -84,9 +84,9 @@ def move_root(workspace: Workspace, by: PersonRecord, old: Path, new: Path) -> i
         for each in files
         if each.content_hash is None
     }
-    with workspace.catalog.write() as session:
-        require(session, by, Action.ADD_ROOT)
-        writes.move_root(session, Change.now(by.id), old, resolved, touched)
+    with lab.catalog.write() as session:
+        require(session, lab.person, Action.ADD_ROOT)
+        writes.move_root(session, Change.now(lab.person.id), old, resolved, touched)
     return len(files)
 
 
@@ -150,14 +150,14 @@ def check_there(on_disk: FileRecord) -> None:
         )
 
 
-def browse(workspace: Workspace, by: PersonRecord, root: Path, below: str = "") -> Listing:
+def browse(lab: Lab, root: Path, below: str = "") -> Listing:
     """List a folder of a data root; links that lead out of it are left out.
 
     Errors: RootError for a folder that is not there or outside; UnknownNameError for no root.
     """
-    with workspace.catalog.read() as session:
-        require(session, by, Action.REGISTER)
-    roots = list_roots(workspace)
+    with lab.catalog.read() as session:
+        require(session, lab.person, Action.REGISTER)
+    roots = list_roots(lab.workspace)
     if root not in roots:
         raise UnknownNameError.among("data root", str(root), map(str, roots))
     folder = _resolved(root / below)
@@ -166,7 +166,7 @@ def browse(workspace: Workspace, by: PersonRecord, root: Path, below: str = "") 
     entries, was_cut = _entries(folder)
     inside = [entry for entry in entries if _stays_in(entry, root)]
     folders = sorted(entry.name for entry in inside if entry.is_dir())
-    files = tuple(_listed(workspace, folder, [entry for entry in inside if entry.is_file()]))
+    files = tuple(_listed(lab.workspace, folder, [entry for entry in inside if entry.is_file()]))
     return Listing(root, _relative(folder, root), tuple(folders), files, was_cut)
 
 

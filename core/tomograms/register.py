@@ -16,6 +16,7 @@ from core.errors import RootError, VolumeError
 from core.files.threads import side_by_side
 from core.imaging.extraction import token_of
 from core.imaging.formats.volume import open_volume
+from core.lab.lab import Lab
 from core.patches.record import write_record
 from core.tomograms.data_roots import list_roots
 from core.tomograms.headers import Seen, read_headers
@@ -35,7 +36,6 @@ from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
 from core.workspace.text import check_threshold, checked_names
 from core.workspace.workspace import Workspace
 from db.errors import TakenNameError, TomocurateError
-from db.queries.people import PersonRecord
 from db.queries.volumes import (
     SegmentationRecord,
     likely_twins,
@@ -114,8 +114,7 @@ def read_voxel_sizes(
 
 
 def register(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     pairings: Sequence[Pairing],
     *,
     add_roots: bool = False,
@@ -128,14 +127,14 @@ def register(
 
     Errors: NotAllowedError; what concerns one pairing stands in its outcome.
     """
-    with workspace.catalog.read() as session:
-        require(session, by, Action.REGISTER)
+    with lab.catalog.read() as session:
+        require(session, lab.person, Action.REGISTER)
         if add_roots:
-            require(session, by, Action.ADD_ROOT)
+            require(session, lab.person, Action.ADD_ROOT)
     outcomes = []
     for pairing in pairings:
         try:
-            outcome = _register_one(workspace, by, pairing, add_roots)
+            outcome = _register_one(lab, pairing, add_roots)
         except TomocurateError as error:
             outcome = Outcome(pairing.name, FAILED, str(error), pairing.findings)
         outcomes.append(outcome)
@@ -264,14 +263,12 @@ def _check_label(label: int | None) -> None:
         raise VolumeError(f"invalid membrane label {label}: must be a whole number from 1 on.")
 
 
-def _register_one(
-    workspace: Workspace, by: PersonRecord, pairing: Pairing, add_roots: bool
-) -> Outcome:
-    seen = read_headers(workspace, pairing, add_roots)
-    with workspace.catalog.write() as session:
-        change = Change.now(require(session, by, Action.REGISTER).id)
+def _register_one(lab: Lab, pairing: Pairing, add_roots: bool) -> Outcome:
+    seen = read_headers(lab.workspace, pairing, add_roots)
+    with lab.catalog.write() as session:
+        change = Change.now(require(session, lab.person, Action.REGISTER).id)
         if seen.new_roots:
-            require(session, by, Action.ADD_ROOT)
+            require(session, lab.person, Action.ADD_ROOT)
         for root in seen.new_roots:
             writes.add_root(session, change, root)
         there = tomogram_at(session, seen.found.path)
@@ -288,7 +285,7 @@ def _register_one(
             session, change, update, list(_known_as(session, update, seen)), seen.known
         )
     for patch in update.patches:
-        write_record(workspace, patch)
+        write_record(lab.workspace, patch)
     record = update.tomogram
     details = {
         "tomogram_id": record.id,

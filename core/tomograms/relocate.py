@@ -11,6 +11,7 @@ from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.geometry import Box, Zyx
 from core.imaging.hashes import content_hash
 from core.imaging.patch import storable_image
+from core.lab.lab import Lab
 from core.patches.record import write_record
 from core.tomograms.data_roots import checked_root, contained_in
 from core.tomograms.headers import found_file
@@ -18,11 +19,9 @@ from core.tomograms.known_files import ask_for_pictures
 from core.tomograms.pictures import segmentation_name, tomogram_name
 from core.tomograms.source_files import has_content_of
 from core.workspace.results import DONE, FAILED, KEPT, Outcome
-from core.workspace.workspace import Workspace
 from db.errors import StepError, TomocurateError
 from db.queries.jobs import active_job
 from db.queries.patches import PatchRecord, patches_in
-from db.queries.people import PersonRecord
 from db.queries.volumes import (
     SegmentationRecord,
     TomogramRecord,
@@ -41,8 +40,7 @@ NAMED = 3
 
 
 def relocate(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     tomogram: str,
     file: Path,
     *,
@@ -55,8 +53,8 @@ def relocate(
 
     Errors: VolumeError for another file; RootError; UnknownNameError; NotAllowedError.
     """
-    with workspace.catalog.read() as session:
-        person = require(session, by, Action.REGISTER)
+    with lab.catalog.read() as session:
+        person = require(session, lab.person, Action.REGISTER)
         there = get_tomogram(session, tomogram)
         record = _volume(session, there, segmentation_id)
         patches = patches_in(session, there.id)
@@ -73,10 +71,10 @@ def relocate(
     with open_volume(path, roots) as volume:
         how = _same_how(path, record, volume, patches, cut)
         found = found_file(path, volume)
-    with workspace.catalog.write() as session:
-        change = Change.now(require(session, by, Action.REGISTER).id)
+    with lab.catalog.write() as session:
+        change = Change.now(require(session, lab.person, Action.REGISTER).id)
         if new_root is not None:
-            require(session, by, Action.ADD_ROOT)
+            require(session, lab.person, Action.ADD_ROOT)
             writes.add_root(session, change, new_root)
         if isinstance(record, TomogramRecord):
             writes.relocate_tomogram(session, change, record, found)
@@ -85,39 +83,35 @@ def relocate(
             writes.relocate_segmentation(session, change, record, found)
             ask_for_pictures(session, change, segmentation_name(record.id))
     for patch in patches:
-        write_record(workspace, patch.name)
+        write_record(lab.workspace, patch.name)
     return Outcome(there.name, DONE, f"is at {path} now", (how,))
 
 
-def unregister(
-    workspace: Workspace, by: PersonRecord, tomograms: Sequence[str]
-) -> tuple[Outcome, ...]:
+def unregister(lab: Lab, tomograms: Sequence[str]) -> tuple[Outcome, ...]:
     """Take tomograms and their segmentations out of the catalog; their files stay.
 
     One that patches depend on is kept, and stops no other.
 
     Errors: NotAllowedError; what concerns one tomogram stands in its outcome.
     """
-    with workspace.catalog.read() as session:
-        require(session, by, Action.REGISTER)
+    with lab.catalog.read() as session:
+        require(session, lab.person, Action.REGISTER)
     outcomes = []
     for name in tomograms:
         try:
-            outcomes.append(_unregister_one(workspace, by, name))
+            outcomes.append(_unregister_one(lab, name))
         except TomocurateError as error:
             outcomes.append(Outcome(name, FAILED, str(error)))
     return tuple(outcomes)
 
 
-def unregister_segmentation(
-    workspace: Workspace, by: PersonRecord, tomogram: str, segmentation_id: int
-) -> Outcome:
+def unregister_segmentation(lab: Lab, tomogram: str, segmentation_id: int) -> Outcome:
     """Take one segmentation of a tomogram out of the catalog; its file stays.
 
     Errors: StepError where patches were chosen on it; UnknownNameError; NotAllowedError.
     """
-    with workspace.catalog.write() as session:
-        change = Change.now(require(session, by, Action.REGISTER).id)
+    with lab.catalog.write() as session:
+        change = Change.now(require(session, lab.person, Action.REGISTER).id)
         there = get_tomogram(session, tomogram)
         record = _volume(session, there, segmentation_id)
         if not isinstance(record, SegmentationRecord):
@@ -130,9 +124,9 @@ def unregister_segmentation(
     return Outcome(there.name, DONE, f"has segmentation {record.on_disk.path} no more")
 
 
-def _unregister_one(workspace: Workspace, by: PersonRecord, name: str) -> Outcome:
-    with workspace.catalog.write() as session:
-        change = Change.now(require(session, by, Action.REGISTER).id)
+def _unregister_one(lab: Lab, name: str) -> Outcome:
+    with lab.catalog.write() as session:
+        change = Change.now(require(session, lab.person, Action.REGISTER).id)
         there = get_tomogram(session, name)
         patches = patches_in(session, there.id)
         if patches:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from core.access.permissions import Action, require
 from core.corrections.store import same_bytes
 from core.errors import OutputError
+from core.lab.lab import Lab
 from core.lab.placing import finish_placing
 from core.patches.record import write_record
 from core.workspace.folders import WITHDRAWN, make_shared
@@ -34,9 +35,7 @@ from db.writes.patches import lock_patch, rename_patch
 from db.writes.volumes import drop_unused_dataset, rename_tomogram
 
 
-def rename(
-    workspace: Workspace, by: PersonRecord, tomogram: str, dataset: str, token: str
-) -> Outcome:
+def rename(lab: Lab, tomogram: str, dataset: str, token: str) -> Outcome:
     """Give a tomogram another dataset and token; its patches, files and records follow.
 
     Exports that were written stay as they are; the split of its patches is kept.
@@ -45,27 +44,27 @@ def rename(
     TakenNameError; StepError while jobs work on its patches.
     """
     dataset, token = checked_names(dataset, token)
-    with workspace.catalog.read() as session:
-        require(session, by, Action.REGISTER)
+    with lab.catalog.read() as session:
+        require(session, lab.person, Action.REGISTER)
         found = get_tomogram(session, tomogram)
         moves = _moves(session, found, (dataset, token))
         formers = [(old, new) for _, new in moves for old in former_names(session, new)]
     new_name = f"{dataset}/{token}"
     if found.name == new_name:
-        old_files = [path for old, new in formers for path in _remove_old(workspace, old, new)]
+        old_files = [path for old, new in formers for path in _remove_old(lab.workspace, old, new)]
         held = tuple(f"{path}: has an old name; move it" for path in old_files)
         return Outcome(new_name, KEPT, "has this name already", held)
-    with patch_locks(workspace, [name for move in moves for name in move]):
+    with patch_locks(lab.workspace, [name for move in moves for name in move]):
         with ExitStack() as undo:
             for old, new in moves:
-                finish_placing(workspace, old)
-                _add_new(workspace, old, new, undo)
-            with workspace.catalog.write() as session:
-                _rename_rows(session, by, found, (dataset, token), moves)
+                finish_placing(lab.workspace, old)
+                _add_new(lab.workspace, old, new, undo)
+            with lab.catalog.write() as session:
+                _rename_rows(session, lab.person, found, (dataset, token), moves)
             undo.pop_all()
-        left = [path for old, new in moves for path in _remove_old(workspace, old, new)]
+        left = [path for old, new in moves for path in _remove_old(lab.workspace, old, new)]
     for _, new in moves:
-        write_record(workspace, new)
+        write_record(lab.workspace, new)
     findings = [f"{len(moves)} patches were renamed with it"] if moves else []
     findings += [f"{path}: came in under the old name meanwhile; move it" for path in left]
     return Outcome(new_name, DONE, f"was {found.name}", tuple(findings))

@@ -8,21 +8,18 @@ from sqlalchemy.orm import Session
 from core.access.permissions import Action, require
 from core.errors import VolumeError
 from core.imaging.extraction import voxel_size_findings
+from core.lab.lab import Lab
 from core.patches.record import write_record
 from core.workspace.results import DONE, KEPT, Outcome
-from core.workspace.workspace import Workspace
 from db.errors import StepError
 from db.queries.patches import PatchRecord, find_patch, patches_in
-from db.queries.people import PersonRecord
 from db.queries.volumes import get_tomogram, tomogram_by_id
 from db.writes.events import Change
 from db.writes.patches import change_patch
 from db.writes.volumes import change_tomogram
 
 
-def set_voxel_size(
-    workspace: Workspace, by: PersonRecord, names: Sequence[str], voxel_size: float
-) -> tuple[Outcome, ...]:
+def set_voxel_size(lab: Lab, names: Sequence[str], voxel_size: float) -> tuple[Outcome, ...]:
     """State the voxel size (angstrom) of tomograms, or of patches whose tomogram is not known.
 
     Errors: VolumeError for a size that cannot be one; UnknownNameError; StepError for a patch of
@@ -30,14 +27,14 @@ def set_voxel_size(
     """
     check_voxel_size(voxel_size)
     outcomes, patches = [], []
-    with workspace.catalog.write() as session:
-        change = Change.now(require(session, by, Action.REGISTER).id)
+    with lab.catalog.write() as session:
+        change = Change.now(require(session, lab.person, Action.REGISTER).id)
         for name in names:
             outcome, changed = _set_one(session, change, name, voxel_size)
             outcomes.append(outcome)
             patches += changed
     for patch in patches:
-        write_record(workspace, patch)
+        write_record(lab.workspace, patch)
     return tuple(outcomes)
 
 

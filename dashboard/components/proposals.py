@@ -10,6 +10,7 @@ import streamlit as st
 from core.access.permissions import Action, may
 from core.imaging.geometry import Zyx, box_around
 from core.jobs.queue import submit
+from core.lab.lab import Lab
 from core.proposals.channels import Channel
 from core.proposals.decide import accept, dismiss
 from core.proposals.explain import NAMES
@@ -183,8 +184,8 @@ def focus(proposal: ProposalRecord | None) -> None:
 def _decided(workspace: Workspace, person: PersonRecord, number: int, decision: str) -> Said:
     try:
         if decision == "accept":
-            return _said(accept(workspace, person, [number])[0])
-        return _said(dismiss(workspace, person, [number], Dismissal(decision))[0], "dismissed")
+            return _said(accept(Lab(workspace, person), [number])[0])
+        return _said(dismiss(Lab(workspace, person), [number], Dismissal(decision))[0], "dismissed")
     except (TomocurateError, ValueError) as error:
         return Said(str(error), False)
 
@@ -229,7 +230,7 @@ def _buttons(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecor
 def _propose(workspace: Workspace, person: PersonRecord, names: list[str] | None) -> None:
     what = escape(names[0]) if names else "all tomograms"
     run_action(
-        lambda: submit(workspace, person, JobKind.PROPOSE, {"names": names}),
+        lambda: submit(Lab(workspace, person), JobKind.PROPOSE, {"names": names}),
         lambda job: f"Job {job}: a worker looks through {what}; the places appear here.",
     )
 

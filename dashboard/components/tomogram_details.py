@@ -6,6 +6,7 @@ from functools import partial
 import streamlit as st
 
 from core.access.permissions import Action, may
+from core.lab.lab import Lab
 from core.patches.choose import box_of
 from core.tomograms.data_permissions import permit, pin
 from core.tomograms.pictures import thumbnail_of_tomogram
@@ -181,7 +182,7 @@ def state_voxel_size(
     if angstrom is None:
         return
     try:
-        outcomes = set_voxel_size(workspace, person, [tomogram.name], angstrom)
+        outcomes = set_voxel_size(Lab(workspace, person), [tomogram.name], angstrom)
     except TomocurateError as error:
         notify_refusal(error)
         return
@@ -289,7 +290,7 @@ def save_permission(
         field: st.session_state[f"{PERMISSION}_{field}_{tomogram}"] for field in PERMISSION_FIELDS
     }
     run_action(
-        partial(permit, workspace, person, tomogram, seen=seen, **fields),
+        partial(permit, Lab(workspace, person), tomogram, seen=seen, **fields),
         lambda outcome: (
             f"**{escape(tomogram)}** {escape(outcome.message or 'permitted')} · saved by "
             f"{escape(person.name)}"
@@ -327,7 +328,7 @@ def save_pin(
 ) -> None:
     """Pin all patches of a tomogram to one split."""
     run_action(
-        partial(pin, workspace, person, tomogram, split, seen=seen),
+        partial(pin, Lab(workspace, person), tomogram, split, seen=seen),
         lambda outcome: (
             f"**{escape(tomogram)}** {escape(outcome.message)} · saved by {escape(person.name)}"
         ),

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.access.permissions import Action, may
 from core.jobs import queue
+from core.lab.lab import Lab
 from core.workspace.workspace import Workspace
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import PROGRESS, show_empty
@@ -157,7 +158,7 @@ def title_of(job: JobRecord, names: Mapping[str, str]) -> str:
 def cancel_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
     """Cancel a job."""
     run_action(
-        partial(queue.cancel, workspace, person, job_id),
+        partial(queue.cancel, Lab(workspace, person), job_id),
         lambda job: (
             f"Job {job.id} cancelled."
             if not job.is_active
@@ -169,7 +170,7 @@ def cancel_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
 def repeat_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
     """Queue a job again."""
     run_action(
-        partial(queue.repeat, workspace, person, job_id),
+        partial(queue.repeat, Lab(workspace, person), job_id),
         lambda job: f"Job {job.id} queued again.",
     )
 

@@ -270,7 +270,7 @@ def extract_chosen(
 ) -> None:
     """Let the worker cut the chosen patches of a tomogram."""
     try:
-        submit_batch(workspace, person, JobKind.EXTRACT, names)
+        submit_batch(Lab(workspace, person), JobKind.EXTRACT, names)
     except TomocurateError as error:
         notify_refusal(error)
         return

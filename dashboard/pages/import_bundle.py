@@ -233,7 +233,7 @@ def _take_in(
 
 def _queue(workspace: Workspace, person: PersonRecord, source: Path) -> None:
     try:
-        submit(workspace, person, JobKind.IMPORT, {"file": str(source)})
+        submit(Lab(workspace, person), JobKind.IMPORT, {"file": str(source)})
     except TomocurateError as error:
         notify_refusal(error)
         return

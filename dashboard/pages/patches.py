@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core.access.permissions import Action, may
+from core.lab.lab import Lab
 from core.patches.lifecycle import Transition
 from core.patches.saved_filters import list_views, save_view
 from core.tomograms.pictures import thumbnail_of_patch
@@ -77,7 +78,7 @@ def show() -> None:
 def apply_view(workspace: Workspace, person: PersonRecord) -> None:
     """Set the filter's widgets to the saved filter that was picked."""
     name = st.session_state.pop(Key.VIEW, None)
-    view = next((v for v in list_views(workspace, person, PAGE) if v.name == name), None)
+    view = next((v for v in list_views(Lab(workspace, person), PAGE) if v.name == name), None)
     if view is None:
         return
     try:
@@ -89,7 +90,7 @@ def apply_view(workspace: Workspace, person: PersonRecord) -> None:
 def keep_view(workspace: Workspace, person: PersonRecord, name: str, wanted: PatchFilter) -> None:
     """Save the filter under a name."""
     run_action(
-        lambda: save_view(workspace, person, name, PAGE, patch_filter.rules_of(wanted)),
+        lambda: save_view(Lab(workspace, person), name, PAGE, patch_filter.rules_of(wanted)),
         lambda _: f"Filter **{escape(name)}** saved.",
     )
 
@@ -147,7 +148,7 @@ def _only_mine(name: str) -> None:
 
 def _views(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> None:
     with st.popover("Saved filters", icon=":material/bookmark:"):
-        views = list_views(workspace, person, PAGE)
+        views = list_views(Lab(workspace, person), PAGE)
         for view in views:
             label = (
                 escape(view.name) if view.mine else f"{escape(view.name)} · {escape(view.owner)}"

@@ -261,7 +261,7 @@ def _score(workspace: Workspace, person: PersonRecord) -> None:
         st.rerun()
     if later:
         run_action(
-            lambda: submit(workspace, person, JobKind.SCORE, {"names": None}),
+            lambda: submit(Lab(workspace, person), JobKind.SCORE, {"names": None}),
             lambda job: f"Queued as job {job}. Activity shows progress.",
         )
         st.rerun()

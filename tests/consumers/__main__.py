@@ -102,8 +102,7 @@ def export_demo(demo: Path, work: Path) -> tuple[Path, Path]:
             names = tomogram_names(session)
         for name in names:
             permit(
-                workspace,
-                by,
+                Lab(workspace, by),
                 name,
                 scope=Scope.PUBLIC,
                 licence=Licence.CC0,

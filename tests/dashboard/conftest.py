@@ -166,7 +166,7 @@ def _fill(workspace: Workspace, data: Path) -> None:
     ada = people.add(workspace, me, "Ada", Role.ANNOTATOR)
     people.add(workspace, me, "Ben", Role.REVIEWER)
     pairings = plan_registration(workspace, [data])
-    assert not failed(register(workspace, me, pairings, add_roots=True))
+    assert not failed(register(ActingLab(workspace, me), pairings, add_roots=True))
     chosen = choose(
         ActingLab(workspace, me),
         "TS_001",

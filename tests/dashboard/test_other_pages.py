@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.access import people
 from core.jobs import queue
+from core.lab.lab import Lab as ActingLab
 from core.tomograms.data_roots import list_roots
 from core.workspace.workspace import Workspace
 from dashboard.pages.progress import read_board, target_of
@@ -47,7 +48,7 @@ def test_a_plot_shows_names_as_text() -> None:
 
 
 def test_a_job_is_cancelled_and_tried_again(lab: Lab, page: Open) -> None:
-    job = queue.submit(lab.workspace, lab.me, JobKind.EXTRACT, {"names": [lab.chosen]})
+    job = queue.submit(ActingLab(lab.workspace, lab.me), JobKind.EXTRACT, {"names": [lab.chosen]})
     at = page("activity")
     assert "No worker is running" in said(at)
     at.button(key=f"cancel_{job}").click().run()
@@ -58,7 +59,7 @@ def test_a_job_is_cancelled_and_tried_again(lab: Lab, page: Open) -> None:
 
 
 def test_somebody_elses_job_has_no_button_for_an_annotator(lab: Lab, page: Open) -> None:
-    job = queue.submit(lab.workspace, lab.ada, JobKind.EXTRACT, {"names": [lab.chosen]})
+    job = queue.submit(ActingLab(lab.workspace, lab.ada), JobKind.EXTRACT, {"names": [lab.chosen]})
     act_as(lab, Role.ANNOTATOR)
     assert not any(str(each.key) == f"cancel_{job}" for each in page("activity").button)
 
@@ -70,10 +71,10 @@ def test_the_log_is_filtered_and_paged(lab: Lab, page: Open) -> None:
 
 
 def test_only_jobs_that_ended_since_are_told(lab: Lab) -> None:
-    job = queue.submit(lab.workspace, lab.me, JobKind.EXTRACT, {"names": [lab.chosen]})
+    job = queue.submit(ActingLab(lab.workspace, lab.me), JobKind.EXTRACT, {"names": [lab.chosen]})
     before = active_now(queue.list_jobs(lab.workspace).rows, lab.me)
     assert before == [job] or job in before
-    queue.cancel(lab.workspace, lab.me, job)
+    queue.cancel(ActingLab(lab.workspace, lab.me), job)
     jobs = queue.list_jobs(lab.workspace).rows
     assert [each.id for each in newly_finished(jobs, lab.me, before)] == [job]
     assert not newly_finished(jobs, lab.ada, before)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert
 from streamlit.testing.v1 import AppTest
 
+from core.lab.lab import Lab as ActingLab
 from core.patches.saved_filters import list_views, save_view
 from core.workspace.workspace import Workspace
 from dashboard.components.patch import bulk
@@ -87,11 +88,11 @@ def test_pictures_stand_beside_the_table(lab: Lab, page: Open) -> None:
 
 
 def test_a_view_is_kept_and_shown_again(lab: Lab, page: Open) -> None:
-    save_view(lab.workspace, lab.me, "mine to <b>do</b>", "patches", {"assignee": "Mia"})
-    assert [view.name for view in list_views(lab.workspace, lab.me, "patches")] == [
+    save_view(ActingLab(lab.workspace, lab.me), "mine to <b>do</b>", "patches", {"assignee": "Mia"})
+    assert [view.name for view in list_views(ActingLab(lab.workspace, lab.me), "patches")] == [
         "mine to <b>do</b>"
     ]
-    assert not list_views(lab.workspace, lab.ada, "patches")
+    assert not list_views(ActingLab(lab.workspace, lab.ada), "patches")
     at = page("patches")
     next(each for each in at.button if "mine to" in each.label).click().run()
     assert at.selectbox(key="person").value == "Mia"
@@ -128,7 +129,7 @@ def test_many_extractions_become_one_batch(lab: Lab) -> None:
     from db.queries.jobs import JobFilter
     from db.vocabulary import JobKind
 
-    submit_batch(lab.workspace, lab.me, JobKind.EXTRACT, [f"p{n}" for n in range(9)])
+    submit_batch(ActingLab(lab.workspace, lab.me), JobKind.EXTRACT, [f"p{n}" for n in range(9)])
     jobs = list_jobs(lab.workspace, JobFilter(active=True, top=True))
     assert "batch" in jobs.rows[0].arguments
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.lab.lab import Lab as ActingLab
 from core.proposals.channels import Channel
 from core.proposals.propose import propose
 from dashboard.components.proposals import decide, heat_data, proposed_data, waiting
@@ -24,7 +25,7 @@ Open = Callable[..., AppTest]
 @pytest.fixture
 def proposed(lab: Lab) -> Lab:
     """The lab, with places proposed in the tomogram that has no patches yet."""
-    propose(lab.workspace, lab.ada, ["TS_002"])
+    propose(ActingLab(lab.workspace, lab.ada), ["TS_002"])
     return lab
 
 

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.access.os_user import acting_person
 from core.errors import RootError
+from core.lab.lab import Lab as ActingLab
 from core.tomograms.data_roots import add_root, list_roots
 from core.workspace.workspace import Workspace
 from dashboard.components.registering.form import rows_of
@@ -24,7 +25,7 @@ Open = Callable[..., AppTest]
 @pytest.fixture
 def rooted(bare: Workspace, lab_template: Path) -> Workspace:
     """An empty workspace that knows where tomograms lie."""
-    add_root(bare, acting_person(bare), lab_template / "data")
+    add_root(ActingLab(bare, acting_person(bare)), lab_template / "data")
     return bare
 
 
@@ -185,7 +186,7 @@ def test_two_files_whose_names_do_not_fit_are_paired_by_hand(
     data.mkdir()
     for old, new in (("TS_001.mrc", "tomo.mrc"), ("TS_001_seg.mrc", "membranes.mrc")):
         shutil.copyfile(lab_template / "data" / old, data / new)
-    add_root(bare, acting_person(bare), data)
+    add_root(ActingLab(bare, acting_person(bare)), data)
     at = page("tomograms", tomograms_tab="Register more")
     at.segmented_control(key="register_how").set_value("Pattern").run()
     at.text_input(key="register_pattern").input("tomo.mrc").run()

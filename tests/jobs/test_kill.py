@@ -112,10 +112,10 @@ def names(workspace: Workspace, admin: PersonRecord, tmp_path: Path) -> list[str
         with mrcfile.new(data / name) as file:
             file.set_data(membrane)
             file.voxel_size = 10.0
-    register(workspace, admin, plan_registration(workspace, [data / "*.mrc"]), add_roots=True)
+    register(Lab(workspace, admin), plan_registration(workspace, [data / "*.mrc"]), add_roots=True)
     choose(Lab(workspace, admin), "TS_001", list(CENTERS), reason=ChosenBecause.OTHER)
     for job in queue.list_jobs(workspace):  # hashes and pictures are not what is killed here
-        queue.cancel(workspace, admin, job.id)
+        queue.cancel(Lab(workspace, admin), job.id)
     return [each.name for each in extract(Lab(workspace, admin))]
 
 

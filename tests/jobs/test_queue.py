@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.jobs import queue
+from core.lab.lab import Lab
 from core.workspace.enqueue import MAX_ARGUMENTS, enqueue
 from core.workspace.workspace import Workspace
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
@@ -48,7 +49,7 @@ def finish(workspace: Workspace, taken: Claim) -> None:
 
 def queued(workspace: Workspace, by: PersonRecord, **options: object) -> int:
     arguments = {"names": [str(options.pop("name", "a"))]}
-    return queue.submit(workspace, by, JobKind.MERGE, arguments, **options)  # type: ignore[arg-type]
+    return queue.submit(Lab(workspace, by), JobKind.MERGE, arguments, **options)  # type: ignore[arg-type]
 
 
 def make_due(workspace: Workspace, job_id: int) -> None:
@@ -96,12 +97,12 @@ def test_a_job_of_a_transaction_that_fails_is_not_queued(workspace: Workspace, a
 
 def test_arguments_too_large_for_a_row_are_refused(workspace: Workspace, anna: PersonRecord):
     with pytest.raises(StepError, match="too many arguments"):
-        queue.submit(workspace, anna, JobKind.MERGE, {"names": ["x" * MAX_ARGUMENTS]})
+        queue.submit(Lab(workspace, anna), JobKind.MERGE, {"names": ["x" * MAX_ARGUMENTS]})
 
 
 def test_an_annotator_may_not_queue_a_backup(workspace: Workspace, anna: PersonRecord):
     with pytest.raises(NotAllowedError, match="make or verify a backup"):
-        queue.submit(workspace, anna, JobKind.BACKUP, {})
+        queue.submit(Lab(workspace, anna), JobKind.BACKUP, {})
 
 
 def test_every_kind_of_job_asks_for_a_step():
@@ -234,8 +235,8 @@ def test_a_job_that_is_given_back_has_lost_no_attempt(workspace: Workspace, anna
 
 def test_a_queued_job_is_cancelled_at_once(workspace: Workspace, anna: PersonRecord):
     job_id = queued(workspace, anna)
-    assert queue.cancel(workspace, anna, job_id).state == JobState.CANCELLED
-    assert queue.cancel(workspace, anna, job_id).state == JobState.CANCELLED
+    assert queue.cancel(Lab(workspace, anna), job_id).state == JobState.CANCELLED
+    assert queue.cancel(Lab(workspace, anna), job_id).state == JobState.CANCELLED
     assert claim(workspace) is None
 
 
@@ -244,7 +245,7 @@ def test_a_running_job_hears_of_its_cancelling_with_its_progress_and_its_heartbe
 ):
     job_id = queued(workspace, anna)
     taken = claimed(workspace)
-    assert queue.cancel(workspace, anna, job_id).state == JobState.RUNNING
+    assert queue.cancel(Lab(workspace, anna), job_id).state == JobState.RUNNING
     with workspace.catalog.write() as session:
         assert writes.tell_progress(session, taken, 0.3, "third")
         assert writes.renew_lease(session, taken, LEASE)
@@ -257,7 +258,7 @@ def test_a_cancelled_job_whose_worker_died_is_not_done_again(
 ):
     job_id = queued(workspace, anna)
     claimed(workspace, "dead", ENDED_LEASE)
-    queue.cancel(workspace, anna, job_id)
+    queue.cancel(Lab(workspace, anna), job_id)
     assert claim(workspace) is None
     assert queue.job(workspace, job_id).state == JobState.CANCELLED
 
@@ -267,7 +268,7 @@ def test_a_job_that_is_done_stays_done_when_it_is_cancelled(
 ):
     job_id = queued(workspace, anna)
     finish(workspace, claimed(workspace))
-    assert queue.cancel(workspace, anna, job_id).state == JobState.DONE
+    assert queue.cancel(Lab(workspace, anna), job_id).state == JobState.DONE
 
 
 def test_somebody_elses_job_is_cancelled_by_a_curator_only(
@@ -275,8 +276,8 @@ def test_somebody_elses_job_is_cancelled_by_a_curator_only(
 ):
     job_id = queued(workspace, anna)
     with pytest.raises(NotAllowedError, match="others' jobs"):
-        queue.cancel(workspace, bert, job_id)
-    assert queue.cancel(workspace, admin, job_id).state == JobState.CANCELLED
+        queue.cancel(Lab(workspace, bert), job_id)
+    assert queue.cancel(Lab(workspace, admin), job_id).state == JobState.CANCELLED
 
 
 def test_a_disabled_person_cancels_not_even_an_own_job(workspace: Workspace, anna: PersonRecord):
@@ -284,19 +285,19 @@ def test_a_disabled_person_cancels_not_even_an_own_job(workspace: Workspace, ann
     with workspace.catalog.write() as session:
         change_person(session, Change.now(None), "anna", disabled=True)
     with pytest.raises(NotAllowedError, match="disabled"):
-        queue.cancel(workspace, anna, job_id)
+        queue.cancel(Lab(workspace, anna), job_id)
 
 
 def test_a_failed_job_is_repeated_with_all_its_attempts(workspace: Workspace, anna: PersonRecord):
     job_id = queued(workspace, anna)
     with pytest.raises(StepError, match="is queued"):
-        queue.repeat(workspace, anna, job_id)
+        queue.repeat(Lab(workspace, anna), job_id)
     fail(workspace, claimed(workspace), again=False)
-    repeated = queue.repeat(workspace, anna, job_id)
+    repeated = queue.repeat(Lab(workspace, anna), job_id)
     assert (repeated.state, repeated.attempts, repeated.error) == (JobState.QUEUED, 0, None)
     finish(workspace, claimed(workspace))
     with pytest.raises(StepError, match="is done"):
-        queue.repeat(workspace, anna, job_id)
+        queue.repeat(Lab(workspace, anna), job_id)
 
 
 def test_a_failed_job_is_not_repeated_beside_its_successor(
@@ -306,7 +307,7 @@ def test_a_failed_job_is_not_repeated_beside_its_successor(
     fail(workspace, claimed(workspace), again=False)
     successor = queued(workspace, anna)
     with pytest.raises(StepError, match=f"job {successor} does the same"):
-        queue.repeat(workspace, anna, job_id)
+        queue.repeat(Lab(workspace, anna), job_id)
 
 
 def test_an_unknown_job_is_named_with_near_ones(workspace: Workspace, anna: PersonRecord):
@@ -314,13 +315,13 @@ def test_an_unknown_job_is_named_with_near_ones(workspace: Workspace, anna: Pers
     with pytest.raises(UnknownNameError, match="there is no job '77'"):
         queue.job(workspace, 77)
     with pytest.raises(UnknownNameError):
-        queue.cancel(workspace, anna, 77)
+        queue.cancel(Lab(workspace, anna), 77)
 
 
 def test_a_batch_is_reported_when_all_its_parts_have_ended(
     workspace: Workspace, anna: PersonRecord
 ):
-    parent = queue.submit_batch(workspace, anna, JobKind.MERGE, ["a", "b", "c"])
+    parent = queue.submit_batch(Lab(workspace, anna), JobKind.MERGE, ["a", "b", "c"])
     parts = [claimed(workspace) for _ in range(3)]
     assert parent not in [part.job.id for part in parts]
     assert claim(workspace) is None
@@ -333,9 +334,9 @@ def test_a_batch_is_reported_when_all_its_parts_have_ended(
 
 
 def test_a_batch_is_cancelled_with_its_parts(workspace: Workspace, anna: PersonRecord):
-    parent = queue.submit_batch(workspace, anna, JobKind.MERGE, ["a", "b", "c"])
+    parent = queue.submit_batch(Lab(workspace, anna), JobKind.MERGE, ["a", "b", "c"])
     running = claimed(workspace)
-    queue.cancel(workspace, anna, parent)
+    queue.cancel(Lab(workspace, anna), parent)
     states = {part.id: part for part in queue.list_jobs(workspace, JobFilter(parent_id=parent))}
     assert states[running.job.id].cancel_requested
     others = [part.state for part in states.values() if part.id != running.job.id]
@@ -346,8 +347,8 @@ def test_a_batch_is_cancelled_with_its_parts(workspace: Workspace, anna: PersonR
 def test_jobs_are_listed_by_state_and_kind_without_the_parts_of_batches(
     workspace: Workspace, anna: PersonRecord, admin: PersonRecord
 ):
-    queue.submit_batch(workspace, anna, JobKind.MERGE, ["a", "b"])
-    queue.submit(workspace, admin, JobKind.BACKUP, {})
+    queue.submit_batch(Lab(workspace, anna), JobKind.MERGE, ["a", "b"])
+    queue.submit(Lab(workspace, admin), JobKind.BACKUP, {})
     assert queue.list_jobs(workspace).total == 4
     assert queue.list_jobs(workspace, JobFilter(top=True)).total == 2
     assert queue.list_jobs(workspace, JobFilter(kind=JobKind.BACKUP)).total == 1

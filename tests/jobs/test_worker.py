@@ -22,6 +22,7 @@ from core.jobs.engines import Inline, LocalPool
 from core.jobs.handlers import KINDS
 from core.jobs.schedule import DAILY, CollectPlan, plan_daily_backup
 from core.jobs.worker import Timing, run_worker
+from core.lab.lab import Lab
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
 from db.queries.jobs import JobFilter, JobRecord, last_job
@@ -51,7 +52,7 @@ def tomogram(folder: Path, shape: tuple[int, int, int] = (8, 30, 40)) -> Path:
 
 def register_one(workspace: Workspace, admin: PersonRecord, folder: Path, *shape: int) -> Path:
     path = tomogram(folder, shape) if shape else tomogram(folder)  # type: ignore[arg-type]
-    register(workspace, admin, plan_registration(workspace, [path]), add_roots=True)
+    register(Lab(workspace, admin), plan_registration(workspace, [path]), add_roots=True)
     return path
 
 
@@ -82,7 +83,7 @@ def test_a_registered_tomogram_is_hashed_and_gets_its_pictures(
 
 
 def test_a_backup_is_made_by_a_job_in_a_process_beside(workspace: Workspace, admin: PersonRecord):
-    job_id = queue.submit(workspace, admin, JobKind.BACKUP, {})
+    job_id = queue.submit(Lab(workspace, admin), JobKind.BACKUP, {})
     assert run_worker(workspace, once=True) == 1
     done = queue.job(workspace, job_id)
     assert (done.state, done.progress, done.error) == (JobState.DONE, 1.0, None)
@@ -95,7 +96,7 @@ def test_a_backup_is_made_by_a_job_in_a_process_beside(workspace: Workspace, adm
 def test_what_a_step_refuses_fails_with_its_sentence_and_is_not_repeated(
     workspace: Workspace, anna: PersonRecord
 ):
-    job_id = queue.submit(workspace, anna, JobKind.MERGE, {"names": ["nobody"]})
+    job_id = queue.submit(Lab(workspace, anna), JobKind.MERGE, {"names": ["nobody"]})
     run_worker(workspace, once=True, executor=Inline())
     failed = queue.job(workspace, job_id)
     assert (failed.state, failed.attempts) == (JobState.FAILED, 1)
@@ -105,7 +106,7 @@ def test_what_a_step_refuses_fails_with_its_sentence_and_is_not_repeated(
 def test_a_person_who_was_disabled_meanwhile_gets_nothing_done(
     workspace: Workspace, anna: PersonRecord
 ):
-    job_id = queue.submit(workspace, anna, JobKind.COLLECT, {"names": None})
+    job_id = queue.submit(Lab(workspace, anna), JobKind.COLLECT, {"names": None})
     with workspace.catalog.write() as session:
         change_person(session, Change.now(None), "anna", disabled=True)
     run_worker(workspace, once=True, executor=Inline())
@@ -115,7 +116,7 @@ def test_a_person_who_was_disabled_meanwhile_gets_nothing_done(
 def test_a_bug_is_told_with_a_reference_to_the_log_and_tried_again(
     workspace: Workspace, admin: PersonRecord, caplog: pytest.LogCaptureFixture
 ):
-    job_id = queue.submit(workspace, admin, JobKind.HASH, {})
+    job_id = queue.submit(Lab(workspace, admin), JobKind.HASH, {})
     run_worker(workspace, once=True, executor=Inline())
     failed = queue.job(workspace, job_id)
     assert failed.state == JobState.QUEUED
@@ -130,7 +131,7 @@ def test_a_bug_is_told_with_a_reference_to_the_log_and_tried_again(
 def test_a_batch_reports_each_failure_and_a_bad_one_stops_no_other(
     workspace: Workspace, anna: PersonRecord
 ):
-    parent = queue.submit_batch(workspace, anna, JobKind.COLLECT, ["a", "b"])
+    parent = queue.submit_batch(Lab(workspace, anna), JobKind.COLLECT, ["a", "b"])
     run_worker(workspace, once=True, executor=Inline())
     report = queue.job(workspace, parent)
     assert report.state == JobState.FAILED
@@ -142,7 +143,7 @@ def slow(workspace: Workspace, admin: PersonRecord, tmp_path: Path) -> int:
     """A queued job that takes some seconds: the hash of a large file."""
     register_one(workspace, admin, tmp_path, *BIG)
     for each in jobs(workspace, JobKind.PREVIEW):
-        queue.cancel(workspace, admin, each.id)
+        queue.cancel(Lab(workspace, admin), each.id)
     return jobs(workspace, JobKind.HASH)[0].id
 
 
@@ -210,7 +211,7 @@ def test_a_running_job_that_is_cancelled_stops(
 ):
     with worker_process(workspace, "--heartbeat", "0.1") as process:
         wait_until(lambda: is_running(workspace, slow))
-        queue.cancel(workspace, admin, slow)
+        queue.cancel(Lab(workspace, admin), slow)
         wait_until(lambda: not queue.job(workspace, slow).is_active, 8)
         assert process.poll() is None
     assert queue.job(workspace, slow).state == JobState.CANCELLED
@@ -263,7 +264,7 @@ def test_an_idle_worker_writes_nothing_but_its_heartbeat_and_finds_work_within_a
         time.sleep(1.5)
         assert watcher.execute(seen).fetchone() == before
         watcher.close()
-        job_id = queue.submit(workspace, admin, JobKind.MERGE, {"names": ["nobody"]})
+        job_id = queue.submit(Lab(workspace, admin), JobKind.MERGE, {"names": ["nobody"]})
         began = time.monotonic()
         wait_until(lambda: queue.job(workspace, job_id).started_at is not None)
         assert time.monotonic() - began < 3  # 0.5 s and what a busy machine takes
@@ -302,8 +303,8 @@ def test_a_backup_is_planned_once_for_today_and_then_for_tomorrow(
         plan_daily_backup(workspace)
     (planned,) = jobs(workspace, JobKind.BACKUP)
     assert timedelta() < planned.due_at - datetime.now(UTC) <= timedelta(minutes=5)
-    queue.cancel(workspace, admin, planned.id)
-    queue.submit(workspace, admin, JobKind.BACKUP, {})
+    queue.cancel(Lab(workspace, admin), planned.id)
+    queue.submit(Lab(workspace, admin), JobKind.BACKUP, {})
     run_worker(workspace, once=True, executor=Inline(), timing=Timing(poll=0.01))
     plan_daily_backup(workspace)
     with workspace.catalog.read() as session:

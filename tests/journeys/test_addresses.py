@@ -124,7 +124,7 @@ def make_lab(folder: Path) -> None:
         me = acting_person(workspace)
         ada = people.add(workspace, me, "Ada", Role.ANNOTATOR)
         people.add(workspace, me, "Ben", Role.REVIEWER)
-        register(workspace, me, plan_registration(workspace, [data]), add_roots=True)
+        register(Lab(workspace, me), plan_registration(workspace, [data]), add_roots=True)
         centers = [Zyx(84, 90 + 12 * step, 90 + 12 * step) for step in range(len(P))]
         why = ChosenBecause.MISSED_MEMBRANE
         assert not failed(choose(Lab(workspace, me), "TS_001", centers, reason=why))

@@ -63,7 +63,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             segmentation=data / f"vol_seg {IMG}.mrc",
             token="TS_001",
         )
-        assert not failed(register(workspace, me, pairs, add_roots=True))
+        assert not failed(register(Lab(workspace, me), pairs, add_roots=True))
         centers = [Zyx(84, 90, 90), Zyx(84, 110, 110), Zyx(84, 100, 90)]
         chosen = choose(Lab(workspace, me), "TS_001", centers, reason=ChosenBecause.OTHER, note=ALL)
         names = [outcome.name for outcome in chosen]
@@ -87,10 +87,9 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             review.submit(Lab(workspace, ada), name)
         review.accept(Lab(workspace, me), names[0])
         review.reject(Lab(workspace, me), names[1], ALL)
-        save_view(workspace, me, f"view {IMG}", "patches", {"text": IMG})
+        save_view(Lab(workspace, me), f"view {IMG}", "patches", {"text": IMG})
         permit(
-            workspace,
-            me,
+            Lab(workspace, me),
             "TS_001",
             scope=Scope.PUBLIC,
             licence=Licence.CC0,

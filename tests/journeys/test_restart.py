@@ -32,7 +32,9 @@ def folder(tmp_path: Path) -> Path:
     write_tomogram(tmp_path / "data", "TS_001", make_tomogram(Zyx(170, 220, 220)))
     with init_workspace(tmp_path / "lab", admin="Mia") as workspace:
         me = acting_person(workspace)
-        register(workspace, me, plan_registration(workspace, [tmp_path / "data"]), add_roots=True)
+        register(
+            Lab(workspace, me), plan_registration(workspace, [tmp_path / "data"]), add_roots=True
+        )
         centers = [Zyx(84, 90, 90), Zyx(84, 110, 110)]
         choose(Lab(workspace, me), "TS_001", centers, reason=ChosenBecause.OTHER)
     return tmp_path / "lab"

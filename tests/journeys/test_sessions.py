@@ -42,7 +42,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         people.add(workspace, me, "Ada", Role.ANNOTATOR)
         people.add(workspace, me, "Ben", Role.REVIEWER)
         people.add(workspace, me, "Vera", Role.VIEWER)
-        register(workspace, me, plan_registration(workspace, [folder / "data"]), add_roots=True)
+        register(
+            Lab(workspace, me), plan_registration(workspace, [folder / "data"]), add_roots=True
+        )
         centers = [Zyx(84, 90, 90), Zyx(84, 100, 100)]
         choose(Lab(workspace, me), "TS_001", centers, reason=ChosenBecause.OTHER)
         extract(Lab(workspace, me), [P0])

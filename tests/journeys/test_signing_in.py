@@ -86,7 +86,7 @@ def fill(lab: Workspace, issuer: str) -> None:
     me = acting_person(lab)
     for name, role in ROLES.items():
         people.add(lab, me, name, role, identity=(issuer, f"{name.lower()}-1"))
-    register(lab, me, plan_registration(lab, [lab.folder.parent / "data"]), add_roots=True)
+    register(Lab(lab, me), plan_registration(lab, [lab.folder.parent / "data"]), add_roots=True)
     centers = [Zyx(84, 90, 90), Zyx(84, 100, 100), Zyx(84, 110, 110)]
     mine = Lab(lab, me)
     choose(mine, "TS_001", centers, reason=ChosenBecause.OTHER)

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.patches import PatchRecord, list_patches
@@ -30,7 +31,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     write_tomogram(folder / "data", "TS_001", make_tomogram(SHAPE))
     with init_workspace(folder / "lab") as workspace:
         pairings = plan_registration(workspace, [folder / "data"])
-        register(workspace, acting_person(workspace), pairings, add_roots=True)
+        register(Lab(workspace, acting_person(workspace)), pairings, add_roots=True)
     with open_workspace(folder / "lab") as workspace:
         yield workspace
 

@@ -12,6 +12,7 @@ import pytest
 from core.access.os_user import acting_person
 from core.cli.serve import serve_workspace
 from core.errors import ServeError
+from core.lab.lab import Lab
 from core.maintenance.checks.security import openness_of
 from core.maintenance.doctor import BAD, OK, WARN, examine
 from core.tomograms.data_roots import add_root
@@ -28,7 +29,7 @@ def folder() -> Iterator[Path]:
     (above / "data").mkdir(mode=0o755)
     (above / "lab").mkdir(mode=0o755)
     with init_workspace(above / "lab", admin="Mia") as workspace:
-        add_root(workspace, acting_person(workspace), above / "data")
+        add_root(Lab(workspace, acting_person(workspace)), above / "data")
         assert workspace.catalog.file
         workspace.catalog.file.chmod(0o640)
     yield above / "lab"

@@ -44,13 +44,13 @@ def said_by(outcomes: Iterable[Outcome]) -> str | None:
 
 def _register(workspace: Workspace, path: Path) -> str | None:
     pairings = plan_registration(workspace, [path])
-    return said_by(register(workspace, acting_person(workspace), pairings))
+    return said_by(register(Lab(workspace, acting_person(workspace)), pairings))
 
 
 def _segmentation(workspace: Workspace, path: Path) -> str | None:
     tomogram = path.parents[2] / "data" / "TS_002.mrc"
     pairings = plan_registration(workspace, [tomogram], segmentation=path)
-    return said_by(register(workspace, acting_person(workspace), pairings))
+    return said_by(register(Lab(workspace, acting_person(workspace)), pairings))
 
 
 def _choose(workspace: Workspace, path: Path) -> str | None:

@@ -70,10 +70,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with init_workspace(folder / "lab") as workspace:
         me = acting_person(workspace)
         pairings = plan_registration(workspace, [folder / "data"])
-        assert not failed(register(workspace, me, pairings, add_roots=True))
+        assert not failed(register(ActingLab(workspace, me), pairings, add_roots=True))
         (folder / "inbox" / "TS_003.mrc").hardlink_to(folder / "data" / "TS_002.mrc")
         pairings = plan_registration(workspace, [folder / "inbox" / "TS_003.mrc"])
-        assert not failed(register(workspace, me, pairings, add_roots=True))
+        assert not failed(register(ActingLab(workspace, me), pairings, add_roots=True))
         choose(ActingLab(workspace, me), "TS_001", [Zyx(84, 90, 90)], reason=ChosenBecause.OTHER)
         assert not failed(extract(ActingLab(workspace, me), [PATCH]))
     doors = subprocess.Popen(

@@ -240,8 +240,7 @@ class Lab:
     def permit_all(self, scope=Scope.PUBLIC, licence=Licence.CC_BY, tomograms: int = 3) -> None:
         for number in range(1, tomograms + 1):
             permit(
-                self.workspace,
-                self.by,
+                ActingLab(self.workspace, self.by),
                 f"TS_{number:03}",
                 scope=scope,
                 licence=licence,

@@ -114,8 +114,7 @@ def test_a_missing_permission_is_named_and_nothing_is_written(lab, tmp_path):
 
 def test_an_embargo_holds(ready, tmp_path):
     permit(
-        ready.workspace,
-        ready.by,
+        Lab(ready.workspace, ready.by),
         "TS_002",
         scope=Scope.PUBLIC,
         licence=Licence.CC_BY,
@@ -192,8 +191,7 @@ def test_a_curator_and_the_head_who_approved_all_may_sign(ready, tmp_path):
         facts = replace(FACTS, signed_by=signer)
         export_bundle(ready.opened, tmp_path / signer, facts)
     permit(
-        ready.workspace,
-        ready.by,
+        Lab(ready.workspace, ready.by),
         "TS_001",
         scope=Scope.PUBLIC,
         licence=Licence.CC_BY,

@@ -17,6 +17,7 @@ from core.exports.plan import SetOptions
 from core.exports.selection import Choice, choose_curated
 from core.exports.training_set import export_training_set
 from core.exports.validate import read_label
+from core.lab.lab import Lab
 from core.tomograms.data_permissions import pin
 from db.errors import NotAllowedError, UnknownNameError
 from db.queries.life import merge_by_id
@@ -118,7 +119,7 @@ def test_scoring_again_keeps_what_is_there(scored):
 def test_patches_that_a_model_was_trained_on_are_marked(scored, tmp_path, side):
     for token in ("TS_001", "TS_002", "TS_003"):
         other = Split.VAL if side is Split.TRAIN else Split.TRAIN
-        pin(scored.workspace, scored.by, token, side if token == "TS_001" else other)
+        pin(Lab(scored.workspace, scored.by), token, side if token == "TS_001" else other)
     export_training_set(scored.opened, tmp_path / "set")
     with scored.workspace.catalog.read() as session:
         export = list_exports(session)[0]

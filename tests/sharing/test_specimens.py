@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.exports.training_set import plan_export_set
+from core.lab.lab import Lab
 from core.tomograms.data_permissions import group, pin
 from core.tomograms.pictures import tomogram_name
 from core.tomograms.source_files import note_hash
@@ -41,7 +42,7 @@ def test_tomograms_of_one_specimen_are_never_on_both_sides(twins):
     alike = [before[f"demo_{t}_patch0"] == before[f"demo_{t}_denoised_patch0"] for t in TOKENS]
     assert not all(alike), "the hash alone keeps them together; choose other tokens"
     for token in TOKENS:
-        group(twins.workspace, twins.by, [token, f"{token}_denoised"], token)
+        group(Lab(twins.workspace, twins.by), [token, f"{token}_denoised"], token)
     after = splits(twins)
     for token in TOKENS:
         assert after[f"demo_{token}_patch0"] == after[f"demo_{token}_denoised_patch0"]
@@ -54,23 +55,23 @@ def test_files_with_the_same_bytes_are_one_unit_without_being_named(twins):
         sha256 = "a" * 64 if name != "TS_003" else "b" * 64
         note_hash(twins.workspace, twins.by, tomogram_name(record.id), sha256)
     assert unit_of(twins, "TS_001").tomograms == ("demo/TS_001", "demo/TS_002_denoised")
-    group(twins.workspace, twins.by, ["TS_002_denoised", "TS_003"], "second")
+    group(Lab(twins.workspace, twins.by), ["TS_002_denoised", "TS_003"], "second")
     assert unit_of(twins, "TS_003").name == "demo/TS_001"
     assert len(unit_of(twins, "TS_001").tomograms) == 3
 
 
 def test_a_pin_holds_for_the_whole_specimen(twins):
-    group(twins.workspace, twins.by, ["TS_001", "TS_001_denoised"], "first")
-    outcome = pin(twins.workspace, twins.by, "TS_001", Split.TEST)
+    group(Lab(twins.workspace, twins.by), ["TS_001", "TS_001_denoised"], "first")
+    outcome = pin(Lab(twins.workspace, twins.by), "TS_001", Split.TEST)
     assert outcome.findings == ("so are demo/TS_001_denoised: one specimen",)
     dealt = splits(twins)
     assert dealt["demo_TS_001_denoised_patch0"] is Split.TEST
-    assert pin(twins.workspace, twins.by, "TS_001_denoised", None).outcome == "done"
+    assert pin(Lab(twins.workspace, twins.by), "TS_001_denoised", None).outcome == "done"
     assert unit_of(twins, "TS_001").pins == frozenset()
 
 
 def test_a_copy_of_a_test_tomogram_never_trains_though_it_was_found_later(twins):
-    pin(twins.workspace, twins.by, "TS_001", Split.TEST)
+    pin(Lab(twins.workspace, twins.by), "TS_001", Split.TEST)
     for name in ("TS_001", "TS_002"):
         with twins.workspace.catalog.read() as session:
             record = get_tomogram(session, name)
@@ -79,10 +80,10 @@ def test_a_copy_of_a_test_tomogram_never_trains_though_it_was_found_later(twins)
 
 
 def test_pins_that_disagree_are_settled_before_tomograms_are_grouped(twins):
-    pin(twins.workspace, twins.by, "TS_001", Split.TEST)
-    pin(twins.workspace, twins.by, "TS_002", Split.TRAIN)
+    pin(Lab(twins.workspace, twins.by), "TS_001", Split.TEST)
+    pin(Lab(twins.workspace, twins.by), "TS_002", Split.TRAIN)
     with pytest.raises(StepError, match="pinned to test and train; pin them to one split first"):
-        group(twins.workspace, twins.by, ["TS_001", "TS_002"], "both")
+        group(Lab(twins.workspace, twins.by), ["TS_001", "TS_002"], "both")
     assert unit_of(twins, "TS_001").tomograms == ("demo/TS_001",)
 
 

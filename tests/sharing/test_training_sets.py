@@ -122,10 +122,10 @@ def test_a_choice_by_filter_and_by_name(ready):
 
 
 def test_a_pin_moves_a_tomogram_and_test_never_trains(ready):
-    pin(ready.workspace, ready.by, "TS_002", Split.TEST)
+    pin(Lab(ready.workspace, ready.by), "TS_002", Split.TEST)
     plan = plan_export_set(ready.opened)
     assert {c.split for c in plan.cases if c.patch.tomogram == "TS_002"} == {Split.TEST}
-    assert pin(ready.workspace, ready.by, "TS_002", Split.TEST).outcome == "kept"
+    assert pin(Lab(ready.workspace, ready.by), "TS_002", Split.TEST).outcome == "kept"
 
 
 def test_validation_from_another_set(lab, make_lab, tmp_path):
@@ -155,7 +155,7 @@ def test_a_viewer_may_not_export_nor_permit(lab, tmp_path):
     with pytest.raises(NotAllowedError, match="viewer"):
         export_training_set(Lab(lab.workspace, viewer), tmp_path / "set")
     with pytest.raises(NotAllowedError, match="curator"):
-        permit(lab.workspace, viewer, "TS_001", scope=Scope.INTERNAL, approved_by="me")
+        permit(Lab(lab.workspace, viewer), "TS_001", scope=Scope.INTERNAL, approved_by="me")
     assert not (tmp_path / "set").exists()
 
 
@@ -179,17 +179,17 @@ def test_a_viewer_may_not_export_nor_permit(lab, tmp_path):
 def test_a_permission_that_cannot_be_meant_is_refused(lab, values, said):
     lab.tomogram("TS_001")
     with pytest.raises(ExportError, match=said):
-        permit(lab.workspace, lab.by, "TS_001", **values)
+        permit(Lab(lab.workspace, lab.by), "TS_001", **values)
 
 
 def test_a_permission_is_stated_once_and_a_conflict_is_told(lab):
     lab.tomogram("TS_001")
     given = {"scope": Scope.PUBLIC, "licence": Licence.CC0, "approved_by": "P. Owner"}
-    assert permit(lab.workspace, lab.by, "TS_001", **given).outcome == "done"
-    assert permit(lab.workspace, lab.by, "TS_001", **given).outcome == "kept"
-    permit(lab.workspace, lab.by, "TS_001", scope=Scope.INTERNAL, approved_by="P. Owner")
+    assert permit(Lab(lab.workspace, lab.by), "TS_001", **given).outcome == "done"
+    assert permit(Lab(lab.workspace, lab.by), "TS_001", **given).outcome == "kept"
+    permit(Lab(lab.workspace, lab.by), "TS_001", scope=Scope.INTERNAL, approved_by="P. Owner")
     with pytest.raises(ConflictError, match="Ada Min"):
-        permit(lab.workspace, lab.by, "TS_001", **given, seen=1)
+        permit(Lab(lab.workspace, lab.by), "TS_001", **given, seen=1)
 
 
 def test_a_rejected_merge_is_left_out_and_the_accepted_one_stays(lab):

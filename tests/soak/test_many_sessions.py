@@ -76,7 +76,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         me = acting_person(workspace)
         for number in range(PEOPLE):
             people.add(workspace, me, f"Person{number:02}", Role.ANNOTATOR)
-        register(workspace, me, plan_registration(workspace, [folder / "data"]), add_roots=True)
+        register(
+            Lab(workspace, me), plan_registration(workspace, [folder / "data"]), add_roots=True
+        )
         centers = [Zyx(84, 82 + number, 90) for number in range(PEOPLE)]
         chosen = choose(Lab(workspace, me), "TS_001", centers, reason=ChosenBecause.OTHER)
         assert not failed(chosen)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from core.access import people
 from core.access.os_user import acting_person
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.tomograms.register import plan_registration, register
 from core.workspace.folders import Folders
 from core.workspace.results import DONE
@@ -141,7 +142,7 @@ def registered(workspace: Workspace, team: Team, files: Tomograms) -> Callable[[
         path = files.tomogram(f"{token}.mrc")
         files.segmentation(f"{token}_model.ckpt_segmented.mrc")
         pairings = plan_registration(workspace, [files.folder / f"{token}*.mrc"])
-        outcomes = register(workspace, team.admin, pairings, add_roots=True)
+        outcomes = register(Lab(workspace, team.admin), pairings, add_roots=True)
         assert [outcome.outcome for outcome in outcomes] == [DONE]
         return path
 

@@ -137,9 +137,12 @@ def _made_lab(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         ):
             people.add(workspace, ada, name, role, os_user=f"{name}-account")
         pairings = plan_registration(workspace, [data / "TS_001*.mrc"])
-        register(workspace, ada, pairings, add_roots=True)
+        register(core_lab.Lab(workspace, ada), pairings, add_roots=True)
         choose(
-            core_lab.Lab(workspace, ada), "TS_001", CENTERS, reason=ChosenBecause.MISSED_MEMBRANE
+            core_lab.Lab(workspace, ada),
+            "TS_001",
+            CENTERS,
+            reason=ChosenBecause.MISSED_MEMBRANE,
         )
         assert [each.outcome for each in extract(core_lab.Lab(workspace, ada))] == ["done"] * 3
     return folder, data

@@ -14,6 +14,7 @@ from core.imaging.geometry import Zyx
 from core.jobs.engines import Inline
 from core.jobs.queue import submit
 from core.jobs.worker import run_worker
+from core.lab.lab import Lab
 from core.proposals.channels import Channel
 from core.proposals.decide import accept, dismiss
 from core.proposals.learned import corrected_patches, corrected_proposals, learned_weights
@@ -55,7 +56,7 @@ def lab_folder(volumes: Path, tmp_path: Path) -> Path:
 def looked(workspace: Workspace, team, lab_folder: Path) -> Workspace:
     """A workspace whose two tomograms are registered."""
     plan = plan_registration(workspace, [str(lab_folder)])
-    register(workspace, team.admin, plan, add_roots=True)
+    register(Lab(workspace, team.admin), plan, add_roots=True)
     return workspace
 
 
@@ -65,7 +66,7 @@ def proposals(workspace: Workspace, wanted: ProposalFilter = EVERY) -> tuple[Pro
 
 
 def test_two_places_a_tomogram_are_proposed_with_their_reasons(looked, team):
-    done = propose(looked, team.annika)
+    done = propose(Lab(looked, team.annika))
     assert [outcome.outcome for outcome in done] == [DONE, DONE]
     made = proposals(looked)
     assert [p.tomogram for p in sorted(made, key=lambda p: p.id)] == [
@@ -80,41 +81,41 @@ def test_two_places_a_tomogram_are_proposed_with_their_reasons(looked, team):
 
 
 def test_proposing_again_keeps_what_waits_and_reads_nothing_again(looked, team):
-    propose(looked, team.annika)
+    propose(Lab(looked, team.annika))
 
     def look(inputs):
         raise AssertionError("read again")
 
-    again = propose(looked, team.annika, look=look)
+    again = propose(Lab(looked, team.annika), look=look)
     assert [outcome.outcome for outcome in again] == [KEPT, KEPT]
-    more = propose(looked, team.annika, ["TS_1"], Wish(per_tomogram=3), look=look)
+    more = propose(Lab(looked, team.annika), ["TS_1"], Wish(per_tomogram=3), look=look)
     assert [outcome.outcome for outcome in more] == [DONE]
     assert len(proposals(looked)) == 5
 
 
 def test_the_same_seed_proposes_the_same_places(looked, team, tmp_path):
-    propose(looked, team.annika, ["TS_1"], Wish(seed=5))
+    propose(Lab(looked, team.annika), ["TS_1"], Wish(seed=5))
     first = [(p.center, p.score, p.parts, p.reason) for p in proposals(looked)]
     for proposal in proposals(looked):
-        dismiss(looked, team.annika, [proposal.id], Dismissal.OTHER)
-    propose(looked, team.annika, ["TS_1"], Wish(seed=5, per_tomogram=2))
+        dismiss(Lab(looked, team.annika), [proposal.id], Dismissal.OTHER)
+    propose(Lab(looked, team.annika), ["TS_1"], Wish(seed=5, per_tomogram=2))
     later = proposals(looked, ProposalFilter())
     assert not {p.center for p in later} & {center for center, *_ in first}
     assert all(p.round == 2 for p in later)
 
 
 def test_a_budget_takes_the_best_of_all_tomograms(looked, team):
-    propose(looked, team.annika, None, Wish(per_tomogram=3, budget=2))
+    propose(Lab(looked, team.annika), None, Wish(per_tomogram=3, budget=2))
     best = {p.score for p in proposals(looked)}
     assert len(best) == 2
-    propose(looked, team.annika, None, Wish(per_tomogram=3))
+    propose(Lab(looked, team.annika), None, Wish(per_tomogram=3))
     assert max(p.score for p in proposals(looked)) in best
 
 
 def test_accepting_makes_chosen_patches_that_hold_the_record(looked, team):
-    propose(looked, team.annika)
+    propose(Lab(looked, team.annika))
     waiting = [p for p in proposals(looked) if not p.audit][:3]
-    done = accept(looked, team.annika, [p.id for p in waiting])
+    done = accept(Lab(looked, team.annika), [p.id for p in waiting])
     assert [outcome.outcome for outcome in done] == [DONE] * 3
     for proposal, outcome in zip(waiting, done, strict=True):
         with looked.catalog.read() as session:
@@ -123,43 +124,45 @@ def test_accepting_makes_chosen_patches_that_hold_the_record(looked, team):
         assert patch.segmentation_id == proposal.segmentation_id
         assert patch.note == f"proposal {proposal.id}, look 1: {proposal.reason}"
         assert patch.chosen_because is ChosenBecause.MISSED_MEMBRANE
-    again = accept(looked, team.annika, [waiting[0].id])
+    again = accept(Lab(looked, team.annika), [waiting[0].id])
     assert (again[0].outcome, again[0].name) == (KEPT, done[0].name)
     assert proposals(looked, ProposalFilter(ProposalState.ACCEPTED))[0].decided_by == "annika"
 
 
 def test_a_dismissed_place_is_not_proposed_again(looked, team):
-    propose(looked, team.annika, ["TS_1"])
+    propose(Lab(looked, team.annika), ["TS_1"])
     first = proposals(looked)
-    done = dismiss(looked, team.annika, [p.id for p in first], Dismissal.CANNOT_TELL, "too thick")
+    done = dismiss(
+        Lab(looked, team.annika), [p.id for p in first], Dismissal.CANNOT_TELL, "too thick"
+    )
     assert [outcome.outcome for outcome in done] == [DONE, DONE]
     assert {p.note for p in proposals(looked)} == {"too thick"}
-    assert dismiss(looked, team.annika, [first[0].id], Dismissal.OTHER)[0].outcome == KEPT
-    refused = accept(looked, team.annika, [first[0].id])[0]
+    assert dismiss(Lab(looked, team.annika), [first[0].id], Dismissal.OTHER)[0].outcome == KEPT
+    refused = accept(Lab(looked, team.annika), [first[0].id])[0]
     assert (refused.outcome, refused.message) == (FAILED, "was dismissed (cannot_tell).")
 
 
 def test_a_patch_cannot_be_dismissed_and_an_unknown_number_is_told(looked, team):
-    propose(looked, team.annika, ["TS_1"])
+    propose(Lab(looked, team.annika), ["TS_1"])
     number = proposals(looked)[0].id
-    accept(looked, team.annika, [number])
-    told = dismiss(looked, team.annika, [number, 999], Dismissal.OTHER)
+    accept(Lab(looked, team.annika), [number])
+    told = dismiss(Lab(looked, team.annika), [number, 999], Dismissal.OTHER)
     assert "is a patch already; withdraw the patch" in told[0].message
     assert "there is no proposal 999" in told[1].message
 
 
 def test_nobody_proposes_who_may_only_look(looked, team):
     with pytest.raises(NotAllowedError, match="choose a center"):
-        propose(looked, team.vera)
-    propose(looked, team.annika, ["TS_1"])
+        propose(Lab(looked, team.vera))
+    propose(Lab(looked, team.annika), ["TS_1"])
     with pytest.raises(NotAllowedError, match="choose a center"):
-        accept(looked, team.vera, [proposals(looked)[0].id])
+        accept(Lab(looked, team.vera), [proposals(looked)[0].id])
 
 
 def test_one_bad_tomogram_stops_no_other(looked, team, lab_folder):
     file = next(lab_folder.glob("TS_1_*segmented.mrc"))
     file.unlink()
-    done = {outcome.name: outcome for outcome in propose(looked, team.annika)}
+    done = {outcome.name: outcome for outcome in propose(Lab(looked, team.annika))}
     assert done["other/TS_1"].outcome == FAILED
     assert file.name in done["other/TS_1"].message
     assert done["other/TS_2"].outcome == DONE
@@ -170,10 +173,10 @@ def test_a_tomogram_without_segmentation_is_told_when_it_is_named(workspace, tea
     folder.mkdir()
     write_mrc(folder / "TS_9.mrc", np.zeros((170, 180, 180), np.int8), 10.0)
     plan = plan_registration(workspace, [str(folder)])
-    register(workspace, team.admin, plan, add_roots=True)
-    (told,) = propose(workspace, team.annika, ["TS_9"])
+    register(Lab(workspace, team.admin), plan, add_roots=True)
+    (told,) = propose(Lab(workspace, team.annika), ["TS_9"])
     assert "has no segmentation to correct" in told.message
-    assert propose(workspace, team.annika) == ()
+    assert propose(Lab(workspace, team.annika)) == ()
 
 
 def test_a_killed_look_leaves_nothing_and_the_next_goes_on(looked, team):
@@ -186,15 +189,17 @@ def test_a_killed_look_leaves_nothing_and_the_next_goes_on(looked, team):
         return scan(inputs)
 
     with pytest.raises(KeyboardInterrupt):
-        propose(looked, team.annika, look=killed)
+        propose(Lab(looked, team.annika), look=killed)
     assert {p.tomogram for p in proposals(looked)} == {f"other/{Path(seen[0]).stem}"}
-    done = propose(looked, team.annika)
+    done = propose(Lab(looked, team.annika))
     assert sorted(outcome.outcome for outcome in done) == [DONE, KEPT]
     assert len(proposals(looked)) == 4
 
 
 def test_a_worker_proposes(looked, team):
-    job = submit(looked, team.annika, JobKind.PROPOSE, {"names": ["TS_1"], "wish": {"seed": 3}})
+    job = submit(
+        Lab(looked, team.annika), JobKind.PROPOSE, {"names": ["TS_1"], "wish": {"seed": 3}}
+    )
     run_worker(looked, once=True, executor=Inline())
     with looked.catalog.read() as session:
         assert job_by_id(session, job).state is JobState.DONE
@@ -202,10 +207,10 @@ def test_a_worker_proposes(looked, team):
 
 
 def test_accepted_labels_and_dismissals_teach_the_ranking(looked, team):
-    propose(looked, team.annika)
+    propose(Lab(looked, team.annika))
     made = proposals(looked)
-    dismiss(looked, team.annika, [made[3].id], Dismissal.NOTHING_WRONG)
-    for outcome in accept(looked, team.annika, [p.id for p in made[:3]]):
+    dismiss(Lab(looked, team.annika), [made[3].id], Dismissal.NOTHING_WRONG)
+    for outcome in accept(Lab(looked, team.annika), [p.id for p in made[:3]]):
         accept_label(looked, team, outcome.name, {"added": 700, "removed": 50})
     with looked.catalog.read() as session:
         told = corrected_proposals(session)
@@ -296,7 +301,7 @@ def test_a_ranking_that_predicts_nothing_says_so_and_draws_at_random(
     assert "does not predict your corrections: places are drawn at random" in " ".join(
         capsys.readouterr().out.split()
     )
-    done = propose(workspace, team.annika, ["TS_0"], Wish(per_tomogram=2))
+    done = propose(Lab(workspace, team.annika), ["TS_0"], Wish(per_tomogram=2))
     assert [outcome.outcome for outcome in done] == [DONE]
     reasons = {p.reason for p in proposals(workspace, ProposalFilter())}
     assert reasons == {"drawn at random: the ranking does not predict your corrections"}

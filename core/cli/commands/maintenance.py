@@ -77,7 +77,7 @@ def cancel_job(call: Call, job: int) -> int:
     """
     from core.jobs.queue import cancel
 
-    return _tell_job(call, cancel(call.workspace, call.by, job))
+    return _tell_job(call, cancel(call.lab, job))
 
 
 @jobs.command("repeat", no_args_is_help=True)
@@ -91,7 +91,7 @@ def repeat_job(call: Call, job: int) -> int:
     """
     from core.jobs.queue import repeat
 
-    return _tell_job(call, repeat(call.workspace, call.by, job))
+    return _tell_job(call, repeat(call.lab, job))
 
 
 @click.group(cls=Defaulted, default="make")
@@ -121,7 +121,7 @@ def make_backup(call: Call, queue: bool) -> int:
     if queue:
         from core.jobs.queue import submit
 
-        job = submit(call.workspace, call.by, JobKind.BACKUP, {"kind": BackupKind.ASKED.value})
+        job = submit(call.lab, JobKind.BACKUP, {"kind": BackupKind.ASKED.value})
         return say_queued(call, job, "backup")
     from core.maintenance.backup import make_backup as make
 

@@ -402,7 +402,7 @@ def _check_names(session: Any, wanted: "PatchFilter") -> None:
 def _queue(call: Call, kind: JobKind, arguments: dict[str, Any]) -> int:
     from core.jobs.queue import submit
 
-    return say_queued(call, submit(call.workspace, call.by, kind, arguments), kind.value)
+    return say_queued(call, submit(call.lab, kind, arguments), kind.value)
 
 
 def _verify(call: Call, names: tuple[str, ...] | None) -> int:

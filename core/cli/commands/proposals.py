@@ -75,11 +75,11 @@ def places(
     if queue:
         from core.jobs.queue import submit
 
-        job = submit(call.workspace, call.by, JobKind.PROPOSE, {"names": names, "wish": wish})
+        job = submit(call.lab, JobKind.PROPOSE, {"names": names, "wish": wish})
         return say_queued(call, job, "propose")
     wanted: dict[str, Any] = wish
     with steps("looking through", names) as told:
-        done = propose_places(call.workspace, call.by, names, Wish(**wanted), progress=told)
+        done = propose_places(call.lab, names, Wish(**wanted), progress=told)
     return tell_outcomes(call, done, "looked through")
 
 
@@ -94,7 +94,7 @@ def accept(call: Call, number: tuple[int, ...]) -> int:
     """
     from core.proposals.decide import accept as accept_proposals
 
-    return tell_outcomes(call, accept_proposals(call.workspace, call.by, number), "accepted")
+    return tell_outcomes(call, accept_proposals(call.lab, number), "accepted")
 
 
 @propose.command(no_args_is_help=True)
@@ -110,7 +110,7 @@ def dismiss(call: Call, number: tuple[int, ...], reason: str, note: str | None) 
     """
     from core.proposals.decide import dismiss as dismiss_proposals
 
-    done = dismiss_proposals(call.workspace, call.by, number, Dismissal(reason), note)
+    done = dismiss_proposals(call.lab, number, Dismissal(reason), note)
     return tell_outcomes(call, done, "dismissed")
 
 

@@ -351,7 +351,7 @@ def score(call: Call, names: tuple[str, ...] | None, again: bool, queue: bool) -
     if queue:
         from core.jobs.queue import submit
 
-        job = submit(call.workspace, call.by, JobKind.SCORE, {"names": names})
+        job = submit(call.lab, JobKind.SCORE, {"names": names})
         return say_queued(call, job, "score")
     with steps("scoring") as told:
         done = score_segmentations(call.lab, names, again=again, progress=told)

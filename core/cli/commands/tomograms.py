@@ -99,10 +99,10 @@ def register(
         return DONE
     add_roots = may(call.by.role, Action.ADD_ROOT)
     with steps("registering", len(pairs)) as told:
-        done = register_pairs(call.workspace, call.by, pairs, add_roots=add_roots, progress=told)
+        done = register_pairs(call.lab, pairs, add_roots=add_roots, progress=told)
     if specimen:
         names = [each.name for each in done if each.outcome != "failed"]
-        group_tomograms(call.workspace, call.by, names, specimen)
+        group_tomograms(call.lab, names, specimen)
     return tell_outcomes(call, done, "registered")
 
 
@@ -201,7 +201,7 @@ def hash(call: Call, tomogram: tuple[str, ...], every: bool, queue: bool) -> int
         from core.jobs.queue import submit
 
         for volume, _ in files:
-            submit(call.workspace, call.by, JobKind.HASH, {"object": volume}, f"hash {volume}")
+            submit(call.lab, JobKind.HASH, {"object": volume}, f"hash {volume}")
         return tell_outcomes(call, [queued(name) for _, name in files], "queued")
     done = []
     with steps("hashing", len(files)) as told:
@@ -226,9 +226,7 @@ def pin(call: Call, tomogram: str, split: str) -> int:
     """
     from core.tomograms.data_permissions import pin as pin_tomogram
 
-    pinned = pin_tomogram(
-        call.workspace, call.by, tomogram, None if split == "none" else Split(split)
-    )
+    pinned = pin_tomogram(call.lab, tomogram, None if split == "none" else Split(split))
     return tell_outcomes(call, [pinned], "pinned")
 
 
@@ -253,9 +251,7 @@ def rename(call: Call, tomogram: str, new_name: str) -> int:
     if not dataset:
         with call.workspace.catalog.read() as session:
             dataset = get_tomogram(session, tomogram).dataset
-    return tell_outcomes(
-        call, [rename_one(call.workspace, call.by, tomogram, dataset, token)], "renamed"
-    )
+    return tell_outcomes(call, [rename_one(call.lab, tomogram, dataset, token)], "renamed")
 
 
 @click.command(no_args_is_help=True)
@@ -274,7 +270,7 @@ def relocate(call: Call, tomogram: str, file: Path, segmentation: int | None) ->
     """
     from core.tomograms.relocate import relocate as relocate_one
 
-    done = relocate_one(call.workspace, call.by, tomogram, file, segmentation_id=segmentation)
+    done = relocate_one(call.lab, tomogram, file, segmentation_id=segmentation)
     return tell_outcomes(call, [done], "relocated")
 
 
@@ -294,12 +290,10 @@ def unregister(call: Call, tomogram: tuple[str, ...], segmentation: int | None) 
     from core.tomograms.relocate import unregister_segmentation
 
     if segmentation is None:
-        return tell_outcomes(
-            call, unregister_tomograms(call.workspace, call.by, unique(tomogram)), "unregistered"
-        )
+        return tell_outcomes(call, unregister_tomograms(call.lab, unique(tomogram)), "unregistered")
     if len(tomogram) > 1:
         raise click.UsageError("name the one tomogram of the segmentation.")
-    done = unregister_segmentation(call.workspace, call.by, tomogram[0], segmentation)
+    done = unregister_segmentation(call.lab, tomogram[0], segmentation)
     return tell_outcomes(call, [done], "unregistered")
 
 
@@ -317,7 +311,7 @@ def voxel_size(call: Call, angstrom: float, name: tuple[str, ...]) -> int:
     """
     from core.tomograms.voxel_size import set_voxel_size
 
-    done = set_voxel_size(call.workspace, call.by, unique(name), angstrom)
+    done = set_voxel_size(call.lab, unique(name), angstrom)
     return tell_outcomes(call, done, "stated")
 
 
@@ -340,7 +334,7 @@ def group(call: Call, tomogram: tuple[str, ...], specimen: str | None, apart: bo
     if apart and specimen:
         raise click.UsageError("state --specimen or --apart, not both.")
     name = None if apart else specimen or tomogram[0]
-    done = group_tomograms(call.workspace, call.by, unique(tomogram), name)
+    done = group_tomograms(call.lab, unique(tomogram), name)
     return tell_outcomes(call, done, "grouped")
 
 
@@ -363,8 +357,7 @@ def permit(call: Call, tomogram: str, scope: str, licence: str | None, **options
 
     days = {name: options[name] and options[name].date() for name in ("until", "embargo")}
     stated = permit_tomogram(
-        call.workspace,
-        call.by,
+        call.lab,
         tomogram,
         scope=Scope(scope),
         licence=Licence(licence) if licence else None,
@@ -413,7 +406,7 @@ def add_root(call: Call, folder: Path) -> int:
     """
     from core.tomograms.data_roots import add_root as add
 
-    added = add(call.workspace, call.by, folder)
+    added = add(call.lab, folder)
     if call.as_json:
         say_json({"name": str(added)})
     call.say(f"{added} is a data root.")
@@ -432,7 +425,7 @@ def move_root(call: Call, old: Path, new: Path) -> int:
     """
     from core.tomograms.data_roots import move_root as move
 
-    count = move(call.workspace, call.by, old, new)
+    count = move(call.lab, old, new)
     if call.as_json:
         say_json({"name": str(new), "files": count})
     call.say(f"{count} files are below {new} now.")

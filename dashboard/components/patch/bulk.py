@@ -85,7 +85,7 @@ def run_many(
             notify_outcomes(outcomes, DONE_WORDS[move])
         return
     run_action(
-        lambda: queue.submit_batch(workspace, person, JOB_OF[move], names),
+        lambda: queue.submit_batch(Lab(workspace, person), JOB_OF[move], names),
         lambda job: (
             f"{KIND_NAMES[JOB_OF[move]]} of {count(len(names), 'patch', 'patches')} is "
             f"queued as job {job}. Activity shows progress; a message appears when it is finished."

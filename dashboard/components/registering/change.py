@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.access.permissions import Action, may
+from core.lab.lab import Lab
 from core.tomograms.data_permissions import group
 from core.tomograms.relocate import relocate, unregister
 from core.tomograms.rename import rename
@@ -57,7 +58,7 @@ def save_name(workspace: Workspace, person: PersonRecord, tomogram: TomogramReco
     """Rename the tomogram, and stay on its page."""
     name = [st.session_state[_key(tomogram, part)] for part in ("dataset", "token")]
     renamed = run_action(
-        lambda: rename(workspace, person, tomogram.name, *name),
+        lambda: rename(Lab(workspace, person), tomogram.name, *name),
         lambda outcome: f"**{escape(outcome.name)}** {escape(outcome.message)}",
     )
     if renamed is not None:
@@ -68,7 +69,7 @@ def save_specimen(workspace: Workspace, person: PersonRecord, tomogram: Tomogram
     """State the specimen of the tomogram; an empty field takes it out."""
     specimen = st.session_state[_key(tomogram, "specimen")].strip() or None
     run_action(
-        lambda: group(workspace, person, [tomogram.name], specimen)[0],
+        lambda: group(Lab(workspace, person), [tomogram.name], specimen)[0],
         lambda outcome: f"**{escape(outcome.name)}** {escape(outcome.message)}",
     )
 
@@ -77,7 +78,7 @@ def save_place(workspace: Workspace, person: PersonRecord, tomogram: TomogramRec
     """State where the tomogram's file is."""
     file = Path(st.session_state[_key(tomogram, "file")])
     run_action(
-        lambda: relocate(workspace, person, tomogram.name, file),
+        lambda: relocate(Lab(workspace, person), tomogram.name, file),
         lambda outcome: f"**{escape(outcome.name)}** {escape(outcome.message)}",
     )
 
@@ -85,7 +86,7 @@ def save_place(workspace: Workspace, person: PersonRecord, tomogram: TomogramRec
 def remove(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
     """Unregister the tomogram, and go back to the list."""
     try:
-        outcomes = unregister(workspace, person, [tomogram.name])
+        outcomes = unregister(Lab(workspace, person), [tomogram.name])
     except TomocurateError as error:
         notify_refusal(error)
         return

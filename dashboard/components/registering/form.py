@@ -13,6 +13,7 @@ import streamlit as st
 
 from core.access.permissions import Action, may
 from core.errors import RootError
+from core.lab.lab import Lab
 from core.tomograms.data_roots import add_root, browse, list_roots
 from core.tomograms.manifest import COLUMNS
 from core.tomograms.pairing import Pairing
@@ -57,7 +58,7 @@ def save(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]
         bar.progress(len(done) / max(len(good), 1), text=f"{len(done)} of {len(good)}")
 
     try:
-        outcomes = register(workspace, person, good, progress=progress)
+        outcomes = register(Lab(workspace, person), good, progress=progress)
     except TomocurateError as error:
         notify_refusal(error)
     else:
@@ -90,7 +91,7 @@ def save_root(workspace: Workspace, person: PersonRecord) -> None:
     """Add the data root that was typed."""
     typed = str(st.session_state[ROOT_FIELD]).strip()
     run_action(
-        lambda: add_root(workspace, person, absolute_folder(typed)),
+        lambda: add_root(Lab(workspace, person), absolute_folder(typed)),
         lambda folder: f"Data root **{escape(folder)}** added by {escape(person.name)}.",
     )
 
@@ -155,7 +156,7 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
     """Folders to go into, and files to pick; a click on a file picks it and what is named alike."""
     folder = st.session_state.get(Key.BELOW, "")
     try:
-        listing = browse(workspace, person, root, folder)
+        listing = browse(Lab(workspace, person), root, folder)
     except TomocurateError as error:
         st.error(escape(error))
         st.button("Back to the root", on_click=_back_to_root)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.exports.selection import Choice
 from core.jobs.queue import submit
+from core.lab.lab import Lab
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from dashboard.components.sharing.parse import REPORT, show_progress
@@ -113,7 +114,7 @@ def write_in_background(
 ) -> None:
     """Queue an export for the worker."""
     try:
-        job = submit(workspace, person, JobKind.EXPORT, arguments())
+        job = submit(Lab(workspace, person), JobKind.EXPORT, arguments())
     except TomocurateError as error:
         notify_refusal(error)
     else:

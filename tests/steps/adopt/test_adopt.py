@@ -79,7 +79,11 @@ def lab(tmp_path, files):
 
 @pytest.fixture
 def registered_lab(lab, workspace, team, files):
-    register(workspace, team.admin, plan_registration(workspace, [files.folder]), add_roots=True)
+    register(
+        ActingLab(workspace, team.admin),
+        plan_registration(workspace, [files.folder]),
+        add_roots=True,
+    )
     return lab
 
 
@@ -302,7 +306,11 @@ def test_a_float_copy_of_an_integer_tomogram_is_found(workspace, team, registere
 def test_a_patch_finds_its_place_when_its_tomogram_is_registered_later(workspace, team, lab, files):
     adopt(ActingLab(workspace, team.cora), lab.folder)
     assert show(workspace, lab.name(0)).patch.start is None
-    register(workspace, team.admin, plan_registration(workspace, [files.folder]), add_roots=True)
+    register(
+        ActingLab(workspace, team.admin),
+        plan_registration(workspace, [files.folder]),
+        add_roots=True,
+    )
     again = adopt(ActingLab(workspace, team.cora), lab.folder)
     assert [o.outcome for o in again] == [DONE] * 3
     life = show(workspace, lab.name(0))
@@ -321,5 +329,5 @@ def test_the_voxel_size_of_a_patch_without_a_tomogram_can_be_stated(workspace, t
     patch = show(workspace, lab.name(0)).patch
     assert (patch.voxel_size, patch.grid_spacing) == (12.5, 1.0)
     assert read_record(workspace.folders.record_of(lab.name(0)))["voxel_size"] == 12.5
-    set_voxel_size(workspace, team.cora, [lab.name(0)], 13.0)
+    set_voxel_size(ActingLab(workspace, team.cora), [lab.name(0)], 13.0)
     assert show(workspace, lab.name(0)).patch.voxel_size == 13.0

@@ -72,7 +72,7 @@ class Painted:
         self.annika = people.add(workspace, self.admin, "annika", Role.ANNOTATOR)
         self.anton = people.add(workspace, self.admin, "anton", Role.ANNOTATOR)
         self.vera = people.add(workspace, self.admin, "vera", Role.VIEWER)
-        register(workspace, self.admin, pairings, add_roots=True)
+        register(Lab(workspace, self.admin), pairings, add_roots=True)
         center = Zyx(88, 110, 120)
         (chosen,) = choose(Lab(workspace, self.admin), "t1", [center], reason=ChosenBecause.OTHER)
         self.patch = chosen.name

@@ -122,7 +122,7 @@ def test_a_dry_run_chooses_nothing(workspace, team, registered):
 def test_a_patch_is_bound_to_the_segmentation_that_is_named(workspace, team, registered, files):
     registered("TS_1")
     files.segmentation("TS_1_newer.ckpt_segmented.mrc")
-    register(workspace, team.cora, plan_registration(workspace, [files.folder]))
+    register(Lab(workspace, team.cora), plan_registration(workspace, [files.folder]))
     newest = choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)[0]
     older = choose(
         Lab(workspace, team.annika), "TS_1", [Zyx(88, 111, 120)], segmentation_id=1, **WHY
@@ -135,7 +135,7 @@ def test_a_patch_is_bound_to_the_segmentation_that_is_named(workspace, team, reg
 
 def test_a_tomogram_without_segmentation_has_nothing_to_correct(workspace, team, files):
     plan = plan_registration(workspace, [files.tomogram("TS_1.mrc")])
-    register(workspace, team.admin, plan, add_roots=True)
+    register(Lab(workspace, team.admin), plan, add_roots=True)
     with pytest.raises(SegmentationError, match="has no segmentation to correct"):
         choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)
 
@@ -204,7 +204,7 @@ def test_the_whole_way_runs_on_each_database(any_workspace, any_patches, files):
     files.tomogram("TS_1.mrc")
     files.segmentation("TS_1_model.ckpt_segmented.mrc")
     plan = plan_registration(any_workspace, [files.folder])
-    register(any_workspace, team.admin, plan, add_roots=True)
+    register(Lab(any_workspace, team.admin), plan, add_roots=True)
     name = choose(Lab(any_workspace, team.annika), "TS_1", [MIDDLE], **WHY)[0].name
     assert [o.outcome for o in extract(Lab(any_workspace, team.annika))] == [DONE]
     submit(Lab(any_workspace, team.annika), name, nothing_to_change=True)

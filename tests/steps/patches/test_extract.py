@@ -15,6 +15,7 @@ from core.corrections.collect import collect
 from core.imaging.formats import source
 from core.imaging.geometry import Zyx
 from core.imaging.hashes import content_hash
+from core.lab.lab import Lab
 from core.labels.review import withdraw
 from core.patches.choose import choose
 from core.patches.extract import extract
@@ -53,7 +54,7 @@ def take(lab, tomogram: Path, segmentation: Path, token: str = "tomo", **stated)
     pairings = plan_registration(
         lab.workspace, [tomogram], segmentation=segmentation, token=token, **stated
     )
-    (outcome,) = register(lab.workspace, lab.admin, pairings, add_roots=True)
+    (outcome,) = register(Lab(lab.workspace, lab.admin), pairings, add_roots=True)
     assert outcome.outcome == "done", outcome.message
 
 

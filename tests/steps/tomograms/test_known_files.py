@@ -34,7 +34,7 @@ BOX = (slice(70, 80),) * 3
 
 def again(lab, *sources, **stated):
     plan = plan_registration(lab.workspace, sources or [lab.originals], **stated)
-    return register(lab.workspace, lab.cora, plan)[0]
+    return register(Lab(lab.workspace, lab.cora), plan)[0]
 
 
 def tomogram(lab):
@@ -173,11 +173,11 @@ def test_a_voxel_size_that_is_stated_late_reaches_patches_and_records(own):
 
 def test_the_voxel_size_of_a_patch_is_that_of_its_tomogram(lab):
     with pytest.raises(StepError, match="has the voxel size of other/TS_001"):
-        set_voxel_size(lab.workspace, lab.cora, [lab.name], 12.0)
+        set_voxel_size(Lab(lab.workspace, lab.cora), [lab.name], 12.0)
     with pytest.raises(VolumeError, match="invalid voxel size 0 Å: must be between 0 and 1000"):
-        set_voxel_size(lab.workspace, lab.cora, ["TS_001"], 0.0)
-    assert set_voxel_size(lab.workspace, lab.cora, ["TS_001"], 12.0)[0].outcome == "done"
-    assert set_voxel_size(lab.workspace, lab.cora, ["TS_001"], 12.0)[0].outcome == "kept"
+        set_voxel_size(Lab(lab.workspace, lab.cora), ["TS_001"], 0.0)
+    assert set_voxel_size(Lab(lab.workspace, lab.cora), ["TS_001"], 12.0)[0].outcome == "done"
+    assert set_voxel_size(Lab(lab.workspace, lab.cora), ["TS_001"], 12.0)[0].outcome == "kept"
 
 
 def test_the_plan_shows_the_voxel_size_of_the_header(lab):
@@ -201,7 +201,7 @@ def test_only_the_label_that_is_membrane_is_cut(lab, tmp_path):
         mrc.set_data(voxels)
     path = lab.originals / "TS_001.mrc"
     plan = plan_registration(lab.workspace, [path], segmentation=classes, membrane_label=3)
-    assert register(lab.workspace, lab.admin, plan, add_roots=True)[0].outcome == "done"
+    assert register(Lab(lab.workspace, lab.admin), plan, add_roots=True)[0].outcome == "done"
     center = Zyx(86, 101, 111)
     made = choose(Lab(lab.workspace, lab.cora), "TS_001", [center], reason=ChosenBecause.OTHER)[0]
     assert extract(Lab(lab.workspace, lab.cora), [made.name])[0].outcome == "done"
@@ -226,7 +226,7 @@ def test_a_root_that_moved_without_times_is_taken_and_cut_from(own):
     moved.mkdir()
     for path in own.originals.iterdir():
         (moved / path.name).write_bytes(path.read_bytes())
-    assert move_root(own.workspace, own.admin, own.originals, moved) == 2
+    assert move_root(Lab(own.workspace, own.admin), own.originals, moved) == 2
     open_original(tomogram(own).on_disk).close()
 
 
@@ -238,7 +238,7 @@ def test_the_view_of_classes_shows_membrane_alone(lab, tmp_path):
         mrc.set_data(voxels)
     path = lab.originals / "TS_001.mrc"
     plan = plan_registration(lab.workspace, [path], segmentation=classes, membrane_label=3)
-    register(lab.workspace, lab.admin, plan, add_roots=True)
+    register(Lab(lab.workspace, lab.admin), plan, add_roots=True)
     with VolumeView(viewed_file(lab.workspace, "segmentation-2")) as view:
         plane = np.unpackbits(view.plane(PlaneAxis.Z, 80), axis=1)[:, :220]
     assert plane[:100].all()

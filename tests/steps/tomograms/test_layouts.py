@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.errors import VolumeError
+from core.lab.lab import Lab
 from core.tomograms.layouts import Layout, guess_layout, read_layout
 from core.tomograms.register import plan_registration, register
 from db.queries.volumes import get_tomogram, segmentations_of
@@ -114,7 +115,7 @@ def test_a_folder_is_paired_completely_and_no_half_map_is_a_tomogram(tmp_path, l
 def test_a_folder_is_registered_with_what_its_program_states(workspace, team, tmp_path, layout):
     folder = make(tmp_path / "project", layout)
     plan = plan_registration(workspace, [folder], layout=layout, dataset="lab")
-    outcomes = register(workspace, team.admin, plan, add_roots=True)
+    outcomes = register(Lab(workspace, team.admin), plan, add_roots=True)
     assert [each.outcome for each in outcomes] == ["done", "done"], outcomes
     with workspace.catalog.read() as session:
         for token in ("TS_1", "TS_2"):
@@ -123,7 +124,10 @@ def test_a_folder_is_registered_with_what_its_program_states(workspace, team, tm
             (segmentation,) = segmentations_of(session, tomogram.id)
             assert (segmentation.threshold == 63.5) == (layout is Layout.EASYMODE)
     again = plan_registration(workspace, [folder], layout=layout)
-    assert [each.outcome for each in register(workspace, team.admin, again)] == ["kept", "kept"]
+    assert [each.outcome for each in register(Lab(workspace, team.admin), again)] == [
+        "kept",
+        "kept",
+    ]
 
 
 def test_what_is_left_out_is_said(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import PatchNameError, RootError, VolumeError
 from core.imaging.hashes import file_hash
+from core.lab.lab import Lab
 from core.tomograms import data_roots as roots
 from core.tomograms import source_files
 from core.tomograms.pairing import Pairing, evidence_files, pair
@@ -119,7 +120,7 @@ def test_a_registered_tomogram_has_its_header_and_its_jobs(workspace, team, file
     path = files.tomogram("TS_001.mrc", voxel_size=13.0)
     files.segmentation("TS_001_v10.ckpt_segmented.mrc")
     pairings = plan_registration(workspace, [f"{files.folder}/*.mrc"], dataset="chlamy")
-    outcomes = register(workspace, team.admin, pairings, add_roots=True)
+    outcomes = register(Lab(workspace, team.admin), pairings, add_roots=True)
     assert [outcome.outcome for outcome in outcomes] == [DONE]
     assert f"{files.folder} is a data root now" in outcomes[0].findings
     with workspace.catalog.read() as session:
@@ -137,11 +138,11 @@ def test_a_registered_tomogram_has_its_header_and_its_jobs(workspace, team, file
 def test_registering_again_keeps_and_adds_new_segmentations(workspace, team, files, registered):
     registered("TS_001")
     again = plan_registration(workspace, [files.folder])
-    assert [o.outcome for o in register(workspace, team.cora, again)] == [KEPT]
+    assert [o.outcome for o in register(Lab(workspace, team.cora), again)] == [KEPT]
     newer = files.segmentation("TS_001_better.ckpt_segmented.mrc")
     alone = plan_registration(workspace, [newer])
     assert [each.registered_as for each in alone] == ["other/TS_001"]
-    outcome = register(workspace, team.cora, alone)[0]
+    outcome = register(Lab(workspace, team.cora), alone)[0]
     assert (outcome.outcome, outcome.details["segmentations"]) == (DONE, [str(newer)])
 
 
@@ -157,7 +158,7 @@ def test_a_manifest_states_tokens_datasets_and_voxel_sizes(workspace, team, file
         ",seg_b.mrc,T2,yeast,,\n"
     )
     pairings = plan_registration(workspace, [table])
-    outcomes = register(workspace, team.admin, pairings, add_roots=True)
+    outcomes = register(Lab(workspace, team.admin), pairings, add_roots=True)
     assert [outcome.outcome for outcome in outcomes] == [DONE, FAILED]
     assert "line 4: names no tomogram" in (outcomes[1].message or "")
     with workspace.catalog.read() as session:
@@ -195,7 +196,7 @@ def test_one_bad_file_stops_no_other(workspace, team, files):
     files.tomogram("good.mrc")
     (files.folder / "bad.mrc").write_bytes(b"no volume at all")
     outcomes = register(
-        workspace, team.admin, plan_registration(workspace, [files.folder]), add_roots=True
+        Lab(workspace, team.admin), plan_registration(workspace, [files.folder]), add_roots=True
     )
     assert {o.name: o.outcome for o in outcomes} == {"other/good": DONE, "other/bad": FAILED}
 
@@ -204,7 +205,7 @@ def test_a_segmentation_of_another_shape_is_refused(workspace, team, files):
     tomogram = files.tomogram("TS_001.mrc")
     seg = files.write("seg.mrc", np.zeros((20, 20, 20), np.int8), 10.0)
     pairings = plan_registration(workspace, [tomogram], segmentation=seg)
-    outcome = register(workspace, team.admin, pairings, add_roots=True)[0]
+    outcome = register(Lab(workspace, team.admin), pairings, add_roots=True)[0]
     assert outcome.outcome == FAILED
     assert "20,20,20 voxels (x, y, z)" in (outcome.message or "")
     with workspace.catalog.read() as session:
@@ -216,24 +217,24 @@ def test_a_file_is_registered_within_a_second(workspace, team, files):
         files.tomogram(f"TS_{number:03}.mrc")
     pairings = plan_registration(workspace, [files.folder])
     began = time.perf_counter()
-    register(workspace, team.admin, pairings, add_roots=True)
+    register(Lab(workspace, team.admin), pairings, add_roots=True)
     assert (time.perf_counter() - began) / len(pairings) < 1.0
 
 
 def test_a_curator_registers_below_a_root_and_adds_none(workspace, team, files):
     pairings = plan_registration(workspace, [files.tomogram("TS_001.mrc")])
-    outcome = register(workspace, team.cora, pairings)[0]
+    outcome = register(Lab(workspace, team.cora), pairings)[0]
     assert "lies below no data root" in (outcome.message or "")
     with pytest.raises(NotAllowedError, match="cora is a curator; to add a data root takes an adm"):
-        register(workspace, team.cora, pairings, add_roots=True)
-    roots.add_root(workspace, team.admin, files.folder)
-    assert register(workspace, team.cora, pairings)[0].outcome == DONE
+        register(Lab(workspace, team.cora), pairings, add_roots=True)
+    roots.add_root(Lab(workspace, team.admin), files.folder)
+    assert register(Lab(workspace, team.cora), pairings)[0].outcome == DONE
 
 
 def test_an_annotator_registers_nothing(workspace, team, files):
     pairings = plan_registration(workspace, [files.tomogram("TS_001.mrc")])
     with pytest.raises(NotAllowedError, match="register tomograms takes a curator"):
-        register(workspace, team.annika, pairings)
+        register(Lab(workspace, team.annika), pairings)
 
 
 NAMES = [
@@ -272,7 +273,9 @@ def test_names_of_every_kind_are_taken_or_refused_in_a_sentence(
     path = files.tomogram("a.mrc")
     if good:
         outcome = register(
-            workspace, team.admin, plan_registration(workspace, [path], token=token), add_roots=True
+            Lab(workspace, team.admin),
+            plan_registration(workspace, [path], token=token),
+            add_roots=True,
         )[0]
         assert (outcome.outcome, outcome.name) == (DONE, f"other/{token}")
         return
@@ -292,7 +295,7 @@ def test_a_bad_name_of_one_file_of_many_stops_no_other(workspace, team, files):
     files.tomogram("good.mrc")
     files.tomogram("=cmd|calc.mrc")
     outcomes = register(
-        workspace, team.admin, plan_registration(workspace, [files.folder]), add_roots=True
+        Lab(workspace, team.admin), plan_registration(workspace, [files.folder]), add_roots=True
     )
     assert sorted(o.outcome for o in outcomes) == [DONE, FAILED]
 
@@ -302,7 +305,7 @@ def test_a_token_that_differs_in_capital_letters_alone_is_refused(
 ):
     registered("TS_1")
     plan = plan_registration(workspace, [files.tomogram("other.mrc")], token="ts_1")
-    said = register(workspace, team.admin, plan)[0].message or ""
+    said = register(Lab(workspace, team.admin), plan)[0].message or ""
     assert "differs from TS_1 in capital letters alone" in said
 
 
@@ -310,7 +313,7 @@ def test_a_token_that_is_taken_is_told(workspace, team, files, registered):
     registered("TS_001")
     other = files.tomogram("elsewhere.mrc")
     plan = plan_registration(workspace, [other], token="TS_001")
-    said = register(workspace, team.admin, plan)[0].message or ""
+    said = register(Lab(workspace, team.admin), plan)[0].message or ""
     assert "TS_001: another file is registered under this token" in said
 
 
@@ -322,7 +325,7 @@ def test_a_voxel_size_that_is_none_is_refused(workspace, files, size):
 
 def test_an_unusual_voxel_size_is_warned_about(workspace, team, files):
     plan = plan_registration(workspace, [files.tomogram("a.mrc", voxel_size=3.4)])
-    findings = register(workspace, team.admin, plan, add_roots=True)[0].findings
+    findings = register(Lab(workspace, team.admin), plan, add_roots=True)[0].findings
     assert any("MemBrain-seg is trained on 10 to 14" in finding for finding in findings)
 
 
@@ -346,7 +349,7 @@ def test_a_changed_tomogram_is_told_when_it_is_opened(workspace, registered, fil
 def test_a_changed_tomogram_without_patches_is_read_anew(workspace, team, registered, files):
     path = registered("TS_001")
     files.tomogram("TS_001.mrc", voxel_size=11.0)
-    outcome = register(workspace, team.cora, plan_registration(workspace, [path]))[0]
+    outcome = register(Lab(workspace, team.cora), plan_registration(workspace, [path]))[0]
     assert "the file changed since it was registered; it was read anew" in outcome.findings
     with workspace.catalog.read() as session:
         record = get_tomogram(session, "TS_001")
@@ -361,7 +364,7 @@ def test_duplicates_are_found_by_their_bytes(workspace, team, files, registered)
     assert source_files.note_hash(workspace, team.admin, f"tomogram-{first.id}", sha256) == ()
     copy = files.folder / "copy.mrc"
     copy.write_bytes(path.read_bytes())
-    outcome = register(workspace, team.cora, plan_registration(workspace, [copy]))[0]
+    outcome = register(Lab(workspace, team.cora), plan_registration(workspace, [copy]))[0]
     assert outcome.findings == ("holds the same bytes as other/TS_001",)
     with workspace.catalog.read() as session:
         second = get_tomogram(session, "copy")
@@ -371,7 +374,7 @@ def test_duplicates_are_found_by_their_bytes(workspace, team, files, registered)
 def test_the_job_finds_duplicates_that_registering_did_not(workspace, team, files):
     paths = [files.tomogram("a.mrc"), files.folder / "b.mrc"]
     paths[1].write_bytes(paths[0].read_bytes())
-    register(workspace, team.admin, plan_registration(workspace, paths), add_roots=True)
+    register(Lab(workspace, team.admin), plan_registration(workspace, paths), add_roots=True)
     names = ["tomogram-1", "tomogram-2"]
     told = [
         source_files.note_hash(
@@ -402,13 +405,13 @@ def test_a_volume_nobody_registered_has_no_hash(workspace):
     ],
 )
 def test_what_lies_outside_the_roots_is_never_opened(workspace, team, files, path):
-    roots.add_root(workspace, team.admin, files.folder)
+    roots.add_root(Lab(workspace, team.admin), files.folder)
     with pytest.raises(RootError):
         roots.contained(workspace, path)
 
 
 def test_a_plan_for_a_page_tells_no_name_from_outside_the_roots(workspace, team, files, tmp_path):
-    roots.add_root(workspace, team.admin, files.folder)
+    roots.add_root(Lab(workspace, team.admin), files.folder)
     (tmp_path / "private").mkdir()
     (tmp_path / "private" / "secret.mrc").write_bytes(b"x")
     for source in (tmp_path / "private", f"{files.folder}/../private/*.mrc"):
@@ -420,7 +423,7 @@ def test_a_plan_for_a_page_tells_no_name_from_outside_the_roots(workspace, team,
 
 
 def test_a_link_out_of_a_root_and_a_pipe_in_it_are_refused(workspace, team, files, tmp_path):
-    roots.add_root(workspace, team.admin, files.folder)
+    roots.add_root(Lab(workspace, team.admin), files.folder)
     secret = tmp_path / "secret.mrc"
     secret.write_bytes(b"x")
     (files.folder / "link.mrc").symlink_to(secret)
@@ -429,11 +432,11 @@ def test_a_link_out_of_a_root_and_a_pipe_in_it_are_refused(workspace, team, file
     os.mkfifo(files.folder / "pipe.mrc")
     with pytest.raises(RootError, match="is not a regular file"):
         roots.contained(workspace, files.folder / "pipe.mrc")
-    assert roots.browse(workspace, team.cora, files.folder).files == ()
+    assert roots.browse(Lab(workspace, team.cora), files.folder).files == ()
 
 
 def test_a_sibling_whose_name_begins_like_a_root_is_outside(workspace, team, files, tmp_path):
-    roots.add_root(workspace, team.admin, files.folder)
+    roots.add_root(Lab(workspace, team.admin), files.folder)
     twin = tmp_path / "data-private"
     twin.mkdir()
     (twin / "a.mrc").write_bytes(b"x")
@@ -444,40 +447,40 @@ def test_a_sibling_whose_name_begins_like_a_root_is_outside(workspace, team, fil
 @pytest.mark.parametrize("folder", ["/", "/proc", "/etc", "/dev/shm/../.."])
 def test_the_system_is_no_data_root(workspace, team, folder):
     with pytest.raises(RootError, match="belongs to the system"):
-        roots.add_root(workspace, team.admin, Path(folder))
+        roots.add_root(Lab(workspace, team.admin), Path(folder))
 
 
 def test_browsing_shows_what_lies_below_a_root(workspace, team, files, registered):
     registered("TS_001")
     (files.folder / "more").mkdir()
     (files.folder / "notes.txt").write_text("x")
-    listing = roots.browse(workspace, team.cora, files.folder)
+    listing = roots.browse(Lab(workspace, team.cora), files.folder)
     assert listing.folders == ("more",)
     told = {file.name: (file.is_volume, file.registered_as) for file in listing.files}
     assert told["TS_001.mrc"] == (True, "other/TS_001")
     assert told["notes.txt"] == (False, None)
     for below in ("..", "../..", "/etc", "notes.txt", "absent"):
         with pytest.raises(RootError):
-            roots.browse(workspace, team.cora, files.folder, below)
+            roots.browse(Lab(workspace, team.cora), files.folder, below)
 
 
 def test_a_root_moves_with_its_files(workspace, team, files, registered, tmp_path):
     registered("TS_001")
     moved = tmp_path / "moved"
     files.folder.rename(moved)
-    assert roots.move_root(workspace, team.admin, files.folder, moved) == 2
+    assert roots.move_root(Lab(workspace, team.admin), files.folder, moved) == 2
     with workspace.catalog.read() as session:
         record = get_tomogram(session, "TS_001")
     open_original(record.on_disk).close()
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(RootError):
-        roots.move_root(workspace, team.admin, moved, empty)
+        roots.move_root(Lab(workspace, team.admin), moved, empty)
 
 
 def test_a_pairing_that_failed_is_told_by_register(workspace, team):
     lonely = Pairing(None, "TS", "other", error="TS_seg.mrc: is paired with nothing.")
-    outcome = register(workspace, team.cora, [lonely])[0]
+    outcome = register(Lab(workspace, team.cora), [lonely])[0]
     assert (outcome.outcome, outcome.message) == (FAILED, "TS_seg.mrc: is paired with nothing.")
 
 

@@ -30,10 +30,10 @@ def own(lab, tmp_path):
     """The lab, whose tomogram is its own copy (with the times of the original)."""
     folder = tmp_path / "own"
     shutil.copytree(lab.originals, folder)
-    folder = add_root(lab.workspace, lab.admin, folder)
-    relocate(lab.workspace, lab.admin, "TS_001", folder / "TS_001.mrc")
+    folder = add_root(Lab(lab.workspace, lab.admin), folder)
+    relocate(Lab(lab.workspace, lab.admin), "TS_001", folder / "TS_001.mrc")
     segmentation = folder / "TS_001_model.ckpt_segmented.mrc"
-    relocate(lab.workspace, lab.admin, "TS_001", segmentation, segmentation_id=1)
+    relocate(Lab(lab.workspace, lab.admin), "TS_001", segmentation, segmentation_id=1)
     lab.originals = folder
     return lab
 
@@ -50,7 +50,7 @@ def test_patches_files_corrections_and_records_follow_a_renamed_tomogram(lab):
     withdraw_correction(lab.by.annika, lab.name, "Remove1.nrrd")
     assert merge(Lab(lab.workspace, lab.annika), [lab.name])[0].outcome == "done"
     label = lab.merged()
-    outcome = rename(lab.workspace, lab.cora, "TS_001", "yeast", "L1T1")
+    outcome = rename(Lab(lab.workspace, lab.cora), "TS_001", "yeast", "L1T1")
     assert (outcome.name, outcome.findings) == ("yeast/L1T1", ("3 patches were renamed with it",))
     new = "yeast_L1T1_patch0"
     for place in (lab.folders.image_of, lab.folders.label_of, lab.folders.record_of):
@@ -74,7 +74,7 @@ def test_patches_files_corrections_and_records_follow_a_renamed_tomogram(lab):
 
 
 def test_the_old_name_of_a_patch_says_the_new_one(lab):
-    rename(lab.workspace, lab.cora, "TS_001", "other", "L1T1")
+    rename(Lab(lab.workspace, lab.cora), "TS_001", "other", "L1T1")
     with (
         lab.workspace.catalog.read() as session,
         pytest.raises(UnknownNameError, match="it is other_L1T1_patch0 now"),
@@ -87,14 +87,14 @@ def test_a_name_that_is_taken_changes_nothing(lab, tmp_path):
     stray = lab.folders.image_of("other_L1T1_patch2")
     stray.write_bytes(b"somebody's")
     with pytest.raises(OutputError, match="exists already; move it away"):
-        rename(lab.workspace, lab.cora, "TS_001", "other", "L1T1")
+        rename(Lab(lab.workspace, lab.cora), "TS_001", "other", "L1T1")
     stray.unlink()
     copy = tmp_path / "elsewhere.mrc"
     shutil.copy(lab.originals / "TS_001.mrc", copy)
     plan = plan_registration(lab.workspace, [copy], token="L1T1")
-    assert register(lab.workspace, lab.admin, plan, add_roots=True)[0].outcome == "done"
+    assert register(Lab(lab.workspace, lab.admin), plan, add_roots=True)[0].outcome == "done"
     with pytest.raises(TakenNameError, match="other/L1T1"):
-        rename(lab.workspace, lab.cora, "TS_001", "other", "L1T1")
+        rename(Lab(lab.workspace, lab.cora), "TS_001", "other", "L1T1")
     files = [p for p in sorted(lab.folders.root.rglob("*")) if "locks" not in p.parts]
     assert files == [p for p in before if "locks" not in p.parts]
     assert tomogram(lab).name == "other/TS_001"
@@ -112,7 +112,7 @@ def test_a_file_that_came_in_under_the_old_name_is_kept_and_told(lab, monkeypatc
         return finish(workspace, old, new)
 
     monkeypatch.setattr(step, "_remove_old", arrives_late)
-    outcome = rename(lab.workspace, lab.cora, "TS_001", "other", "L1T1")
+    outcome = rename(Lab(lab.workspace, lab.cora), "TS_001", "other", "L1T1")
     assert late.read_bytes() == b"saved by MITK just now"
     assert any("Add9.nrrd: came in under the old name" in each for each in outcome.findings)
 
@@ -130,13 +130,13 @@ def test_a_rename_that_was_killed_is_finished_by_renaming_again(lab, monkeypatch
     finish = step._remove_old
     monkeypatch.setattr(step, "_remove_old", dies)
     with pytest.raises(Killed):
-        rename(lab.workspace, lab.cora, "TS_001", "other", "L1T1")
+        rename(Lab(lab.workspace, lab.cora), "TS_001", "other", "L1T1")
     monkeypatch.setattr(step, "_remove_old", finish)
     assert lab.folders.image_of(lab.name).exists()
     changed = lab.file("Add1.nrrd")
     changed.unlink()
     changed.write_bytes(b"saved under the old name since")
-    outcome = rename(lab.workspace, lab.cora, "L1T1", "other", "L1T1")
+    outcome = rename(Lab(lab.workspace, lab.cora), "L1T1", "other", "L1T1")
     assert not lab.folders.image_of(lab.name).exists()
     assert lab.folders.image_of("other_L1T1_patch0").exists()
     assert changed.read_bytes() == b"saved under the old name since"
@@ -145,16 +145,16 @@ def test_a_rename_that_was_killed_is_finished_by_renaming_again(lab, monkeypatch
 
 def test_only_curators_rename_relocate_and_unregister(lab):
     with pytest.raises(NotAllowedError):
-        rename(lab.workspace, lab.annika, "TS_001", "other", "T")
+        rename(Lab(lab.workspace, lab.annika), "TS_001", "other", "T")
     with pytest.raises(NotAllowedError):
-        unregister(lab.workspace, lab.annika, ["TS_001"])
+        unregister(Lab(lab.workspace, lab.annika), ["TS_001"])
 
 
 def test_a_renamed_file_is_taken_by_registering_it_under_the_same_name(own):
     moved = own.originals / "TS_001_rec.mrc"
     (own.originals / "TS_001.mrc").rename(moved)
     plan = plan_registration(own.workspace, [moved], token="TS_001")
-    outcome = register(own.workspace, own.cora, plan)[0]
+    outcome = register(Lab(own.workspace, own.cora), plan)[0]
     assert (outcome.outcome, tomogram(own).on_disk.file) == ("done", moved)
     assert any("its file was" in each for each in outcome.findings)
 
@@ -164,7 +164,7 @@ def test_a_moved_file_is_recognised_by_the_voxels_of_its_patches(own):
     moved = own.originals / "again.mrc"
     shutil.copyfile(old, moved)  # without its time, and nobody has hashed it
     old.unlink()
-    outcome = relocate(own.workspace, own.cora, "TS_001", moved)
+    outcome = relocate(Lab(own.workspace, own.cora), "TS_001", moved)
     assert outcome.findings == ("it has the voxels of 3 extracted patches",)
     own.folders.image_of(own.name).unlink()
     assert extract(Lab(own.workspace, own.annika), [own.name])[0].outcome == "done"
@@ -175,38 +175,38 @@ def test_another_file_is_not_taken_for_the_tomogram(own):
     with mrcfile.open(own.originals / "TS_001.mrc") as mrc, mrcfile.new(other) as new:
         new.set_data(np.roll(mrc.data, 1, axis=0))
     with pytest.raises(VolumeError, match="is not the registered"):
-        relocate(own.workspace, own.cora, "TS_001", other)
+        relocate(Lab(own.workspace, own.cora), "TS_001", other)
 
 
 def test_registered_files_that_are_named_otherwise_say_how_to_rename(lab):
     path = lab.originals / "TS_001.mrc"
     plan = plan_registration(lab.workspace, [path], dataset="yeast", token="L1T1")
-    outcome = register(lab.workspace, lab.cora, plan)[0]
+    outcome = register(Lab(lab.workspace, lab.cora), plan)[0]
     assert outcome.outcome == "failed"
     assert "tomocurate rename other/TS_001 yeast/L1T1" in outcome.message
     same = plan_registration(lab.workspace, [path])
-    assert register(lab.workspace, lab.cora, same)[0].outcome == "kept"
+    assert register(Lab(lab.workspace, lab.cora), same)[0].outcome == "kept"
 
 
 def test_a_wrong_registration_is_taken_out_and_can_be_made_again(lab, tmp_path):
     shutil.copy(lab.originals / "TS_001.mrc", tmp_path / "wrong.mrc")
     plan = plan_registration(lab.workspace, [tmp_path / "wrong.mrc"], dataset="typo")
-    assert register(lab.workspace, lab.admin, plan, add_roots=True)[0].outcome == "done"
-    assert unregister(lab.workspace, lab.cora, ["typo/wrong"])[0].outcome == "done"
+    assert register(Lab(lab.workspace, lab.admin), plan, add_roots=True)[0].outcome == "done"
+    assert unregister(Lab(lab.workspace, lab.cora), ["typo/wrong"])[0].outcome == "done"
     with lab.workspace.catalog.read() as session:
         assert list_tomograms(session).total == 1
         assert list_datasets(session) == ("other",)
     assert (tmp_path / "wrong.mrc").is_file()
     again = plan_registration(lab.workspace, [tmp_path / "wrong.mrc"])
-    assert register(lab.workspace, lab.cora, again)[0].outcome == "done"
+    assert register(Lab(lab.workspace, lab.cora), again)[0].outcome == "done"
 
 
 def test_a_tomogram_with_patches_says_what_holds_it(lab):
-    (outcome,) = unregister(lab.workspace, lab.cora, ["TS_001"])
+    (outcome,) = unregister(Lab(lab.workspace, lab.cora), ["TS_001"])
     assert outcome.outcome == "failed"
     assert "is the source of 3 patches (other_TS_001_patch0" in outcome.message
     with pytest.raises(StepError, match="is the source of 3 patches"):
-        unregister_segmentation(lab.workspace, lab.cora, "TS_001", 1)
+        unregister_segmentation(Lab(lab.workspace, lab.cora), "TS_001", 1)
 
 
 def test_a_segmentation_that_was_paired_wrongly_is_taken_out(lab, tmp_path):
@@ -214,8 +214,8 @@ def test_a_segmentation_that_was_paired_wrongly_is_taken_out(lab, tmp_path):
     shutil.copy(lab.originals / "TS_001_model.ckpt_segmented.mrc", wrong)
     path = lab.originals / "TS_001.mrc"
     plan = plan_registration(lab.workspace, [path], segmentation=wrong)
-    assert register(lab.workspace, lab.admin, plan, add_roots=True)[0].outcome == "done"
-    unregister_segmentation(lab.workspace, lab.cora, "TS_001", 2)
+    assert register(Lab(lab.workspace, lab.admin), plan, add_roots=True)[0].outcome == "done"
+    unregister_segmentation(Lab(lab.workspace, lab.cora), "TS_001", 2)
     with lab.workspace.catalog.read() as session:
         assert [each.id for each in segmentations_of(session, tomogram(lab).id)] == [1]
     assert os.path.lexists(wrong)
