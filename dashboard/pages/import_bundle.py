@@ -20,6 +20,7 @@ from dashboard.components.sharing.parse import SOURCE, UPLOADED, import_source, 
 from dashboard.ui.context import current_person, current_workspace
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import escape
+from dashboard.ui.kept_results import forget, kept
 from dashboard.ui.notifications import notify_outcomes, notify_refusal
 from dashboard.ui.theme import begin_page, count, show_facts
 from dashboard.ui.times import time_column
@@ -36,7 +37,7 @@ FATES = {
 
 
 def show() -> None:
-    """Show what is in quarantine, or ask for a bundle; and what came in so far."""
+    """Preview a bundle, or ask for one; list earlier imports."""
     workspace, person = current_workspace(), current_person()
     begin_page("Import", "Import bundles of other groups with their licence and attribution.")
     if may(person.role, Action.IMPORT):
@@ -97,11 +98,14 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
     stated = _stated()
     bar = st.progress(0.0, "Verifying every file…")
     try:
-        seen = look_into(
-            Lab(workspace, person),
-            source,
-            stated,
-            progress=lambda done, total: show_progress(bar, done, total),
+        seen = kept(
+            f"{_preview_key(workspace, source)} {stated!r}",
+            lambda: look_into(
+                Lab(workspace, person),
+                source,
+                stated,
+                progress=lambda done, total: show_progress(bar, done, total),
+            ),
         )
     except TomocurateError as error:
         _refused(error)
@@ -125,6 +129,10 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
             _queue(workspace, person, source)
             st.rerun()
         st.button("Cancel", on_click=_forget, key="import_forget")
+
+
+def _preview_key(workspace: Workspace, source: Path) -> str:
+    return f"import {workspace.folder} {source}"
 
 
 def _stated() -> Stated | None:
@@ -241,8 +249,9 @@ def _queue(workspace: Workspace, person: PersonRecord, source: Path) -> None:
 
 
 def _forget() -> None:
-    """Leave quarantine; what was uploaded for it is removed."""
+    """End the preview; an uploaded file is removed."""
     source = st.session_state.pop(SOURCE, None)
+    forget(_preview_key(current_workspace(), Path(source or "")))
     if source and st.session_state.pop(UPLOADED, False):
         Path(source).unlink(missing_ok=True)
 

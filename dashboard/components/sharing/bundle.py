@@ -28,11 +28,11 @@ from dashboard.components.sharing.parse import (
     show_progress,
 )
 from dashboard.ui.escape import escape
+from dashboard.ui.kept_results import forget, kept
 from db.errors import TomocurateError
 from db.queries.people import PersonRecord
 from db.vocabulary import Licence
 
-REPORTS_KEPT = 8
 LEVELS = {
     Level.INTERNAL: "Internal: real names, for your own lab",
     Level.COLLABORATOR: "Collaborator: pseudonyms, for a partner",
@@ -106,25 +106,23 @@ def _report_of(
     key = repr((str(workspace.folder), choice, facts, rule, name))
     if st.session_state.get(REPORT) == "asked":
         st.session_state[REPORT] = key
-        _reports().pop(key, None)
+        forget(key)
     elif st.session_state.get(REPORT) != key:
         st.caption("Nothing leaves before the report is read and signed.")
         return None
-    if key in _reports():
-        return _reports()[key]
     bar = st.progress(0.0, "Making and searching the bundle…")
     try:
-        _reports()[key] = rehearse_share(
-            Lab(workspace, person),
-            out_folder(workspace, name),
-            facts,
-            choice,
-            rule=rule,
-            progress=lambda done, total: show_progress(bar, done, total),
+        return kept(
+            key,
+            lambda: rehearse_share(
+                Lab(workspace, person),
+                out_folder(workspace, name),
+                facts,
+                choice,
+                rule=rule,
+                progress=lambda done, total: show_progress(bar, done, total),
+            ),
         )
-        while len(_reports()) > REPORTS_KEPT:
-            _reports().pop(next(iter(_reports())))
-        return _reports().get(key)
     except ExportError as error:
         show_faults(workspace, list(error.faults), "bundle_permission")
     except TomocurateError as error:
@@ -132,12 +130,6 @@ def _report_of(
     finally:
         bar.empty()
     return None
-
-
-@st.cache_resource
-def _reports() -> dict[str, PrivacyReport]:
-    """Reports by what they were asked for, the oldest first."""
-    return {}
 
 
 def _ask_rule() -> SplitRule:
