@@ -7,6 +7,7 @@ The first two have the guide's names; the others are known by what they hold, or
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ def parse_name(name: str) -> PatchName:
 def _found(
     name: str, image: Path | None, label: Path | None, corrections: Path | None, merged: Path | None
 ) -> FoundPatch:
-    files, strays = _corrections(corrections / name if corrections else None)
+    files, strays = _corrections(_folder_of(corrections, name) if corrections else None)
     missing = f"{IMAGES}" if image is None else f"{LABELS}" if label is None else None
     error = _bad_name(name)
     if missing:
@@ -127,9 +128,15 @@ def _found(
 def _corrections(folder: Path | None) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     if folder is None or not folder.is_dir():
         return (), ()
-    files = [path for path in _listed(folder) if path.is_file()]
-    good = tuple(path for path in files if may_be_correction(path))
-    return good, tuple(path.name for path in files if path not in good)
+    entries = list(_listed(folder))
+    good = tuple(path for path in entries if may_be_correction(path))
+    return good, tuple(path.name for path in entries if path.is_file() and path not in good)
+
+
+def _folder_of(corrections: Path, name: str) -> Path:
+    """Name a patch's correction folder; macOS may have made it with a decomposed name."""
+    decomposed = corrections / unicodedata.normalize("NFD", name)
+    return decomposed if decomposed.is_dir() else corrections / name
 
 
 def _bad_name(name: str) -> str | None:
@@ -146,9 +153,10 @@ def _bad_name(name: str) -> str | None:
 def _left_over(names: set[str], corrections: Path | None, merged: dict[str, Path]) -> Iterable[str]:
     """List what belongs to no patch."""
     if corrections is not None:
+        composed = {unicodedata.normalize("NFC", name) for name in names}
         lonely = [each.name for each in _listed(corrections) if each.is_dir()]
         for name in lonely:
-            if name not in names:
+            if unicodedata.normalize("NFC", name) not in composed and name not in names:
                 yield f"{corrections / name}: no patch has this name; it is left out"
     for name, path in merged.items():
         if name not in names:

@@ -8,7 +8,7 @@ from typing import Any
 from core.access.permissions import Action
 from core.corrections.store import Store
 from core.exports.patch import ACCEPTED, CuratedPatch, Imported, Method, Permission
-from core.imaging.geometry import Box, Zyx
+from core.imaging.geometry import Box, Zyx, box_at
 from core.imaging.labels import LabelCounts
 from core.lab.lab import Lab
 from core.workspace.workspace import Workspace
@@ -157,7 +157,7 @@ def _permission(stated: OwnerPermission | None) -> Permission | None:
 def _box(record: CuratedRecord) -> Box:
     """Where the patch lies; from 0 where nobody knows."""
     start = Zyx(*(record.patch.start or (0, 0, 0)))
-    return Box(start, Zyx(*(a + n for a, n in zip(start, record.patch.shape, strict=True))))
+    return box_at(start, record.patch.shape)
 
 
 def _tomogram_shape(record: CuratedRecord) -> Zyx:

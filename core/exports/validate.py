@@ -80,8 +80,10 @@ def inspect_patch(patch: CuratedPatch, *, accepted_only: bool = True) -> Inspect
         return Inspected(patch.name, faults=(*faults, fault))
     faults += [*wrong, *labelled_faults(patch.name, counts)]
     if patch.box.shape != shape:
-        said = f"{patch.name}: its record says {_xyz(patch.box.shape)} voxels (x, y, z), but its"
-        faults.append(Fault(Rule.SHAPE, f"{said} image has {_xyz(shape)}; extract it again."))
+        said = (
+            f"{patch.name}: its record says {patch.box.shape.shown('×')} voxels (x, y, z), but its"
+        )
+        faults.append(Fault(Rule.SHAPE, f"{said} image has {shape.shown('×')}; extract it again."))
     return Inspected(patch.name, shape, counts, tuple(faults))
 
 
@@ -103,10 +105,10 @@ def shape_faults(name: str, image: Zyx, label: Zyx) -> list[Fault]:
     """Image and label of one shape, and cubic: MemBrain-seg asserts it."""
     faults = []
     if image != label:
-        said = f"{name}: its image has {_xyz(image)} voxels (x, y, z), its label {_xyz(label)};"
-        faults.append(Fault(Rule.SHAPE, f"{said} they must be of one shape."))
+        shapes = f"image has {image.shown('×')} voxels (x, y, z), its label {label.shown('×')}"
+        faults.append(Fault(Rule.SHAPE, f"{name}: its {shapes}; they must be of one shape."))
     if len(set(image)) != 1:
-        said = f"{name}: has {_xyz(image)} voxels (x, y, z);"
+        said = f"{name}: has {image.shown('×')} voxels (x, y, z);"
         faults.append(Fault(Rule.SHAPE, f"{said} MemBrain-seg trains on cubes alone."))
     return faults
 
@@ -218,7 +220,3 @@ def _record_faults(patch: CuratedPatch, accepted_only: bool) -> Sequence[Fault]:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def _xyz(zyx: Zyx) -> str:
-    return "×".join(map(str, zyx.to_xyz()))

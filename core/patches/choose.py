@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.access.permissions import Action
 from core.errors import CenterError, SegmentationError
-from core.imaging.geometry import Box, Zyx, shifted_to_fit
+from core.imaging.geometry import Box, Zyx, box_at, shifted_to_fit
 from core.imaging.patch import Placed, place_patch
 from core.imaging.points.read import Points, frame_of, read_points
 from core.lab.lab import Lab
@@ -144,8 +144,7 @@ def box_of(patch: PatchRecord) -> Box | None:
     """The box of a patch in its tomogram; None where its position is unknown."""
     if patch.start is None:
         return None
-    stop = Zyx(*(a + n for a, n in zip(patch.start, patch.shape, strict=True)))
-    return Box(Zyx(*patch.start), stop)
+    return box_at(Zyx(*patch.start), patch.shape)
 
 
 def _moved_or_changed(tomogram: TomogramRecord) -> str | None:

@@ -21,7 +21,7 @@ from core.files.threads import side_by_side
 from core.imaging.extraction import voxel_size_findings
 from core.imaging.formats.nifti import fill_nifti, same_voxels
 from core.imaging.formats.volume import Volume
-from core.imaging.geometry import Box, Grid, Zyx
+from core.imaging.geometry import Box, Grid, Zyx, box_at
 from core.imaging.hashes import content_hash
 from core.imaging.labels import count_values
 from core.imaging.patch import CutPatch, Placed, cut_patch, patch_grid
@@ -172,8 +172,7 @@ def _placed(patch: PatchRecord) -> Placed:
 def _box(patch: PatchRecord) -> Box:
     if patch.start is None:
         raise StepError(f"{patch.name}: its place in the tomogram is not known.")
-    stop = Zyx(*(a + n for a, n in zip(patch.start, patch.shape, strict=True)))
-    return Box(Zyx(*patch.start), stop)
+    return box_at(Zyx(*patch.start), patch.shape)
 
 
 def _check_same(patch: PatchRecord, hashes: dict[str, str]) -> None:
