@@ -1,15 +1,13 @@
 """Examine a workspace and say what somebody should see to; it changes nothing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from core.maintenance.backup import on_same_disk
-from core.maintenance.checks.files import holdings_of
+from core.maintenance.checks import files, installation, security
 from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
-from core.maintenance.checks.installation import installation_of
-from core.maintenance.checks.security import openness_of
 from core.workspace.workspace import Workspace, open_workspace
 from db.engine import HOST_QUIET
 from db.errors import TomocurateError
@@ -49,22 +47,13 @@ def examine_folder(folder: Path, *, thorough: bool = False) -> tuple[Finding, ..
 
 
 def _examine(workspace: Workspace, thorough: bool) -> Iterator[Finding]:
-    checks = (
-        catalog_of,
-        clock_of,
-        machines_of,
-        backups_of,
-        jobs_of,
-        workers_of,
-        installation_of,
-        openness_of,
-        lambda ws: holdings_of(ws, thorough=thorough),
-    )
-    for check in checks:
+    for name, check in CHECKS.items():
         try:
             yield from check(workspace)
         except (TomocurateError, OSError) as error:
-            yield Finding("catalog", BAD, f"a check could not be made: {error}")
+            yield Finding(name, BAD, f"this check could not be made: {error}")
+    if thorough:
+        yield from files.images_of(workspace)
 
 
 def catalog_of(workspace: Workspace) -> Iterator[Finding]:
@@ -184,3 +173,27 @@ def workers_of(workspace: Workspace) -> Iterator[Finding]:
         heard = f"{workers[0].heartbeat_at:%Y-%m-%d at %H:%M} UTC" if workers else "never"
         said = f"none runs (last heard of: {heard}); tomocurate serve starts one."
         yield Finding("workers", WARN, said)
+
+
+CHECKS: Mapping[str, Callable[[Workspace], Iterator[Finding]]] = {
+    "catalog": catalog_of,
+    "clock": clock_of,
+    "machines": machines_of,
+    "backup": backups_of,
+    "jobs": jobs_of,
+    "workers": workers_of,
+    "disks": installation.file_systems,
+    "sqlite": installation.sqlite_library,
+    "versions": installation.versions_of,
+    "folders": installation.folders_of,
+    "disk space": installation.disk_space,
+    "secrets": installation.secrets_of,
+    "openness": security.openness_of,
+    "store": files.store_of,
+    "patches": files.extracted_of,
+    "merged": files.merged_of,
+    "records": files.records_of,
+    "tomograms": files.originals_of,
+    "partial files": files.left_behind,
+}
+"""Every check of doctor, in the order of its report; a new one is a line here."""

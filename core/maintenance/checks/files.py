@@ -31,19 +31,6 @@ LEFT_BEHIND_S = 3600.0
 THREADS = 2
 
 
-def holdings_of(workspace: Workspace, *, thorough: bool = False) -> Iterator[Finding]:
-    """Store, labels, merged labels, records, originals, and what was left behind.
-
-    ``thorough`` reads the extracted images, too.
-    """
-    yield from store_of(workspace)
-    yield from extracted_of(workspace, thorough=thorough)
-    yield from merged_of(workspace)
-    yield from records_of(workspace)
-    yield from originals_of(workspace)
-    yield from left_behind(workspace)
-
-
 def store_of(workspace: Workspace) -> Iterator[Finding]:
     """Every file that a correction or a merge names lies in the store with its bytes."""
     store = Store(workspace.folders.store)
@@ -71,30 +58,43 @@ def store_of(workspace: Workspace) -> Iterator[Finding]:
         yield Finding("store", OK, f"{len(expected)} files are there, byte by byte.")
 
 
-def extracted_of(workspace: Workspace, *, thorough: bool = False) -> Iterator[Finding]:
+def images_of(workspace: Workspace) -> Iterator[Finding]:
+    """Read the extracted images, too: they hold what was cut."""
+    folders = workspace.folders
+    with workspace.catalog.read() as session:
+        extracted = extracted_patches(session)
+    there = [(folders.image_of(name), image) for name, image, _ in extracted]
+    yield from _changed_voxels(workspace, [each for each in there if each[0].is_file()])
+
+
+def _changed_voxels(
+    workspace: Workspace, files: list[tuple[Path, str | None]]
+) -> Iterator[Finding]:
+    sound = _each(lambda file: _voxels_hash(file[0]) == file[1], files)
+    pairs = zip(files, sound, strict=True)
+    changed = [str(path.relative_to(workspace.folder)) for (path, _), same in pairs if not same]
+    if changed:
+        said = f"other voxels than were cut: {named(changed)}; move them away and extract again."
+        yield Finding("patches", BAD, said)
+
+
+def extracted_of(workspace: Workspace) -> Iterator[Finding]:
     """Images and labels of the extracted patches are there; labels hold what was cut."""
     folders = workspace.folders
     with workspace.catalog.read() as session:
         extracted, known = extracted_patches(session), set(patch_names(session))
-    gone, checked = [], []
-    for name, image, label in extracted:
-        for path, expected, read in (
-            (folders.image_of(name), image, thorough),
-            (folders.label_of(name), label, True),
-        ):
-            if not path.is_file():
-                gone.append(str(path.relative_to(workspace.folder)))
-            elif read:
-                checked.append((path, expected))
-    sound = _each(lambda item: _voxels_hash(item[0]) == item[1], checked)
-    pairs = zip(checked, sound, strict=True)
-    changed = [str(path.relative_to(workspace.folder)) for (path, _), same in pairs if not same]
+    gone: list[str] = []
+    checked: list[tuple[Path, str | None]] = []
+    for name, _, label in extracted:
+        paths = folders.image_of(name), folders.label_of(name)
+        gone += [str(path.relative_to(workspace.folder)) for path in paths if not path.is_file()]
+        if paths[1].is_file():
+            checked.append((paths[1], label))
+    changed = list(_changed_voxels(workspace, checked))
+    yield from changed
     if gone:
         said = f"not there: {named(gone)}; tomocurate extract cuts them again."
         yield Finding("patches", WARN, said)
-    if changed:
-        said = f"other voxels than were cut: {named(changed)}; move them away and extract again."
-        yield Finding("patches", BAD, said)
     strange = [name for name in _volumes(folders.labels) if name not in known]
     if strange:
         said = f"labels of no patch of the catalog: {named(strange)}; tomocurate adopt takes them."
