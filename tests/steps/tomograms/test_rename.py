@@ -7,20 +7,26 @@ import mrcfile
 import numpy as np
 import pytest
 
+from core.access.os_user import acting_person
 from core.corrections.collect import collect
 from core.corrections.withdraw import withdraw_correction
 from core.errors import OutputError, VolumeError
+from core.imaging.geometry import Zyx
 from core.lab.lab import Lab
 from core.labels.merge import merge
+from core.patches.choose import choose
 from core.patches.extract import extract
 from core.patches.record import read_record, record_states
+from core.tomograms.data_permissions import group, pin
 from core.tomograms.data_roots import add_root
 from core.tomograms.register import plan_registration, register
 from core.tomograms.relocate import relocate, unregister, unregister_segmentation
 from core.tomograms.rename import rename
+from core.tomograms.voxel_size import set_voxel_size
 from db.errors import NotAllowedError, StepError, TakenNameError, UnknownNameError
 from db.queries.patches import get_patch
 from db.queries.volumes import get_tomogram, list_datasets, list_tomograms, segmentations_of
+from db.vocabulary import ChosenBecause, Split
 
 BOX = (slice(70, 80),) * 3
 
@@ -219,3 +225,31 @@ def test_a_segmentation_that_was_paired_wrongly_is_taken_out(lab, tmp_path):
     with lab.workspace.catalog.read() as session:
         assert [each.id for each in segmentations_of(session, tomogram(lab).id)] == [1]
     assert os.path.lexists(wrong)
+
+
+def test_registrations_change_on_both_databases(any_workspace, files):
+    workspace, me = any_workspace, acting_person(any_workspace)
+    for token in ("TS_1", "TS_2"):
+        files.tomogram(f"{token}.mrc")
+        files.segmentation(f"{token}_v1.ckpt_segmented.mrc")
+    plan = plan_registration(workspace, [files.folder])
+    register(workspace, me, plan, add_roots=True)
+    choose(Lab(workspace, me), "TS_1", [Zyx(88, 110, 120)], reason=ChosenBecause.OTHER)
+    assert extract(Lab(workspace, me))[0].outcome == "done"
+    assert rename(workspace, me, "TS_1", "yeast", "L1").name == "yeast/L1"
+    assert set_voxel_size(workspace, me, ["L1"], 12.0)[0].outcome == "done"
+    assert group(workspace, me, ["L1", "TS_2"], "grid")[0].outcome == "done"
+    assert pin(workspace, me, "TS_2", Split.TEST).findings == ("so are yeast/L1: one specimen",)
+    files.segmentation("TS_1_v1.ckpt_segmented.mrc")
+    again = register(workspace, me, plan_registration(workspace, [files.folder]))
+    assert any("was predicted again" in each for each in again[0].findings), again
+    moved = files.folder / "moved.mrc"
+    (files.folder / "TS_1.mrc").rename(moved)
+    assert relocate(workspace, me, "L1", moved).outcome == "done"
+    assert [each.outcome for each in unregister(workspace, me, ["L1", "TS_2"])] == [
+        "failed",
+        "done",
+    ]
+    with workspace.catalog.read() as session:
+        patch = get_patch(session, "yeast_L1_patch0")
+        assert (patch.voxel_size, get_tomogram(session, "L1").split_pin) == (12.0, Split.TEST)
