@@ -24,7 +24,7 @@ CHROMIUM = (
     "--disable-sync",
 )
 SIZE = {"width": 1280, "height": 800}
-_ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/(open\?token=\S+)?\s*$")
+_ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)(/\w+)?/(open\?token=\S+)?\s*$")
 
 
 def chromium() -> str | None:
@@ -33,19 +33,19 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def served(folder: Path, port: int = 0) -> Iterator[str]:
+def served(folder: Path, port: int = 0, *options: str) -> Iterator[str]:
     """Serve a workspace with its worker; the address signs a browser in, or leads to where."""
-    with serving(folder, port) as (address, _):
+    with serving(folder, port, *options) as (address, _):
         yield address
 
 
 @contextmanager
-def serving(folder: Path, port: int = 0) -> Iterator[tuple[str, int]]:
+def serving(folder: Path, port: int = 0, *options: str) -> Iterator[tuple[str, int]]:
     """Serve a workspace: the printed address, and the id of the process."""
     main = "from core.cli.main import main; raise SystemExit(main())"
     where = ["--workspace", str(folder), "--no-browser", "--port", str(port)]
     process = subprocess.Popen(
-        [sys.executable, "-c", main, "serve", *where],
+        [sys.executable, "-c", main, "serve", *where, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
