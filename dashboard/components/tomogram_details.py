@@ -72,7 +72,7 @@ def show_tomogram(workspace: Workspace, person: PersonRecord, name: str) -> None
             tomogram = get_tomogram(session, name)
             segmentations = segmentations_of(session, tomogram.id)
             permission = permission_of(session, tomogram.id)
-            patches = [each for each in patches_in(session, tomogram.id) if not each.withdrawn]
+            patches = [patch for patch in patches_in(session, tomogram.id) if not patch.withdrawn]
     except TomocurateError as error:
         begin_page("No such tomogram")
         st.error(escape(error))
@@ -198,13 +198,16 @@ def _segmentations(segmentations: Sequence[SegmentationRecord]) -> None:
             "No segmentation yet.",
             "Register the tomogram again with a segmentation; then patches can be chosen.",
         )
-    for each in segmentations:
+    for segmentation in segmentations:
         with st.container(border=True, gap=None):
-            st.markdown(f"**{escape(each.model or each.on_disk.file.name)}**")
-            threshold = "" if each.threshold is None else f" · threshold {each.threshold:g}"
+            st.markdown(f"**{escape(segmentation.model or segmentation.on_disk.file.name)}**")
+            threshold = (
+                "" if segmentation.threshold is None else f" · threshold {segmentation.threshold:g}"
+            )
             st.caption(
-                f"{escape(each.on_disk.path)} · {format_size(each.on_disk.size_bytes)}{threshold}"
-                f" · registered {format_time(each.registered_at)}"
+                f"{escape(segmentation.on_disk.path)} · "
+                f"{format_size(segmentation.on_disk.size_bytes)}{threshold}"
+                f" · registered {format_time(segmentation.registered_at)}"
             )
 
 
@@ -264,14 +267,14 @@ def _permission_fields(tomogram: str, known: PermissionRecord | None) -> None:
     st.selectbox(
         "Scope",
         scopes,
-        format_func=lambda each: each.value,
+        format_func=lambda choice: choice.value,
         key=key["scope"],
         index=scopes.index(known.scope) if known else 0,
     )
     st.selectbox(
         "Licence",
         licences,
-        format_func=lambda each: each.value,
+        format_func=lambda choice: choice.value,
         key=key["licence"],
         index=licences.index(known.licence) if known and known.licence else None,
         placeholder="none (internal only)",

@@ -135,7 +135,7 @@ def about(job: JobRecord, names: Mapping[str, str]) -> list[str]:
     """List the names of what a job works on."""
     arguments = job.arguments
     if isinstance(arguments.get("names"), list):
-        return [str(each) for each in arguments["names"]]
+        return [str(name) for name in arguments["names"]]
     return [
         names.get(str(arguments[key]), str(arguments[key]))
         for key in ("object", "out", "file")
@@ -152,7 +152,7 @@ def title_of(job: JobRecord, names: Mapping[str, str]) -> str:
     if not on:
         return KIND_NAMES[job.kind]
     more = f" and {len(on) - 3} more" if len(on) > 3 else ""
-    return f"{KIND_NAMES[job.kind]} of {', '.join(escape(each) for each in on[:3])}{more}"
+    return f"{KIND_NAMES[job.kind]} of {', '.join(escape(name) for name in on[:3])}{more}"
 
 
 def cancel_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
@@ -239,7 +239,7 @@ def _when(job: JobRecord) -> str:
 
 def _log(workspace: Workspace) -> None:
     with workspace.catalog.read() as session:
-        people = [each.name for each in list_people(session)]
+        people = [member.name for member in list_people(session)]
     columns = st.columns(3)
     who = columns[0].selectbox(
         "Who", people, index=None, key=WHO, bind="query-params", placeholder="anybody"

@@ -95,7 +95,10 @@ def scene_of(here: Opened, person: PersonRecord, selected: str | None, said: Sai
     """Describe what the viewer shows."""
     return Scene(
         ViewedObject(tomogram_name(here.tomogram.id), here.tomogram.name),
-        [ViewedObject(segmentation_name(each.id), _model(each)) for each in here.segmentations],
+        [
+            ViewedObject(segmentation_name(segmentation.id), _model(segmentation))
+            for segmentation in here.segmentations
+        ],
         [mark for patch in here.patches if (mark := _mark(patch))],
         selected,
         may_choose=bool(here.segmentations) and may(person.role, Action.CHOOSE),
@@ -234,8 +237,10 @@ def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
         if len(here.segmentations) > 1 and may(person.role, Action.CHOOSE):
             st.selectbox(
                 "Segmentation for new patches",
-                [each.id for each in here.segmentations],
-                format_func={each.id: _model(each) for each in here.segmentations}.__getitem__,
+                [segmentation.id for segmentation in here.segmentations],
+                format_func={
+                    segmentation.id: _model(segmentation) for segmentation in here.segmentations
+                }.__getitem__,
                 key=f"segmentation_{here.tomogram.id}",
                 width=260,
             )

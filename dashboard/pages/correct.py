@@ -189,7 +189,7 @@ def _turn(mine: Sequence[PatchRecord], name: str) -> None:
 def _who(history: PatchHistory, person: PersonRecord) -> None:
     patch = history.patch
     if patch.rejected_reason:
-        verdict = next((each for each in reversed(history.reviews) if each.reason), None)
+        verdict = next((verdict for verdict in reversed(history.reviews) if verdict.reason), None)
         by = f"{escape(verdict.reviewer or 'a reviewer')} said" if verdict else "a reviewer said"
         st.warning(f"Rejected: {by} “{escape(patch.rejected_reason)}”", icon=":material/undo:")
     if history.hold and history.hold.person_id != person.id:

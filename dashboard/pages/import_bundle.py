@@ -145,7 +145,7 @@ def _stated() -> Stated | None:
         licence = st.selectbox(
             "Licence",
             list(Licence),
-            format_func=lambda each: each.value,
+            format_func=lambda choice: choice.value,
             index=1,
             key="plain_licence",
         )
@@ -167,7 +167,7 @@ def _refused(error: TomocurateError) -> None:
 
 def _what_it_is(seen: Quarantine) -> None:
     statement = seen.bundle.statement
-    held = Counter(each.fate for each in seen.incoming)
+    held = Counter(incoming.fate for incoming in seen.incoming)
     show_facts(
         {
             "Title": escape(statement.title),
@@ -187,16 +187,18 @@ def rows_of(seen: Quarantine) -> list[dict[str, Any]]:
     """Make rows of the table of patches to import."""
     return [
         {
-            "Patch": each.case.patch_id,
-            "What": FATES[each.fate],
-            "Like": seen.names.get(each.like, "") if isinstance(each.like, int) else each.like,
-            "Dice": each.agreement.dice if each.agreement else None,
-            "Split": each.case.split.value,
-            "Voxel size (Å)": each.case.voxel_size,
-            "Membrane (voxels)": each.case.counts.membrane,
-            "Licence": each.case.licence.value,
+            "Patch": incoming.case.patch_id,
+            "What": FATES[incoming.fate],
+            "Like": seen.names.get(incoming.like, "")
+            if isinstance(incoming.like, int)
+            else incoming.like,
+            "Dice": incoming.agreement.dice if incoming.agreement else None,
+            "Split": incoming.case.split.value,
+            "Voxel size (Å)": incoming.case.voxel_size,
+            "Membrane (voxels)": incoming.case.counts.membrane,
+            "Licence": incoming.case.licence.value,
         }
-        for each in seen.incoming
+        for incoming in seen.incoming
     ]
 
 
@@ -266,15 +268,15 @@ def _bundles(workspace: Workspace) -> None:
     st.dataframe(
         [
             {
-                "Title": each.title,
-                "Patches": each.patches,
-                "Licence": each.licence,
-                "Attribution": each.attribution,
-                "Bundle": each.bundle_id,
-                "Imported": each.imported_at,
-                "By": each.imported_by,
+                "Title": bundle.title,
+                "Patches": bundle.patches,
+                "Licence": bundle.licence,
+                "Attribution": bundle.attribution,
+                "Bundle": bundle.bundle_id,
+                "Imported": bundle.imported_at,
+                "By": bundle.imported_by,
             }
-            for each in bundles
+            for bundle in bundles
         ],
         hide_index=True,
         key="bundles",

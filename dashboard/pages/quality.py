@@ -221,13 +221,13 @@ def _summary(summary: Sequence[ModelScore]) -> None:
     st.dataframe(
         [
             {
-                "Model": each.model,
-                "Patches": each.patches,
-                "Dice, mean": each.dice,
-                "Surface Dice, mean": each.surface_dice,
-                "": "in its training set" if each.in_training else "",
+                "Model": model.model,
+                "Patches": model.patches,
+                "Dice, mean": model.dice,
+                "Surface Dice, mean": model.surface_dice,
+                "": "in its training set" if model.in_training else "",
             }
-            for each in summary
+            for model in summary
         ],
         hide_index=True,
         key="summary",
@@ -270,8 +270,8 @@ def _score(workspace: Workspace, person: PersonRecord) -> None:
 def _training(workspace: Workspace, person: PersonRecord) -> None:
     with workspace.catalog.read() as session:
         sets = {
-            f"{each.id}: {each.path.rpartition('/')[2]}, {each.made_at:%-d %b %Y}": each.id
-            for each in list_exports(session, ExportKind.TRAINING_SET)
+            f"{export.id}: {export.path.rpartition('/')[2]}, {export.made_at:%-d %b %Y}": export.id
+            for export in list_exports(session, ExportKind.TRAINING_SET)
         }
     if not sets:
         st.caption("No training set was exported yet.")
@@ -332,16 +332,16 @@ def _table(scores: Sequence[ScoreRecord]) -> None:
         st.dataframe(
             [
                 {
-                    "Patch": each.patch,
-                    "Model": model_of(each),
-                    "Split": SPLIT_NAMES[each.split] if each.split else "",
-                    "Dice": each.dice,
-                    "Surface Dice": each.surface_dice,
-                    "Trained on": each.in_training,
-                    "Voxels": each.compared_voxels,
-                    "Scored": each.scored_at,
+                    "Patch": score.patch,
+                    "Model": model_of(score),
+                    "Split": SPLIT_NAMES[score.split] if score.split else "",
+                    "Dice": score.dice,
+                    "Surface Dice": score.surface_dice,
+                    "Trained on": score.in_training,
+                    "Voxels": score.compared_voxels,
+                    "Scored": score.scored_at,
                 }
-                for each in scores
+                for score in scores
             ],
             hide_index=True,
             key="score_table",

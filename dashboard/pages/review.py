@@ -73,7 +73,7 @@ def show() -> None:
 
 def next_of(queue: Sequence[Waiting], name: str) -> str | None:
     """Find the next patch of the queue; the first where this one is not in it."""
-    names = [each.name for each in queue]
+    names = [waiting.name for waiting in queue]
     others = [each for each in names if each != name]
     if not others:
         return None
@@ -96,15 +96,15 @@ def _queue(queue: Sequence[Waiting], name: str) -> None:
         ),
         st.container(height=460 if len(queue) > 14 else "content", border=False, gap=None),
     ):
-        for each in queue:
-            label = escape(each.name)
+        for waiting in queue:
+            label = escape(waiting.name)
             open_button(
-                f"**{label}**" if each.name == name else label,
+                f"**{label}**" if waiting.name == name else label,
                 "review",
                 Query.PATCH,
-                each.name,
+                waiting.name,
                 "waiting",
-                help=f"waiting for {format_age(each.since)}",
+                help=f"waiting for {format_age(waiting.since)}",
             )
         if not queue:
             st.caption("Nothing to review.")

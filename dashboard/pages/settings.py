@@ -141,7 +141,7 @@ def _change_somebody(
     workspace: Workspace, person: PersonRecord, everybody: Sequence[PersonRecord]
 ) -> None:
     st.markdown("**Change a person**")
-    by_name = {each.name: each for each in everybody}
+    by_name = {member.name: member for member in everybody}
     chosen = by_name[st.selectbox("Who", list(by_name), key="whom")]
     roles = list(Role)
     role = st.selectbox(
@@ -172,13 +172,13 @@ def rows_of(everybody: Sequence[PersonRecord]) -> list[dict[str, Any]]:
     """Make rows of the table of people."""
     return [
         {
-            "Name": each.name,
-            "Role": ROLE_NAMES[each.role],
-            "Account": each.os_user or "–",
-            "Signs in as": each.subject or "–",
-            "Enabled": not each.disabled,
+            "Name": member.name,
+            "Role": ROLE_NAMES[member.role],
+            "Account": member.os_user or "–",
+            "Signs in as": member.subject or "–",
+            "Enabled": not member.disabled,
         }
-        for each in everybody
+        for member in everybody
     ]
 
 
@@ -223,7 +223,7 @@ def _backups(workspace: Workspace, person: PersonRecord) -> None:
 
 
 def _last_good(backups: Sequence[BackupRecord]) -> None:
-    good = [each for each in backups if each.verified_at is not None]
+    good = [backup for backup in backups if backup.verified_at is not None]
     if good:
         st.caption(f"The last verified backup is {format_age(good[0].made_at)} old.")
     else:
@@ -234,14 +234,14 @@ def rows_of_backups(backups: Sequence[BackupRecord]) -> list[dict[str, Any]]:
     """Make rows of the table of backups."""
     return [
         {
-            "Made": format_time(each.made_at),
-            "Kind": each.kind.value.replace("_", " "),
-            "Size": format_size(each.size_bytes),
-            "By": each.made_by or "tomocurate",
-            "Verified": format_time(each.verified_at) if each.verified_at else "–",
-            "State": each.error or ("removed" if each.removed_at else "kept"),
+            "Made": format_time(backup.made_at),
+            "Kind": backup.kind.value.replace("_", " "),
+            "Size": format_size(backup.size_bytes),
+            "By": backup.made_by or "tomocurate",
+            "Verified": format_time(backup.verified_at) if backup.verified_at else "–",
+            "State": backup.error or ("removed" if backup.removed_at else "kept"),
         }
-        for each in backups
+        for backup in backups
     ]
 
 
@@ -265,7 +265,9 @@ def keep_findings(workspace: Workspace) -> None:
     except TomocurateError as error:
         notify_refusal(error)
         return
-    st.session_state[FINDINGS] = [[each.check, str(each.state), each.said] for each in found]
+    st.session_state[FINDINGS] = [
+        [finding.check, str(finding.state), finding.said] for finding in found
+    ]
 
 
 def _about(workspace: Workspace, person: PersonRecord) -> None:

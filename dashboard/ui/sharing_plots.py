@@ -58,12 +58,12 @@ def shares(figures: Sequence[LabelFigures]) -> go.Figure:
     """Plot ignore and membrane shares of labels, a dot per patch."""
     figure, figures = go.Figure(), _sample(figures)
     for split in (*Split, None):
-        chosen = [each for each in figures if each.split is split]
+        chosen = [label for label in figures if label.split is split]
         if chosen:
             figure.add_scatter(
-                x=[100 * each.ignore_share for each in chosen],
-                y=[100 * each.membrane_share for each in chosen],
-                text=[escape_html(each.patch) for each in chosen],
+                x=[100 * label.ignore_share for label in chosen],
+                y=[100 * label.membrane_share for label in chosen],
+                text=[escape_html(label.patch) for label in chosen],
                 name=SPLIT_NAMES[split] if split else "Not exported yet",
                 mode="markers",
                 marker={"color": SPLIT_COLORS[split], "size": 9, "opacity": 0.8},
@@ -76,13 +76,13 @@ def shares(figures: Sequence[LabelFigures]) -> go.Figure:
 
 def changes(figures: Sequence[LabelFigures]) -> go.Figure:
     """Plot how many voxels the corrections changed, of the most changed patches."""
-    shown = sorted(figures, key=lambda each: -(each.added + each.removed + each.ignored))
+    shown = sorted(figures, key=lambda label: -(label.added + label.removed + label.ignored))
     shown = shown[:MOST_CHANGED]
     figure = go.Figure()
     for field, name, color in CHANGES:
         figure.add_bar(
-            y=[escape_html(each.patch) for each in shown],
-            x=[getattr(each, field) for each in shown],
+            y=[escape_html(label.patch) for label in shown],
+            x=[getattr(label, field) for label in shown],
             name=name,
             orientation="h",
             marker_color=color,

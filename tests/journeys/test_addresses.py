@@ -257,12 +257,12 @@ def test_the_name_in_the_table_and_the_picture_of_a_card_open_the_patch(desk: De
     desk.page.mouse.click(grid["x"] + 90, grid["y"] + 35 + 17)
     desk.shows(MINE)
     desk.go("patches?as=Pictures")
-    desk.page.locator('[class*="st-key-tc_card_"] img').nth(1).click()
+    desk.page.locator('[class*="st-key-tc_card_"] img').nth(1).click(force=True)
     desk.shows(MINE_TOO)
     desk.press("All patches")
     assert parse_qs(urlsplit(desk.page.url).query)["as"] == ["Pictures"]
     desk.go("tomograms")
-    desk.page.locator('[class*="st-key-tc_card_"] img').nth(1).click()
+    desk.page.locator('[class*="st-key-tc_card_"] img').nth(1).click(force=True)
     desk.shows(SECOND, "tomogram")
 
 

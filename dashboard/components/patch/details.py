@@ -151,7 +151,9 @@ def _submit(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
 def _give(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
     with workspace.catalog.read() as session:
         people = list_people(session)
-    able = [each.name for each in people if not each.disabled and each.role is not Role.VIEWER]
+    able = [
+        member.name for member in people if not member.disabled and member.role is not Role.VIEWER
+    ]
     with st.popover("Assign…"):
         to = st.selectbox("To", able, key=f"give_to_{patch.name}")
         st.button(

@@ -50,9 +50,9 @@ def drop_files(
     except TomocurateError as error:
         notify_refusal(error)
         return
-    st.session_state[Key.RECEIVED] = [patch, [each.kept() for each in taken]]
+    st.session_state[Key.RECEIVED] = [patch, [file.kept() for file in taken]]
     st.session_state[Key.UPLOADS] = st.session_state.get(Key.UPLOADS, 0) + 1
-    outcomes = [Outcome(each.name, each.outcome, each.message or None) for each in taken]
+    outcomes = [Outcome(file.name, file.outcome, file.message or None) for file in taken]
     notify_outcomes(outcomes, "received", ("correction", "corrections"))
 
 
@@ -137,7 +137,7 @@ def show_files(workspace: Workspace, person: PersonRecord, history: PatchHistory
     st.caption(f"Folder: `{escape(workspace.folders.corrections_of(patch.name))}`")
     kept = st.session_state.get(Key.RECEIVED)
     if kept and kept[0] == patch.name:
-        show_received(workspace, patch.name, [ReceivedFile.of(each) for each in kept[1]])
+        show_received(workspace, patch.name, [ReceivedFile.of(values) for values in kept[1]])
 
 
 def show_corrections(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:

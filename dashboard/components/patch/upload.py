@@ -137,7 +137,10 @@ def _receive_zip(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kits.zip")
         path.write_bytes(file.content)
-        return [_received(each.name, each) for each in receive_many(Lab(workspace, person), path)]
+        return [
+            _received(outcome.name, outcome)
+            for outcome in receive_many(Lab(workspace, person), path)
+        ]
 
 
 def _received(name: str, outcome: Outcome) -> ReceivedFile:
@@ -173,13 +176,13 @@ def _section_png(picture: PatchPicture, masks: Any) -> bytes | None:
 
 def show_received(workspace: Workspace, patch: str, taken: Sequence[ReceivedFile]) -> None:
     """Show each received file with its findings and a picture of what it paints."""
-    for each in taken:
+    for file in taken:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            picture = draw_painted(workspace, patch, each)
+            picture = draw_painted(workspace, patch, file)
             if picture:
-                st.image(picture, width=120, alt=f"What {each.name} paints")
+                st.image(picture, width=120, alt=f"What {file.name} paints")
             with st.container(gap=None):
-                icon = ":material/block:" if each.outcome == FAILED else ":material/check:"
-                st.markdown(f"{icon} **{escape(each.name)}** {escape(each.message)}")
-                for finding in each.findings:
+                icon = ":material/block:" if file.outcome == FAILED else ":material/check:"
+                st.markdown(f"{icon} **{escape(file.name)}** {escape(file.message)}")
+                for finding in file.findings:
                     st.caption(f":material/info: {escape(finding)}")

@@ -49,7 +49,7 @@ ASKED_BY_HAND = 12
 
 def save(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]) -> None:
     """Register pairings with a bar, and tell what came of each."""
-    good = [each for each in pairings if each.error is None]
+    good = [pairing for pairing in pairings if pairing.error is None]
     bar = st.progress(0.0, text="Reading files…")
     done: list[str] = []
 
@@ -186,17 +186,17 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
         "maps and variants are left out.",
     ):
         return [str(root / listing.below)]
-    volumes = [each for each in listing.files if each.is_volume][:FILES_SHOWN]
+    volumes = [file for file in listing.files if file.is_volume][:FILES_SHOWN]
     if not volumes:
         st.caption("No volume file in this folder.")
         return []
     rows = [
         {
-            "File": each.name,
-            "Size": format_size(each.size_bytes),
-            "Registered as": each.registered_as or "",
+            "File": file.name,
+            "Size": format_size(file.size_bytes),
+            "Registered as": file.registered_as or "",
         }
-        for each in volumes
+        for file in volumes
     ]
     shown = st.dataframe(
         rows,
@@ -213,7 +213,7 @@ def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]
         whole = st.button(f"Show pairs of all {len(volumes)} files", key="pick_all")
         some = st.button("Show pairs of selected files", key="pick_some", type="primary")
     if whole:
-        return [str(here / each.name) for each in volumes]
+        return [str(here / file.name) for file in volumes]
     chosen = [str(here / volumes[row].name) for row in shown.selection.rows if row < len(volumes)]
     if some and not chosen:
         st.caption("Select files in the table first.")
@@ -341,18 +341,20 @@ def rows_of(pairings: Sequence[Pairing]) -> list[dict[str, Any]]:
     """Make rows of the table of pairs."""
     return [
         {
-            "Tomogram": each.tomogram.name if each.tomogram else "–",
-            "Becomes": each.registered_as or each.name,
-            "Segmentations": [found.path.name for found in each.segmentations],
-            "Voxel size (Å)": f"{each.voxel_size:g}" if each.voxel_size else "from the header",
-            "Message": each.error or "; ".join(each.findings) or _state(each),
+            "Tomogram": pairing.tomogram.name if pairing.tomogram else "–",
+            "Becomes": pairing.registered_as or pairing.name,
+            "Segmentations": [found.path.name for found in pairing.segmentations],
+            "Voxel size (Å)": f"{pairing.voxel_size:g}"
+            if pairing.voxel_size
+            else "from the header",
+            "Message": pairing.error or "; ".join(pairing.findings) or _state(pairing),
         }
-        for each in pairings
+        for pairing in pairings
     ]
 
 
 def _show_pairings(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]) -> None:
-    good = [each for each in pairings if each.error is None]
+    good = [pairing for pairing in pairings if pairing.error is None]
     st.dataframe(
         rows_of(pairings),
         hide_index=True,

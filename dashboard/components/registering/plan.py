@@ -157,7 +157,8 @@ def _below_roots(pairing: Pairing, folder: Path, roots: tuple[Path, ...]) -> Pai
 
     try:
         segmentations = tuple(
-            replace(each, path=moved(each.path)) for each in pairing.segmentations
+            replace(segmentation, path=moved(segmentation.path))
+            for segmentation in pairing.segmentations
         )
         return replace(pairing, tomogram=moved(pairing.tomogram), segmentations=segmentations)
     except TomocurateError as error:
