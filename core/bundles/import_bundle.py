@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 from core.access.permissions import Action
 from core.bundles.import_check import CheckedBundle, CheckedCase, Progress
 from core.bundles.import_preview import (
-    Fate,
-    Incoming,
-    Quarantine,
-    Stated,
+    CaseStatus,
+    FolderFacts,
+    ImportPreview,
+    IncomingCase,
     compare,
     opened_bundle,
     sort_cases,
@@ -57,18 +57,18 @@ ATTEMPTS = 5
 class _Placed:
     """A case whose files lie in the workspace."""
 
-    incoming: Incoming
+    incoming: IncomingCase
     patch: IncomingPatch
 
 
-def look_into(
+def preview_bundle(
     lab: Lab,
     source: Path,
-    stated: Stated | None = None,
+    stated: FolderFacts | None = None,
     *,
     progress: Progress | None = None,
-) -> Quarantine:
-    """Verify a bundle and say what it would bring; nothing is taken in.
+) -> ImportPreview:
+    """Verify a bundle and say what it would bring; nothing is imported.
 
     Errors: ArchiveError; BundleError; NotAllowedError.
     """
@@ -83,7 +83,7 @@ def look_into(
 def import_bundle(
     lab: Lab,
     source: Path,
-    stated: Stated | None = None,
+    stated: FolderFacts | None = None,
     *,
     progress: Told = silent,
 ) -> tuple[Outcome, ...]:
@@ -125,10 +125,12 @@ class _OvertakenError(Exception):
     """An import on another machine recorded one of the images since they were compared."""
 
 
-def _take_in(lab: Lab, bundle: CheckedBundle, part: Sequence[Incoming]) -> list[Outcome]:
+def _take_in(lab: Lab, bundle: CheckedBundle, part: Sequence[IncomingCase]) -> list[Outcome]:
     """Place the files, then record them in one transaction; files of a failure leave."""
     workspace = lab.workspace
-    placed = _placed(workspace, bundle, [each for each in part if each.fate is not Fate.KNOWN])
+    placed = _placed(
+        workspace, bundle, [each for each in part if each.status is not CaseStatus.KNOWN]
+    )
     try:
         with lab.change(Action.IMPORT) as changes:
             made = _record(changes.session, changes.change, bundle, placed)
@@ -146,16 +148,16 @@ def _record(
     session: Session, change: Change, bundle: CheckedBundle, placed: Sequence[_Placed]
 ) -> dict[str, tuple[int, str]]:
     """Record what was placed; patch id and name by case."""
-    said = bundle.statement
-    about = said.title, said.licence.value, said.attribution
-    bundle_id = add_bundle(session, change, said.bundle_id, about, bundle.sha256)
-    new = [each.patch.image_hash for each in placed if each.incoming.fate is Fate.NEW]
+    statement = bundle.statement
+    about = statement.title, statement.licence.value, statement.attribution
+    bundle_id = add_bundle(session, change, statement.bundle_id, about, bundle.sha256)
+    new = [each.patch.image_hash for each in placed if each.incoming.status is CaseStatus.NEW]
     if known_hashes(session, new):
         raise _OvertakenError
     made: dict[str, tuple[int, str]] = {}
     for each in placed:
         like = each.incoming.like
-        if each.incoming.fate is Fate.NEW:
+        if each.incoming.status is CaseStatus.NEW:
             patch = import_patch(session, change, bundle_id, each.patch)
         else:
             patch_id = like if isinstance(like, int) else made[str(like)][0]
@@ -165,7 +167,7 @@ def _record(
 
 
 def _placed(
-    workspace: Workspace, bundle: CheckedBundle, incoming: Sequence[Incoming]
+    workspace: Workspace, bundle: CheckedBundle, incoming: Sequence[IncomingCase]
 ) -> list[_Placed]:
     with workspace.catalog.read() as session:
         taken = taken_names(session)
@@ -194,14 +196,14 @@ def _free_name(workspace: Workspace, case: CheckedCase, taken: set[str]) -> str:
 
 
 def _place(
-    workspace: Workspace, bundle: CheckedBundle, incoming: Incoming, name: str
+    workspace: Workspace, bundle: CheckedBundle, incoming: IncomingCase, name: str
 ) -> IncomingPatch:
     """Put a case's files where patches lie; the label also into the store."""
     case, folders = incoming.case, workspace.folders
     label = read_label(case.label)
     with open_volume(case.image) as volume:
         grid = volume.grid or Grid.aligned(case.voxel_size or 1.0)
-    if incoming.fate is Fate.NEW:
+    if incoming.status is CaseStatus.NEW:
         stored = _place_new(workspace, case.image, label, grid, name)
     else:
         with TemporaryDirectory(prefix=".incoming-", dir=folders.cache) as beside:
@@ -247,16 +249,16 @@ def _files_of(workspace: Workspace, name: str) -> tuple[Path, Path, Path]:
     return folders.image_of(name), folders.label_of(name), folders.merged_of(name)
 
 
-def _origin(bundle: CheckedBundle, incoming: Incoming) -> dict[str, Any]:
+def _origin(bundle: CheckedBundle, incoming: IncomingCase) -> dict[str, Any]:
     """Where a patch comes from, and what it may be used for: never changed again."""
-    said, case = bundle.statement, incoming.case
+    statement, case = bundle.statement, incoming.case
     found = incoming.agreement
     return {
-        "bundle": said.bundle_id,
-        "title": said.title,
-        "version": said.version,
-        "doi": said.doi,
-        "level": said.level.value,
+        "bundle": statement.bundle_id,
+        "title": statement.title,
+        "version": statement.version,
+        "doi": statement.doi,
+        "level": statement.level.value,
         "patch_id": case.patch_id,
         "source_group": case.source_group,
         "split": _split(bundle, case),
@@ -264,32 +266,32 @@ def _origin(bundle: CheckedBundle, incoming: Incoming) -> dict[str, Any]:
         "attribution": case.attribution,
         "model": case.model,
         "normalised": case.normalised,
-        "core_only": said.core_only or case.core_only,
+        "core_only": statement.core_only or case.core_only,
         "agreement": found and {"dice": found.dice, "surface_dice": found.surface_dice},
     }
 
 
 def _split(bundle: CheckedBundle, case: CheckedCase) -> str | None:
     """Where it was; a plain folder that puts all into training says nothing with it."""
-    said = {each.split for each in bundle.cases}
-    return None if bundle.statement.plain and len(said) == 1 else case.split.value
+    splits = {each.split for each in bundle.cases}
+    return None if bundle.statement.plain and len(splits) == 1 else case.split.value
 
 
 def _note(bundle: CheckedBundle, case: CheckedCase) -> str:
-    said = bundle.statement
-    return f"{case.patch_id} of {said.title}; {case.licence}; {case.attribution}"[:2000]
+    statement = bundle.statement
+    return f"{case.patch_id} of {statement.title}; {case.licence}; {case.attribution}"[:2000]
 
 
 def _outcome(
-    each: Incoming, made: Mapping[str, tuple[int, str]], names: Mapping[int, str]
+    each: IncomingCase, made: Mapping[str, tuple[int, str]], names: Mapping[int, str]
 ) -> Outcome:
     case = each.case.patch_id
     like = names.get(each.like, str(each.like)) if isinstance(each.like, int) else each.like
-    if each.fate is Fate.KNOWN:
+    if each.status is CaseStatus.KNOWN:
         return Outcome(case, SKIPPED, f"already in the catalog as {like}")
     patch_id, name = made[case]
     details = {"patch": name, "patch_id": patch_id}
-    if each.fate is Fate.NEW:
+    if each.status is CaseStatus.NEW:
         return Outcome(case, DONE, f"imported as {name}", details=details)
     found = each.agreement
     dice = "" if found is None or found.dice is None else f", Dice {found.dice:.3f}"
@@ -299,7 +301,7 @@ def _outcome(
 def _remove(workspace: Workspace, placed: Sequence[_Placed]) -> None:
     """Take files back that the catalog does not know; the store keeps what it has."""
     for each in placed:
-        if each.incoming.fate is Fate.NEW:
+        if each.incoming.status is CaseStatus.NEW:
             for path in _files_of(workspace, each.patch.name):
                 path.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,6 @@ class CheckedCase:
     normalised: bool
     """The image has mean 0 and standard deviation 1, about."""
     core_only: bool
-    row: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,6 @@ class CheckedBundle:
     cases: tuple[CheckedCase, ...]
     sha256: str
     """Of SHA256SUMS; of the sorted content hashes where there is none."""
-    findings: tuple[str, ...] = ()
 
 
 def is_bundle(opened: OpenedFolder) -> bool:
@@ -97,17 +95,19 @@ def check_bundle(opened: OpenedFolder, progress: Progress | None = None) -> Chec
     """
     if not is_bundle(opened):
         raise BundleError(_what_is_missing(opened))
-    said = read_statement(opened.path(MARKER))
+    statement = read_statement(opened.path(MARKER))
     _check_sums(opened)
     rows = read_table(_text(opened, TABLE))
-    refuse_all(_row_faults(rows, opened, said))
-    cases = read_cases([partial(_case_of_row, row, opened, said) for row in rows], progress)
+    refuse_all(_row_faults(rows, opened, statement))
+    cases = read_cases([partial(_case_of_row, row, opened, statement) for row in rows], progress)
     hashes = [digest for case in cases for digest in (case.image_hash, case.label_hash)]
-    if said.bundle_id != bundle_id_of(said.title, said.version, said.level, hashes):
+    if statement.bundle_id != bundle_id_of(
+        statement.title, statement.version, statement.level, hashes
+    ):
         raise BundleError(
             "bundle.json: bundle_id does not match the patches; ask the sender again."
         )
-    return CheckedBundle(said, cases, file_hash(opened.path(SUMS)))
+    return CheckedBundle(statement, cases, file_hash(opened.path(SUMS)))
 
 
 def _what_is_missing(opened: OpenedFolder) -> str:
@@ -158,14 +158,14 @@ def _check_sums(opened: OpenedFolder) -> None:
 
 
 def _row_faults(
-    rows: Sequence[Mapping[str, str]], opened: OpenedFolder, said: Statement
+    rows: Sequence[Mapping[str, str]], opened: OpenedFolder, statement: Statement
 ) -> Iterable[str]:
     """What can be seen without opening a volume."""
     if not rows:
         yield "patches.csv: lists no patch."
     yield from name_twins(row["patch_id"] for row in rows)
     for number, row in enumerate(rows, 2):
-        for fault in _cell_faults(row, said):
+        for fault in _cell_faults(row, statement):
             yield f"patches.csv: line {number}: {fault}"
     listed = {row[kind] for row in rows for kind in ("image", "label")}
     volumes = {name for name in opened.names if name.endswith(".nii.gz")}
@@ -175,7 +175,7 @@ def _row_faults(
         yield f"{shown(name)}: patches.csv lists it, but it is not there."
 
 
-def _cell_faults(row: Mapping[str, str], said: Statement) -> Iterable[str]:
+def _cell_faults(row: Mapping[str, str], statement: Statement) -> Iterable[str]:
     case = row["patch_id"]
     if CASE.fullmatch(case) is None:
         yield f"the patch_id {shown(case)} is not of the form token_tomogram_patchN."
@@ -227,14 +227,14 @@ def read_cases(
     return tuple(cases)
 
 
-def _case_of_row(row: Mapping[str, str], opened: OpenedFolder, said: Statement) -> CheckedCase:
+def _case_of_row(row: Mapping[str, str], opened: OpenedFolder, statement: Statement) -> CheckedCase:
     case = row["patch_id"]
     paths = opened.path(row["image"]), opened.path(row["label"])
     size = float(row["voxel_size_angstrom"])
-    attribution = row["attribution"] or said.attribution
+    attribution = row["attribution"] or statement.attribution
     rights = Licence(row["licence"]), attribution
     found = read_case(case, paths, Split(row["split"]), size, rights, row)
-    refuse_all(f"{case}: {fault}" for fault in _lies(found, row, said))
+    refuse_all(f"{case}: {fault}" for fault in _lies(found, row, statement))
     return found
 
 
@@ -263,7 +263,7 @@ def read_case(
         raise BundleError(f"{case}: {_without_path(error, paths)}") from error
     refuse_all(f"{case}: {fault}" for fault in _image_faults(voxels))
     counts = count_values(values)
-    refuse_all(fault.said for fault in labelled_faults(case, counts))
+    refuse_all(fault.message for fault in labelled_faults(case, counts))
     return CheckedCase(
         patch_id=case,
         source_group=row.get("source_group") or case.rpartition("_patch")[0].partition("_")[2],
@@ -280,11 +280,10 @@ def read_case(
         model=row.get("model") or None,
         normalised=_is_normalised(voxels),
         core_only="came without its border" in row.get("warnings", ""),
-        row=row,
     )
 
 
-def _lies(found: CheckedCase, row: Mapping[str, str], said: Statement) -> Iterable[str]:
+def _lies(found: CheckedCase, row: Mapping[str, str], statement: Statement) -> Iterable[str]:
     """Where a row of the table differs from what was worked out again."""
     if found.image_hash != row["image_content_sha256"]:
         yield "its image is not the one that patches.csv lists."
@@ -300,7 +299,7 @@ def _lies(found: CheckedCase, row: Mapping[str, str], said: Statement) -> Iterab
         yield "its share of membrane is not the one that patches.csv lists."
     if row["n_labelled_voxels"] != str(labelled):
         yield "its number of labelled voxels is not the one that patches.csv lists."
-    if not said.core_only and _border_is_labelled(found):
+    if not statement.core_only and _border_is_labelled(found):
         yield "its border of 16 voxels is labelled, which MemBrain-seg ignores."
 
 
@@ -356,8 +355,8 @@ def _text(opened: OpenedFolder, name: str) -> str:
 
 
 def _same_share(text: str, share: float) -> bool:
-    said = _number(text)
-    return said is not None and abs(said - share) <= SAME_SHARE
+    stated = _number(text)
+    return stated is not None and abs(stated - share) <= SAME_SHARE
 
 
 def _number(text: str) -> float | None:
@@ -368,7 +367,7 @@ def _number(text: str) -> float | None:
 
 
 def _without_path(error: Exception, paths: tuple[Path, Path]) -> str:
-    said = str(error)
+    message = str(error)
     for path in paths:
-        said = said.replace(f"{path}", path.name)
-    return said
+        message = message.replace(f"{path}", path.name)
+    return message

@@ -45,7 +45,7 @@ def check_plain(
     for split in (Split.TRAIN, Split.VAL):
         if all((opened.root / name).is_dir() for name in FOLDERS[split]):
             found, faults = list_pairs(opened.root, split)
-            refuse_all(fault.said for fault in faults)
+            refuse_all(fault.message for fault in faults)
             pairs += found
     if not pairs:
         raise BundleError("the folder holds no labelsTr with labels; name one that does.")

@@ -26,7 +26,7 @@ KEPT_UPLOADS = 24 * 3600
 """Seconds after which an upload that nobody took in or forgot leaves."""
 
 
-class Fate(StrEnum):
+class CaseStatus(StrEnum):
     """What happens to a case of a bundle."""
 
     NEW = "new"
@@ -35,7 +35,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True)
-class Stated:
+class FolderFacts:
     """What its bringer says of a plain folder, which says nothing itself."""
 
     title: str
@@ -46,27 +46,27 @@ class Stated:
 
 
 @dataclass(frozen=True)
-class Incoming:
+class IncomingCase:
     """A case of a bundle, and what would happen to it."""
 
     case: CheckedCase
-    fate: Fate
+    status: CaseStatus
     like: int | str | None = None
     """The patch of the catalog, or the earlier case, that has the same image."""
     agreement: Agreement | None = None
 
 
 @dataclass(frozen=True)
-class Quarantine:
-    """A verified bundle that nobody has taken in yet."""
+class ImportPreview:
+    """A verified bundle that nobody has imported yet."""
 
     bundle: CheckedBundle
-    incoming: tuple[Incoming, ...]
+    incoming: tuple[IncomingCase, ...]
     names: Mapping[int, str]
     """Of the catalog's patches that are mentioned, by id."""
 
-    def count(self, fate: Fate) -> int:
-        return sum(each.fate is fate for each in self.incoming)
+    def count(self, status: CaseStatus) -> int:
+        return sum(each.status is status for each in self.incoming)
 
 
 def forget_old_uploads(folder: Path, now: float) -> int:
@@ -87,7 +87,7 @@ def forget_old_uploads(folder: Path, now: float) -> int:
 
 @contextmanager
 def opened_bundle(
-    workspace: Workspace, source: Path, stated: Stated | None, progress: Progress | None
+    workspace: Workspace, source: Path, stated: FolderFacts | None, progress: Progress | None
 ) -> Iterator[CheckedBundle]:
     """A bundle that was opened safely and verified; what was unpacked leaves with the block.
 
@@ -98,18 +98,18 @@ def opened_bundle(
         yield _checked(open_archive(source, Path(folder)), stated, progress)
 
 
-def compare(lab: Lab, bundle: CheckedBundle) -> Quarantine:
+def compare(lab: Lab, bundle: CheckedBundle) -> ImportPreview:
     """Hold a verified bundle against the catalog; its files must still be there."""
     incoming = sort_cases(lab, bundle, bundle.cases)
     with lab.read(Action.IMPORT) as session:
         ids = {each.like for each in incoming if isinstance(each.like, int)}
         names = {patch_id: patch_by_id(session, patch_id).name for patch_id in ids}
-    return Quarantine(bundle, incoming, names)
+    return ImportPreview(bundle, incoming, names)
 
 
 def sort_cases(
     lab: Lab, bundle: CheckedBundle, cases: Sequence[CheckedCase]
-) -> tuple[Incoming, ...]:
+) -> tuple[IncomingCase, ...]:
     """Say of each case whether it is new, known, or another label of an image that is here.
 
     The voxels decide: of the catalog's images, and of those that it exported before.
@@ -117,23 +117,23 @@ def sort_cases(
     with lab.read(Action.IMPORT) as session:
         ours = own_bundle(session, bundle.statement.bundle_id)
         known = known_hashes(session, [case.image_hash for case in cases])
-    incoming: list[Incoming] = []
+    incoming: list[IncomingCase] = []
     first: dict[str, CheckedCase] = {}
     for case in cases:
         if case.patch_id in ours:
-            incoming.append(Incoming(case, Fate.KNOWN, ours[case.patch_id]))
+            incoming.append(IncomingCase(case, CaseStatus.KNOWN, ours[case.patch_id]))
         elif twins := known.get(case.image_hash):
-            incoming.append(_fate_of_known(lab, case, twins))
+            incoming.append(_status_of_known(lab, case, twins))
         elif case.image_hash in first:
-            incoming.append(_fate_within(case, first[case.image_hash]))
+            incoming.append(_status_within(case, first[case.image_hash]))
         else:
             first[case.image_hash] = case
-            incoming.append(Incoming(case, Fate.NEW))
+            incoming.append(IncomingCase(case, CaseStatus.NEW))
     return tuple(incoming)
 
 
 def _checked(
-    opened: OpenedFolder, stated: Stated | None, progress: Progress | None
+    opened: OpenedFolder, stated: FolderFacts | None, progress: Progress | None
 ) -> CheckedBundle:
     if stated is None or is_bundle(opened):
         return check_bundle(opened, progress)
@@ -147,27 +147,27 @@ def _checked(
     )
 
 
-def _fate_of_known(lab: Lab, case: CheckedCase, twins: Sequence[int]) -> Incoming:
+def _status_of_known(lab: Lab, case: CheckedCase, twins: Sequence[int]) -> IncomingCase:
     """The same image is here: with the same label it is known, else a second annotation."""
     with lab.read(Action.IMPORT) as session:
         held = label_hashes(session, twins)
         for patch_id in twins:
             if (patch_id, case.label_hash) in held:
-                return Incoming(case, Fate.KNOWN, patch_id)
+                return IncomingCase(case, CaseStatus.KNOWN, patch_id)
         patch = patch_by_id(session, twins[0])
         merge_id = patch.accepted_merge_id or patch.current_merge_id
         merge = labels_by_id(session, [merge_id])[merge_id] if merge_id else None
     if merge is None:
-        return Incoming(case, Fate.SECOND, twins[0])
+        return IncomingCase(case, CaseStatus.SECOND, twins[0])
     own = read_label(lab.store.path_of(merge.file_sha256))
-    return Incoming(case, Fate.SECOND, twins[0], _agreement(own, read_label(case.label)))
+    return IncomingCase(case, CaseStatus.SECOND, twins[0], _agreement(own, read_label(case.label)))
 
 
-def _fate_within(case: CheckedCase, first: CheckedCase) -> Incoming:
+def _status_within(case: CheckedCase, first: CheckedCase) -> IncomingCase:
     if case.label_hash == first.label_hash:
-        return Incoming(case, Fate.KNOWN, first.patch_id)
+        return IncomingCase(case, CaseStatus.KNOWN, first.patch_id)
     found = _agreement(read_label(first.label), read_label(case.label))
-    return Incoming(case, Fate.SECOND, first.patch_id, found)
+    return IncomingCase(case, CaseStatus.SECOND, first.patch_id, found)
 
 
 def _agreement(own: Label, other: Label) -> Agreement | None:

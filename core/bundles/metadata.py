@@ -224,6 +224,6 @@ def _attribution(cases: Sequence[WrittenCase]) -> list[dict[str, str | None]]:
         if (i := case.planned.patch.imported) is not None
     }
     return [
-        {"bundle_id": bundle, "licence": licence, "attribution": said, "doi": doi}
-        for bundle, licence, said, doi in sorted(sources, key=str)
+        {"bundle_id": bundle, "licence": licence, "attribution": attribution, "doi": doi}
+        for bundle, licence, attribution, doi in sorted(sources, key=str)
     ]

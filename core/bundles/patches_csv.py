@@ -148,13 +148,13 @@ def _rights(case: WrittenCase, facts: BundleFacts, pseudonyms: Pseudonyms) -> di
             "attribution": None,
         }
     named = facts.level is Level.INTERNAL
-    said = f"{given.owner}\0{patch.tomogram}\0{given.approved_on.isoformat()}"
+    name = f"{given.owner}\0{patch.tomogram}\0{given.approved_on.isoformat()}"
     # At the minimal level a permission of its own would tell which patches lie together.
     alone = facts.level is Level.MINIMAL
     return {
         "contributor_id": given.owner if named else pseudonyms.of("contributor", given.owner),
         "licence": facts.licence.value,
-        "permission_id": None if alone else pseudonyms.of("permission", said),
+        "permission_id": None if alone else pseudonyms.of("permission", name),
         "attribution": None,
     }
 
@@ -189,14 +189,14 @@ def _measures(case: WrittenCase) -> dict[str, Any]:
 
 
 def _warnings(case: WrittenCase) -> list[str]:
-    said = []
+    warnings = []
     if case.planned.patch.padded:
-        said.append("padded where it leaves the tomogram")
+        warnings.append("padded where it leaves the tomogram")
     if case.planned.patch.core_only:
-        said.append("came without its border")
+        warnings.append("came without its border")
     if case.quality is not None and not case.quality.membrane_voxels:
-        said.append("no membrane")
-    return said
+        warnings.append("no membrane")
+    return warnings
 
 
 def _cell(value: Any) -> str:

@@ -32,14 +32,6 @@ _SCOPES = {
 }
 
 
-def plan_share(lab: Lab, facts: BundleFacts, choice: Choice | None = None) -> BundlePlan:
-    """Say what a bundle would hold, who did not permit it, and what is wrong; nothing is written.
-
-    Errors: ExportError for facts that a metadata format refuses; NotAllowedError.
-    """
-    return _plan(lab, choose_curated(lab, choice or Choice()), facts, None)
-
-
 def rehearse_share(
     lab: Lab,
     out: Path,

@@ -111,10 +111,10 @@ def _json(path: Path) -> dict[str, Any]:
 
 def refuse_all(faults: Iterable[str]) -> None:
     """Raise one BundleError for all faults, if there are any."""
-    said = tuple(faults)
-    if said:
-        more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
-        raise BundleError(said[0] + more, said)
+    messages = tuple(faults)
+    if messages:
+        more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+        raise BundleError(messages[0] + more, messages)
 
 
 def is_size(value: Any) -> bool:

@@ -138,7 +138,7 @@ def write_bundle(
     before = read_splits(out)
     with OutFolder(out, marker=MARKER, overwrite=overwrite, written=listed_files) as target:
         cases, report, bundle_id = _fill(plan, target.staging, secrets, progress)
-        refuse(fault.said for fault in report.faults)
+        refuse(fault.message for fault in report.faults)
         unchanged = target.publish()
     packed = out.with_name(f"{out.name}.zip") if zipped else None
     if packed is not None:

@@ -123,8 +123,8 @@ def _score(store: Store, pair: _Pair) -> MadeScore | Outcome:
     record, segmentation = pair.record, pair.segmentation
     if record.patch.start is None:
         return Outcome(pair.name, SKIPPED, "its position in the tomogram is unknown")
-    said = f"{record.patch.name} merge {record.label.number}"
-    label = read_label(store.checked(record.label.file_sha256, said))
+    what = f"{record.patch.name} merge {record.label.number}"
+    label = read_label(store.checked(record.label.file_sha256, what))
     predicted = predicted_label(record, segmentation, label)
     found = agreement(predicted, label)
     return MadeScore(

@@ -122,7 +122,7 @@ def write_case(case: PlannedCase, voxel_size: float, recipe: Recipe, folder: Pat
     _check_same(f"{patch.name}: its label ", label, patch.label_hash)
     label = _cut(label, cut)
     for fault in shape_faults(patch.name, Zyx(*scored.voxels.shape), Zyx(*label.shape)):
-        raise ExportError(fault.said)
+        raise ExportError(fault.message)
     _ignore_padding(label, _real(patch, cut))
     grid = _grid(patch, voxel_size, recipe, cut)
     fill_nifti(folder / case.image, scored.voxels, grid)

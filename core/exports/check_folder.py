@@ -51,8 +51,8 @@ def list_pairs(folder: Path, split: Split) -> tuple[list[Pair], list[Fault]]:
     if missing:
         if split is Split.TEST:
             return [], []
-        said = f"{missing[0]}: is missing; MemBrain-seg needs all of imagesTr, labelsTr,"
-        return [], [Fault(Rule.LAYOUT, f"{said} imagesVal and labelsVal.")]
+        message = f"{missing[0]}: is missing; MemBrain-seg needs all of imagesTr, labelsTr,"
+        return [], [Fault(Rule.LAYOUT, f"{message} imagesVal and labelsVal.")]
     pairs, faults = [], []
     for label in sorted(labels.iterdir()):
         fault = _not_a_label(label, images)
@@ -108,23 +108,23 @@ def _spacing_faults(
     if np.allclose(spacing[0], spacing[1], rtol=1e-4):
         return []
     shown = [",".join(f"{side:g}" for side in sides) for sides in spacing]
-    said = f"{case}: its image has spacing {shown[0]}, its label {shown[1]}; nnU-Net refuses it."
-    return [Fault(Rule.SPACING, said)]
+    message = f"{case}: its image has spacing {shown[0]}, its label {shown[1]}; nnU-Net refuses it."
+    return [Fault(Rule.SPACING, message)]
 
 
 def _intensity_faults(case: str, image: Volume) -> list[Fault]:
     voxels = image.read(whole(image.shape)).astype(np.float32)
     mean = float(voxels.mean(dtype=np.float64))
     if not np.isfinite(mean):
-        said = f"{case}: its image holds NaN or infinite voxels, which SimpleITK reads as 0."
-        return [Fault(Rule.INTENSITY, said)]
+        message = f"{case}: its image holds NaN or infinite voxels, which SimpleITK reads as 0."
+        return [Fault(Rule.INTENSITY, message)]
     std = spread(voxels - np.float32(mean))
     if std == 0:
         return [Fault(Rule.INTENSITY, f"{case}: its image has the same value in every voxel.")]
     if abs(mean) > 0.5 or not 0.25 < std < 4:
-        said = f"{case}: its image has mean {mean:.3g} and standard deviation {std:.3g};"
+        message = f"{case}: its image has mean {mean:.3g} and standard deviation {std:.3g};"
         end = "MemBrain-seg expects each patch normalised to 0 and 1."
-        return [Fault(Rule.INTENSITY, f"{said} {end}")]
+        return [Fault(Rule.INTENSITY, f"{message} {end}")]
     return []
 
 
@@ -157,11 +157,13 @@ class Reference:
         faults = []
         for case in cases:
             if case.case.casefold() in names:
-                said = f"{case.case}: is also a validation patch of {self.folder}; leave it out."
-                faults.append(Fault(Rule.NAME, said))
+                message = f"{case.case}: is also a validation patch of {self.folder}; leave it out."
+                faults.append(Fault(Rule.NAME, message))
             elif case.case.rpartition("_patch")[0].casefold() in tomograms:
-                said = f"{case.case}: its tomogram validates in {self.folder}, so it may not train."
-                faults.append(Fault(Rule.LEAKAGE, said))
+                message = (
+                    f"{case.case}: its tomogram validates in {self.folder}, so it may not train."
+                )
+                faults.append(Fault(Rule.LEAKAGE, message))
         return faults
 
 

@@ -101,10 +101,6 @@ class CuratedPatch:
     second_label_hash: str | None = None
 
     @property
-    def center(self) -> Zyx:
-        return Zyx(*((a + b) // 2 for a, b in zip(self.box.start, self.box.stop, strict=True)))
-
-    @property
     def real_box(self) -> Box:
         """The voxels of the patch's own array that lie in the tomogram (not padding)."""
         start = Zyx(*(max(0, -a) for a in self.box.start))

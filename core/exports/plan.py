@@ -104,7 +104,7 @@ class TrainingSetPlan:
 
     def check(self) -> None:
         """Errors: ExportError where the plan has faults; it holds them all."""
-        refuse(fault.said for fault in self.faults)
+        refuse(fault.message for fault in self.faults)
 
 
 def plan_training_set(
@@ -140,10 +140,10 @@ def plan_training_set(
 
 def refuse(faults: Iterable[str]) -> None:
     """Raise one ExportError for all faults, if there are any."""
-    said = tuple(faults)
-    if said:
-        more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
-        raise ExportError(said[0] + more, said)
+    messages = tuple(faults)
+    if messages:
+        more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+        raise ExportError(messages[0] + more, messages)
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,8 @@ def _dealt(
         if p.name in names
     )
     counts = {one.name: one.counts for one in looked.inspected if one.counts is not None}
-    faults = looked.faults + [Fault(Rule.NAME, said) for said in clashes]
-    faults += [Fault(Rule.SPLIT, said) for said in dealt.faults if patches]
+    faults = looked.faults + [Fault(Rule.NAME, message) for message in clashes]
+    faults += [Fault(Rule.SPLIT, message) for message in dealt.faults if patches]
     if not dealt.leaky:
         faults += leakage_faults(dealt.unit, dealt.split)
     faults += balance_faults((dealt.split[name], count) for name, count in counts.items())
@@ -257,8 +257,8 @@ def _twice(patches: Sequence[CuratedPatch]) -> list[Fault]:
 
 
 def _nothing(patches: Sequence[CuratedPatch]) -> list[Fault]:
-    said = "no patch matches the selection; accept patches first, or select others."
-    return [] if patches else [Fault(Rule.REVIEW, said)]
+    message = "no patch matches the selection; accept patches first, or select others."
+    return [] if patches else [Fault(Rule.REVIEW, message)]
 
 
 def _voxels(case: PlannedCase, recipe: Recipe) -> int:

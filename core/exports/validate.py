@@ -51,7 +51,7 @@ class Fault:
     """One thing that is wrong: one sentence."""
 
     rule: Rule
-    said: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,12 @@ def inspect_patch(patch: CuratedPatch, *, accepted_only: bool = True) -> Inspect
         return Inspected(patch.name, faults=(*faults, fault))
     faults += [*wrong, *labelled_faults(patch.name, counts)]
     if patch.box.shape != shape:
-        said = (
+        message = (
             f"{patch.name}: its record says {patch.box.shape.shown('×')} voxels (x, y, z), but its"
         )
-        faults.append(Fault(Rule.SHAPE, f"{said} image has {shape.shown('×')}; extract it again."))
+        faults.append(
+            Fault(Rule.SHAPE, f"{message} image has {shape.shown('×')}; extract it again.")
+        )
     return Inspected(patch.name, shape, counts, tuple(faults))
 
 
@@ -108,8 +110,8 @@ def shape_faults(name: str, image: Zyx, label: Zyx) -> list[Fault]:
         shapes = f"image has {image.shown('×')} voxels (x, y, z), its label {label.shown('×')}"
         faults.append(Fault(Rule.SHAPE, f"{name}: its {shapes}; they must be of one shape."))
     if len(set(image)) != 1:
-        said = f"{name}: has {image.shown('×')} voxels (x, y, z);"
-        faults.append(Fault(Rule.SHAPE, f"{said} MemBrain-seg trains on cubes alone."))
+        message = f"{name}: has {image.shown('×')} voxels (x, y, z);"
+        faults.append(Fault(Rule.SHAPE, f"{message} MemBrain-seg trains on cubes alone."))
     return faults
 
 
@@ -139,12 +141,16 @@ def voxel_size_faults(
     unknown = sorted(name for name, size in sizes.items() if size is None)
     faults = []
     if unknown:
-        said = f"{_some(unknown)}: the voxel size is unknown; state it (tomocurate voxel-size), or "
-        faults.append(Fault(Rule.VOXEL_SIZE, f"{said}export with --voxel-size ANGSTROM."))
+        message = (
+            f"{_some(unknown)}: the voxel size is unknown; state it (tomocurate voxel-size), or "
+        )
+        faults.append(Fault(Rule.VOXEL_SIZE, f"{message}export with --voxel-size ANGSTROM."))
     groups = size_groups({name: size for name, size in sizes.items() if size is not None})
     if len(groups) > 1 and not mixed:
-        said = f"voxel sizes are mixed ({listed_sizes(groups)}); choose one with --voxel-size, or"
-        faults.append(Fault(Rule.VOXEL_SIZE, f"{said} take all with --mixed-voxel-sizes."))
+        message = (
+            f"voxel sizes are mixed ({listed_sizes(groups)}); choose one with --voxel-size, or"
+        )
+        faults.append(Fault(Rule.VOXEL_SIZE, f"{message} take all with --mixed-voxel-sizes."))
     return (groups[0][0] if len(groups) == 1 and not unknown else None), faults
 
 
@@ -213,8 +219,8 @@ def read_label(path: Path) -> Label:
 def _record_faults(patch: CuratedPatch, accepted_only: bool) -> Sequence[Fault]:
     if not accepted_only or patch.status == ACCEPTED:
         return []
-    said = f"{patch.name}: is {patch.status}, not accepted; review it, or force it and say so."
-    return [Fault(Rule.REVIEW, said)]
+    message = f"{patch.name}: is {patch.status}, not accepted; review it, or force it and say so."
+    return [Fault(Rule.REVIEW, message)]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from core.access.permissions import Action, may
-from core.bundles.import_bundle import import_bundle, look_into
-from core.bundles.import_preview import Fate, Quarantine, Stated, forget_old_uploads
+from core.bundles.import_bundle import import_bundle, preview_bundle
+from core.bundles.import_preview import CaseStatus, FolderFacts, ImportPreview, forget_old_uploads
 from core.files.atomic import make_folder
 from core.jobs.queue import submit
 from core.lab.lab import Lab
@@ -29,10 +29,10 @@ from db.queries.people import PersonRecord
 from db.queries.sharing import list_bundles
 from db.vocabulary import JobKind, Licence
 
-FATES = {
-    Fate.NEW: "new",
-    Fate.KNOWN: "here already",
-    Fate.SECOND: "second annotation",
+STATUSES = {
+    CaseStatus.NEW: "new",
+    CaseStatus.KNOWN: "here already",
+    CaseStatus.SECOND: "second annotation",
 }
 
 
@@ -83,7 +83,7 @@ def _uploads(workspace: Workspace) -> Path:
 
 
 def _keep_upload(workspace: Workspace, file: Any) -> None:
-    """Keep an upload under a name of our own until it is taken in or forgotten."""
+    """Keep an upload under a name of our own until it is imported or forgotten."""
     folder = _uploads(workspace)
     make_folder(folder)
     kept = folder / "".join(letter for letter in file.file_id if letter.isalnum())
@@ -100,7 +100,7 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
     try:
         seen = kept(
             f"{_preview_key(workspace, source)} {stated!r}",
-            lambda: look_into(
+            lambda: preview_bundle(
                 Lab(workspace, person),
                 source,
                 stated,
@@ -114,7 +114,7 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
         bar.empty()
     _what_it_is(seen)
     _cases(seen)
-    new = seen.count(Fate.NEW) + seen.count(Fate.SECOND)
+    new = seen.count(CaseStatus.NEW) + seen.count(CaseStatus.SECOND)
     with st.container(horizontal=True):
         if st.button(
             f"Import {count(new, 'patch', 'patches')}",
@@ -135,7 +135,7 @@ def _preview_key(workspace: Workspace, source: Path) -> str:
     return f"import {workspace.folder} {source}"
 
 
-def _stated() -> Stated | None:
+def _stated() -> FolderFacts | None:
     """Ask for the licence and attribution of a plain folder."""
     with st.expander("Import a plain folder (imagesTr, labelsTr) instead of a bundle"):
         st.caption("A plain folder has no licence or attribution; enter them here.")
@@ -154,7 +154,7 @@ def _stated() -> Stated | None:
         )
     if not plain_folder:
         return None
-    return Stated(title, licence or Licence.CC_BY, attribution, voxel_size)
+    return FolderFacts(title, licence or Licence.CC_BY, attribution, voxel_size)
 
 
 def _refused(error: TomocurateError) -> None:
@@ -165,9 +165,9 @@ def _refused(error: TomocurateError) -> None:
     st.button("Cancel", on_click=_forget, key="import_forget")
 
 
-def _what_it_is(seen: Quarantine) -> None:
+def _what_it_is(seen: ImportPreview) -> None:
     statement = seen.bundle.statement
-    held = Counter(incoming.fate for incoming in seen.incoming)
+    held = Counter(incoming.status for incoming in seen.incoming)
     show_facts(
         {
             "Title": escape(statement.title),
@@ -176,19 +176,19 @@ def _what_it_is(seen: Quarantine) -> None:
             "Attribution": escape(statement.attribution),
             "Privacy level": statement.level.value,
             "Bundle": escape(statement.bundle_id),
-            "Patches": ", ".join(f"{number} {FATES[fate]}" for fate, number in held.items()),
+            "Patches": ", ".join(f"{number} {STATUSES[fate]}" for fate, number in held.items()),
         }
     )
     if statement.description:
         st.caption(escape(statement.description))
 
 
-def rows_of(seen: Quarantine) -> list[dict[str, Any]]:
+def rows_of(seen: ImportPreview) -> list[dict[str, Any]]:
     """Make rows of the table of patches to import."""
     return [
         {
             "Patch": incoming.case.patch_id,
-            "What": FATES[incoming.fate],
+            "What": STATUSES[incoming.status],
             "Like": seen.names.get(incoming.like, "")
             if isinstance(incoming.like, int)
             else incoming.like,
@@ -202,7 +202,7 @@ def rows_of(seen: Quarantine) -> list[dict[str, Any]]:
     ]
 
 
-def _cases(seen: Quarantine) -> None:
+def _cases(seen: ImportPreview) -> None:
     rows = rows_of(seen)
     st.dataframe(
         rows,
@@ -223,7 +223,7 @@ def _cases(seen: Quarantine) -> None:
 
 
 def _take_in(
-    workspace: Workspace, person: PersonRecord, source: Path, stated: Stated | None
+    workspace: Workspace, person: PersonRecord, source: Path, stated: FolderFacts | None
 ) -> None:
     bar = st.progress(0.0, "Importing…")
     imported: list[Outcome] = []

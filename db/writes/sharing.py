@@ -73,7 +73,6 @@ class IncomingPatch:
     origin: Mapping[str, Any]
     """Where it comes from, frozen: bundle, patch_id, source_group, licence, attribution, …"""
     note: str
-    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -266,7 +265,7 @@ def _merge(incoming: IncomingPatch, rule: str) -> MadeMerge:
         rule=rule,
         counts={},
         values=dict(incoming.values),
-        findings=incoming.findings,
+        findings=(),
         nothing_to_change=False,
         label_hash=incoming.label_hash,
         file_sha256=incoming.file_sha256,

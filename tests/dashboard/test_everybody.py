@@ -203,7 +203,6 @@ STEPS: dict[str, tuple[Action, Arguments]] = {
         Action.EXPORT,
         lambda lab: (lab.workspace.folder / "set", choice(lab)),
     ),
-    "share.plan_share": (Action.EXPORT, lambda lab: (facts(lab),)),
     "share.rehearse_share": (
         Action.EXPORT,
         lambda lab: (lab.workspace.folder / "out", facts(lab)),
@@ -214,7 +213,7 @@ STEPS: dict[str, tuple[Action, Arguments]] = {
     ),
     "selection.choose_curated": (Action.EXPORT, lambda lab: (choice(lab),)),
     "job.run_export": (Action.EXPORT, lambda lab: (exporting(lab), tell, lambda: False)),
-    "import_bundle.look_into": (Action.IMPORT, lambda lab: (lab.tomograms,)),
+    "import_bundle.preview_bundle": (Action.IMPORT, lambda lab: (lab.tomograms,)),
     "import_bundle.import_bundle": (Action.IMPORT, lambda lab: (lab.tomograms,)),
     "label_figures.label_figures": (Action.VIEW, nothing),
     "label_figures.measure_labels": (Action.VIEW, lambda lab: ([lab.accepted],)),
@@ -255,8 +254,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 INNER = {
     "audit_log.note_refusal": "records what was refused already",
     "record.record_export": "a part of the exports, after their check",
-    "import_preview.compare": "a part of look_into",
-    "import_preview.sort_cases": "a part of look_into and import_bundle",
+    "import_preview.compare": "a part of preview_bundle",
+    "import_preview.sort_cases": "a part of preview_bundle and import_bundle",
     "add_version.add_version": "a part of receive and adopt, which say whose file it is",
     "add_version.new_version": "reads and stages a file; its step checks",
     "add_version.read_arrived": "reads a file; its step checks",

@@ -311,7 +311,7 @@ def test_a_header_that_holds_more_than_a_volume_needs_is_found(lab, tmp_path, at
     raw = bytearray(gzip.decompress(path.read_bytes()))
     raw[at] = 7
     path.write_bytes(gzip.compress(bytes(raw), mtime=0))
-    assert any("NIfTI header holds more" in fault.said for fault in examined(made).faults)
+    assert any("NIfTI header holds more" in fault.message for fault in examined(made).faults)
 
 
 def test_a_name_in_a_gzip_header_is_found(lab, tmp_path):
@@ -319,7 +319,7 @@ def test_a_name_in_a_gzip_header_is_found(lab, tmp_path):
     path = made.folder / made.cases[0].planned.label
     raw = path.read_bytes()
     path.write_bytes(raw[:3] + b"\x08" + raw[4:10] + b"TS_001.mrc\0" + raw[10:])
-    assert any("gzip header" in fault.said for fault in examined(made).faults)
+    assert any("gzip header" in fault.message for fault in examined(made).faults)
 
 
 @pytest.mark.parametrize("size", [1.0, 6.8, 10.6, 13.48])

@@ -371,4 +371,4 @@ def test_a_folder_that_a_consumer_would_choke_on_is_found(lab, tmp_path, damage,
     folder = export(lab.patches(), tmp_path / "set").folder
     label = next((folder / "labelsTr").iterdir())
     damage(folder, folder / "imagesTr" / label.name.replace(".nii.gz", "_0000.nii.gz"), label)
-    assert any(said in fault.said for fault in check_layout(folder)), check_layout(folder)
+    assert any(said in fault.message for fault in check_layout(folder)), check_layout(folder)

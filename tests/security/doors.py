@@ -22,7 +22,7 @@ import tifffile  # noqa: F401
 
 from core.access.os_user import acting_person
 from core.adopt.adopt import adopt
-from core.bundles.import_bundle import look_into
+from core.bundles.import_bundle import preview_bundle
 from core.corrections.receive import receive, receive_many
 from core.lab.lab import Lab
 from core.maintenance.rebuild import rebuild
@@ -67,7 +67,7 @@ def _kit(workspace: Workspace, path: Path) -> str | None:
 
 
 def _bundle(workspace: Workspace, path: Path) -> None:
-    look_into(Lab(workspace, acting_person(workspace)), path)
+    preview_bundle(Lab(workspace, acting_person(workspace)), path)
 
 
 def _adopt(workspace: Workspace, path: Path) -> str | None:

@@ -14,8 +14,8 @@ import pytest
 from core.access.os_user import acting_person
 from core.bundles import import_bundle as module
 from core.bundles.facts import BundleFacts, Creator, Level
-from core.bundles.import_bundle import import_bundle, look_into
-from core.bundles.import_preview import Fate, Stated
+from core.bundles.import_bundle import import_bundle, preview_bundle
+from core.bundles.import_preview import CaseStatus, FolderFacts
 from core.bundles.patches_csv import read_table
 from core.bundles.share import export_bundle
 from core.cli.main import main
@@ -81,8 +81,8 @@ def hashes(folder):
 
 
 def test_a_look_shows_what_would_come_and_takes_nothing_in(lab, shared):
-    seen = look_into(lab.opened, shared)
-    assert seen.count(Fate.NEW) == 6
+    seen = preview_bundle(lab.opened, shared)
+    assert seen.count(CaseStatus.NEW) == 6
     assert seen.bundle.statement.title == "Membranes of algae"
     assert all_patches(lab) == ()
     assert list(lab.workspace.folders.cache.iterdir()) == []
@@ -218,7 +218,7 @@ def test_the_same_image_with_another_label_is_a_second_annotation(lab, tmp_path,
     )
     label[32, 20:40, 20:40] = 1
     write_nifti(plain / "labelsTr" / "x_y_patch0.nii.gz", label, Grid.aligned(10.0))
-    stated = Stated("A second opinion", Licence.CC_BY, "Roe 2026", 10.0)
+    stated = FolderFacts("A second opinion", Licence.CC_BY, "Roe 2026", 10.0)
     outcome = take_in(lab, plain, stated)[0]
     assert "second annotation of" in outcome.message
     assert "Dice 0." in outcome.message
@@ -246,7 +246,7 @@ def plain_folder(folder, images):
     return folder
 
 
-STATED = Stated("MemBrain-seg training data", Licence.CC_BY, "Lamm et al. 2024", 10.0)
+STATED = FolderFacts("MemBrain-seg training data", Licence.CC_BY, "Lamm et al. 2024", 10.0)
 
 
 def test_a_plain_folder_comes_in_and_goes_out(lab, tmp_path):
@@ -354,7 +354,7 @@ def test_an_import_overwrites_no_label_and_a_full_disk_leaves_none_behind(
     lab, shared, tree, tmp_path
 ):
     folders = lab.workspace.folders
-    names = sorted(case.case.patch_id for case in look_into(lab.opened, shared).incoming)
+    names = sorted(case.case.patch_id for case in preview_bundle(lab.opened, shared).incoming)
     folders.label_of(names[0]).write_bytes(b"a label of somebody")
     folders.merged_of(names[1]).write_bytes(b"a merged label of somebody")
     before = tree(folders.patches)

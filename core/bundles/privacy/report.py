@@ -86,7 +86,7 @@ class PrivacyReport:
                 )
                 for where, kind in sorted(found)
             ),
-            *(Fault(Rule.PRIVACY, said) for said in self.unlisted),
+            *(Fault(Rule.PRIVACY, message) for message in self.unlisted),
         ]
 
     @property
@@ -133,14 +133,14 @@ class PrivacyReport:
 
 def permission_faults(patches: Iterable[CuratedPatch], facts: BundleFacts) -> list[Fault]:
     """A sentence for every tomogram whose owner did not allow this bundle, by tomogram."""
-    said: dict[str, None] = {}
+    faults: dict[str, None] = {}
     for patch in patches:
         if patch.imported is not None:
-            said |= dict.fromkeys(_imported_faults(patch.imported, facts))
+            faults |= dict.fromkeys(_imported_faults(patch.imported, facts))
         else:
             name = f"{patch.dataset}/{patch.tomogram}"
-            said |= dict.fromkeys(_owner_faults(name, patch.permission, facts))
-    return [Fault(Rule.PERMISSION, each) for each in said]
+            faults |= dict.fromkeys(_owner_faults(name, patch.permission, facts))
+    return [Fault(Rule.PERMISSION, each) for each in faults]
 
 
 def detail_faults(voxel_size: float | None, facts: BundleFacts) -> list[Fault]:
@@ -278,12 +278,12 @@ def shipped_signer(facts: BundleFacts, pseudonyms: Pseudonyms) -> str:
 
 def residual_risk(facts: BundleFacts, voxel_size: float) -> list[str]:
     """What anybody can still find out."""
-    said = [NAMED] if facts.level is Level.INTERNAL else [UNLINKABLE, KEY]
+    risks = [NAMED] if facts.level is Level.INTERNAL else [UNLINKABLE, KEY]
     if facts.level is not Level.MINIMAL:
-        said += [STITCHED, COUNTED]
+        risks += [STITCHED, COUNTED]
     if facts.keeps_places:
-        said.append(PLACED)
-    return [*said, DETAIL.format(size=voxel_size, nyquist=2 * voxel_size)]
+        risks.append(PLACED)
+    return [*risks, DETAIL.format(size=voxel_size, nyquist=2 * voxel_size)]
 
 
 def report_text(report: PrivacyReport) -> str:
@@ -298,7 +298,7 @@ def report_text(report: PrivacyReport) -> str:
             f"{report.files} files: their names, texts and headers, for {report.secrets} names, "
             f"paths, tokens, hosts and dates of the lab; {len(report.hits)} found. "
             f"{report.unsearchable} are too short or too common to be searched for.",
-            *(f"* {fault.said}" for fault in report.faults),
+            *(f"* {fault.message}" for fault in report.faults),
             "",
             "## What was done to each field",
             "| format | field | action |",
@@ -316,7 +316,7 @@ def report_text(report: PrivacyReport) -> str:
             ),
             "",
             "## What anybody can still find out",
-            *(f"* {said}" for said in report.residual),
+            *(f"* {message}" for message in report.residual),
             "",
         ]
     )
@@ -347,33 +347,33 @@ def _field_lines(report: PrivacyReport) -> list[str]:
 def _owner_faults(name: str, given: Permission | None, facts: BundleFacts) -> list[str]:
     if given is None:
         return [f"{name}: its owner's permission is not recorded; add it with tomocurate permit."]
-    said = []
+    faults = []
     if given.scope not in SCOPE_NEEDED[facts.level]:
-        said.append(
+        faults.append(
             f"{name}: its owner allows {given.scope} use, and this bundle is {facts.level}; ask "
             "for more, or leave it out."
         )
     if _is_stricter(given.licence, facts.licence):
-        said.append(f"{name}: its owner allows {given.licence}, not {facts.licence}.")
+        faults.append(f"{name}: its owner allows {given.licence}, not {facts.licence}.")
     if given.until is not None and facts.created > given.until:
-        said.append(f"{name}: its permission ended on {given.until}; ask its owner again.")
+        faults.append(f"{name}: its permission ended on {given.until}; ask its owner again.")
     embargo = given.embargo_until
     if embargo is not None and facts.created < embargo and facts.level is not Level.INTERNAL:
-        said.append(f"{name}: is under embargo until {embargo}; nothing leaves before.")
-    return said
+        faults.append(f"{name}: is under embargo until {embargo}; nothing leaves before.")
+    return faults
 
 
 def _imported_faults(imported: Imported, facts: BundleFacts) -> list[str]:
-    said = []
+    faults = []
     came = f"bundle {imported.bundle_id}"
     if _is_stricter(imported.licence, facts.licence):
-        said.append(f"{came}: came under {imported.licence}, not {facts.licence}.")
+        faults.append(f"{came}: came under {imported.licence}, not {facts.licence}.")
     if facts.level not in _MAY_GO_ON.get(imported.level, frozenset(Level)):
-        said.append(
+        faults.append(
             f"{came}: was given for {imported.level} use, and this bundle is {facts.level}; ask "
             "who gave it, or leave it out."
         )
-    return said
+    return faults
 
 
 def _is_stricter(licence: Licence | None, than: Licence) -> bool:

@@ -25,7 +25,7 @@ from db.vocabulary import JobKind, Licence
 
 if TYPE_CHECKING:
     from core.bundles.facts import BundleFacts
-    from core.bundles.import_preview import Quarantine, Stated
+    from core.bundles.import_preview import FolderFacts, ImportPreview
     from core.bundles.privacy.report import PrivacyReport
     from core.exports.plan import SetOptions, TrainingSetPlan
     from core.exports.selection import Choice
@@ -251,7 +251,7 @@ def _tell_report(call: Call, report: "PrivacyReport") -> int:
     from core.bundles.privacy.report import report_text
 
     for fault in report.faults:
-        say_error(fault.said)
+        say_error(fault.message)
     if call.as_json:
         say_json({"name": "privacy report", **report.as_json()})
     else:
@@ -287,7 +287,7 @@ def _set_options(options: dict[str, Any]) -> "SetOptions":
 def _tell_plan(call: Call, plan: "TrainingSetPlan") -> int:
     """What a training set would hold; one that would not load fails."""
     for fault in plan.faults:
-        say_error(fault.said)
+        say_error(fault.message)
     rows = [(case.patch.name, case.case, case.split) for case in plan.cases]
     values = [{"name": name, "case": case, "split": split} for name, case, split in rows]
     call.tell(("patch", "as", "split"), rows, values)
@@ -321,12 +321,12 @@ def import_bundle(call: Call, source: Path, dry_run: bool, **stated: Any) -> int
     tomocurate import-bundle theirs.zip
     """
     from core.bundles.import_bundle import import_bundle as take_in
-    from core.bundles.import_bundle import look_into
+    from core.bundles.import_bundle import preview_bundle
 
     statement = _stated(**stated)
     with steps("importing") as told:
         if dry_run:
-            seen = look_into(call.lab, source, statement, progress=told.of_all)
+            seen = preview_bundle(call.lab, source, statement, progress=told.of_all)
             return _tell_quarantine(call, seen)
         done = take_in(call.lab, source, statement, progress=told)
     return tell_outcomes(call, done, "imported")
@@ -416,22 +416,22 @@ def _three(share: float | None) -> str:
 
 def _stated(
     title: str | None, licence: str | None, attribution: str | None, voxel_size: float | None
-) -> "Stated | None":
-    from core.bundles.import_preview import Stated
+) -> "FolderFacts | None":
+    from core.bundles.import_preview import FolderFacts
 
     if not (title or licence or attribution):
         return None
     if not (title and licence and attribution):
         raise click.UsageError("--title, --licence and --attribution belong together.")
-    return Stated(title, Licence(licence), attribution, voxel_size)
+    return FolderFacts(title, Licence(licence), attribution, voxel_size)
 
 
-def _tell_quarantine(call: Call, seen: "Quarantine") -> int:
+def _tell_quarantine(call: Call, seen: "ImportPreview") -> int:
     """What a bundle would bring."""
     rows = [
         (
             each.case.patch_id,
-            each.fate,
+            each.status,
             seen.names.get(each.like, each.like) if isinstance(each.like, int) else each.like,
         )
         for each in seen.incoming

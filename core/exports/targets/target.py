@@ -48,10 +48,13 @@ def convert(source: Path, out: Path, target: Target, *, overwrite: bool = False)
     for split in Split:
         found, wrong = list_pairs(source, split)
         pairs += found
-        faults += [fault.said for fault in wrong]
+        faults += [fault.message for fault in wrong]
     if faults or not pairs:
-        said = (*faults, f"{source}: holds no cases; name a training set or an unpacked bundle.")
-        raise ExportError(said[0], said if not pairs else tuple(faults))
+        messages = (
+            *faults,
+            f"{source}: holds no cases; name a training set or an unpacked bundle.",
+        )
+        raise ExportError(messages[0], messages if not pairs else tuple(faults))
     with OutFolder(
         out, marker=target.marker, overwrite=overwrite, written=target.written
     ) as folder:

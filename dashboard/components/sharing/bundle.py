@@ -206,7 +206,7 @@ def _show_report(workspace: Workspace, report: PrivacyReport) -> None:
     columns[1].metric("Secrets searched for", report.secrets)
     columns[2].metric("Found", len(report.hits))
     columns[3].metric("Too common to search", report.unsearchable)
-    show_faults(workspace, [fault.said for fault in report.faults], "report_permission")
+    show_faults(workspace, [fault.message for fault in report.faults], "report_permission")
     if report.passed:
         st.success("No secret found; every owner permits it.", icon=":material/shield:")
     st.markdown("**What is disclosed**")

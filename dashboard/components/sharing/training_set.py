@@ -218,4 +218,4 @@ def _show_plan(workspace: Workspace, plan: TrainingSetPlan) -> None:
     st.plotly_chart(sharing_plots.balance(plan), key="set_balance", config=NO_TOOLS)
     for note in plan.notes:
         st.caption(f":material/info: {escape(note)}")
-    show_faults(workspace, [fault.said for fault in plan.faults], "set_permission")
+    show_faults(workspace, [fault.message for fault in plan.faults], "set_permission")
