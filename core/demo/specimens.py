@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.demo.annotators import paint, write_centers
 from core.demo.synthetic import (
+    SHAPE,
     VOXEL_SIZE,
     choose_centers,
     make_tomogram,
@@ -19,7 +20,7 @@ from core.demo.synthetic import (
     write_mrc,
 )
 from core.files.atomic import make_folder
-from core.imaging.geometry import box_around
+from core.imaging.geometry import Zyx, box_around
 
 MODEL, OTHER_MODEL = "MemBrain_seg_v10_alpha", "MemBrain_seg_v9_early"
 GRAY_LEVELS = 20
@@ -37,6 +38,7 @@ class Specimen:
     token: str
     patches: int
     two_models: bool = False
+    shape: Zyx = SHAPE
 
 
 SPECIMENS = (
@@ -46,6 +48,7 @@ SPECIMENS = (
     Specimen("cells", "TS_004", 7),
     Specimen("vesicles", "TS_005", 6),
     Specimen("vesicles", "TS_006", 6),
+    Specimen("cells", "TS_007", 0, shape=Zyx(164, 448, 288)),  # places are proposed here
 )
 
 
@@ -97,13 +100,13 @@ def make_specimens(
 def make_specimen(folder: Path, specimen: Specimen, seed: int) -> None:
     """Make one tomogram with its predictions, the centers, and the corrections of each."""
     places = Places(folder)
-    synthetic = make_tomogram(seed=seed)
+    synthetic = make_tomogram(specimen.shape, seed)
     write_mrc(places.tomogram(specimen.token), as_bytes(synthetic.density), VOXEL_SIZE)
     if specimen.two_models:
         earlier = predict_again(synthetic, seed)
         write_mrc(places.segmentation(specimen.token, OTHER_MODEL), earlier, VOXEL_SIZE)
     write_mrc(places.segmentation(specimen.token), synthetic.prediction, VOXEL_SIZE)
-    centers = choose_centers(synthetic, specimen.patches, APART)
+    centers = choose_centers(synthetic, specimen.patches, APART) if specimen.patches else []
     write_centers(places.centers(specimen.token), centers)
     for number, center in enumerate(centers):
         paint(places.painted_on(specimen.token, number), box_around(center), synthetic)

@@ -23,6 +23,7 @@ from core.labels.merge import merge
 from core.patches import assign
 from core.patches.choose import choose
 from core.patches.extract import extract
+from core.proposals.propose import Wish, propose
 from core.tomograms.data_permissions import permit, pin
 from core.tomograms.pairing import Pairing, Predicted
 from core.tomograms.register import register
@@ -35,6 +36,9 @@ from db.vocabulary import ChosenBecause, Licence, Role, Scope, Split, Stage
 
 MARK = "demo.json"
 """Written last: a folder without it holds no whole demo."""
+
+PROPOSED = 4
+"""Places in the tomogram that nobody has looked at yet."""
 
 PLAN: Mapping[str, tuple[str, ...]] = {
     "TS_001": (
@@ -59,6 +63,7 @@ PLAN: Mapping[str, tuple[str, ...]] = {
     "TS_004": ("accepted", "accepted", "accepted", "in review", "rejected", "merged", "chosen"),
     "TS_005": ("accepted", "accepted", "in review", "correcting", "extracted", "accepted"),
     "TS_006": ("accepted", "accepted", "in review", "merged", "rejected", "chosen"),
+    "TS_007": (),
 }
 """What becomes of each patch of a tomogram."""
 
@@ -122,7 +127,7 @@ class _Lab:
 def make_demo(
     folder: Path, say: Callable[[str], None], tomograms: int = len(SPECIMENS)
 ) -> DemoWorkspace:
-    """Make the demo, or find it; ``tomograms`` is how many of the six.
+    """Make the demo, or find it; ``tomograms`` is how many of the seven.
 
     Errors: WorkspaceError where the folder holds another workspace, or a demo that was interrupted.
     """
@@ -163,6 +168,10 @@ def _live(lab: _Lab, specimens: Sequence[Specimen], say: Callable[[str], None]) 
     say("reviewing ...")
     _review(lab, cut)
     _permit(lab, specimens)
+    untouched = [f"{each.dataset}/{each.token}" for each in specimens if not each.patches]
+    if untouched:
+        say("looking for places to correct ...")
+        _all_done(propose(lab.workspace, lab.ada, untouched, Wish(per_tomogram=PROPOSED)))
     say("making pictures ...")
     run_worker(lab.workspace, once=True)
     return patches

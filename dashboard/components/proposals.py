@@ -241,7 +241,7 @@ def _row(proposal: ProposalRecord) -> dict[str, Any]:
         "expected": None if proposal.audit else round(proposal.score),
         "tomogram": proposal.tomogram,
         "center": f"{x}, {y}, {z}",
-        "why": proposal.reason,
+        "why": proposal.reason.partition(" voxels to correct: ")[2] or proposal.reason,
     }
 
 

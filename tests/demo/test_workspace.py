@@ -29,7 +29,7 @@ def listed(demo: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[
     return json.loads(capsys.readouterr().out)
 
 
-def test_the_plan_has_some_forty_patches_of_six_tomograms():
+def test_the_plan_has_some_forty_patches_and_a_tomogram_to_look_through():
     assert set(PLAN) == {specimen.token for specimen in SPECIMENS}
     assert all(len(PLAN[each.token]) == each.patches for each in SPECIMENS)
     assert sum(each.patches for each in SPECIMENS) == 40

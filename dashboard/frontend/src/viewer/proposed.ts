@@ -29,6 +29,11 @@ export function focused(proposed: Proposed): ProposedPlace | null {
   return proposed.places.find((place) => place.id === proposed.focus) ?? null;
 }
 
+/** Where to look in a place: at its largest piece, which is seen, rather than at its center. */
+export function lookAt(place: ProposedPlace): Zyx {
+  return place.pins[0]?.center ?? place.center;
+}
+
 /** What a key decides while a place is in focus; null for keys that mean something else. */
 export function decisionOf(event: KeyPress, proposed: Proposed): Decision | null {
   if (event.altKey || event.ctrlKey || event.metaKey || !focused(proposed)) return null;

@@ -16,7 +16,7 @@ import { Layer } from "./layers.ts";
 import { PanAndClick } from "./pan_and_click.ts";
 import { PreviewWatch } from "./preview_watch.ts";
 import { propose } from "./proposal.ts";
-import { type Decision, decisionOf, focused } from "./proposed.ts";
+import { type Decision, decisionOf, focused, lookAt } from "./proposed.ts";
 import type { Scene } from "./scene.ts";
 import { sidePanel } from "./side.ts";
 import { toolbar } from "./toolbar.ts";
@@ -87,7 +87,7 @@ export class Viewer {
     if (data.heat?.channel !== scene.data.heat?.channel) scene.heat = heatOf(data);
     scene.data = data;
     const place = isFocused && focused(data.proposed);
-    if (place) this.planes.go(clampTo(place.center, scene.shape));
+    if (place) this.planes.go(clampTo(lookAt(place), scene.shape));
     if (isSelected) this.select(data.selected);
     this.adoptSaved(scene);
     this.refreshAll();
@@ -142,13 +142,14 @@ export class Viewer {
     this.isFresh = false;
     const selected = data.selected ?? link.patch;
     const patch = data.patches.find((candidate) => candidate.name === selected);
+    const place = focused(data.proposed);
     return {
       data,
       tomogram,
       segmentations,
       shape,
       at: clampTo(
-        focused(data.proposed)?.center ?? link.at ?? data.at ?? patch?.center ?? middleOf(shape),
+        (place && lookAt(place)) ?? link.at ?? data.at ?? patch?.center ?? middleOf(shape),
         shape,
       ),
       main: link.plane ?? data.plane,
