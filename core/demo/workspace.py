@@ -171,7 +171,7 @@ def _live(lab: _Lab, specimens: Sequence[Specimen], say: Callable[[str], None]) 
     untouched = [f"{each.dataset}/{each.token}" for each in specimens if not each.patches]
     if untouched:
         say("looking for places to correct ...")
-        _all_done(propose(lab.workspace, lab.ada, untouched, Wish(per_tomogram=PROPOSED)))
+        _all_done(propose(Lab(lab.workspace, lab.ada), untouched, Wish(per_tomogram=PROPOSED)))
     say("making pictures ...")
     run_worker(lab.workspace, once=True)
     return patches

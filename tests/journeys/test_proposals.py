@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from core.access.os_user import acting_person
 from core.demo.synthetic import make_tomogram, write_tomogram
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.proposals.propose import propose
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
@@ -30,9 +31,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     for seed in (1, 2):
         write_tomogram(folder / "data", f"TS_00{seed}", make_tomogram(SHAPE, seed))
     with init_workspace(folder / "lab") as workspace:
-        me = acting_person(workspace)
-        register(workspace, me, plan_registration(workspace, [folder / "data"]), add_roots=True)
-        propose(workspace, me)
+        ada = Lab(workspace, acting_person(workspace))
+        register(ada, plan_registration(workspace, [folder / "data"]), add_roots=True)
+        propose(ada)
     with open_workspace(folder / "lab") as workspace:
         yield workspace
 
