@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.cli.run import DONE, FAILED, printable, say_error
-from core.cli.tables import plain, say_json, say_table
+from core.cli.tables import say_json, say_table
+from db.json_values import to_json
 
 if TYPE_CHECKING:
     from core.imaging.geometry import Zyx
@@ -255,7 +256,7 @@ def _sentence(line: "Outcome") -> str:
 
 def _row(line: "Outcome") -> tuple[str, str, str]:
     said = [] if line.outcome == "failed" or not line.message else [line.message]
-    taken = plain(line.details.get("files", ()))
+    taken = to_json(line.details.get("files", ()))
     files = [f"{file['slot']} {file['outcome']}" for file in taken if isinstance(file, dict)]
     return line.name, line.outcome, "; ".join([*files, *said, *line.findings])
 

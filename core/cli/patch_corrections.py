@@ -208,9 +208,9 @@ def _tell_extraction(
         if patch.error:
             say_error(patch.error)
     if as_json:
-        from core.cli.tables import plain
+        from db.json_values import to_json
 
-        say_json(plain(report) | {"points": notes, "failed_rows": failed})
+        say_json(to_json(report) | {"points": notes, "failed_rows": failed})
         return
     rows = [
         (patch.name or "", patch.center.shown(), patch.outcome)

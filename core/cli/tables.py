@@ -1,25 +1,22 @@
 """Tables for people and JSON for machines, from the same values."""
 
-import dataclasses
-import enum
 import unicodedata
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from core.cli.run import printable
+from db.json_values import to_json
 
 
 def say_json(value: Any) -> None:
     """Print a value of dataclasses, enums and paths as JSON."""
     import json
 
-    text = json.dumps(plain(value), indent=2, ensure_ascii=False)
+    text = json.dumps(to_json(value), indent=2, ensure_ascii=False)
     if any("\ud800" <= char <= "\udfff" for char in text):  # of a file name that is no UTF-8
-        text = json.dumps(plain(value), indent=2)
+        text = json.dumps(to_json(value), indent=2)
     click.echo(text)
 
 
@@ -36,25 +33,8 @@ def say_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         click.echo(_line(row, widths, right))
 
 
-def plain(value: Any) -> Any:
-    """The value as JSON knows it; names say units and order, as the fields do."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if hasattr(value, "_asdict"):
-        return {name: plain(item) for name, item in value._asdict().items()}
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, Path | datetime):
-        return value.isoformat() if isinstance(value, datetime) else str(value)
-    if isinstance(value, Mapping):
-        return {str(plain(key)): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    return value
-
-
 def _cell(value: Any) -> str:
-    return "" if value is None else printable(str(plain(value)))
+    return "" if value is None else printable(str(to_json(value)))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:

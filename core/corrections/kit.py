@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from core.corrections.names import free_name
 from core.corrections.store import Store, open_steadily
 from core.errors import OutputError
 from core.files.atomic import whole_file
@@ -74,7 +75,8 @@ def task_list(patches: Sequence[PatchRecord], taken: dict[str, set[str]]) -> dic
             "Name": f"{patch.name} {kind.capitalize()}",
             "Description": _DESCRIPTIONS[kind],
             "Image": f"{IMAGES}/{patch.name}.nii.gz",
-            "Result": f"{CORRECTIONS}/{patch.name}/{_free_name(kind, taken[patch.name])}",
+            "Result": f"{CORRECTIONS}/{patch.name}/"
+            + free_name(f"{kind.capitalize()}.nrrd", taken[patch.name]),
             "LabelName": kind.capitalize(),
         }
         for patch in patches
@@ -138,10 +140,3 @@ def _entry(name: str) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name, _LONG_AGO)
     entry.external_attr = (0o40775 if name.endswith("/") else 0o100664) << 16
     return entry
-
-
-def _free_name(kind: CorrectionKind, taken: set[str]) -> str:
-    number = 1
-    while f"{kind.capitalize()}{number}.nrrd" in taken:
-        number += 1
-    return f"{kind.capitalize()}{number}.nrrd"

@@ -50,14 +50,14 @@ def check_is_correction(slot: str, path: Path) -> None:
     raise CorrectionError(f"{slot}: unknown format; formats that can be read are {known}.")
 
 
-def free_name(slot: str, known: Iterable[str], folder: Path) -> str:
+def free_name(slot: str, known: Iterable[str], folder: Path | None = None) -> str:
     """Give the first name of the same kind and format that neither catalog nor folder has."""
     stem, dot, suffix = slot.partition(".")
     kind = kind_of(slot)
     stem = kind.value.capitalize() if kind else stem
     names = set(known)
     with suppress(OSError):
-        names |= {path.name for path in folder.iterdir()}
+        names |= {path.name for path in folder.iterdir()} if folder else set()
     taken = {name.lower().partition(".")[0] for name in names}
     number = next(n for n in itertools.count(1) if f"{stem}{n}".lower() not in taken)
     return f"{stem}{number}{dot}{suffix}"

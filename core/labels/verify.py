@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from core.corrections.store import Store, same_bytes
 from core.files.threads import side_by_side
@@ -16,8 +15,7 @@ from core.workspace.results import DONE, FAILED, SKIPPED, Outcome, Progress, sil
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.life import MergeRecord, merge_by_id
-from db.queries.page import MAX_LIMIT
-from db.queries.patches import PatchRecord, get_patch, list_patches
+from db.queries.patches import PatchRecord, all_patches, get_patch
 
 IMPORTED = "imported"
 """How the rule of a merge begins that was made elsewhere: only what was kept can be checked."""
@@ -38,13 +36,13 @@ def verify(
     """
     with workspace.catalog.read() as session:
         if names is None:
-            patches = [p for p in _all(session) if p.accepted_merge_id is not None]
+            patches = [p for p in all_patches(session) if p.accepted_merge_id is not None]
         else:
             patches = [get_patch(session, name) for name in names]
 
     def check(patch: PatchRecord) -> Outcome:
         try:
-            return _verified(workspace, patch)
+            return _verify_patch(workspace, patch)
         except TomocurateError as error:
             return Outcome(patch.name, FAILED, str(error))
 
@@ -55,14 +53,7 @@ def verify(
     return tuple(outcomes)
 
 
-def _all(session: Session) -> list[PatchRecord]:
-    found: list[PatchRecord] = []
-    while page := list_patches(session, offset=len(found), limit=MAX_LIMIT).rows:
-        found += page
-    return found
-
-
-def _verified(workspace: Workspace, patch: PatchRecord) -> Outcome:
+def _verify_patch(workspace: Workspace, patch: PatchRecord) -> Outcome:
     merge_id = patch.accepted_merge_id or patch.current_merge_id
     if merge_id is None:
         return Outcome(patch.name, SKIPPED, f"{patch.name}: has no merge to verify.")
@@ -82,7 +73,7 @@ def _kept(workspace: Workspace, patch: PatchRecord, merge: MergeRecord) -> Label
 
     Errors: StoreError where its file is gone or changed; VolumeError.
     """
-    path = Store(workspace.folders.store).checked(merge.file_sha256, _said(patch, merge))
+    path = Store(workspace.folders.store).checked(merge.file_sha256, _describe(patch, merge))
     return read_label(path)[0]
 
 
@@ -91,7 +82,9 @@ def _kept_faults(
 ) -> list[str]:
     faults = []
     if content_hash(kept) != merge.label_hash:
-        faults.append(f"{_said(patch, merge)}: the kept label is not the one that was recorded.")
+        faults.append(
+            f"{_describe(patch, merge)}: the kept label is not the one that was recorded."
+        )
     path = Store(workspace.folders.store).path_of(merge.file_sha256)
     current = workspace.folders.merged_of(patch.name)
     if patch.current_merge_id == merge.id and not same_bytes(current, path):
@@ -100,16 +93,16 @@ def _kept_faults(
 
 
 def _made_faults(patch: PatchRecord, merge: MergeRecord, kept: Label, made: Label) -> list[str]:
-    said, faults = _said(patch, merge), []
+    what, faults = _describe(patch, merge), []
     if patch.label_hash != merge.predicted_hash:
-        faults.append(f"{said}: started from another extracted label than the patch has now.")
+        faults.append(f"{what}: started from another extracted label than the patch has now.")
     if content_hash(made) != merge.label_hash:
-        faults.append(f"{said}: its recorded corrections give another label than was recorded.")
+        faults.append(f"{what}: its recorded corrections give another label than was recorded.")
     difference = _difference(kept, made)
-    return [*faults, f"{said}: {difference}"] if difference else faults
+    return [*faults, f"{what}: {difference}"] if difference else faults
 
 
-def _said(patch: PatchRecord, merge: MergeRecord) -> str:
+def _describe(patch: PatchRecord, merge: MergeRecord) -> str:
     return f"{patch.name} merge {merge.number}"
 
 

@@ -1,12 +1,6 @@
 """The whole life of a patch as one value: for ``show``, its sidecar and the pages."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from enum import Enum
-from pathlib import Path
-from typing import Any
 
 from core.workspace.workspace import Workspace
 from db.queries import life as queries
@@ -80,19 +74,3 @@ def show(workspace: Workspace, name: str, events: int = MOST_EVENTS) -> PatchHis
             tuple(reversed(queries.list_events(session, wanted, limit=events))),
             queries.hold_on(session, patch.id),
         )
-
-
-def plain(value: Any) -> Any:
-    """A record as JSON has it: objects, lists, words, times in ISO 8601 (UTC), paths as text."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
-        return {name: plain(getattr(value, name)) for name in names}
-    if isinstance(value, Mapping):
-        return {str(plain(key)): plain(each) for key, each in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [plain(each) for each in value]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return str(value) if isinstance(value, Path) else value

@@ -9,7 +9,7 @@ from typing import Any
 from core.access.permissions import Action
 from core.corrections.store import Store
 from core.errors import OutputError
-from core.imaging.geometry import Box, Zyx
+from core.imaging.geometry import Zyx, box_at
 from core.imaging.merging import read_label
 from core.imaging.pasting import PlacedLabel, paste_labels
 from core.lab.lab import Lab
@@ -17,8 +17,7 @@ from core.tomograms.source_files import open_original
 from core.workspace.workspace import Workspace
 from db.errors import StepError
 from db.queries.life import MergeRecord, merge_by_id, reviews_of
-from db.queries.page import MAX_LIMIT
-from db.queries.patches import PatchFilter, PatchRecord, list_patches
+from db.queries.patches import PatchFilter, PatchRecord, all_patches
 from db.queries.volumes import (
     SegmentationRecord,
     TomogramRecord,
@@ -91,7 +90,7 @@ def _accepted(session: Any, tomogram: TomogramRecord) -> list[_Accepted]:
     wanted = PatchFilter(tomogram_id=tomogram.id)
     accepted = [
         _Accepted(patch, merge_by_id(session, patch.accepted_merge_id), _at(session, patch))
-        for patch in list_patches(session, wanted, limit=MAX_LIMIT)
+        for patch in all_patches(session, wanted)
         if patch.accepted_merge_id is not None and patch.start is not None
     ]
     if not accepted:
@@ -136,8 +135,7 @@ def _placed(workspace: Workspace, accepted: _Accepted) -> PlacedLabel:
         merge.file_sha256, f"{patch.name} merge {merge.number}"
     )
     voxels, _ = read_label(path)
-    stop = Zyx(*(a + n for a, n in zip(patch.start, patch.shape, strict=True)))
-    return PlacedLabel(Box(Zyx(*patch.start), stop), voxels)
+    return PlacedLabel(box_at(Zyx(*patch.start), patch.shape), voxels)
 
 
 def _note(lab: Lab, tomogram: TomogramRecord, out: Path, names: Sequence[str]) -> None:

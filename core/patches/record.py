@@ -6,9 +6,8 @@ holds: people by name, merges by number, times in UTC. The same life gives the s
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from datetime import date, datetime
-from enum import Enum, StrEnum
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from core.imaging.hashes import file_hash
 from core.workspace.folders import make_shared
 from core.workspace.locks import patch_lock
 from core.workspace.workspace import Workspace
+from db.json_values import to_json
 from db.queries.life import comments_of, exports_of, merges_of, reviews_of, slots_of
 from db.queries.maintenance import catalog_id, has_event, last_event, patch_names
 from db.queries.patches import PatchRecord, get_patch
@@ -176,7 +176,7 @@ def _record(session: Session, patch: PatchRecord) -> dict[str, Any]:
     }
     return {
         **_about(patch),
-        **{name: [_plain(each) for each in records] for name, records in life.items()},
+        **{name: [to_json(each, _IDS) for each in records] for name, records in life.items()},
         "tomogram": _tomogram(session, patch),
         "segmentation": _segmentation(session, patch),
         "bundle": _bundle(session, patch),
@@ -188,7 +188,7 @@ def _record(session: Session, patch: PatchRecord) -> dict[str, Any]:
 
 
 def _about(patch: PatchRecord) -> dict[str, Any]:
-    plain = _plain(patch)
+    plain = to_json(patch, _IDS)
     chosen = {
         "at": plain["chosen_at"],
         "by": patch.chosen_by,
@@ -241,7 +241,7 @@ def _tomogram(session: Session, patch: PatchRecord) -> dict[str, Any] | None:
         return None
     tomogram = tomogram_by_id(session, patch.tomogram_id)
     permission = permission_of(session, patch.tomogram_id)
-    plain = _plain(tomogram)
+    plain = to_json(tomogram, _IDS)
     same = (
         "voxel_size",
         "voxel_size_is_override",
@@ -252,9 +252,9 @@ def _tomogram(session: Session, patch: PatchRecord) -> dict[str, Any] | None:
         "registered_by",
     )
     return {
-        **_plain(tomogram.on_disk),
+        **to_json(tomogram.on_disk, _IDS),
         **{name: plain[name] for name in same},
-        "permission": _plain(permission) if permission else None,
+        "permission": to_json(permission, _IDS) if permission else None,
     }
 
 
@@ -262,32 +262,15 @@ def _segmentation(session: Session, patch: PatchRecord) -> dict[str, Any] | None
     if patch.segmentation_id is None:
         return None
     segmentation = segmentation_by_id(session, patch.segmentation_id)
-    plain = _plain(segmentation)
+    plain = to_json(segmentation, _IDS)
     same = ("model", "checkpoint", "threshold", "membrane_label", "run", "registered_at")
-    return {**_plain(segmentation.on_disk), **{name: plain[name] for name in same}}
+    return {**to_json(segmentation.on_disk, _IDS), **{name: plain[name] for name in same}}
 
 
 def _bundle(session: Session, patch: PatchRecord) -> dict[str, Any] | None:
     bundle = bundle_of(session, patch.id)
     if bundle is None:
         return None
-    plain = _plain(bundle)
+    plain = to_json(bundle, _IDS)
     same = ("bundle_id", "title", "licence", "attribution", "sha256", "imported_at", "imported_by")
     return {name: plain[name] for name in same}
-
-
-def _plain(value: Any) -> Any:
-    """What JSON has: records as objects without their ids, words and times as text."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            each.name: _plain(getattr(value, each.name))
-            for each in fields(value)
-            if each.name not in _IDS
-        }
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, Enum):
-        return value.value
-    return value.isoformat() if isinstance(value, date) else value

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from enum import Enum
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.errors import ConflictError
+from db.json_values import to_json
 from db.models.base import Changed
 from db.models.people import Person
 from db.models.work import Event
@@ -56,8 +56,8 @@ def record_event(
             subject_id=subject.id,
             name=subject.name,
             patch_id=subject.patch_id,
-            before=None if before is None else _plain(before),
-            after=None if after is None else _plain(after),
+            before=None if before is None else to_json(before),
+            after=None if after is None else to_json(after),
             reason=change.reason,
         )
     )
@@ -81,13 +81,3 @@ def apply(row: Changed, change: Change, values: Mapping[str, Any]) -> tuple[Any,
         setattr(row, column, value)
     row.updated_at, row.updated_by_id = change.at, change.by_id
     return {column: before[column] for column in changed}, changed
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, Enum):
-        return value.value
-    return value.isoformat() if isinstance(value, date) else value

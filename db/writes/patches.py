@@ -144,7 +144,9 @@ def add_comment(
     more = update(Patch).where(Patch.id == patch.id).values(comment_count=Patch.comment_count + 1)
     session.execute(more.execution_options(synchronize_session=False))
     session.flush()
-    record_event(session, change, "commented", _subject(patch), None, {"text": text, "at": at})
+    record_event(
+        session, change, "commented", _subject(patch), None, {"text": text, "at": at and tuple(at)}
+    )
     return comments_of(session, patch.id)[-1]
 
 

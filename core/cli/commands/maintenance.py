@@ -19,7 +19,8 @@ from core.cli.context import (
     word_of,
 )
 from core.cli.run import DONE, FAILED
-from core.cli.tables import plain, say_json, say_table
+from core.cli.tables import say_json, say_table
+from db.json_values import to_json
 from db.vocabulary import JobKind, JobState
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def list_backups(call: Call) -> int:
         )
         for b in found
     ]
-    values = [{"name": Path(each.path).stem} | plain(each) for each in found]
+    values = [{"name": Path(each.path).stem} | to_json(each) for each in found]
     call.tell(("backup", "kind", "made (UTC)", "bytes", "verified"), rows, values)
     return DONE
 
@@ -247,7 +248,7 @@ def doctor(workspace: Path | None, thorough: bool, as_json: bool) -> int:
     say_workspace(folder, as_json)
     findings = examine_folder(folder, thorough=thorough)
     if as_json:
-        say_json([{"name": finding.check} | plain(finding) for finding in findings])
+        say_json([{"name": finding.check} | to_json(finding) for finding in findings])
     else:
         say_table(("", "what", ""), [(f.state, f.check, f.said) for f in findings])
         click.echo(_diagnosis(findings))
@@ -324,7 +325,7 @@ def _job_row(job: "JobRecord") -> "Sequence[Any]":
 
 
 def _job_value(job: "JobRecord") -> dict[str, Any]:
-    return {"name": f"job {job.id}", **plain(job)}
+    return {"name": f"job {job.id}", **to_json(job)}
 
 
 def _tell_job(call: Call, job: "JobRecord") -> int:

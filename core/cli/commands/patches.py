@@ -20,7 +20,8 @@ from core.cli.context import (
     word_of,
 )
 from core.cli.run import DONE, FAILED, say_error
-from core.cli.tables import plain, say_json
+from core.cli.tables import say_json
+from db.json_values import to_json
 from db.vocabulary import ChosenBecause, JobKind, NearBorder, Stage
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def show(call: Call, patch: str) -> int:
 
     life = life_of(call.workspace, patch)
     if call.as_json:
-        say_json({"name": patch} | plain(life))
+        say_json({"name": patch} | to_json(life))
     else:
         tell_life(life)
     return DONE
@@ -328,7 +329,7 @@ def put_back(call: Call, tomogram: str, out: Path, segmentation: int | None, dry
 
     done = paste(call.lab, tomogram, out, segmentation_id=segmentation, dry_run=dry_run)
     if call.as_json:
-        say_json({"name": tomogram} | plain(done))
+        say_json({"name": tomogram} | to_json(done))
     changed = "" if done.changed is None else f", {done.changed} voxels changed"
     call.say(
         f"{out}: {len(done.patches)} accepted labels {'would be' if dry_run else 'are'} "

@@ -9,7 +9,8 @@ import click
 
 from core.cli.context import PATH, Call, Defaulted, on_workspace, steps, tell_outcomes, word_of
 from core.cli.run import DONE
-from core.cli.tables import plain, say_json
+from core.cli.tables import say_json
+from db.json_values import to_json
 from db.vocabulary import Role
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def _identity(issuer: str | None, subject: str | None) -> tuple[str, str] | None
 
 def _tell(call: Call, person: "PersonRecord") -> int:
     if call.as_json:
-        say_json(plain(person))
+        say_json(to_json(person))
     disabled = ", disabled" if person.disabled else ""
     call.say(f"{person.name}: {person.role}{disabled}.")
     return DONE

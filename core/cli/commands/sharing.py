@@ -20,7 +20,8 @@ from core.cli.context import (
     word_of,
 )
 from core.cli.run import DONE, FAILED, say_error
-from core.cli.tables import plain, say_json
+from core.cli.tables import say_json
+from db.json_values import to_json
 from db.vocabulary import JobKind, Licence
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def list_exports(call: Call) -> int:
         )
         for each in found
     ]
-    values = [{"name": each.path} | plain(each) for each in found]
+    values = [{"name": each.path} | to_json(each) for each in found]
     call.tell(("export", "kind", "folder", "patches", "by", "when (UTC)"), rows, values)
     return DONE
 
@@ -386,7 +387,7 @@ def scores(call: Call, patch: str | None) -> int:
         )
         for each in found
     ]
-    values = [{"name": each.patch} | plain(each) for each in found]
+    values = [{"name": each.patch} | to_json(each) for each in found]
     call.tell(("patch", "model", "Dice", "surface Dice", ""), rows, values)
     return DONE
 

@@ -20,7 +20,8 @@ from core.cli.context import (
     word_of,
 )
 from core.cli.run import DONE, FAILED, say_error
-from core.cli.tables import plain, say_json
+from core.cli.tables import say_json
+from db.json_values import to_json
 from db.vocabulary import JobKind, Licence, Scope, Split, Stage
 
 if TYPE_CHECKING:
@@ -480,7 +481,7 @@ def _value(line: "TomogramLine") -> dict[str, Any]:
     return {
         "name": line.tomogram.name,
         "file": line.tomogram.on_disk.file,
-        **plain(line.tomogram),
+        **to_json(line.tomogram),
         "segmentations": line.segmentations,
         "patches": line.patches,
     }

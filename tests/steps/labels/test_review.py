@@ -10,9 +10,10 @@ from core.labels import review
 from core.labels.review import accept, comment, reinstate, reject, resolve_comment, submit, withdraw
 from core.patches.assign import assign, claim, release, transfer
 from core.patches.handover import hand_over, open_work
-from core.patches.history import plain, show
+from core.patches.history import show
 from core.patches.record import read_record
 from db.errors import ConflictError, NotAllowedError, StepError, UnknownNameError
+from db.json_values import to_json
 from db.vocabulary import CorrectionKind, Origin, Role, Stage
 from db.writes.corrections import MadeMerge, Received, add_correction, add_merge
 from db.writes.events import Change
@@ -294,7 +295,7 @@ def test_a_life_is_plain_json(workspace, team, patches):
     import json
 
     patches.at(Stage.ACCEPTED)
-    told = json.loads(json.dumps(plain(show(workspace, NAME))))
+    told = json.loads(json.dumps(to_json(show(workspace, NAME))))
     assert told["patch"]["stage"] == "accepted"
     assert told["slots"][0]["versions"][0]["author"] == "annika"
 
