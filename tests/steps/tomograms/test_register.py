@@ -487,7 +487,7 @@ def test_a_pairing_that_failed_is_told_by_register(workspace, team):
 def test_a_name_like_another_reconstruction_hints_at_one_specimen(workspace, team, files):
     for name in ("TS_1.mrc", "TS_12.mrc", "TS_1_denoised.mrc", "TS_1_bin4.mrc"):
         plan = plan_registration(workspace, [files.tomogram(name)])
-        outcome = register(workspace, team.admin, plan, add_roots=True)[0]
+        outcome = register(Lab(workspace, team.admin), plan, add_roots=True)[0]
         hints = [each for each in outcome.findings if "tomocurate group" in each]
         named = {"TS_1_denoised.mrc": "group other/TS_1 other/TS_1_denoised"}
         assert len(hints) == (name not in ("TS_1.mrc", "TS_12.mrc"))

@@ -228,25 +228,26 @@ def test_a_segmentation_that_was_paired_wrongly_is_taken_out(lab, tmp_path):
 
 
 def test_registrations_change_on_both_databases(any_workspace, files):
-    workspace, me = any_workspace, acting_person(any_workspace)
+    workspace = any_workspace
+    lab = Lab(workspace, acting_person(workspace))
     for token in ("TS_1", "TS_2"):
         files.tomogram(f"{token}.mrc")
         files.segmentation(f"{token}_v1.ckpt_segmented.mrc")
     plan = plan_registration(workspace, [files.folder])
-    register(workspace, me, plan, add_roots=True)
-    choose(Lab(workspace, me), "TS_1", [Zyx(88, 110, 120)], reason=ChosenBecause.OTHER)
-    assert extract(Lab(workspace, me))[0].outcome == "done"
-    assert rename(workspace, me, "TS_1", "yeast", "L1").name == "yeast/L1"
-    assert set_voxel_size(workspace, me, ["L1"], 12.0)[0].outcome == "done"
-    assert group(workspace, me, ["L1", "TS_2"], "grid")[0].outcome == "done"
-    assert pin(workspace, me, "TS_2", Split.TEST).findings == ("so are yeast/L1: one specimen",)
+    register(lab, plan, add_roots=True)
+    choose(lab, "TS_1", [Zyx(88, 110, 120)], reason=ChosenBecause.OTHER)
+    assert extract(lab)[0].outcome == "done"
+    assert rename(lab, "TS_1", "yeast", "L1").name == "yeast/L1"
+    assert set_voxel_size(lab, ["L1"], 12.0)[0].outcome == "done"
+    assert group(lab, ["L1", "TS_2"], "grid")[0].outcome == "done"
+    assert pin(lab, "TS_2", Split.TEST).findings == ("so are yeast/L1: one specimen",)
     files.segmentation("TS_1_v1.ckpt_segmented.mrc")
-    again = register(workspace, me, plan_registration(workspace, [files.folder]))
+    again = register(lab, plan_registration(workspace, [files.folder]))
     assert any("was predicted again" in each for each in again[0].findings), again
     moved = files.folder / "moved.mrc"
     (files.folder / "TS_1.mrc").rename(moved)
-    assert relocate(workspace, me, "L1", moved).outcome == "done"
-    assert [each.outcome for each in unregister(workspace, me, ["L1", "TS_2"])] == [
+    assert relocate(lab, "L1", moved).outcome == "done"
+    assert [each.outcome for each in unregister(lab, ["L1", "TS_2"])] == [
         "failed",
         "done",
     ]
