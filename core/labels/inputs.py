@@ -1,4 +1,4 @@
-"""Which corrections count now, and whether a patch's label still holds them.
+"""Find the corrections that count now, and whether a patch's label still holds them.
 
 Stale has one rule: the current merge was made of other corrections than those that count. A
 correction counts unless it is withdrawn or its file is gone; of each slot the latest version.
@@ -29,7 +29,7 @@ Input = Mapping[str, Any]
 
 
 def inputs_of(slots: Iterable[SlotRecord]) -> tuple[Input, ...]:
-    """What a merge would take now, in the order of the names."""
+    """List what a merge would take now, in the order of the names."""
     return tuple(
         {"slot": slot.name, "version": slot.latest.number, "sha256": slot.latest.sha256}
         for slot in sorted(slots, key=lambda slot: slot.name)
@@ -38,12 +38,12 @@ def inputs_of(slots: Iterable[SlotRecord]) -> tuple[Input, ...]:
 
 
 def same_inputs(some: Iterable[Input], others: Iterable[Input]) -> bool:
-    """Whether both name the same bytes under the same names."""
+    """Tell whether both name the same bytes under the same names."""
     return _bytes_by_name(some) == _bytes_by_name(others)
 
 
 def in_folder(slot: SlotRecord) -> str | None:
-    """The sha256 of the version that lies in the correction folder as far as we know.
+    """Give the sha256 of the version that lies in the correction folder, as far as is known.
 
     A refused upload never got there; a refused file that was collected lies there still.
     """
@@ -54,7 +54,7 @@ def in_folder(slot: SlotRecord) -> str | None:
 
 
 def update_stale(session: Session, change: Change, patch: PatchRecord) -> PatchRecord:
-    """After corrections changed: move the patch on, and mark its label stale or not.
+    """Mark a patch's label stale or not after its corrections changed, and move the patch on.
 
     A patch that only holds files that cannot be read is not being corrected yet.
 
@@ -71,15 +71,15 @@ def update_stale(session: Session, change: Change, patch: PatchRecord) -> PatchR
         stale = not same_inputs(inputs, merge_by_id(session, patch.current_merge_id).inputs)
     if (stage, stale) == (patch.stage, patch.stale):
         return patch
-    action = _SETTLED[stale] if stale != patch.stale else "correcting began"
+    action = _EVENTS[stale] if stale != patch.stale else "correcting began"
     return change_patch(session, change, patch, action, stage=stage, stale=stale)
 
 
-_SETTLED = {True: "label became stale", False: "label holds all corrections again"}
+_EVENTS = {True: "label became stale", False: "label holds all corrections again"}
 
 
 def extracted_label(workspace: Workspace, patch: PatchRecord) -> tuple[Label, Grid]:
-    """The label that was extracted, uint8 (z, y, x), and its grid; from the folder, and checked.
+    """Read the label that was extracted, uint8 (z, y, x), and its grid, and check its voxels.
 
     Errors: LabelError where it is gone or holds other voxels; VolumeError.
     """
@@ -96,7 +96,7 @@ def extracted_label(workspace: Workspace, patch: PatchRecord) -> tuple[Label, Gr
 
 
 def cached_extracted_label(workspace: Workspace, patch: PatchRecord) -> tuple[Label, Grid]:
-    """As ``extracted_label``, but the last ones are remembered while their files stay as they are.
+    """Read as ``extracted_label``, but keep the last ones while their files stay as they are.
 
     For many corrections that come in one after another; the array is read-only.
     """

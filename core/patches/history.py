@@ -1,4 +1,4 @@
-"""The whole life of a patch as one value: for ``show``, its sidecar and the pages."""
+"""The whole history of a patch as one value: for ``show``, its record and the pages."""
 
 from dataclasses import dataclass
 
@@ -54,7 +54,7 @@ class PatchHistory:
 
 
 def show(workspace: Workspace, name: str, events: int = MOST_EVENTS) -> PatchHistory:
-    """Read the life of a patch in one snapshot; ``events`` is how many of the last are told.
+    """Read the history of a patch in one snapshot, with its last ``events`` events.
 
     Errors: UnknownNameError with the nearest names.
     """
@@ -63,14 +63,14 @@ def show(workspace: Workspace, name: str, events: int = MOST_EVENTS) -> PatchHis
         cut_from = patch.segmentation_id
         wanted = EventFilter(patch_id=patch.id)
         return PatchHistory(
-            patch,
-            None if patch.tomogram_id is None else tomogram_by_id(session, patch.tomogram_id),
-            None if cut_from is None else segmentation_by_id(session, cut_from),
-            queries.slots_of(session, patch.id),
-            queries.merges_of(session, patch.id),
-            queries.reviews_of(session, patch.id),
-            queries.comments_of(session, patch.id),
-            queries.exports_of(session, patch.id),
-            tuple(reversed(queries.list_events(session, wanted, limit=events))),
-            queries.hold_on(session, patch.id),
+            patch=patch,
+            tomogram=tomogram_by_id(session, patch.tomogram_id) if patch.tomogram_id else None,
+            segmentation=segmentation_by_id(session, cut_from) if cut_from else None,
+            slots=queries.slots_of(session, patch.id),
+            merges=queries.merges_of(session, patch.id),
+            reviews=queries.reviews_of(session, patch.id),
+            comments=queries.comments_of(session, patch.id),
+            exports=queries.exports_of(session, patch.id),
+            events=tuple(reversed(queries.list_events(session, wanted, limit=events))),
+            hold=queries.hold_on(session, patch.id),
         )
