@@ -63,6 +63,16 @@ class Desk(NamedTuple):
         entries.get_by_role("button", name=re.compile(f"{name}$")).click()
         self.shows(name)
 
+    def click_card(self, number: int) -> None:
+        """Click in the middle of the picture of a card."""
+        settle(self.page)
+        picture = self.page.locator('[class*="st-key-tc_card_"] img').nth(number)
+        expect(picture).to_be_visible()
+        self.page.wait_for_timeout(500)
+        box = picture.bounding_box()
+        assert box
+        self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
     def shows(self, name: str, word: str = "patch") -> None:
         """Expect a patch or tomogram in the title and in the address."""
         expect(self.page.locator("h1").first).to_have_text(name, timeout=60_000)
@@ -257,12 +267,12 @@ def test_the_name_in_the_table_and_the_picture_of_a_card_open_the_patch(desk: De
     desk.page.mouse.click(grid["x"] + 90, grid["y"] + 35 + 17)
     desk.shows(MINE)
     desk.go("patches?as=Pictures")
-    desk.page.locator('[class*="st-key-tc_card_"] img').nth(1).click(force=True)
+    desk.click_card(1)
     desk.shows(MINE_TOO)
     desk.press("All patches")
     assert parse_qs(urlsplit(desk.page.url).query)["as"] == ["Pictures"]
     desk.go("tomograms")
-    desk.page.locator('[class*="st-key-tc_card_"] img').nth(1).click(force=True)
+    desk.click_card(1)
     desk.shows(SECOND, "tomogram")
 
 
