@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.access.permissions import Action, require
 from core.errors import SegmentationError, VolumeError
-from core.imaging.geometry import Zyx
+from core.imaging.geometry import PATCH_SIDE, Zyx
 from core.lab.lab import Lab
 from core.proposals.choose import AUDIT_EVERY, Proposal, Settings, choose_boxes
 from core.proposals.learned import corrected_patches
@@ -266,6 +266,10 @@ def _write(lab: Lab, found: _Found, seed: int) -> Outcome:
     place, name = found.place, found.place.tomogram.name
     if not found.proposals:
         message = "no free place left; its patches and proposals cover it"
+        if min(place.tomogram.on_disk.shape) < PATCH_SIDE:
+            message = (
+                f"is thinner than a patch of {PATCH_SIDE} voxels; choose by hand, with padding"
+            )
         return Outcome(name, SKIPPED, message, found.findings)
     made = [_made(proposal, seed, place.round) for proposal in found.proposals]
     with lab.catalog.write() as session:

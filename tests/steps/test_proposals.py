@@ -318,3 +318,13 @@ def test_every_sixth_proposal_is_an_audit_and_says_so(looked, team, capsys):
         note = get_patch(session, chosen.name).note
     assert note is not None
     assert note.startswith(f"proposal {made[-1].id} (audit), look 1: ")
+
+
+def test_a_tomogram_thinner_than_a_patch_is_told(workspace, team, tmp_path):
+    folder = tmp_path / "thin"
+    folder.mkdir()
+    write_tomogram(folder, "TS_8", make_tomogram(Zyx(100, 180, 180), 1))
+    plan = plan_registration(workspace, [str(folder)])
+    register(Lab(workspace, team.admin), plan, add_roots=True)
+    (told,) = propose(Lab(workspace, team.annika), ["TS_8"])
+    assert "is thinner than a patch of 160 voxels" in told.message
