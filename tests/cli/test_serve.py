@@ -167,7 +167,8 @@ def test_settings_for_other_streamlit_apps_do_not_count(
     """Neither of the current folder nor of the user nor of the environment."""
     text = (
         '[server]\nbaseUrlPath = "static"\nenableStaticServing = true\nport = 1\n'
-        'enableXsrfProtection = false\n[client]\nshowErrorDetails = "full"\n'
+        "enableXsrfProtection = false\nscriptHealthCheckEnabled = true\n"
+        '[client]\nshowErrorDetails = "full"\n'
     )
     for folder in (tmp_path / "here", tmp_path / "home"):
         (folder / ".streamlit").mkdir(parents=True)
@@ -181,8 +182,11 @@ def test_settings_for_other_streamlit_apps_do_not_count(
     assert served.ask("/static/").status != 200
     cookie = opened(served)
     assert served.ask("/", Cookie=cookie).status == 200
-    answer = served.ask("/static/_stcore/metrics", Cookie=cookie)
-    assert "text/html" in str(answer.headers["content-type"]), "the pages' own, not the metrics"
+    for path in ("/static/_stcore/metrics", "/_stcore/script-health-check"):
+        answer = served.ask(path, Cookie=cookie)
+        kind = str(answer.headers["content-type"])
+        is_page = answer.status == 404 or "text/html" in kind
+        assert is_page, f"{path}: there is no such route"
 
 
 def test_a_tunnel_may_begin_at_another_port_and_a_path_may_lead_here(
