@@ -53,7 +53,7 @@ LABEL_COLORS: Mapping[str, str] = {
 REASON_NAMES: Mapping[ChosenBecause, str] = {
     ChosenBecause.MISSED_MEMBRANE: "Missed membrane",
     ChosenBecause.FALSE_MEMBRANE: "False membrane",
-    ChosenBecause.HARD_NEGATIVE: "Hard negative",
+    ChosenBecause.HARD_NEGATIVE: "Hard negative (looks like membrane)",
     ChosenBecause.OTHER: "Other",
 }
 ROLE_NAMES: Mapping[Role, str] = {role: role.value.capitalize() for role in Role}

@@ -134,7 +134,7 @@ def show_files(workspace: Workspace, person: PersonRecord, history: PatchHistory
         args=(workspace, person, patch.name),
         help="For files that you saved into the workspace's folder on a shared disk.",
     )
-    st.caption(f"Folder: `{escape(workspace.folders.corrections_of(patch.name))}`")
+    st.code(str(workspace.folders.corrections_of(patch.name)), language=None)
     kept = st.session_state.get(Key.RECEIVED)
     if kept and kept[0] == patch.name:
         show_received(workspace, patch.name, [ReceivedFile.of(values) for values in kept[1]])
