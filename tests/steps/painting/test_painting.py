@@ -215,7 +215,7 @@ def test_ones_own_upload_is_not_what_one_paints_into(lab: Painted, tmp_path: Pat
 def test_of_three_processes_that_opened_one_version_one_saves(lab: Painted) -> None:
     drawing = np.zeros(SHAPE, np.uint8)
     drawing[80, 80, 20:40] = ADD
-    save_painting(lab.by.annika, lab.patch, drawing, base={})
+    save_painting(Lab(lab.workspace, lab.annika), lab.patch, drawing, base={})
     running = [
         subprocess.Popen(
             [sys.executable, "-c", SAVE, str(lab.workspace.folder), lab.patch, str(z)],
