@@ -24,7 +24,7 @@ LEAST_SPACING = 13.9
 """Angstrom of a working voxel, at least; 10 Å becomes 20, 13.9 stays."""
 USUAL_VOXEL_SIZE = 10.0
 """Angstrom, where the file states none."""
-CORE = Zyx(96, 160, 160)
+CORE = Zyx(64, 128, 128)
 """Working voxels of a block without its halo."""
 STRIP_BYTES = 24 << 20
 LARGEST = 4 << 30
