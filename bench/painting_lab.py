@@ -33,7 +33,7 @@ from core.patches.assign import assign
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workspace.results import failed
+from core.workspace.results import count_failed
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from dashboard.components.painter import painter_data
 from dashboard.components.viewer import built_script
@@ -115,7 +115,7 @@ def make_lab(folder: Path, *, believable: bool = False, patches: int = 1) -> Lab
         for patch in chosen:
             assign(ActingLab(workspace, admin), patch.name, admin.name)
         cut = extract(ActingLab(workspace, admin), [patch.name for patch in chosen])
-        assert not failed(cut), cut
+        assert not count_failed(cut), cut
     return Lab(folder / "work", chosen[0].name)
 
 

@@ -20,7 +20,7 @@ from bench.processes import measure
 from core.demo import synthetic
 from core.demo.synthetic import write_mrc
 from core.imaging.geometry import BORDER, PATCH_SIDE, Zyx, box_around
-from core.proposals.boxes import Boxes, legal_boxes, shared
+from core.proposals.boxes import Boxes, legal_boxes, shared_fraction
 from core.proposals.choose import MOST_SHARED, Settings, choose_boxes
 from core.proposals.reading import Inputs
 from core.proposals.scan import Cells, scan
@@ -176,7 +176,7 @@ def _greedy(boxes: Boxes, scores: NDArray[np.float64]) -> list[int]:
     for _ in range(EACH):
         best = int(np.argmax(np.where(free, scores, -1)))
         chosen.append(best)
-        free &= shared(boxes.starts, boxes.starts[best].tolist()) <= MOST_SHARED
+        free &= shared_fraction(boxes.starts, boxes.starts[best].tolist()) <= MOST_SHARED
     return chosen
 
 

@@ -88,7 +88,7 @@ class CorrectionError(TomocurateError):
 
 
 class DrawingError(TomocurateError):
-    """What a painter sent is no drawing of its patch."""
+    """A painter sent something that is not a drawing of its patch."""
 
 
 class DrawingSizeError(DrawingError):

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import explain
+from core.lab.lab import Lab
 from dashboard.components.shortcuts import keyboard_sheet
 from dashboard.server.session import is_served
 from dashboard.ui.context import current_person, current_workspace, sign_out, site
@@ -32,7 +33,7 @@ def main() -> None:
     run_page(page)
     name = page.url_path or next(iter(PLACES))
     keyboard_sheet(name)
-    notify_finished_jobs(current_workspace(), person, name)
+    notify_finished_jobs(Lab(current_workspace(), person), name)
 
 
 def run_page(page: st.Page) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, create_engine, inspect, make_url, text, update
 from sqlalchemy.exc import DBAPIError
 
-from db.engine import file_of, shown, told
+from db.engine import describe_error, file_of, show_url
 from db.errors import CatalogError
 from db.models.work import Fact
 from db.schema import CATALOG_MODE, check_file, row_counts
@@ -45,7 +45,7 @@ _HASHES = (
 
 @dataclass(frozen=True)
 class Contents:
-    """What a catalog holds: its schema, rows by table, and the files that its rows speak of."""
+    """Content of a catalog: schema, rows by table, and the files that its rows name."""
 
     schema: str
     counts: Mapping[str, int]
@@ -70,7 +70,7 @@ def dump(url: URL, target: Path) -> Contents:
 
 
 def suffix(url: URL) -> str:
-    """How the name of a catalog's copy ends."""
+    """Return the suffix of a catalog's copy."""
     return ".sqlite" if url.drivername == "sqlite" else ".pgdump"
 
 
@@ -81,11 +81,11 @@ def look_into(file: Path) -> Contents:
     """
     check_file(file)
     url = URL.create("sqlite", database=str(file))
-    with _connected(url) as connection:
+    with _connect(url) as connection:
         for pragma, sound in (("integrity_check", ("ok",)), ("foreign_key_check", None)):
-            found = connection.exec_driver_sql(f"PRAGMA {pragma}").first()
-            if (tuple(found) if found else None) != sound:
-                raise CatalogError(f"{file}: is damaged ({pragma} says {found}).")
+            row = connection.exec_driver_sql(f"PRAGMA {pragma}").first()
+            if (tuple(row) if row else None) != sound:
+                raise CatalogError(f"{file}: is damaged ({pragma} says {row}).")
         return contents_of(connection)
 
 
@@ -104,7 +104,8 @@ def load(archive: Path, url: URL) -> None:
     """
     if archive.suffix != suffix(url):
         raise CatalogError(
-            f"{archive.name}: cannot be loaded into {shown(url)}; a .sqlite backup becomes a file, "
+            f"{archive.name}: cannot be loaded into {show_url(url)}; "
+            "a .sqlite backup becomes a file, "
             "a .pgdump backup needs an empty PostgreSQL database (--catalog)."
         )
     file = file_of(url)
@@ -115,9 +116,9 @@ def load(archive: Path, url: URL) -> None:
         with os.fdopen(descriptor, "wb") as copy, archive.open("rb") as source:
             shutil.copyfileobj(source, copy)
         return
-    with _connected(url) as connection:
+    with _connect(url) as connection:
         if inspect(connection).get_table_names():
-            raise CatalogError(f"{shown(url)}: has tables already; name an empty database.")
+            raise CatalogError(f"{show_url(url)}: has tables already; name an empty database.")
     options = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]
     _run("pg_restore", [*options, "-d", str(url.database), str(archive)], _environment(url))
 
@@ -129,7 +130,7 @@ def trial_database(url: URL) -> Iterator[URL]:
     Errors: CatalogError where the account may not make one.
     """
     name = f"tomocurate_trial_{os.urandom(6).hex()}"
-    with _connected(url, isolation_level="AUTOCOMMIT") as connection:
+    with _connect(url, isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
         try:
             yield url.set(database=name)
@@ -138,16 +139,16 @@ def trial_database(url: URL) -> Iterator[URL]:
 
 
 def contents(url: URL) -> Contents:
-    """What a catalog holds now.
+    """Return the present content of a catalog.
 
     Errors: CatalogError.
     """
-    with _connected(url) as connection:
+    with _connect(url) as connection:
         return contents_of(connection)
 
 
 def contents_of(connection: Connection) -> Contents:
-    """What a catalog holds, read in the connection's transaction."""
+    """Return the content of a catalog, read in the connection's transaction."""
     patches = "SELECT name, start_z FROM patches WHERE label_hash IS NOT NULL ORDER BY name"
     extracted = connection.execute(text(patches)).all()
     return Contents(
@@ -164,7 +165,7 @@ def make_independent(url: URL) -> None:
 
     So it never takes the original's backups, records or folder for its own.
     """
-    with _connected(url) as connection:
+    with _connect(url) as connection:
         connection.execute(text("DELETE FROM hosts"))
         connection.execute(text("DELETE FROM sessions"))
         statement = update(Fact).where(Fact.key == "catalog_id")
@@ -183,11 +184,11 @@ def _copy_sqlite(source: Path, target: Path) -> None:
             live.backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")  # so that it is one file
     except sqlite3.Error as error:
-        raise told(DBAPIError("backup", None, error), str(source)) from error
+        raise describe_error(DBAPIError("backup", None, error), str(source)) from error
 
 
 def _dump_postgres(url: URL, target: Path) -> Contents:
-    with _connected(url, isolation_level="REPEATABLE READ") as connection:
+    with _connect(url, isolation_level="REPEATABLE READ") as connection:
         snapshot = connection.scalar(text("SELECT pg_export_snapshot()"))
         options = ["-Fc", "--no-password", f"--snapshot={snapshot}", f"--file={target}"]
         _run("pg_dump", options, _environment(url))
@@ -197,7 +198,7 @@ def _dump_postgres(url: URL, target: Path) -> Contents:
 
 
 def _environment(url: URL) -> dict[str, str]:
-    """How libpq is told where to connect."""
+    """Return the environment that tells libpq where to connect."""
     said: dict[str, Any] = {
         "PGHOST": url.host,
         "PGPORT": url.port,
@@ -250,12 +251,12 @@ def _number(version: str) -> float:
 
 
 @contextmanager
-def _connected(url: URL, **options: Any) -> Iterator[Connection]:
+def _connect(url: URL, **options: Any) -> Iterator[Connection]:
     engine = create_engine(make_url(url), **options)
     try:
         with engine.connect() as connection:
             yield connection
     except DBAPIError as error:
-        raise told(error, shown(url)) from error
+        raise describe_error(error, show_url(url)) from error
     finally:
         engine.dispose()

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from db.engine import shown, told
+from db.engine import describe_error, show_url
 from db.errors import CatalogError
 from db.models.tables import metadata
 from db.schema import create_catalog, stated_version
@@ -56,14 +56,14 @@ def copy_rows(source: URL, target: URL, tell: Tell = lambda table, rows: None) -
     stated_version(source)
     create_catalog(target).close()
     tables = [table for table in metadata.sorted_tables if table.name not in LEFT_OUT]
-    with _opened(source, write=False) as old, _opened(target, write=True) as new:
+    with _open_catalog(source, write=False) as old, _open_catalog(target, write=True) as new:
         new.execute(metadata.tables["facts"].delete())  # a copy keeps the original's identity
         counts = {table.name: _copy_table(old, new, table, tell) for table in tables}
         _set_later(old, new)
         for table in tables:
             if digest(old, table) != digest(new, table):
                 raise CatalogError(
-                    f"{shown(target)}: its {table.name} differ from the original after copying; "
+                    f"{show_url(target)}: its {table.name} differ from the original after copying; "
                     "nothing was committed."
                 )
         _set_sequences(new)
@@ -75,7 +75,7 @@ def digest(connection: Connection, table: Table) -> str:
     """A sha256 over the rows of a table, the same on every database."""
     hashed = hashlib.sha256()
     for row in _rows(connection, table):
-        hashed.update(json.dumps([_plain(each) for each in row], sort_keys=True).encode())
+        hashed.update(json.dumps([_plain(item) for item in row], sort_keys=True).encode())
         hashed.update(b"\n")
     return hashed.hexdigest()
 
@@ -105,7 +105,7 @@ def _set_later(old: Connection, new: Connection) -> None:
     """Set what points to rows of later tables, and the stages that ask for it."""
     for name, columns in LATER.items():
         table = metadata.tables[name]
-        wanted = [table.c[each] for each in (*columns, "stage")]
+        wanted = [table.c[item] for item in (*columns, "stage")]
         values: dict[str, Any] = {c.name: bindparam(f"to_{c.name}") for c in wanted}
         statement = update(table).where(table.c.id == bindparam("row_id")).values(values)
         for rows in _batches(iter(old.execute(select(table.c.id, *wanted)))):
@@ -156,7 +156,7 @@ def _set_sequences(connection: Connection) -> None:
 
 
 @contextmanager
-def _opened(url: URL, *, write: bool) -> Iterator[Connection]:
+def _open_catalog(url: URL, *, write: bool) -> Iterator[Connection]:
     options = {} if url.drivername == "sqlite" else {"isolation_level": "REPEATABLE READ"}
     engine = create_engine(url, **options)
     if url.drivername == "sqlite":
@@ -167,7 +167,7 @@ def _opened(url: URL, *, write: bool) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except DBAPIError as error:
-        raise told(error, shown(url)) from error
+        raise describe_error(error, show_url(url)) from error
     finally:
         engine.dispose()
 

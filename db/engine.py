@@ -69,7 +69,7 @@ def parse_url(url: str | URL) -> URL:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
         raise CatalogError(
-            f"{shown(parsed)}: a catalog lies in SQLite (sqlite:///...) or PostgreSQL "
+            f"{show_url(parsed)}: a catalog lies in SQLite (sqlite:///...) or PostgreSQL "
             "(postgresql+psycopg://...)."
         )
     if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
@@ -85,7 +85,7 @@ def sqlite_url(file: Path) -> URL:
     return URL.create("sqlite", database=str(file))
 
 
-def shown(url: URL) -> str:
+def show_url(url: URL) -> str:
     """Show a catalog's address to people: the file, or the URL without its password."""
     if url.drivername == "sqlite":
         return str(url.database)
@@ -104,7 +104,7 @@ def file_of(url: URL) -> Path | None:
 
 
 def wal_is_safe(version: tuple[int, int, int]) -> bool:
-    """Whether this SQLite is free of the WAL-reset corruption bug (3.7.0 to 3.51.2)."""
+    """Return whether this SQLite is free of the WAL-reset corruption bug (3.7.0 to 3.51.2)."""
     return (
         version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
     )
@@ -116,7 +116,7 @@ class Catalog:
     def __init__(self, url: URL, *, network_file_ok: bool = False) -> None:
         self.url = url
         self.file = file_of(url)
-        self.name = shown(url)
+        self.name = show_url(url)
         self.mount: Mount | None = mount_of(self.file.parent) if self.file else None
         self.wal = bool(self.file) and not self.on_network and wal_is_safe(_sqlite_version())
         self._may_write = network_file_ok or not self.on_network
@@ -211,7 +211,7 @@ class Catalog:
         except PoolTimeoutError as error:
             raise CatalogBusyError(_BUSY.format(name=self.name)) from error
         except DBAPIError as error:
-            raise told(error, self.name) from error
+            raise describe_error(error, self.name) from error
 
     def _check_may_write(self) -> None:
         if not self._may_write and self.mount:
@@ -252,7 +252,7 @@ def note_host(session: Session, name: str, host: str, boot_id: str | None, now: 
     row.boot_id, row.last_seen = boot_id, now
 
 
-def told(error: DBAPIError, name: str) -> CatalogError:
+def describe_error(error: DBAPIError, name: str) -> CatalogError:
     """One sentence for what a database reports; the original stays as its cause."""
     said = str(error.orig or error).strip().split("\n")[0]
     if _is_busy(error):

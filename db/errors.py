@@ -53,7 +53,7 @@ class UnknownNameError(TomocurateError):
     @classmethod
     def among(cls, what: str, name: str, known: Iterable[str]) -> "UnknownNameError":
         """Say that ``name`` is unknown, with up to three near ones."""
-        alike = heapq.nlargest(_COMPARED, known, key=lambda other: _shared(name, other))
+        alike = heapq.nlargest(_COMPARED, known, key=lambda other: _common_length(name, other))
         near = difflib.get_close_matches(name[:_SHOWN], alike, n=3, cutoff=0.5)
         meant = f"; did you mean {', '.join(near)}?" if near else "."
         shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
@@ -72,7 +72,7 @@ class StepError(TomocurateError):
     """A step that is not legal now; says what would be."""
 
 
-def _shared(name: str, other: str) -> int:
+def _common_length(name: str, other: str) -> int:
     """Characters that two names have in common at their beginning and end."""
     return _alike(name, other) + _alike(name[::-1], other[::-1])
 

@@ -1,4 +1,4 @@
-"""Whether a path lies on a network file system, where SQLite's locks cannot be trusted."""
+"""Find out whether a path is on a network file system, where SQLite's locks are unreliable."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +35,7 @@ NETWORK = frozenset(
 
 
 class Mount(NamedTuple):
-    """Where a file system is mounted, and its type as the kernel names it."""
+    """Mount point of a file system, and its type as the kernel names it."""
 
     point: Path
     kind: str
@@ -68,11 +68,11 @@ def parse_mounts(mountinfo: str) -> list[Mount]:
         before, separator, after = line.partition(" - ")
         fields, kind = before.split(" "), after.split(" ")[0]
         if separator and kind and len(fields) >= 5:
-            mounts.append(Mount(point=Path(_unescaped(fields[4])), kind=kind))
+            mounts.append(Mount(point=Path(_unescape(fields[4])), kind=kind))
     return mounts
 
 
-def _unescaped(field: str) -> str:
+def _unescape(field: str) -> str:
     """Undo the kernel's octal escapes of space, tab, newline and backslash."""
     for code, char in (("040", " "), ("011", "\t"), ("012", "\n"), ("134", "\\")):
         field = field.replace(f"\\{code}", char)

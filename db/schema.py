@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from db.engine import APPLICATION_ID, Catalog, file_of, parse_url, shown, told
+from db.engine import APPLICATION_ID, Catalog, describe_error, file_of, parse_url, show_url
 from db.errors import CatalogError
 from db.models.tables import Fact
 
@@ -43,7 +43,7 @@ def open_catalog(url: str | URL, *, network_file_ok: bool = False) -> Catalog:
     version = stated_version(parsed)
     if int(version) < int(SCHEMA):
         raise CatalogError(
-            f"{shown(parsed)}: is a catalog of schema {version}, this program has {SCHEMA}; run "
+            f"{show_url(parsed)}: is a catalog of schema {version}, this program has {SCHEMA}; run "
             "tomocurate migrate (it makes a backup first)."
         )
     return Catalog(parsed, network_file_ok=network_file_ok)
@@ -72,7 +72,7 @@ def create_catalog(
         if made:
             made.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise CatalogError(f"{made or shown(parsed)}: {error.strerror}.") from error
+            raise CatalogError(f"{made or show_url(parsed)}: {error.strerror}.") from error
         raise
     return catalog
 
@@ -87,10 +87,10 @@ def stated_version(url: URL) -> str:
         check_file(file)
     version = _read_version(url)
     if version is None or not version.isdigit():
-        raise CatalogError(f"{shown(url)}: holds no catalog of tomocurate; make one with init.")
+        raise CatalogError(f"{show_url(url)}: holds no catalog of tomocurate; make one with init.")
     if int(version) > int(SCHEMA):
         raise CatalogError(
-            f"{shown(url)}: was made by a newer tomocurate (schema {version}, this program has "
+            f"{show_url(url)}: was made by a newer tomocurate (schema {version}, this program has "
             f"{SCHEMA}); update this program. Nothing was changed."
         )
     return version
@@ -140,7 +140,7 @@ def _one_migration(url: URL) -> Iterator[None]:
     if url.drivername == "sqlite":
         yield
         return
-    with _connected(url) as connection:
+    with _connect(url) as connection:
         connection.execute(text(f"SELECT pg_advisory_lock({_MIGRATION_LOCK + 1})"))
         connection.commit()  # the lock is the connection's, no transaction stays open
         yield
@@ -154,12 +154,12 @@ def _check_absent(url: URL) -> None:
         if not file.parent.is_dir():
             raise CatalogError(f"{file}: its folder does not exist; make it first.")
         return
-    with _connected(url) as connection:
+    with _connect(url) as connection:
         tables = inspect(connection).get_table_names()
     if tables:
         raise CatalogError(
-            f"{shown(url)}: has tables already ({', '.join(sorted(tables)[:3])} …); name an empty "
-            "database."
+            f"{show_url(url)}: has tables already "
+            f"({', '.join(sorted(tables)[:3])} …); name an empty database."
         )
 
 
@@ -180,7 +180,7 @@ def _head(path: Path) -> tuple[bytes, int]:
 
 
 def _read_version(url: URL) -> str | None:
-    with _connected(url) as connection:
+    with _connect(url) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         version = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -188,13 +188,13 @@ def _read_version(url: URL) -> str | None:
 
 
 @contextlib.contextmanager
-def _connected(url: URL, **options: Any) -> Iterator[Connection]:
+def _connect(url: URL, **options: Any) -> Iterator[Connection]:
     engine = create_engine(url, **options)
     try:
         with engine.connect() as connection:
             yield connection
     except DBAPIError as error:
-        raise told(error, shown(url)) from error
+        raise describe_error(error, show_url(url)) from error
     finally:
         engine.dispose()
 
@@ -213,8 +213,8 @@ def _upgrade(url: URL, target: str) -> None:
         except SQLAlchemyError as error:
             if isinstance(error, DBAPIError):
                 raise
-            raise CatalogError(f"{shown(url)}: the migration failed: {error}.") from error
-        _check_migrated(connection, counts, shown(url))
+            raise CatalogError(f"{show_url(url)}: the migration failed: {error}.") from error
+        _check_migrated(connection, counts, show_url(url))
 
 
 @contextlib.contextmanager
@@ -232,7 +232,7 @@ def _migrating(url: URL) -> Iterator[Connection]:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             yield connection
     except DBAPIError as error:
-        raise told(error, shown(url)) from error
+        raise describe_error(error, show_url(url)) from error
     finally:
         engine.dispose()
 

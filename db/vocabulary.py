@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class CorrectionKind(StrEnum):
-    """What a correction does to the predicted label."""
+    """Effect of a correction on the predicted label."""
 
     ADD = "add"
     REMOVE = "remove"
@@ -12,7 +12,7 @@ class CorrectionKind(StrEnum):
 
 
 class NearBorder(StrEnum):
-    """What to do with a center whose box leaves the tomogram."""
+    """Treatment of a center whose box leaves the tomogram."""
 
     REFUSE = "refuse"
     SHIFT = "shift"
@@ -20,7 +20,7 @@ class NearBorder(StrEnum):
 
 
 class Split(StrEnum):
-    """Where a patch goes in a training set; test never enters training or validation."""
+    """Part of a training set; test never enters training or validation."""
 
     TRAIN = "train"
     VAL = "val"
@@ -28,7 +28,7 @@ class Split(StrEnum):
 
 
 class Scope(StrEnum):
-    """How far the owner of a tomogram lets its patches go."""
+    """Scope in which the patches of a tomogram may be shared."""
 
     INTERNAL = "internal"
     COLLABORATOR = "collaborator"
@@ -43,7 +43,7 @@ class Licence(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where a patch stands in its life; rejected, stale and withdrawn are marks beside it."""
+    """Stage of a patch; rejected, stale and withdrawn are marks beside it."""
 
     CHOSEN = "chosen"
     EXTRACTED = "extracted"
@@ -63,7 +63,7 @@ class ChosenBecause(StrEnum):
 
 
 class Origin(StrEnum):
-    """How a correction came in."""
+    """Way in which a correction was received."""
 
     COLLECTED = "collected"
     UPLOADED = "uploaded"
@@ -72,14 +72,14 @@ class Origin(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a reviewer says of one merge."""
+    """Verdict of a reviewer on one merge."""
 
     ACCEPT = "accept"
     REJECT = "reject"
 
 
 class Role(StrEnum):
-    """What a person may do, from least to most."""
+    """Roles, from least to most."""
 
     VIEWER = "viewer"
     ANNOTATOR = "annotator"
@@ -89,7 +89,7 @@ class Role(StrEnum):
 
 
 class PictureState(StrEnum):
-    """Whether a tomogram has its thumbnail and preview."""
+    """Return whether a tomogram has its thumbnail and preview."""
 
     ABSENT = "absent"
     READY = "ready"
@@ -97,14 +97,14 @@ class PictureState(StrEnum):
 
 
 class ExportKind(StrEnum):
-    """What was exported."""
+    """Kind of an export."""
 
     TRAINING_SET = "training_set"
     BUNDLE = "bundle"
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """State of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -114,7 +114,7 @@ class JobState(StrEnum):
 
 
 class JobKind(StrEnum):
-    """What a job does."""
+    """Kind of a job."""
 
     EXTRACT = "extract"
     MERGE = "merge"
@@ -129,7 +129,7 @@ class JobKind(StrEnum):
 
 
 class ProposalState(StrEnum):
-    """What became of a proposed place."""
+    """State of a proposal."""
 
     WAITING = "waiting"
     ACCEPTED = "accepted"

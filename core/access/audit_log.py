@@ -1,4 +1,4 @@
-"""What the log tells besides changes: refusals and downloads; and the log itself as a file."""
+"""Record refusals and downloads in the event log, and export the log."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Who may do what: one table of every step and the least role that may take it.
+"""Actions and the role that each requires, in one table.
 
 Pages, /api and the command line all pass through ``require``, which reads the role anew in the
 step's own transaction, so that a change of role counts at once and everywhere.

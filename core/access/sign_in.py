@@ -1,4 +1,4 @@
-"""How people sign in at the dashboard, as tomocurate.toml states it; strict, a sentence a mistake.
+"""Read and check the sign-in settings of tomocurate.toml.
 
 [sign_in]                               [sign_in]
 by = "oidc"                             by = "proxy"
@@ -55,7 +55,7 @@ class Oidc:
             raise WorkspaceError(
                 f"sign-in: no client secret; set {SECRET_VARIABLE}, or name client_secret_file."
             )
-        return _kept_secret(folder / self.client_secret_file)
+        return _read_secret(folder / self.client_secret_file)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def read_sign_in(path: Path, table: Mapping[str, Any]) -> SignIn | None:
             raise WorkspaceError(
                 f"{path}: sign_in.{name[:60]} is not known; known are {', '.join(checks)}."
             )
-    values = {name: _checked(path, name, words[name], checks[name]) for name in words}
+    values = {name: _check_value(path, name, words[name], checks[name]) for name in words}
     try:
         return Oidc(**values) if by == "oidc" else Proxy(**values)
     except TypeError as error:
@@ -101,7 +101,7 @@ def read_sign_in(path: Path, table: Mapping[str, Any]) -> SignIn | None:
 _Check = tuple[Callable[[Any], Any], str]
 
 
-def _checked(path: Path, name: str, value: object, check: _Check) -> Any:
+def _check_value(path: Path, name: str, value: object, check: _Check) -> Any:
     read, wanted = check
     try:
         return read(value)
@@ -135,7 +135,7 @@ def _address(value: Any) -> str:
 
 
 def is_here(host: str | None) -> bool:
-    """Whether a host is this machine's own loopback."""
+    """Return whether a host is this machine's own loopback."""
     if host == "localhost":
         return True
     try:
@@ -167,7 +167,7 @@ def _header(value: Any) -> str:
 def _proxies(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise ValueError
-    return tuple(str(ipaddress.ip_address(each)) for each in value)
+    return tuple(str(ipaddress.ip_address(item)) for item in value)
 
 
 _SHARED: Mapping[str, _Check] = {
@@ -192,7 +192,7 @@ _REQUIRED = {
 }
 
 
-def _kept_secret(path: Path) -> str:
+def _read_secret(path: Path) -> str:
     try:
         if path.stat().st_mode & 0o077:
             raise WorkspaceError(f"{path}: others may read this secret; run chmod 600 on it.")

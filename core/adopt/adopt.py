@@ -264,9 +264,9 @@ def _take_corrections(lab: Lab, plan: AdoptionPlan, patch: FoundPatch) -> tuple[
     own = lab.folders.corrections.resolve()
     if plan.corrections is not None and plan.corrections.resolve() == own:
         outcomes = collect(lab, [patch.name])
-        files = [each for outcome in outcomes for each in outcome.details.get("files", ())]
-        new = [each for each in files if _said_of(each, "outcome") in ("new", "changed")]
-        said = [_said_of(each, "message") for each in files]
+        files = [item for outcome in outcomes for item in outcome.details.get("files", ())]
+        new = [file for file in files if _describe_entry(file, "outcome") in ("new", "changed")]
+        said = [_describe_entry(file, "message") for file in files]
         return len(new), [sentence for sentence in said if sentence]
     taken, told = 0, []
     for path in patch.corrections:
@@ -276,7 +276,7 @@ def _take_corrections(lab: Lab, plan: AdoptionPlan, patch: FoundPatch) -> tuple[
             told.append(str(error))
             continue
         taken += outcome.outcome == DONE
-        told += [f"{path.name}: {each}" for each in outcome.findings]
+        told += [f"{path.name}: {finding}" for finding in outcome.findings]
         told += [outcome.message] if outcome.message else []
     return taken, told
 
@@ -307,9 +307,9 @@ def _take_merged(lab: Lab, patch: FoundPatch) -> tuple[bool, list[str]]:
         made = merge(lab, [patch.name])[0]
         if made.outcome in (DONE, KEPT):
             return True, []
-    said = _difference(preview.label if preview.inputs else None, label, preview.error)
-    _record_label(lab, record, label, grid or Grid.aligned(), said)
-    return True, said
+    difference = _difference(preview.label if preview.inputs else None, label, preview.error)
+    _record_label(lab, record, label, grid or Grid.aligned(), difference)
+    return True, difference
 
 
 def _record_label(
@@ -374,7 +374,7 @@ def _details(patch: FoundPatch, place: Location | None) -> dict[str, Any]:
     }
 
 
-def _said_of(entry: Any, name: str) -> Any:
+def _describe_entry(entry: Any, name: str) -> Any:
     return entry.get(name) if isinstance(entry, Mapping) else getattr(entry, name, None)
 
 

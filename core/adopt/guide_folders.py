@@ -73,27 +73,29 @@ def read_folders(
     Errors: AdoptionError where images or labels are not there, or several folders look alike.
     """
     below = _folders_below(folder)
-    images = _named_like(folder, below, IMAGES, images)
-    labels = _named_like(folder, below, LABELS, labels)
+    images = _find_named(folder, below, IMAGES, images)
+    labels = _find_named(folder, below, LABELS, labels)
     every = {name_of(path): path for path in _volumes(images)}
     labelled = {name_of(path): path for path in _volumes(labels)}
     names = set(every) | set(labelled)
-    rest = [each for each in below if each not in (images, labels)]
+    rest = [item for item in below if item not in (images, labels)]
     if corrections is None:
-        held = {each: len(names & {p.name for p in _listed(each) if p.is_dir()}) for each in rest}
+        held = {
+            item: len(names & {p.name for p in _list_files(item) if p.is_dir()}) for item in rest
+        }
         corrections = _fullest(held, "correction folders", "corrections")
     if merged is None:
-        rest = [each for each in rest if each != corrections and corrections not in each.parents]
-        held = {each: len(names & {name_of(path) for path in _volumes(each)}) for each in rest}
+        rest = [item for item in rest if item != corrections and corrections not in item.parents]
+        held = {item: len(names & {name_of(path) for path in _volumes(item)}) for item in rest}
         merged = _fullest(held, "merged labels", "merged")
     labels_made = {name_of(path): path for path in _volumes(merged)} if merged else {}
     patches = tuple(
-        _found(name, every.get(name), labelled.get(name), corrections, labels_made.get(name))
+        _make_patch(name, every.get(name), labelled.get(name), corrections, labels_made.get(name))
         for name in sorted(names)
     )
     if not patches:
         raise AdoptionError(f"{folder}: {images.name} and {labels.name} hold no volumes.")
-    findings = tuple(_left_over(names, corrections, labels_made))
+    findings = tuple(_orphans(names, corrections, labels_made))
     return AdoptionPlan(folder, images, labels, corrections, merged, patches, findings)
 
 
@@ -114,7 +116,7 @@ def parse_name(name: str) -> PatchName:
     return PatchName("other", name, None)
 
 
-def _found(
+def _make_patch(
     name: str, image: Path | None, label: Path | None, corrections: Path | None, merged: Path | None
 ) -> FoundPatch:
     files, strays = _corrections(_folder_of(corrections, name) if corrections else None)
@@ -128,7 +130,7 @@ def _found(
 def _corrections(folder: Path | None) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     if folder is None or not folder.is_dir():
         return (), ()
-    entries = list(_listed(folder))
+    entries = list(_list_files(folder))
     good = tuple(path for path in entries if may_be_correction(path))
     return good, tuple(path.name for path in entries if path.is_file() and path not in good)
 
@@ -150,11 +152,11 @@ def _bad_name(name: str) -> str | None:
     )
 
 
-def _left_over(names: set[str], corrections: Path | None, merged: dict[str, Path]) -> Iterable[str]:
+def _orphans(names: set[str], corrections: Path | None, merged: dict[str, Path]) -> Iterable[str]:
     """List what belongs to no patch."""
     if corrections is not None:
         composed = {unicodedata.normalize("NFC", name) for name in names}
-        lonely = [each.name for each in _listed(corrections) if each.is_dir()]
+        lonely = [item.name for item in _list_files(corrections) if item.is_dir()]
         for name in lonely:
             if unicodedata.normalize("NFC", name) not in composed and name not in names:
                 yield f"{corrections / name}: no patch has this name; it is left out"
@@ -163,12 +165,12 @@ def _left_over(names: set[str], corrections: Path | None, merged: dict[str, Path
             yield f"{path}: no patch has this name; it is left out"
 
 
-def _named_like(folder: Path, below: Sequence[Path], name: str, given: Path | None) -> Path:
+def _find_named(folder: Path, below: Sequence[Path], name: str, given: Path | None) -> Path:
     if given is not None:
         if not given.is_dir():
             raise AdoptionError(f"{given}: not a folder; name the one that is {name}.")
         return given
-    found = [each for each in below if each.name.lower() == name.lower()]
+    found = [item for item in below if item.name.lower() == name.lower()]
     if len(found) == 1:
         return found[0]
     how = "no folder" if not found else f"{len(found)} folders"
@@ -190,12 +192,12 @@ def _folders_below(folder: Path) -> list[Path]:
     """Folders in a folder and in those, but not inside the guide's own."""
     if not folder.is_dir():
         raise AdoptionError(f"{folder}: not a folder; name the one that holds {IMAGES}.")
-    first = [each for each in _listed(folder) if each.is_dir()]
+    first = [item for item in _list_files(folder) if item.is_dir()]
     inner = [
         deeper
-        for each in first
-        if each.name.lower() not in (IMAGES.lower(), LABELS.lower())
-        for deeper in _listed(each)
+        for item in first
+        if item.name.lower() not in (IMAGES.lower(), LABELS.lower())
+        for deeper in _list_files(item)
         if deeper.is_dir()
     ]
     return [*first, *inner]
@@ -203,15 +205,15 @@ def _folders_below(folder: Path) -> list[Path]:
 
 def _volumes(folder: Path) -> list[Path]:
     """List the volumes of a folder; of two with one name the first."""
-    paths = [path for path in _listed(folder) if path.name.lower().endswith(LABEL_SUFFIXES)]
+    paths = [path for path in _list_files(folder) if path.name.lower().endswith(LABEL_SUFFIXES)]
     twice = [name for name, number in Counter(map(name_of, paths)).items() if number > 1]
     if twice:
         raise AdoptionError(f"{folder}: holds {twice[0]} in two formats; keep one of them.")
     return [path for path in paths if path.is_file()]
 
 
-def _listed(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
     try:
-        return sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise AdoptionError(f"{folder}: cannot be listed ({error.strerror}).") from error

@@ -54,7 +54,7 @@ def locate(workspace: Workspace, patches: list[FoundPatch]) -> dict[str, Locatio
     """
     with workspace.catalog.read() as session:
         tomograms = all_tomograms(session)
-    wanted = {each.name: each for each in patches if each.image is not None}
+    wanted = {patch.name: patch for patch in patches if patch.image is not None}
     found: dict[str, Location] = {}
     for by_token in (True, False):
         for tomogram in tomograms:
@@ -85,12 +85,12 @@ def _locate_in(
 
 def _boxes(volume: Volume, patches: Mapping[str, FoundPatch]) -> dict[str, Box]:
     paths = {name: patch.image for name, patch in patches.items() if patch.image is not None}
-    stated = {name: box for name, path in paths.items() if (box := _stated(volume, path))}
+    stated = {name: box for name, path in paths.items() if (box := _read_stated_box(volume, path))}
     left = _Images({name: path for name, path in paths.items() if name not in stated})
     return stated | (find_patches(volume, left) if left else {})
 
 
-def _stated(volume: Volume, image: Path) -> Box | None:
+def _read_stated_box(volume: Volume, image: Path) -> Box | None:
     """Give the box that an image's header states, if the tomogram has these voxels there."""
     with open_volume(image) as patch:
         if patch.grid is None:
@@ -113,13 +113,13 @@ def _bound(
     """Find the segmentation of the tomogram that gives exactly this label."""
     with workspace.catalog.read() as session:
         every = segmentations_of(session, tomogram.id)
-    for each in every:
+    for item in every:
         try:
-            with open_original(each.on_disk) as segmentation:
+            with open_original(item.on_disk) as segmentation:
                 placed = Placed(_center(box), box)
-                cut = cut_patch(volume, segmentation, placed, each.threshold, each.membrane_label)
+                cut = cut_patch(volume, segmentation, placed, item.threshold, item.membrane_label)
             if patch.label is not None and _holds(patch.label, cut.label):
-                return Location(tomogram, box, each.id, each.threshold)
+                return Location(tomogram, box, item.id, item.threshold)
         except TomocurateError:
             continue
     return Location(tomogram, box, None)

@@ -1,4 +1,4 @@
-"""What a person states about a bundle once; every metadata file is made from it."""
+"""The facts that a person states about a bundle; all metadata files are made from them."""
 
 import re
 import uuid
@@ -24,7 +24,7 @@ _DOI = re.compile(r"10\.[0-9]{4,9}/[A-Za-z0-9:/_;().\-]+", re.ASCII)
 
 
 class Level(StrEnum):
-    """How much a bundle gives away."""
+    """Disclosure level of a bundle."""
 
     INTERNAL = "internal"
     COLLABORATOR = "collaborator"
@@ -66,7 +66,7 @@ class Previous:
 
 @dataclass(frozen=True)
 class BundleFacts:
-    """What a person states about a bundle."""
+    """Facts that a person states about a bundle."""
 
     title: str
     description: str
@@ -126,20 +126,20 @@ class BundleFacts:
 
     @property
     def keeps_places(self) -> bool:
-        """Whether patches keep their coordinates in the tomogram."""
+        """Return whether patches keep their coordinates in the tomogram."""
         agreed = self.level is Level.COLLABORATOR and self.share_coordinates
         return self.level is Level.INTERNAL or agreed
 
     @property
     def recipe(self) -> Recipe:
-        """How voxels are shipped at this level."""
+        """Return how voxels are exported at this level."""
         minimal = self.level is Level.MINIMAL
         return Recipe(
             core_only=minimal, quantise=minimal, keep_origin=self.keeps_places, measured=True
         )
 
     def naming(self, pseudonyms: Pseudonyms) -> Naming:
-        """What cases are called at this level."""
+        """Return how cases are named at this level."""
         if self.level is Level.INTERNAL:
             return RealNames()
         if self.level is Level.MINIMAL:
@@ -152,7 +152,9 @@ class BundleFacts:
 
 
 def is_orcid(text: str) -> bool:
-    """Whether a text is an ORCID without its URL; the last digit checks the others (ISO 7064)."""
+    """Return whether a text is an ORCID without its URL; the last digit checks the others (ISO
+    7064).
+    """
     if _ORCID.fullmatch(text) is None:
         return False
     total = 0

@@ -24,7 +24,7 @@ from core.bundles.import_preview import (
     ImportPreview,
     IncomingCase,
     compare,
-    opened_bundle,
+    open_bundle,
     sort_cases,
 )
 from core.corrections.store import Store, Stored
@@ -74,7 +74,7 @@ def preview_bundle(
     """
     _refuse_early(lab)
     with (
-        opened_bundle(lab.workspace, Path(source), stated, progress) as bundle,
+        open_bundle(lab.workspace, Path(source), stated, progress) as bundle,
         lab.read(Action.IMPORT),
     ):
         return compare(lab, bundle)
@@ -96,7 +96,7 @@ def import_bundle(
     """
     _refuse_early(lab)
     outcomes: list[Outcome] = []
-    with opened_bundle(lab.workspace, Path(source), stated, None) as bundle:
+    with open_bundle(lab.workspace, Path(source), stated, None) as bundle:
         for part in _parts(bundle.cases):
             for outcome in _import_part(lab, bundle, part):
                 outcomes.append(outcome)
@@ -128,20 +128,20 @@ class _OvertakenError(Exception):
 def _take_in(lab: Lab, bundle: CheckedBundle, part: Sequence[IncomingCase]) -> list[Outcome]:
     """Place the files, then record them in one transaction; files of a failure leave."""
     workspace = lab.workspace
-    placed = _placed(
-        workspace, bundle, [each for each in part if each.status is not CaseStatus.KNOWN]
+    placed = _place_files(
+        workspace, bundle, [item for item in part if item.status is not CaseStatus.KNOWN]
     )
     try:
         with lab.change(Action.IMPORT) as changes:
             made = _record(changes.session, changes.change, bundle, placed)
             for _, name in made.values():
                 changes.record(name)
-            likes = {each.like for each in part if isinstance(each.like, int)}
+            likes = {item.like for item in part if isinstance(item.like, int)}
             names = {id_: patch_by_id(changes.session, id_).name for id_ in likes}
     except BaseException:
         _remove(workspace, placed)
         raise
-    return [_outcome(each, made, names) for each in part]
+    return [_outcome(item, made, names) for item in part]
 
 
 def _record(
@@ -151,32 +151,32 @@ def _record(
     statement = bundle.statement
     about = statement.title, statement.licence.value, statement.attribution
     bundle_id = add_bundle(session, change, statement.bundle_id, about, bundle.sha256)
-    new = [each.patch.image_hash for each in placed if each.incoming.status is CaseStatus.NEW]
+    new = [item.patch.image_hash for item in placed if item.incoming.status is CaseStatus.NEW]
     if known_hashes(session, new):
         raise _OvertakenError
     made: dict[str, tuple[int, str]] = {}
-    for each in placed:
-        like = each.incoming.like
-        if each.incoming.status is CaseStatus.NEW:
-            patch = import_patch(session, change, bundle_id, each.patch)
+    for item in placed:
+        like = item.incoming.like
+        if item.incoming.status is CaseStatus.NEW:
+            patch = import_patch(session, change, bundle_id, item.patch)
         else:
             patch_id = like if isinstance(like, int) else made[str(like)][0]
-            patch = add_second_annotation(session, change, patch_id, each.patch)
-        made[each.incoming.case.patch_id] = patch.id, patch.name
+            patch = add_second_annotation(session, change, patch_id, item.patch)
+        made[item.incoming.case.patch_id] = patch.id, patch.name
     return made
 
 
-def _placed(
+def _place_files(
     workspace: Workspace, bundle: CheckedBundle, incoming: Sequence[IncomingCase]
 ) -> list[_Placed]:
     with workspace.catalog.read() as session:
         taken = taken_names(session)
     placed: list[_Placed] = []
     try:
-        for each in incoming:
-            name = _free_name(workspace, each.case, taken)
+        for item in incoming:
+            name = _free_name(workspace, item.case, taken)
             taken.add(name.casefold())
-            placed.append(_Placed(each, _place(workspace, bundle, each, name)))
+            placed.append(_Placed(item, _place(workspace, bundle, item, name)))
     except BaseException:
         _remove(workspace, placed)
         raise
@@ -244,15 +244,15 @@ def _place_new(workspace: Workspace, source: Path, label: Label, grid: Grid, nam
 
 
 def _files_of(workspace: Workspace, name: str) -> tuple[Path, Path, Path]:
-    """Where a patch's image, extracted label and merged label lie."""
+    """Return the paths of a patch's image, extracted label and merged label."""
     folders = workspace.folders
     return folders.image_of(name), folders.label_of(name), folders.merged_of(name)
 
 
 def _origin(bundle: CheckedBundle, incoming: IncomingCase) -> dict[str, Any]:
-    """Where a patch comes from, and what it may be used for: never changed again."""
+    """Return the origin and the permitted use of an imported patch; both stay as imported."""
     statement, case = bundle.statement, incoming.case
-    found = incoming.agreement
+    agreement = incoming.agreement
     return {
         "bundle": statement.bundle_id,
         "title": statement.title,
@@ -267,13 +267,13 @@ def _origin(bundle: CheckedBundle, incoming: IncomingCase) -> dict[str, Any]:
         "model": case.model,
         "normalised": case.normalised,
         "core_only": statement.core_only or case.core_only,
-        "agreement": found and {"dice": found.dice, "surface_dice": found.surface_dice},
+        "agreement": agreement and {"dice": agreement.dice, "surface_dice": agreement.surface_dice},
     }
 
 
 def _split(bundle: CheckedBundle, case: CheckedCase) -> str | None:
-    """Where it was; a plain folder that puts all into training says nothing with it."""
-    splits = {each.split for each in bundle.cases}
+    """Return the split of a case; a plain folder with training cases only states none."""
+    splits = {case.split for case in bundle.cases}
     return None if bundle.statement.plain and len(splits) == 1 else case.split.value
 
 
@@ -293,16 +293,16 @@ def _outcome(
     details = {"patch": name, "patch_id": patch_id}
     if each.status is CaseStatus.NEW:
         return Outcome(case, DONE, f"imported as {name}", details=details)
-    found = each.agreement
-    dice = "" if found is None or found.dice is None else f", Dice {found.dice:.3f}"
+    agreement = each.agreement
+    dice = "" if agreement is None or agreement.dice is None else f", Dice {agreement.dice:.3f}"
     return Outcome(case, DONE, f"added as a second annotation of {name}{dice}", details=details)
 
 
 def _remove(workspace: Workspace, placed: Sequence[_Placed]) -> None:
     """Take files back that the catalog does not know; the store keeps what it has."""
-    for each in placed:
-        if each.incoming.status is CaseStatus.NEW:
-            for path in _files_of(workspace, each.patch.name):
+    for item in placed:
+        if item.incoming.status is CaseStatus.NEW:
+            for path in _files_of(workspace, item.patch.name):
                 path.unlink(missing_ok=True)
 
 

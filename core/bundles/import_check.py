@@ -84,7 +84,7 @@ class CheckedBundle:
 
 
 def is_bundle(opened: OpenedFolder) -> bool:
-    """Whether a folder states that it is one of our bundles."""
+    """Return whether a folder states that it is one of our bundles."""
     return MARKER in opened.names
 
 
@@ -124,16 +124,16 @@ def _check_sums(opened: OpenedFolder) -> None:
     """Every file is listed once and has the bytes that it should."""
     listed: dict[str, str] = {}
     for number, line in enumerate(_text(opened, SUMS).splitlines(), 1):
-        found = _SUM.fullmatch(line)
-        if found is None:
+        match = _SUM.fullmatch(line)
+        if match is None:
             raise BundleError(
                 f"SHA256SUMS: line {number} must be a checksum and a path; ask the sender again."
             )
-        if found.group(2) in listed:
+        if match.group(2) in listed:
             raise BundleError(
                 f"SHA256SUMS: line {number} lists a file twice; ask the sender again."
             )
-        listed[found.group(2)] = found.group(1)
+        listed[match.group(2)] = match.group(1)
     held = opened.names - {SUMS}
     refuse_all(
         [
@@ -160,7 +160,7 @@ def _check_sums(opened: OpenedFolder) -> None:
 def _row_faults(
     rows: Sequence[Mapping[str, str]], opened: OpenedFolder, statement: Statement
 ) -> Iterable[str]:
-    """What can be seen without opening a volume."""
+    """Return the faults of a row that show without opening a volume."""
     if not rows:
         yield "patches.csv: lists no patch."
     yield from name_twins(row["patch_id"] for row in rows)
@@ -254,7 +254,7 @@ def read_case(
     try:
         with open_volume(paths[0]) as image, open_volume(paths[1]) as label:
             refuse_all(_shape_faults(case, image.shape, label.shape))
-            found = image.voxel_size
+            size = image.voxel_size
             voxels = image.read(whole(image.shape))
             values = check_label(label.read(whole(label.shape)))
     except LabelError as error:
@@ -271,7 +271,7 @@ def read_case(
         image=paths[0],
         label=paths[1],
         shape=Zyx(*values.shape),
-        voxel_size=voxel_size if voxel_size is not None else found,
+        voxel_size=voxel_size if voxel_size is not None else size,
         image_hash=content_hash(voxels),
         label_hash=content_hash(values),
         counts=counts,
@@ -283,28 +283,28 @@ def read_case(
     )
 
 
-def _lies(found: CheckedCase, row: Mapping[str, str], statement: Statement) -> Iterable[str]:
-    """Where a row of the table differs from what was worked out again."""
-    if found.image_hash != row["image_content_sha256"]:
+def _lies(case: CheckedCase, row: Mapping[str, str], statement: Statement) -> Iterable[str]:
+    """Return the fields in which a row differs from what was computed again."""
+    if case.image_hash != row["image_content_sha256"]:
         yield "its image is not the one that patches.csv lists."
-    if found.label_hash != row["label_content_sha256"]:
+    if case.label_hash != row["label_content_sha256"]:
         yield "its label is not the one that patches.csv lists."
-    if tuple(map(int, (row["nz"], row["ny"], row["nx"]))) != tuple(found.shape):
+    if tuple(map(int, (row["nz"], row["ny"], row["nx"]))) != tuple(case.shape):
         yield "its shape is not the one that patches.csv lists."
-    total = math.prod(found.shape)
-    if not _same_share(row["ignore_fraction_total"], found.counts.ignore / total):
+    total = math.prod(case.shape)
+    if not _same_share(row["ignore_fraction_total"], case.counts.ignore / total):
         yield "its share of ignore is not the one that patches.csv lists."
-    labelled = found.counts.background + found.counts.membrane
-    if not _same_share(row["membrane_fraction_of_labelled"], found.counts.membrane / labelled):
+    labelled = case.counts.background + case.counts.membrane
+    if not _same_share(row["membrane_fraction_of_labelled"], case.counts.membrane / labelled):
         yield "its share of membrane is not the one that patches.csv lists."
     if row["n_labelled_voxels"] != str(labelled):
         yield "its number of labelled voxels is not the one that patches.csv lists."
-    if not statement.core_only and _border_is_labelled(found):
+    if not statement.core_only and _border_is_labelled(case):
         yield "its border of 16 voxels is labelled, which MemBrain-seg ignores."
 
 
 def _border_is_labelled(case: CheckedCase) -> bool:
-    """Whether more voxels are labelled than lie inside the border."""
+    """Return whether more voxels are labelled than lie inside the border."""
     inside = math.prod(s.stop - s.start for s in core_of(case.shape, BORDER))
     return not case.core_only and case.counts.background + case.counts.membrane > inside
 

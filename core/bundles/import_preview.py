@@ -1,4 +1,4 @@
-"""What a bundle brings, held against what is here: new, known, or another label of the same."""
+"""Preview an import: compare a bundle's cases with the catalog."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ KEPT_UPLOADS = 24 * 3600
 
 
 class CaseStatus(StrEnum):
-    """What happens to a case of a bundle."""
+    """Outcome of a bundle's case on import."""
 
     NEW = "new"
     KNOWN = "known"
@@ -36,7 +36,7 @@ class CaseStatus(StrEnum):
 
 @dataclass(frozen=True)
 class FolderFacts:
-    """What its bringer says of a plain folder, which says nothing itself."""
+    """Facts that a person states for a plain folder."""
 
     title: str
     licence: Licence
@@ -66,7 +66,7 @@ class ImportPreview:
     """Of the catalog's patches that are mentioned, by id."""
 
     def count(self, status: CaseStatus) -> int:
-        return sum(each.status is status for each in self.incoming)
+        return sum(item.status is status for item in self.incoming)
 
 
 def forget_old_uploads(folder: Path, now: float) -> int:
@@ -86,7 +86,7 @@ def forget_old_uploads(folder: Path, now: float) -> int:
 
 
 @contextmanager
-def opened_bundle(
+def open_bundle(
     workspace: Workspace, source: Path, stated: FolderFacts | None, progress: Progress | None
 ) -> Iterator[CheckedBundle]:
     """A bundle that was opened safely and verified; what was unpacked leaves with the block.
@@ -95,14 +95,14 @@ def opened_bundle(
     """
     make_shared(workspace.folders.cache)
     with TemporaryDirectory(prefix=".incoming-", dir=workspace.folders.cache) as folder:
-        yield _checked(open_archive(source, Path(folder)), stated, progress)
+        yield _check_bundle(open_archive(source, Path(folder)), stated, progress)
 
 
 def compare(lab: Lab, bundle: CheckedBundle) -> ImportPreview:
     """Hold a verified bundle against the catalog; its files must still be there."""
     incoming = sort_cases(lab, bundle, bundle.cases)
     with lab.read(Action.IMPORT) as session:
-        ids = {each.like for each in incoming if isinstance(each.like, int)}
+        ids = {item.like for item in incoming if isinstance(item.like, int)}
         names = {patch_id: patch_by_id(session, patch_id).name for patch_id in ids}
     return ImportPreview(bundle, incoming, names)
 
@@ -132,7 +132,7 @@ def sort_cases(
     return tuple(incoming)
 
 
-def _checked(
+def _check_bundle(
     opened: OpenedFolder, stated: FolderFacts | None, progress: Progress | None
 ) -> CheckedBundle:
     if stated is None or is_bundle(opened):

@@ -141,7 +141,7 @@ def _facts(given: Mapping[str, Any]) -> BundleFacts:
             "licence": Licence(given["licence"]),
             "level": Level(given["level"]),
             "created": date.fromisoformat(given["created"]),
-            "creators": tuple(Creator(**each) for each in given["creators"]),
+            "creators": tuple(Creator(**item) for item in given["creators"]),
             "previous": Previous(**previous) if previous else None,
         }
     )

@@ -217,7 +217,7 @@ def _mifa_person(creator: Creator) -> dict[str, Any]:
 
 
 def _attribution(cases: Sequence[WrittenCase]) -> list[dict[str, str | None]]:
-    """Where imported patches come from: once a source, frozen."""
+    """Return the attribution of imported patches, once per source."""
     sources = {
         (i.bundle_id, i.licence.value, i.attribution, i.doi)
         for case in cases

@@ -126,10 +126,10 @@ def _check_signer(lab: Lab, chosen: Chosen, signer: str) -> None:
     Errors: NotAllowedError.
     """
     given = [p.permission for p in chosen.patches if p.imported is None and p.permission]
-    if signer == lab.person.name or (given and {each.approved_by for each in given} == {signer}):
+    if signer == lab.person.name or (given and {item.approved_by for item in given} == {signer}):
         return
     with lab.read() as session:
-        person = next((each for each in list_people(session) if each.name == signer), None)
+        person = next((person for person in list_people(session) if person.name == signer), None)
     if person is None or person.disabled or not may(person.role, Action.EXPORT):
         raise NotAllowedError(
             f"{signer} cannot sign the bundle: sign as yourself ({lab.person.name}), or name "

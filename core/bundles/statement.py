@@ -24,7 +24,7 @@ LONGEST_TEXT = 20_000
 
 @dataclass(frozen=True)
 class Statement:
-    """What a bundle says of itself, or for a plain folder, what its bringer says."""
+    """Facts that a bundle states, or that a person states for a plain folder."""
 
     bundle_id: str
     title: str
@@ -40,7 +40,7 @@ class Statement:
 
 
 def read_statement(path: Path) -> Statement:
-    """What ``bundle.json`` says, each field of its kind.
+    """Parse ``bundle.json`` and check the type of each field.
 
     Errors: BundleError.
     """
@@ -53,7 +53,7 @@ def read_statement(path: Path) -> Statement:
         )
     refuse_all(_statement_faults(facts))
     licence = Licence(facts["licence"])
-    creators = "; ".join(str(each["name"]) for each in facts["creators"])
+    creators = "; ".join(str(fact["name"]) for fact in facts["creators"])
     return Statement(
         bundle_id=str(uuid.UUID(facts["bundle_id"])),
         title=facts["title"],
@@ -92,7 +92,7 @@ def _identity_faults(facts: Mapping[str, Any]) -> Iterable[str]:
         yield "bundle.json: bundle_id must be a UUID."
     creators = facts.get("creators")
     if not isinstance(creators, list) or not all(
-        isinstance(each, dict) and isinstance(each.get("name"), str) for each in creators
+        isinstance(creator, dict) and isinstance(creator.get("name"), str) for creator in creators
     ):
         yield "bundle.json: creators must be a list of people with a name."
 

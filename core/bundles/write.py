@@ -59,7 +59,7 @@ MODE = 0o644
 
 @dataclass(frozen=True)
 class BundlePlan:
-    """What a bundle will hold, before anything is written."""
+    """Plan of a bundle, before anything is written."""
 
     facts: BundleFacts
     pseudonyms: Pseudonyms
@@ -88,12 +88,12 @@ class WrittenBundle:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """What to run to train on it."""
+        """Return the commands that train on the export."""
         return training_commands(self.folder, split_changed=self.split_changed)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of what was written."""
+        """Return notes on the export."""
         return notes_of(self.plan.training_set, self.kept, split_changed=self.split_changed)
 
 
@@ -111,7 +111,7 @@ def plan_bundle(
     facts.check()
     left_out: list[str] = []
     if facts.level is Level.MINIMAL:
-        patches, left_out = _thinned(patches, facts)
+        patches, left_out = _thin_out(patches, facts)
     options = SetOptions(
         rule=rule or SplitRule(), recipe=facts.recipe, naming=facts.naming(pseudonyms)
     )
@@ -224,7 +224,7 @@ def _write_facts(plan: BundlePlan, cases: Sequence[WrittenCase], folder: Path, s
     return str(about["bundle_id"])
 
 
-def _thinned(
+def _thin_out(
     patches: Sequence[CuratedPatch], facts: BundleFacts
 ) -> tuple[list[CuratedPatch], list[str]]:
     """At most so many patches a tomogram, and none that overlap: the first by name stay."""

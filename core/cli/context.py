@@ -1,4 +1,4 @@
-"""What every command on a workspace shares: its options, the opened workspace, and its report."""
+"""Options, opened workspace and report that every workspace command shares."""
 
 import functools
 import sys
@@ -89,14 +89,14 @@ def json_option(command: Command) -> Command:
 
 def dry_run_option(command: Command) -> Command:
     """Give a command --dry-run."""
-    said = "Say what would happen; write nothing."
-    return click.option("--dry-run", is_flag=True, help=said)(command)
+    message = "Say what would happen; write nothing."
+    return click.option("--dry-run", is_flag=True, help=message)(command)
 
 
 def queue_option(command: Command) -> Command:
     """Give a command --queue."""
-    said = "Leave it to the worker; come back with: tomocurate jobs."
-    return click.option("--queue", is_flag=True, help=said)(command)
+    message = "Leave it to the worker; come back with: tomocurate jobs."
+    return click.option("--queue", is_flag=True, help=message)(command)
 
 
 def patches_or_all(what: str) -> Callable[[Command], Command]:
@@ -222,7 +222,7 @@ def say_queued(call: Call, job: int, what: str) -> int:
     return DONE
 
 
-def queued(name: str) -> "Outcome":
+def queued_outcome(name: str) -> "Outcome":
     """The line of something that was left to the worker."""
     from core.workspace.results import Outcome
 
@@ -230,13 +230,13 @@ def queued(name: str) -> "Outcome":
 
 
 def at_terminal() -> bool:
-    """Whether a person can be asked."""
+    """Return whether a person can be asked at a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @contextmanager
 def _refusals_noted(call: Call) -> Iterator[None]:
-    """What somebody may not do is told to them, and stands in the log."""
+    """Report refused actions and record them in the event log."""
     from db.errors import NotAllowedError, TomocurateError
 
     try:

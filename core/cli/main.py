@@ -104,7 +104,7 @@ class Verbs(click.Group):
         for heading, (_, verbs) in VERBS.items():
             commands = [(verb, self.get_command(ctx, verb)) for verb in verbs]
             with formatter.section(heading):
-                rows = [(verb, each.get_short_help_str(90)) for verb, each in commands if each]
+                rows = [(verb, item.get_short_help_str(90)) for verb, item in commands if item]
                 formatter.write_dl(rows)
 
 

@@ -96,7 +96,7 @@ def extract_patches(**options: Any) -> int:
         open_volume(options["tomogram_path"]) as tomogram,
         open_volume(options["segmentation_path"]) as segmentation,
     ):
-        wanted, notes, failed = _wanted(options, tomogram)
+        wanted, notes, failed = _read_centers(options, tomogram)
         report = _extract(options, tomogram, segmentation, wanted)
     for sentence in failed:
         say_error(sentence)
@@ -144,7 +144,7 @@ def _ask(options: dict[str, Any], *required: str) -> dict[str, Any]:
     return answered
 
 
-def _wanted(
+def _read_centers(
     options: dict[str, Any], tomogram: "Volume"
 ) -> tuple[list["WantedPatch"], list[str], list[str]]:
     """Read the centers of the call, what to tell about them, and the rows that hold none."""

@@ -46,7 +46,7 @@ accounts of the machine."""
 
 @dataclass(frozen=True)
 class Children:
-    """What serve starts, and with which environment."""
+    """Commands and environment of the processes that ``serve`` starts."""
 
     dashboard: Sequence[str]
     worker: Sequence[str]
@@ -251,7 +251,7 @@ def running(
     command: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A child in its own session, its output in a log, ended when the block ends."""
-    with _opened_log(log) as out:
+    with _open_log(log) as out:
         child = subprocess.Popen(
             command,
             env=environment,
@@ -364,7 +364,7 @@ def _signals() -> Iterator[list[int]]:
 
 
 @contextmanager
-def _opened_log(path: Path) -> Iterator[IO[bytes]]:
+def _open_log(path: Path) -> Iterator[IO[bytes]]:
     """A log for its owner alone; a large one is put aside first."""
     if path.exists() and path.stat().st_size > LOG_BYTES:
         path.replace(path.with_suffix(".old.log"))

@@ -41,7 +41,7 @@ NEW, CHANGED, GONE, SAME, RESTLESS, BAD = "new", "changed", "gone", "same", "res
 
 @dataclass(frozen=True)
 class CollectedFile:
-    """What collecting did with one file."""
+    """Result of collecting one file."""
 
     slot: str
     outcome: str
@@ -168,10 +168,10 @@ def _collect_files(
         for file in listing.files:
             result = _read_file(lab, known, file, dry_run, kept)
             (found if isinstance(result, _Found) else files).append(result)  # type: ignore[arg-type]
-        gone = _gone(lab, known, {file.name for file in listing.files})
+        gone = _note_missing(lab, known, {file.name for file in listing.files})
         if not dry_run and (found or gone):
             with lab.step(known.patch.name, Action.COLLECT, Transition.CORRECT) as step:
-                files += [_record(step, each) for each in found]
+                files += [_record(step, item) for item in found]
                 gone = [name for name in gone if _is_still_gone(step, known, name)]
                 for name in gone:
                     step.mark(name, missing=True)
@@ -189,7 +189,7 @@ def _read_file(
         check_file(file, limit)
         seen = snapshot(file, limit)
         if slot and slot.counts and in_folder(slot) == seen.sha256:
-            return _unchanged(slot, seen)
+            return _keep_version(slot, seen)
         if dry_run:
             return CollectedFile(file.name, CHANGED if slot else NEW)
         arrived = kept.enter_context(lab.store.arrive(file, limit))
@@ -205,7 +205,7 @@ def _read_file(
         return CollectedFile(file.name, outcome, message=str(error))
 
 
-def _unchanged(slot: SlotRecord, seen: FileSnapshot) -> CollectedFile:
+def _keep_version(slot: SlotRecord, seen: FileSnapshot) -> CollectedFile:
     latest = slot.latest
     error = latest.error if latest.sha256 == seen.sha256 else None
     return CollectedFile(
@@ -225,7 +225,7 @@ def _record(step: Step, found: _Found) -> CollectedFile:
     return CollectedFile(name, CHANGED if found.before else NEW, version, None, outcome.findings)
 
 
-def _gone(lab: Lab, known: PatchSlots, there: set[str]) -> list[str]:
+def _note_missing(lab: Lab, known: PatchSlots, there: set[str]) -> list[str]:
     """Name the slots that count, whose file was in the folder and is there no longer."""
     return [
         slot.name

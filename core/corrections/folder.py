@@ -21,7 +21,7 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True)
 class Author:
-    """Who painted a correction: a person, or the account that owns the file, or nobody knows."""
+    """Author of a correction: a person, else the account that owns the file, else unknown."""
 
     id: int | None = None
     account: str | None = None

@@ -54,7 +54,7 @@ class Store:
         self.folder = folder
 
     def path_of(self, sha256: str) -> Path:
-        """Where the bytes of a hash lie, or would lie."""
+        """Return the path for a hash."""
         return self.folder / sha256[:2] / sha256[2:]
 
     def holds(self, sha256: str) -> bool:
@@ -104,7 +104,7 @@ class Store:
         make_shared(self.folder)
         partial = self._partial()
         try:
-            yield _brought(source, partial, limit)
+            yield _copy_in(source, partial, limit)
         finally:
             with suppress(OSError):
                 partial.unlink()
@@ -123,7 +123,7 @@ class Store:
         return Stored(arrived.sha256, arrived.size, target)
 
     def checked(self, sha256: str, what: str) -> Path:
-        """Where the bytes of a hash lie, after reading them; ``what`` names them to a person.
+        """Return the path of a hash after verifying its bytes; ``what`` names them in errors.
 
         Errors: StoreError where the file is gone or holds other bytes.
         """
@@ -168,7 +168,7 @@ def copy_whole(source: Path, target: Path) -> None:
 
 
 def same_bytes(path: Path, other: Path) -> bool:
-    """Whether two files are there and hold the same."""
+    """Return whether two files are there and hold the same."""
     try:
         return path.stat().st_size == other.stat().st_size and filecmp.cmp(path, other, False)
     except OSError:
@@ -193,11 +193,11 @@ def open_steadily(path: Path) -> BinaryIO:
 
 
 def same_moment(before: os.stat_result, after: os.stat_result) -> bool:
-    """Whether a file was left alone between two looks at it."""
+    """Return whether a file was left alone between two looks at it."""
     return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 
 
-def _brought(source: Path | bytes | BinaryIO, partial: Path, limit: int | None) -> Arrived:
+def _copy_in(source: Path | bytes | BinaryIO, partial: Path, limit: int | None) -> Arrived:
     try:
         with partial.open("xb") as out:
             if isinstance(source, bytes):
@@ -205,9 +205,9 @@ def _brought(source: Path | bytes | BinaryIO, partial: Path, limit: int | None) 
                 out.write(source)
                 return Arrived(partial, hashlib.sha256(source).hexdigest(), len(source))
             if not isinstance(source, Path):
-                return Arrived(partial, *_poured(source, out, limit, "the file"))
+                return Arrived(partial, *_pour(source, out, limit, "the file"))
             with open_steadily(source) as file:
-                return Arrived(partial, *_copied(source, file, out, limit))
+                return Arrived(partial, *_copy_bounded(source, file, out, limit))
     except OSError as error:
         raise _cannot_write(partial.parent, error) from error
 
@@ -219,16 +219,18 @@ def _cannot_write(folder: Path, error: OSError) -> OutputError:
     )
 
 
-def _copied(source: Path, file: BinaryIO, out: BinaryIO, limit: int | None) -> tuple[str, int]:
+def _copy_bounded(
+    source: Path, file: BinaryIO, out: BinaryIO, limit: int | None
+) -> tuple[str, int]:
     before = os.fstat(file.fileno())
     check_size(before.st_size, limit, source.name)
-    poured = _poured(file, out, limit, source.name)
+    poured = _pour(file, out, limit, source.name)
     if not same_moment(before, os.fstat(file.fileno())):
         raise FileChangedError(f"{source}: changed while it was read; try again when it is saved.")
     return poured
 
 
-def _poured(file: BinaryIO, out: BinaryIO, limit: int | None, name: str) -> tuple[str, int]:
+def _pour(file: BinaryIO, out: BinaryIO, limit: int | None, name: str) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
     while piece := file.read(_PIECE):
         digest.update(piece)

@@ -54,7 +54,7 @@ SPECIMENS = (
 
 @dataclass(frozen=True)
 class Places:
-    """Where the files lie in the demo's folder."""
+    """Paths in the demo's folder."""
 
     folder: Path
 
@@ -64,7 +64,7 @@ class Places:
 
     @property
     def painted(self) -> Path:
-        """What annotators saved: a folder a patch, TS_001_patch0/Add1.nrrd and so on."""
+        """Return the folder of painted corrections (TS_001_patch0/Add1.nrrd ...)."""
         return self.folder / "painted"
 
     def tomogram(self, token: str) -> Path:
@@ -85,8 +85,8 @@ def make_specimens(
 ) -> None:
     """Make tomograms in two processes; tell of each when it is done."""
     places = Places(folder)
-    for each in (places.folder, places.tomograms, places.painted):
-        make_folder(each)
+    for item in (places.folder, places.tomograms, places.painted):
+        make_folder(item)
     with ProcessPoolExecutor(2, get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
         running = {
             pool.submit(make_specimen, folder, specimen, seed): specimen

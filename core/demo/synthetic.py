@@ -93,7 +93,7 @@ def choose_centers(tomogram: SyntheticTomogram, count: int, apart: int = 40) -> 
 
 
 def annotate(membrane: Mask, visible: Mask, predicted: Mask) -> dict[CorrectionKind, Mask]:
-    """What an annotator paints on a patch.
+    """Paint a patch as an annotator would.
 
     Add: membrane that is seen and was missed, accurately. Remove: false blobs, coarsely, but clear
     of membrane. Ignore: where membrane faded and nobody can tell.
@@ -107,7 +107,7 @@ def annotate(membrane: Mask, visible: Mask, predicted: Mask) -> dict[CorrectionK
 
 
 def predict_again(tomogram: SyntheticTomogram, seed: int) -> NDArray[np.int8]:
-    """What another imperfect network says: other holes, other false blobs, and twice as many."""
+    """Predict with another imperfect network: twice as many holes and false blobs."""
     rng = np.random.default_rng((seed, 1))
     first = _imperfect(tomogram.membrane, tomogram.visible, rng) == 1
     again = _imperfect(tomogram.membrane, first & tomogram.visible, rng) == 1
@@ -194,7 +194,7 @@ def _add_beads(density: Floats, membrane: Mask, rng: np.random.Generator) -> Non
 
 
 def _with_missing_wedge(density: Floats) -> Floats:
-    """What a ±60° tilt series about y can see: no wave steeper than the last tilt."""
+    """Apply the missing wedge of a ±60° tilt series about y."""
     waves = np.fft.rfftn(density)
     kz = np.fft.fftfreq(density.shape[0])[:, None, None]
     ky = np.fft.fftfreq(density.shape[1])[None, :, None]

@@ -133,7 +133,7 @@ def make_demo(
     """
     folder = folder.absolute()
     if (folder / MARK).is_file():
-        return _found(folder)
+        return _find_demo(folder)
     if (folder / FILE_NAME).exists():
         raise WorkspaceError(
             f"{folder}: holds a workspace that is no whole demo; name another folder, or remove "
@@ -157,7 +157,7 @@ def _live(lab: _Lab, specimens: Sequence[Specimen], say: Callable[[str], None]) 
     """The weeks of three people."""
     say("registering, choosing and extracting ...")
     _register(lab, specimens)
-    patches = [patch for each in specimens for patch in _choose(lab, each)]
+    patches = [patch for specimen in specimens for patch in _choose(lab, specimen)]
     cut = [patch for patch in patches if patch.fate != "chosen"]
     _all_done(extract(Lab(lab.workspace, lab.ben), [patch.name for patch in cut]))
     _assign(lab, patches)
@@ -168,7 +168,9 @@ def _live(lab: _Lab, specimens: Sequence[Specimen], say: Callable[[str], None]) 
     say("reviewing ...")
     _review(lab, cut)
     _permit(lab, specimens)
-    untouched = [f"{each.dataset}/{each.token}" for each in specimens if not each.patches]
+    untouched = [
+        f"{specimen.dataset}/{specimen.token}" for specimen in specimens if not specimen.patches
+    ]
     if untouched:
         say("looking for places to correct ...")
         _all_done(propose(Lab(lab.workspace, lab.ada), untouched, Wish(per_tomogram=PROPOSED)))
@@ -187,14 +189,15 @@ def _lab(workspace: Workspace) -> _Lab:
 
 def _register(lab: _Lab, specimens: Sequence[Specimen]) -> None:
     pairings = []
-    for each in specimens:
-        models = (OTHER_MODEL, MODEL) if each.two_models else (MODEL,)
+    for specimen in specimens:
+        models = (OTHER_MODEL, MODEL) if specimen.two_models else (MODEL,)
         predicted = tuple(
-            Predicted(lab.places.segmentation(each.token, model), model, model) for model in models
+            Predicted(lab.places.segmentation(specimen.token, model), model, model)
+            for model in models
         )
-        path = lab.places.tomogram(each.token)
+        path = lab.places.tomogram(specimen.token)
         pairings.append(
-            Pairing(path, token=each.token, dataset=each.dataset, segmentations=predicted)
+            Pairing(path, token=specimen.token, dataset=specimen.dataset, segmentations=predicted)
         )
     _all_done(register(Lab(lab.workspace, lab.ada), pairings, add_roots=True))
 
@@ -241,7 +244,7 @@ def _review(lab: _Lab, patches: Sequence[_Patch]) -> None:
     fates: dict[str, list[_Patch]] = {}
     for patch in patches:
         fates.setdefault(patch.fate, []).append(patch)
-    for patch in (each for fate in SUBMITTED for each in fates.get(fate, ())):
+    for patch in (item for fate in SUBMITTED for item in fates.get(fate, ())):
         _submit(lab, patch)
     for patch in (*fates.get("accepted", ()), *fates.get("waiting", ())):
         review.accept(Lab(lab.workspace, lab.ada), patch.name)
@@ -289,10 +292,10 @@ def _permit(lab: _Lab, specimens: Sequence[Specimen]) -> None:
         "TS_003": (Scope.PUBLIC, Licence.CC_BY),
         "TS_005": (Scope.INTERNAL, None),
     }
-    for each in specimens:
-        name = f"{each.dataset}/{each.token}"
-        if each.token in said:
-            scope, licence = said[each.token]
+    for specimen in specimens:
+        name = f"{specimen.dataset}/{specimen.token}"
+        if specimen.token in said:
+            scope, licence = said[specimen.token]
             permit(
                 Lab(lab.workspace, lab.ada),
                 name,
@@ -301,11 +304,11 @@ def _permit(lab: _Lab, specimens: Sequence[Specimen]) -> None:
                 owner="Ada",
                 approved_by="Ada",
             )
-        if each.token == FOR_TESTING:
+        if specimen.token == FOR_TESTING:
             pin(Lab(lab.workspace, lab.ada), name, Split.TEST)
 
 
-def _found(folder: Path) -> DemoWorkspace:
+def _find_demo(folder: Path) -> DemoWorkspace:
     try:
         example = str(json.loads((folder / MARK).read_text())["example"])
     except (OSError, ValueError, KeyError, TypeError) as error:

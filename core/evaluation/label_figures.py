@@ -21,7 +21,7 @@ from db.vocabulary import Split
 
 @dataclass(frozen=True)
 class LabelFigures:
-    """What the catalog knows of an accepted label, unread. Shares leave the border out."""
+    """Figures of an accepted label from the catalog. Shares leave out the border."""
 
     patch: str
     tomogram: str
@@ -37,7 +37,7 @@ class LabelFigures:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a look at a label tells; ``fault`` where it could not be read."""
+    """Figures measured on a label; ``fault`` if it could not be read."""
 
     patch: str
     quality: Quality | None = None
@@ -68,7 +68,7 @@ def measure_labels(
     with lab.read() as session:
         records = curated_records(session, PatchFilter(), names)
     found: list[Measured] = []
-    for measured in side_by_side(lambda record: _measured(lab.workspace, record), records):
+    for measured in side_by_side(lambda record: _measure(lab.workspace, record), records):
         found.append(measured)
         progress(len(found), len(records))
     return tuple(found)
@@ -92,7 +92,7 @@ def _figures(label: AcceptedLabel) -> LabelFigures:
     )
 
 
-def _measured(workspace: Workspace, record: CuratedRecord) -> Measured:
+def _measure(workspace: Workspace, record: CuratedRecord) -> Measured:
     patch = curated_patch(workspace, record)
     store = Store(workspace.folders.store)
     try:

@@ -72,7 +72,7 @@ def score_segmentations(
     for pair, found in zip(pairs, side_by_side(look, pairs), strict=True):
         if isinstance(found, MadeScore):
             made.append(found)
-            outcome = _told(pair, found)
+            outcome = _score_outcome(pair, found)
         else:
             outcome = found
         outcomes.append(outcome)
@@ -106,9 +106,9 @@ def _pairs(lab: Lab, names: Sequence[str] | None) -> tuple[list[_Pair], set[tupl
         trained = trained_patches(session)
         scored = scored_pairs(session)
     return [
-        _Pair(record, each, _was_trained_on(record, each, trained))
+        _Pair(record, item, _was_trained_on(record, item, trained))
         for record in records
-        for each in known[record.patch.tomogram_id or 0]
+        for item in known[record.patch.tomogram_id or 0]
     ], scored
 
 
@@ -140,7 +140,7 @@ def _score(store: Store, pair: _Pair) -> MadeScore | Outcome:
 
 
 def predicted_label(record: CuratedRecord, segmentation: SegmentationRecord, label: Label) -> Label:
-    """What a segmentation says in a patch's box; ignore where the box leaves the tomogram.
+    """Read a segmentation in a patch's box; ignore where the box leaves the tomogram.
 
     Errors: VolumeError, also where the segmentation changed since it was registered; RootError;
     SegmentationError for scores without a threshold.
@@ -160,7 +160,7 @@ def predicted_label(record: CuratedRecord, segmentation: SegmentationRecord, lab
     return out
 
 
-def _told(pair: _Pair, score: MadeScore) -> Outcome:
+def _score_outcome(pair: _Pair, score: MadeScore) -> Outcome:
     values = (("Dice", score.dice), ("surface Dice", score.surface_dice))
     shown = [f"{word} {value:.3f}" for word, value in values if value is not None]
     notes = ("in the training set of this model",) if score.in_training else ()

@@ -51,7 +51,7 @@ class ZScored(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How voxels are shipped."""
+    """Conversion of voxels for an export."""
 
     core_only: bool = False
     """Without the border, which is ignore anyway: MemBrain-seg's loader pads it back."""
@@ -120,7 +120,7 @@ def write_case(case: PlannedCase, voxel_size: float, recipe: Recipe, folder: Pat
         raise ExportError(f"{patch.name}: its image {error}") from error
     label = read_label(patch.label_path)
     _check_same(f"{patch.name}: its label ", label, patch.label_hash)
-    label = _cut(label, cut)
+    label = _crop(label, cut)
     for fault in shape_faults(patch.name, Zyx(*scored.voxels.shape), Zyx(*label.shape)):
         raise ExportError(fault.message)
     _ignore_padding(label, _real(patch, cut))
@@ -224,7 +224,7 @@ def _image(patch: CuratedPatch, cut: Box | None, *, quantise: bool) -> ZScored:
     with open_volume(patch.image_path) as volume:
         image = volume.read(whole(volume.shape))
     _check_same("", image, patch.image_hash)
-    image = _cut(image, cut)
+    image = _crop(image, cut)
     if patch.normalised and cut is None:
         return take_normalised(image, quantise=quantise)
     return z_score(image, _real(patch, cut), quantise=quantise)
@@ -246,12 +246,12 @@ def _check_same(what: str, voxels: NDArray[Any], expected: str | None) -> None:
         raise ExportError(f"{what}differs from the recorded voxels; restore it from a backup.")
 
 
-def _cut(voxels: NDArray[Any], cut: Box | None) -> NDArray[Any]:
+def _crop(voxels: NDArray[Any], cut: Box | None) -> NDArray[Any]:
     return voxels if cut is None else np.ascontiguousarray(voxels[cut.slices])
 
 
 def _ignore_padding(label: Label, real: Box) -> None:
-    """Where there is no tomogram, a label may say nothing."""
+    """Set a label to ignore where the image is padded."""
     if real == whole(Zyx(*label.shape)):
         return
     kept = label[real.slices].copy()
@@ -263,7 +263,7 @@ def _quality(patch: CuratedPatch, label: Label, cut: Box | None) -> Quality:
     core_only = patch.core_only or cut is not None
     before = None
     if patch.prediction_path is not None:
-        before = _cut(read_label(patch.prediction_path), cut)
+        before = _crop(read_label(patch.prediction_path), cut)
     return measure(label, before, core_only=core_only)
 
 
@@ -272,7 +272,7 @@ def _agreement(patch: CuratedPatch, label: Label, cut: Box | None) -> Agreement 
         return None
     second = read_label(patch.second_label_path)
     _check_same(f"{patch.name}: its second label ", second, patch.second_label_hash)
-    second = _cut(second, cut)
+    second = _crop(second, cut)
     if second.shape != label.shape:
         raise ExportError(f"{patch.name}: its second label has another shape than its first.")
     return agreement(label, second)

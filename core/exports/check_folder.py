@@ -138,7 +138,7 @@ class Reference:
 
     @property
     def entries(self) -> list[Entry]:
-        """What the lists need of them."""
+        """Return their manifest entries."""
         images, labels = FOLDERS[Split.VAL]
         return [
             (p.case, f"{images}/{image_file(p.case)}", f"{labels}/{label_file(p.case)}", Split.VAL)
@@ -147,7 +147,7 @@ class Reference:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a manifest says of it."""
+        """Return the case's facts for a manifest."""
         return {"cases": [pair.case for pair in self.pairs]}
 
     def clashes(self, cases: Sequence[PlannedCase]) -> list[Fault]:

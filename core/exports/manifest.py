@@ -32,7 +32,7 @@ def canonical_json(value: Any) -> str:
 
 
 def entries_of(cases: Iterable[WrittenCase]) -> list[Entry]:
-    """What the lists need of our own cases."""
+    """Return the manifest entries of our own cases."""
     return [(c.planned.case, c.planned.image, c.planned.label, c.planned.split) for c in cases]
 
 
@@ -58,7 +58,7 @@ def dataset_json(entries: Sequence[Entry], name: str) -> dict[str, Any]:
 def manifest_json(
     cases: Sequence[WrittenCase], files: Mapping[str, str], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Where every case comes from and what was done to it, for the own lab (real names)."""
+    """Write the manifest of all cases for the own lab, with real names."""
     return {
         "schema_version": SET_SCHEMA,
         "generator": GENERATOR,

@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"_patch([0-9]{1,9})$", re.ASCII)
 
 
 class CaseName(NamedTuple):
-    """What a patch is called in an export."""
+    """Name of a patch in an export."""
 
     case: str
     group: str
@@ -94,10 +94,10 @@ def name_cases(
 
 def patch_number(patch: CuratedPatch) -> str:
     """Read the number at the end of a patch's name. Errors: ExportError."""
-    found = _NUMBER.search(patch.name)
-    if found is None:
+    match = _NUMBER.search(patch.name)
+    if match is None:
         raise ExportError(f"{patch.name}: the name does not end in _patch and a number.")
-    return found.group(1)
+    return match.group(1)
 
 
 def case_name(
@@ -129,7 +129,7 @@ def _tell_apart(names: Mapping[str, CaseName], imported: set[str]) -> dict[str, 
         if name not in imported:
             ours.setdefault(prefix, set()).add(named.source)
     return {
-        name: _marked(named)
+        name: _mark_imported(named)
         if len(sources[_prefix(named)]) > 1 and ours.get(_prefix(named)) != {named.source}
         else named
         for name, named in names.items()
@@ -140,7 +140,7 @@ def _prefix(named: CaseName) -> str:
     return named.case.rpartition("_patch")[0].casefold()
 
 
-def _marked(named: CaseName) -> CaseName:
+def _mark_imported(named: CaseName) -> CaseName:
     mark = mark_of(named.source)
     front, _, number = named.case.rpartition("_patch")
     token, _, tomogram = front.partition("_")

@@ -17,7 +17,7 @@ ACCEPTED = "accepted"
 
 @dataclass(frozen=True)
 class Permission:
-    """What the owner of a tomogram allows to be done with patches of it."""
+    """Permission of a tomogram's owner to use its patches."""
 
     owner: str
     scope: Scope
@@ -31,7 +31,7 @@ class Permission:
 
 @dataclass(frozen=True)
 class Method:
-    """How a label was made, and by whom (real names; a bundle never ships these)."""
+    """Provenance of a label, with real names; never part of a bundle."""
 
     kinds: tuple[CorrectionKind, ...] = ()
     """Kinds of correction that were merged; none where somebody stated "nothing to change"."""
@@ -41,7 +41,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Imported:
-    """Where a patch came from that another group shared: kept as it came, frozen."""
+    """Origin of a patch that another group shared, kept as imported."""
 
     bundle_id: str
     patch_id: str

@@ -43,7 +43,7 @@ MIXED = "MemBrain-seg trains on them as they are, nnU-Net resamples them to one 
 
 @dataclass(frozen=True)
 class SetOptions:
-    """What a person chooses for an export."""
+    """Options of an export."""
 
     rule: SplitRule = field(default_factory=SplitRule)
     recipe: Recipe = field(default_factory=Recipe)
@@ -59,7 +59,7 @@ class SetOptions:
 
 @dataclass(frozen=True)
 class TrainingSetPlan:
-    """What an export will hold, before anything is written."""
+    """Plan of a training set, before anything is written."""
 
     options: SetOptions
     cases: tuple[PlannedCase, ...]
@@ -78,7 +78,7 @@ class TrainingSetPlan:
 
     @property
     def patches_by_split(self) -> dict[Split, int]:
-        """How many cases go where, those taken over included."""
+        """Return the number of cases by split, including reference cases."""
         held = Counter(case.split for case in self.cases)
         held[Split.VAL] += len(self.reference.pairs) if self.reference else 0
         return dict(held)
@@ -128,12 +128,12 @@ def plan_training_set(
         looked = list(
             pool.map(lambda p: inspect_patch(p, accepted_only=options.accepted_only), patches)
         )
-    faults += [fault for one in looked for fault in one.faults]
+    faults += [fault for item in looked for fault in item.faults]
     sizes = {patch.name: patch.voxel_size for patch in patches}
     size, wrong = voxel_size_faults(sizes, mixed=options.mixed_voxel_sizes)
     faults += wrong
     if options.mixed_voxel_sizes and size is None and not wrong:
-        known = {name: each for name, each in sizes.items() if each is not None}
+        known = {name: item for name, item in sizes.items() if item is not None}
         notes.append(f"several voxel sizes ({listed_sizes(size_groups(known))}): {MIXED}")
     return _dealt(patches, options, linked, _Looked(looked, size, reference, faults, notes))
 
@@ -148,7 +148,7 @@ def refuse(faults: Iterable[str]) -> None:
 
 @dataclass(frozen=True)
 class _Looked:
-    """What was seen before the split."""
+    """Patches inspected before the split."""
 
     inspected: Sequence[Inspected]
     voxel_size: float | None
@@ -176,7 +176,7 @@ def _dealt(
         for p in patches
         if p.name in names
     )
-    counts = {one.name: one.counts for one in looked.inspected if one.counts is not None}
+    counts = {item.name: item.counts for item in looked.inspected if item.counts is not None}
     faults = looked.faults + [Fault(Rule.NAME, message) for message in clashes]
     faults += [Fault(Rule.SPLIT, message) for message in dealt.faults if patches]
     if not dealt.leaky:

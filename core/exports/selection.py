@@ -20,7 +20,7 @@ from db.vocabulary import Licence, Split
 
 @dataclass(frozen=True)
 class Choice:
-    """Which patches go into an export."""
+    """Selection of patches for an export."""
 
     wanted: PatchFilter = field(default_factory=PatchFilter)
     names: tuple[str, ...] | None = None
@@ -155,7 +155,7 @@ def _permission(stated: OwnerPermission | None) -> Permission | None:
 
 
 def _box(record: CuratedRecord) -> Box:
-    """Where the patch lies; from 0 where nobody knows."""
+    """Return the box of a patch; from 0 if unknown."""
     start = Zyx(*(record.patch.start or (0, 0, 0)))
     return box_at(start, record.patch.shape)
 

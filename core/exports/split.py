@@ -1,4 +1,4 @@
-"""Which patch trains and which validates: by tomogram, by a stable hash, and kept.
+"""Split patches into train, val and test by tomogram and a stable hash.
 
 Two patches that share voxels must never lie on both sides, or the validation score lies. So the
 unit is the source group (a tomogram, or its session), joined with every group it overlaps. A
@@ -19,7 +19,7 @@ MOST_FOLDS = 5
 
 @dataclass(frozen=True)
 class SplitRule:
-    """How groups are dealt. ``salt`` is public; another salt deals another split."""
+    """Rule of a split. ``salt`` is public; another salt gives another split."""
 
     val_fraction: float = 0.2
     salt: str = "tomocurate"
@@ -48,7 +48,7 @@ class SplitItem:
 
 @dataclass(frozen=True)
 class SplitResult:
-    """Where each patch goes, which unit it belongs to, and what a person should know."""
+    """Split and unit of each patch, and notes."""
 
     split: Mapping[str, Split]
     unit: Mapping[str, str]
@@ -84,7 +84,7 @@ def deal(
     """
     if not 0 < rule.val_fraction < 1:
         raise ExportError(f"a validation share of {rule.val_fraction:g} is not between 0 and 1.")
-    units = _joined(items, linked)
+    units = _join_units(items, linked)
     notes: list[str] = []
     faults = [fault for unit in units for fault in _apply_pins_and_records(unit, notes)]
     for unit in units:
@@ -116,7 +116,7 @@ def folds(units: Mapping[str, str], split: Mapping[str, Split]) -> list[dict[str
     ]
 
 
-def _joined(items: Sequence[SplitItem], linked: Iterable[tuple[str, str]]) -> list[_Unit]:
+def _join_units(items: Sequence[SplitItem], linked: Iterable[tuple[str, str]]) -> list[_Unit]:
     """Union-find over groups; a unit is named after its groups' lowest name."""
     parent: dict[str, str] = {}
 

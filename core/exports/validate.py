@@ -1,4 +1,4 @@
-"""What would make a consumer fail, or train on nonsense in silence: refused before it is written.
+"""Refuse patches on which a consumer would fail or train wrongly.
 
 Each rule comes from a run of MemBrain-seg's, nnU-Net's or MONAI's own code. Some of them crash
 on it (a stray file among the labels); most accept it and go wrong (an all-ignore patch makes the
@@ -27,7 +27,7 @@ SAME_SIZE = 0.01
 
 
 class Rule(StrEnum):
-    """What a fault is against."""
+    """Rule that a fault violates."""
 
     REVIEW = "review"
     FILE = "file"
@@ -56,7 +56,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a look into a patch's files shows, without reading the image's voxels."""
+    """Facts of a patch's files, without the image's voxels."""
 
     name: str
     shape: Zyx | None = None
@@ -71,7 +71,7 @@ def inspect_patch(patch: CuratedPatch, *, accepted_only: bool = True) -> Inspect
     """
     faults = list(_record_faults(patch, accepted_only))
     try:
-        shape, counts, wrong = _recorded(patch) if patch.counts else _read(patch)
+        shape, counts, wrong = _read_recorded(patch) if patch.counts else _read(patch)
     except LabelError as error:
         fault = Fault(Rule.VALUES, f"{patch.name}: its label {error}")
         return Inspected(patch.name, faults=(*faults, fault))
@@ -89,7 +89,7 @@ def inspect_patch(patch: CuratedPatch, *, accepted_only: bool = True) -> Inspect
     return Inspected(patch.name, shape, counts, tuple(faults))
 
 
-def _recorded(patch: CuratedPatch) -> tuple[Zyx, LabelCounts, list[Fault]]:
+def _read_recorded(patch: CuratedPatch) -> tuple[Zyx, LabelCounts, list[Fault]]:
     missing = [path for path in (patch.image_path, patch.label_path) if not path.is_file()]
     if missing:
         raise VolumeError(f"{missing[0]}: is missing; restore it from a backup.")

@@ -49,12 +49,12 @@ class WrittenSet:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """What to run to train on it."""
+        """Return the commands that train on the export."""
         return training_commands(self.folder, split_changed=self.split_changed)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of what was written."""
+        """Return notes on the export."""
         return notes_of(self.plan, self.kept, split_changed=self.split_changed)
 
 
@@ -108,8 +108,8 @@ def write_cases(
             done.append(written)
             if progress is not None:
                 progress(len(done), len(plan.cases))
-    refuse(one for one in done if isinstance(one, str))
-    cases = tuple(one for one in done if isinstance(one, WrittenCase))
+    refuse(item for item in done if isinstance(item, str))
+    cases = tuple(item for item in done if isinstance(item, WrittenCase))
     if plan.reference is not None:
         copy_reference(plan.reference, cases, plan.voxel_size, plan.options.recipe, folder)
     return cases
@@ -165,12 +165,12 @@ def _permissions(plan: TrainingSetPlan) -> dict[str, object]:
     }
     return {
         name: {
-            "scope": each.scope.value,
-            "licence": each.licence and each.licence.value,
-            "embargo_until": each.embargo_until and each.embargo_until.isoformat(),
-            "until": each.until and each.until.isoformat(),
+            "scope": item.scope.value,
+            "licence": item.licence and item.licence.value,
+            "embargo_until": item.embargo_until and item.embargo_until.isoformat(),
+            "until": item.until and item.until.isoformat(),
         }
-        for name, each in given.items()
+        for name, item in given.items()
     }
 
 

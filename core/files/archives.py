@@ -27,7 +27,7 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class OpenedFolder:
-    """What was sent, as a folder of plain files."""
+    """An opened archive, as a folder of plain files."""
 
     root: Path
     files: tuple[Member, ...]

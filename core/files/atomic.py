@@ -77,7 +77,7 @@ def staged_file(folder: Path, fill: Callable[[Path], object]) -> Iterator[Path]:
             temporary.unlink()
 
 
-def opened_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BinaryIO:
     """Open a file that somebody brings; a pipe or device is refused, not waited for.
 
     Errors: OSError.

@@ -1,4 +1,4 @@
-"""What can be made again, kept on disk: whole entries, a size limit, the least recently used leave.
+"""Disk cache with a size limit; the least recently used entries are removed.
 
 An entry is a flat folder. Its index card (``index/KEY.json``) names its files with their sizes,
 and only what a card names is ever removed, never through a link. The time of the card is when the
@@ -31,7 +31,7 @@ _UNFINISHED = "unfinished"
 
 @dataclass(frozen=True)
 class _Card:
-    """What the index says of one entry."""
+    """Index entry of the cache."""
 
     path: Path
     used: float
@@ -53,7 +53,7 @@ class Cache:
 
     def find(self, key: str) -> Path | None:
         """Return the folder of an entry, which now counts as used; None where there is none."""
-        entry = self.folder / _checked(key)
+        entry = self.folder / _check_key(key)
         try:
             os.utime(self._card_path(key))
         except OSError:
@@ -77,7 +77,7 @@ class Cache:
         make_folder(building)
         try:
             yield building
-            self._publish(building, _checked(key), names)
+            self._publish(building, _check_key(key), names)
         finally:
             self._remove(_read_card(self._card_path(unfinished)))
         self.trim(keep=key)
@@ -104,7 +104,7 @@ class Cache:
 
     def remove(self, key: str) -> None:
         """Remove one entry, if it is there."""
-        self._remove(_read_card(self._card_path(_checked(key))))
+        self._remove(_read_card(self._card_path(_check_key(key))))
 
     def _publish(self, building: Path, key: str, names: Sequence[str]) -> None:
         size = sum((building / name).stat().st_size for name in names)
@@ -149,7 +149,7 @@ class Cache:
             card.path.unlink()
 
 
-def _checked(key: str) -> str:
+def _check_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise ValueError(f"no cache key: {key!r}")
     return key

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from core.errors import ArchiveError
-from core.files.atomic import opened_regular
+from core.files.atomic import open_regular
 
 MAX_MEMBERS = 100_000
 MAX_DIRECTORY_BYTES = 32 << 20
@@ -105,7 +105,7 @@ def opened_file(path: Path) -> BinaryIO:
     Errors: ArchiveError.
     """
     try:
-        return opened_regular(path)
+        return open_regular(path)
     except OSError as error:
         raise ArchiveError(f"{path}: cannot be read ({error.strerror}).") from error
 

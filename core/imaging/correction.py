@@ -83,7 +83,7 @@ _PROBED = 20_000
 
 @dataclass(frozen=True)
 class Correction:
-    """What one file paints on its patch: a mask for each kind, (z, y, x), the patch's shape."""
+    """Masks that one file paints on its patch, one per kind, (z, y, x), of the patch's shape."""
 
     path: Path
     masks: Mapping[CorrectionKind, Mask]
@@ -286,7 +286,7 @@ def _masks(
         by_kind, notes = _by_kind(voxels, segments, file_kind, volume.path)
         findings += notes
         for kind, mask in by_kind.items():
-            placed = _pasted(mask, placement, shape, volume.path)
+            placed = _paste(mask, placement, shape, volume.path)
             masks[kind] = masks[kind] | placed if kind in masks else placed
     return masks, findings
 
@@ -350,7 +350,7 @@ def _check_values(voxels: NDArray[Any], path: Path) -> None:
         )
 
 
-def _pasted(mask: Mask, placement: Placement, shape: Zyx, path: Path) -> Mask:
+def _paste(mask: Mask, placement: Placement, shape: Zyx, path: Path) -> Mask:
     """Return the mask in the patch's shape; what is painted must lie inside the patch."""
     placed: Mask = placement.apply(mask)
     if placement.box == whole(shape):

@@ -51,7 +51,7 @@ class WantedPatch:
 
 @dataclass(frozen=True)
 class ExtractionPlan:
-    """How the patches of one tomogram are cut and named."""
+    """Plan for cutting and naming the patches of one tomogram."""
 
     out_folder: Path
     token: str

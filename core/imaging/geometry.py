@@ -133,7 +133,7 @@ def is_possible(steps_xyz: NDArray[np.float64], origin_xyz: NDArray[np.float64])
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the voxels of a volume lie in the world (LPS, in the unit of its file).
+    """Geometry of a volume in the world (LPS, in the unit of its file).
 
     The voxel with index (x, y, z) lies at ``origin_xyz + steps_xyz @ (x, y, z)``: column j of
     ``steps_xyz`` is the step of one voxel along index axis j, spacing included (ITK's
@@ -170,7 +170,7 @@ class Grid:
 
     @property
     def is_unstated(self) -> bool:
-        """Whether this is what a program writes that knows no geometry.
+        """Return whether this is what a program writes that knows no geometry.
 
         Spacing 1, origin 0, identity in LPS or RAS.
         """
@@ -180,7 +180,7 @@ class Grid:
 
     @property
     def is_at_zero(self) -> bool:
-        """Whether the first voxel lies at 0, 0, 0, as where a program lost the origin."""
+        """Return whether the first voxel lies at 0, 0, 0, as where a program lost the origin."""
         return bool(np.allclose(self.origin_xyz, 0))
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a patch is, whatever its file: a hash over its voxels, their type and shape."""
+"""Content hash of a volume: over its voxels, type and shape, whatever the file."""
 
 import hashlib
 import sys

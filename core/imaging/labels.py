@@ -44,7 +44,7 @@ class LabelCounts:
 
 @dataclass(frozen=True)
 class MergeCounts:
-    """What a merge did, in voxels; the first four look inside the border only."""
+    """Voxel counts of a merge; the first four inside the border only."""
 
     added: int
     """Not membrane before, membrane now."""
@@ -121,9 +121,9 @@ def check_label(label: NDArray[Any]) -> Label:
         return np.ascontiguousarray(label)
     wrong = (label != BACKGROUND) & (label != MEMBRANE) & (label != IGNORE)
     if wrong.any():
-        found = np.unique(label[wrong])[:5].tolist()
+        tolist = np.unique(label[wrong])[:5].tolist()
         raise LabelError(
-            f"holds the values {', '.join(map(str, found))}; a label holds 0 background, "
+            f"holds the values {', '.join(map(str, tolist))}; a label holds 0 background, "
             "1 membrane and 2 ignore."
         )
     return np.ascontiguousarray(label, dtype=np.uint8)

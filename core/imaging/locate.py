@@ -32,7 +32,7 @@ def find_patches(tomogram: Volume, images: Mapping[str, NDArray[Any]]) -> dict[s
         raw = section.tobytes()
         for name, probe in probes.items():
             candidates[name] += probe.starts_in(raw, z, tomogram.shape)
-    return _confirmed(tomogram, images, candidates)
+    return _confirm(tomogram, images, candidates)
 
 
 def stored_dtype(tomogram: Volume) -> np.dtype[Any]:
@@ -81,7 +81,7 @@ def _section(tomogram: Volume, z: int) -> NDArray[Any]:
     return storable_image(section).reshape(shape[1:])
 
 
-def _confirmed(
+def _confirm(
     tomogram: Volume, images: Mapping[str, NDArray[Any]], candidates: Mapping[str, list[Zyx]]
 ) -> dict[str, Box]:
     found = {}

@@ -239,7 +239,7 @@ def _labels(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
         if suffix is None or path.name.startswith(".") or path.is_dir():
             strays.append(str(path))
         else:
-            labels.setdefault(_composed(path.name[: -len(suffix)]), []).append(path)
+            labels.setdefault(_compose(path.name[: -len(suffix)]), []).append(path)
     return labels, strays
 
 
@@ -248,11 +248,11 @@ def _folders(folder: Path) -> dict[str, list[Path]]:
     folders: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.is_dir() and path.name[0] != ".":
-            folders.setdefault(_composed(path.name), []).append(path)
+            folders.setdefault(_compose(path.name), []).append(path)
     return folders
 
 
-def _composed(name: str) -> str:
+def _compose(name: str) -> str:
     """Names as people read them: macOS hands them over decomposed (NFD)."""
     return unicodedata.normalize("NFC", name)
 

@@ -29,7 +29,7 @@ from db.vocabulary import NearBorder
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a patch will be cut: its center, its box, and what was done to make it fit."""
+    """A patch's position: center, box, and how it was made to fit."""
 
     center: Zyx
     box: Box
@@ -96,8 +96,8 @@ def cut_patch(
     image = storable_image(tomogram.read(inside))
     label, findings = read_prediction(segmentation, inside, threshold, membrane)
     if placed.padded:
-        image = _padded(image, placed.box, inside, _mean(image))
-        label = _padded(label, placed.box, inside, IGNORE)
+        image = _pad(image, placed.box, inside, _mean(image))
+        label = _pad(label, placed.box, inside, IGNORE)
     ignore_border(label)
     return CutPatch(image, label, findings)
 
@@ -209,7 +209,7 @@ def _mean(image: NDArray[Any]) -> Any:
     return image.dtype.type(np.rint(mean) if image.dtype.kind in "iu" else mean)
 
 
-def _padded(voxels: NDArray[Any], box: Box, inside: Box, value: Any) -> NDArray[Any]:
+def _pad(voxels: NDArray[Any], box: Box, inside: Box, value: Any) -> NDArray[Any]:
     out = np.full(box.shape, value, voxels.dtype)
     out[inside.inside(box).slices] = voxels
     return out

@@ -16,7 +16,7 @@ from core.imaging.geometry import CORNER_TOLERANCE, FARTHEST, Box, Grid, Zyx, wh
 
 @dataclass(frozen=True)
 class Placement:
-    """How a file's axes become the patch's, all (z, y, x).
+    """Mapping of a file's axes to the patch's, all (z, y, x).
 
     Output axis i is the file's axis ``axes[i]``, reversed where ``flipped[i]``; the result lies at
     ``box`` in the patch (its start may be negative where the file reaches beyond the patch).
@@ -48,15 +48,15 @@ def place(shape: Zyx, grid: Grid, patch_grid: Grid) -> Placement | None:
     Tolerance: no corner of the file is further than 1e-3 voxel from a voxel of the patch.
     """
     # From the file's index (x, y, z, 1) to the patch's.
-    found = np.linalg.solve(patch_grid.matrix, grid.matrix)
-    exact = np.rint(found)
+    solve = np.linalg.solve(patch_grid.matrix, grid.matrix)
+    exact = np.rint(solve)
     if not _is_signed_permutation(exact[:3, :3]):
         return None
     corners = np.array([*product(*((0, n - 1) for n in shape.to_xyz()))], dtype=float)
     corners = np.column_stack([corners, np.ones(8)]).T
     placed = (exact @ corners)[:3]
     far = np.abs(placed).max() > FARTHEST
-    if far or np.abs((found @ corners)[:3] - placed).max() > CORNER_TOLERANCE:
+    if far or np.abs((solve @ corners)[:3] - placed).max() > CORNER_TOLERANCE:
         return None
     return _placement(exact[:3, :3], placed)
 

@@ -1,4 +1,4 @@
-"""How good a label is, in figures that a stranger can interpret: shares, overlap, components.
+"""Quality figures of a label: shares, overlap, components.
 
 The border is ignore in every patch (49 % of 160³), so shares are given without it. Membranes are
 three voxels thick, where plain Dice is harsh: one voxel more halves nothing but the score. So
@@ -41,7 +41,7 @@ class Components:
 
 @dataclass(frozen=True)
 class Change:
-    """What the corrections did to the prediction, inside the border, in voxels."""
+    """Voxels that corrections changed, inside the border."""
 
     added: int
     removed: int

@@ -1,4 +1,4 @@
-"""Where the heavy, pure part of a job runs: here, or in a process of its own that may die.
+"""Engines that run the heavy, pure part of a job: in this process or in another one.
 
 What is submitted is a function of a module and plain values. It never touches the catalog: it
 gives its result back, and the worker that claimed the job records it.
@@ -33,7 +33,7 @@ def never() -> bool:
 
 
 class Executor(Protocol):
-    """What runs a function somewhere and gives its result."""
+    """Engine that runs a function and returns its result."""
 
     def submit(
         self,
@@ -85,7 +85,7 @@ class LocalPool:
         pid = self._process()
         future = self._started().submit(function, *arguments)
         try:
-            return _waited(future, limit_s, cancelled)
+            return _wait(future, limit_s, cancelled)
         except BrokenExecutor as error:
             self._end()
             raise ProcessDiedError(
@@ -127,7 +127,7 @@ class LocalPool:
             self._pool = None
 
 
-def _waited(future: Future[Result], limit_s: float | None, cancelled: Callable[[], bool]) -> Result:
+def _wait(future: Future[Result], limit_s: float | None, cancelled: Callable[[], bool]) -> Result:
     until = None if limit_s is None else time.monotonic() + limit_s
     while True:
         try:

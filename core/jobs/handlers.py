@@ -1,4 +1,4 @@
-"""What a job of each kind does: one step of the workflow, by whoever queued it.
+"""Handlers: one function per kind of job, acting as the person who queued it.
 
 Every function may be run twice for the same job (its worker can die at any moment), so each step
 takes what is there already for done. Modules are imported when their kind comes up.
@@ -202,23 +202,23 @@ def _outcomes(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     Errors: JobError where nothing but failures came out.
     """
     counts: dict[str, int] = {}
-    for each in outcomes:
-        counts[each.outcome] = counts.get(each.outcome, 0) + 1
-    failures = [each for each in outcomes if each.outcome == FAILED]
+    for outcome in outcomes:
+        counts[outcome.outcome] = counts.get(outcome.outcome, 0) + 1
+    failures = [outcome for outcome in outcomes if outcome.outcome == FAILED]
     if failures and len(failures) == len(outcomes):
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         raise JobError(f"{failures[0].message}{more}")
-    told = [_line(each.name, each.message) for each in failures[:FAILURES_KEPT]]
+    told = [_line(failure.name, failure.message) for failure in failures[:FAILURES_KEPT]]
     return {"counts": counts, "failures": told, "findings": _findings(outcomes)}
 
 
 def _findings(outcomes: Sequence[Outcome]) -> list[str]:
-    lines = [f"{each.name}: {said}" for each in outcomes for said in each.findings]
+    lines = [f"{outcome.name}: {said}" for outcome in outcomes for said in outcome.findings]
     return lines[:FAILURES_KEPT]
 
 
 def _report(task: Task) -> dict[str, Any]:
-    """What came of the parts of a batch; it runs when all have ended."""
+    """Report the results of a batch after all its parts ended."""
     with task.workspace.catalog.read() as session:
         parts = parts_of(session, task.job.id)
     counts: dict[str, int] = {}
@@ -235,5 +235,5 @@ def _name_of(part: JobRecord) -> str:
     return ", ".join(map(str, part.arguments.get("names") or [part.key]))
 
 
-def _line(name: str, said: str | None) -> dict[str, str]:
-    return {"name": name, "said": said or "failed"}
+def _line(name: str, message: str | None) -> dict[str, str]:
+    return {"name": name, "said": message or "failed"}

@@ -70,15 +70,15 @@ def submit_batch(
         change = Change.now(lab.person.id)
         parent = enqueue(session, change, kind, batch, key=f"batch {batch['of']}")
         for name in names:
-            each = {**(arguments or {}), "names": [name]}
-            enqueue(session, change, kind, each, key=key_of(kind, each), parent_id=parent)
+            item = {**(arguments or {}), "names": [name]}
+            enqueue(session, change, kind, item, key=key_of(kind, item), parent_id=parent)
         return parent
 
 
 def key_of(kind: JobKind, arguments: Mapping[str, Any]) -> str:
     """The key under which two requests for the same work are one job."""
-    said = json.dumps(arguments, sort_keys=True)
-    return f"{kind} {hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    message = json.dumps(arguments, sort_keys=True)
+    return f"{kind} {hashlib.sha256(message.encode()).hexdigest()[:16]}"
 
 
 def list_jobs(

@@ -80,7 +80,7 @@ def files_below(folder: Path) -> Files:
 
 
 def _due_at(session: Session) -> datetime | None:
-    """When the next one is due; None where it is queued already."""
+    """Return when the next job is due, or None if it is queued already."""
     before = last_job(session, DAILY)
     if before is not None and before.is_active:
         return None

@@ -232,15 +232,15 @@ class _Worker:
         finally:
             self._interruptible = False
 
-    def _stopped(self, at_hand: _AtHand, said: str) -> Callable[[Any], object]:
+    def _stopped(self, at_hand: _AtHand, message: str) -> Callable[[Any], object]:
         claim = at_hand.claim
         if self._told_to_end:
             return lambda session: writes.give_back_job(session, claim)
         if at_hand.cancelled:
             return lambda session: writes.end_cancelled_job(session, claim)
-        return lambda session: writes.fail_job(session, claim, said, again=True)
+        return lambda session: writes.fail_job(session, claim, message, again=True)
 
-    def _tell(self, at_hand: _AtHand, share: float, said: str) -> None:
+    def _tell(self, at_hand: _AtHand, share: float, message: str) -> None:
         """Write progress, not too often; a busy catalog is no reason to fail."""
         at_hand.told_at = now = time.monotonic()
         if now - at_hand.written_at < self._timing.tell or at_hand.lost:
@@ -248,7 +248,7 @@ class _Worker:
         at_hand.written_at = now
         try:
             with self._catalog.write() as session:
-                at_hand.cancelled |= writes.tell_progress(session, at_hand.claim, share, said)
+                at_hand.cancelled |= writes.tell_progress(session, at_hand.claim, share, message)
         except ConflictError:
             at_hand.lost = True
         except CatalogError as error:
@@ -281,10 +281,10 @@ class _Worker:
         if time.monotonic() - at_hand.told_at < self._timing.quiet:
             return
         claim = at_hand.claim
-        said = f"told nothing for {self._timing.quiet:.0f} s; its worker gave it up and ended."
-        log.error("job %d %s", claim.job.id, said)
+        message = f"told nothing for {self._timing.quiet:.0f} s; its worker gave it up and ended."
+        log.error("job %d %s", claim.job.id, message)
         with suppress(CatalogError, ConflictError), self._catalog.write() as session:
-            writes.fail_job(session, claim, said, again=True)
+            writes.fail_job(session, claim, message, again=True)
         os._exit(HUNG)
 
 

@@ -1,4 +1,4 @@
-"""What happens inside a step of a lab: all of it at the step's end, or nothing."""
+"""The step of a lab: changes that are made together at its end, or not at all."""
 
 import functools
 from collections.abc import Mapping

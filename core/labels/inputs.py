@@ -105,7 +105,7 @@ def cached_extracted_label(workspace: Workspace, patch: PatchRecord) -> tuple[La
     except OSError:
         return extracted_label(workspace, patch)  # which says what is wrong
     moment = status.st_ino, status.st_mtime_ns, status.st_size
-    return _remembered(_Asked(workspace, patch, (workspace.folder, patch.label_hash, moment)))
+    return _read_cached(_Asked(workspace, patch, (workspace.folder, patch.label_hash, moment)))
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class _Asked:
 
 
 @functools.lru_cache(maxsize=4)
-def _remembered(asked: _Asked) -> tuple[Label, Grid]:
+def _read_cached(asked: _Asked) -> tuple[Label, Grid]:
     label, grid = extracted_label(asked.workspace, asked.patch)
     label.flags.writeable = False
     return label, grid
@@ -126,4 +126,4 @@ def _remembered(asked: _Asked) -> tuple[Label, Grid]:
 
 def _bytes_by_name(inputs: Iterable[Input]) -> dict[str, str]:
     """A label that came with a bundle names its bundle instead of slots."""
-    return {each["slot"]: each["sha256"] for each in inputs if "slot" in each}
+    return {item["slot"]: item["sha256"] for item in inputs if "slot" in item}

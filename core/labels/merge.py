@@ -48,7 +48,7 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class MergePreview:
-    """What a merge would give now; nothing was written. ``error`` says why it cannot be."""
+    """Result of a merge that was not written. ``error`` says why it is not possible."""
 
     values: LabelCounts | None
     counts: MergeCounts | None
@@ -88,7 +88,7 @@ class _State:
 
     @property
     def is_merged(self) -> bool:
-        """Whether the current merge was made of just what counts now."""
+        """Return whether the current merge was made of just what counts now."""
         return self.current is not None and same_inputs(self.inputs, self.current.inputs)
 
 

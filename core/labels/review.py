@@ -16,7 +16,7 @@ from core.labels.merge import merge
 from core.patches.assign import can_paint, check_owner
 from core.patches.lifecycle import Transition, next_stage
 from core.workspace.results import FAILED
-from core.workspace.text import LONGEST_TEXT, checked_text
+from core.workspace.text import LONGEST_TEXT, check_text
 from db.errors import ConflictError, NotAllowedError, StepError
 from db.queries.life import (
     CommentRecord,
@@ -92,9 +92,9 @@ def reject(
 
     Errors: as ``accept``; StepError where the reason is missing.
     """
-    reason = checked_text("the reason for rejecting", reason)
+    reason = check_text("the reason for rejecting", reason)
     with _decide(lab, name, Transition.REJECT, seen, reason) as step:
-        if not take_back and (conflict := _decided(step.session, step.patch)):
+        if not take_back and (conflict := _decision_conflict(step.session, step.patch)):
             raise conflict
         made = _shown_merge(step, merge_number, is_stated=True)
         _check_not_own(lab, step, made)
@@ -111,7 +111,7 @@ def comment(lab: Lab, name: str, text: str, at: Zyx | None = None) -> CommentRec
 
     Errors: StepError for no text, or a place outside the patch; NotAllowedError; UnknownNameError.
     """
-    text = checked_text("the comment", text, LONGEST_TEXT)
+    text = check_text("the comment", text, LONGEST_TEXT)
     with lab.step(name, Action.COMMENT, Transition.COMMENT) as step:
         shape = step.patch.shape
         if at is not None and not all(0 <= a < n for a, n in zip(at, shape, strict=True)):
@@ -139,7 +139,7 @@ def withdraw(lab: Lab, name: str, reason: str, seen: int | None = None) -> Patch
     Errors: StepError where the reason is missing; NotAllowedError; ConflictError;
     UnknownNameError.
     """
-    reason = checked_text("the reason for withdrawing", reason)
+    reason = check_text("the reason for withdrawing", reason)
     with lab.step(name, Action.WITHDRAW, Transition.WITHDRAW, seen=seen, reason=reason) as step:
         return step.set("withdrawn", withdrawn=True)
 
@@ -211,13 +211,13 @@ def _decide(
             yield step
     except StepError:
         with lab.catalog.read() as session:
-            conflict = _decided(session, get_patch(session, name))
+            conflict = _decision_conflict(session, get_patch(session, name))
         if conflict:
             raise conflict from None
         raise
 
 
-def _decided(session: Session, patch: PatchRecord) -> ConflictError | None:
+def _decision_conflict(session: Session, patch: PatchRecord) -> ConflictError | None:
     """Say who decided on the current merge, if it was decided on."""
     decided = patch.stage in (Stage.CORRECTING, Stage.ACCEPTED) and not patch.withdrawn
     if not decided or patch.current_merge_id is None:

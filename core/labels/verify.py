@@ -59,16 +59,16 @@ def _verify_patch(workspace: Workspace, patch: PatchRecord) -> Outcome:
         return Outcome(patch.name, SKIPPED, f"{patch.name}: has no merge to verify.")
     with workspace.catalog.read() as session:
         merge = merge_by_id(session, merge_id)
-    kept = _kept(workspace, patch, merge)
-    faults = _kept_faults(workspace, patch, merge, kept)
+    kept = _read_stored(workspace, patch, merge)
+    faults = _stored_faults(workspace, patch, merge, kept)
     if not merge.rule.startswith(IMPORTED):
         made, _ = merge_again(workspace, patch, merge.inputs)
-        faults += _made_faults(patch, merge, kept, made.voxels)
+        faults += _remade_faults(patch, merge, kept, made.voxels)
     details = {"merge": merge.number, "label_hash": merge.label_hash}
     return Outcome(patch.name, FAILED if faults else DONE, " ".join(faults) or None, (), details)
 
 
-def _kept(workspace: Workspace, patch: PatchRecord, merge: MergeRecord) -> Label:
+def _read_stored(workspace: Workspace, patch: PatchRecord, merge: MergeRecord) -> Label:
     """The label as it was stored.
 
     Errors: StoreError where its file is gone or changed; VolumeError.
@@ -77,7 +77,7 @@ def _kept(workspace: Workspace, patch: PatchRecord, merge: MergeRecord) -> Label
     return read_label(path)[0]
 
 
-def _kept_faults(
+def _stored_faults(
     workspace: Workspace, patch: PatchRecord, merge: MergeRecord, kept: Label
 ) -> list[str]:
     faults = []
@@ -92,7 +92,7 @@ def _kept_faults(
     return faults
 
 
-def _made_faults(patch: PatchRecord, merge: MergeRecord, kept: Label, made: Label) -> list[str]:
+def _remade_faults(patch: PatchRecord, merge: MergeRecord, kept: Label, made: Label) -> list[str]:
     what, faults = _describe(patch, merge), []
     if patch.label_hash != merge.predicted_hash:
         faults.append(f"{what}: started from another extracted label than the patch has now.")
@@ -107,7 +107,7 @@ def _describe(patch: PatchRecord, merge: MergeRecord) -> str:
 
 
 def _difference(kept: Label, made: Label) -> str | None:
-    """How the kept label differs from the one made again, the first voxel as (x, y, z)."""
+    """Describe how the stored label differs from the one made again; first voxel as (x, y, z)."""
     if kept.shape != made.shape:
         return f"the kept label has shape {kept.shape}, made again {made.shape} (z, y, x)."
     differs = np.argwhere(kept != made)

@@ -35,7 +35,7 @@ from core.maintenance.manifest import (
     time_of,
     write_manifest,
 )
-from core.maintenance.retention import kept
+from core.maintenance.retention import backups_to_keep
 from core.maintenance.verify_backup import try_backup
 from core.patches.record import refresh_records
 from core.workspace.folders import DRAFT, make_shared
@@ -43,7 +43,7 @@ from core.workspace.locks import patch_lock
 from core.workspace.settings import FILE_NAME
 from core.workspace.workspace import Workspace
 from db import backup as copies
-from db.engine import shown
+from db.engine import show_url
 from db.errors import CatalogError, TomocurateError
 from db.queries.maintenance import BackupRecord, last_verified_backup
 from db.queries.maintenance import list_backups as backups_of
@@ -134,7 +134,7 @@ def write_backup(
     """
     make_shared(workspace.backup_folder)
     with patch_lock(workspace, "backup", "backup"):
-        return _written(workspace, _free_name(workspace.backup_folder, kind, at), tell)
+        return _write_backup(workspace, _free_name(workspace.backup_folder, kind, at), tell)
 
 
 def list_backups(workspace: Workspace) -> tuple[BackupRecord, ...]:
@@ -143,7 +143,7 @@ def list_backups(workspace: Workspace) -> tuple[BackupRecord, ...]:
         return backups_of(session)
 
 
-def _written(workspace: Workspace, path: Path, tell: Tell) -> Made:
+def _write_backup(workspace: Workspace, path: Path, tell: Tell) -> Made:
     """The catalog's copy, then the files, then the manifest."""
     kind, at = path.stem.split("-", 2)[2], time_of(path)
     archive = path.with_suffix(copies.suffix(workspace.catalog.url))
@@ -172,7 +172,7 @@ def _written(workspace: Workspace, path: Path, tell: Tell) -> Made:
         labels=labels,
         images=images,
         settings=_public_settings(workspace),
-        catalog=shown(workspace.catalog.url),
+        catalog=show_url(workspace.catalog.url),
         catalog_id=workspace.catalog_id,
         drafts=drafts,
     )
@@ -261,17 +261,17 @@ def _warnings(workspace: Workspace, folder: Path, lost: list[str]) -> list[str]:
 
 
 def on_same_disk(workspace: Workspace) -> bool:
-    """Whether backups lie on the disk of the catalog (of the workspace, with PostgreSQL)."""
+    """Return whether backups lie on the disk of the catalog (of the workspace, with PostgreSQL)."""
     beside = workspace.catalog_folder if workspace.catalog.file else workspace.folder
     with suppress(OSError):
         return workspace.backup_folder.stat().st_dev == beside.stat().st_dev
     return False
 
 
-def _record_failure(workspace: Workspace, change: Change, kind: BackupKind, said: str) -> None:
+def _record_failure(workspace: Workspace, change: Change, kind: BackupKind, message: str) -> None:
     folder = str(workspace.backup_folder)
     with suppress(CatalogError), workspace.catalog.write() as session:
-        add_backup(session, change, kind, folder, None, None, error=said)
+        add_backup(session, change, kind, folder, None, None, error=message)
 
 
 def _drill_is_due(workspace: Workspace, now: datetime) -> bool:
@@ -298,18 +298,18 @@ def _remove_old(workspace: Workspace, change: Change) -> None:
         for path in there
         if times[path] > asked_since and not path.stem.endswith(f"-{BackupKind.DAILY}")
     }
-    keep = kept(times)
+    keep = backups_to_keep(times)
     gone = [path for path in there if path not in keep and path.name not in protected]
     for path in gone:
         _remove(path)
-    for path in _broken_off(workspace.backup_folder, change.at):
+    for path in _unfinished_backups(workspace.backup_folder, change.at):
         _remove(path)
     if gone:
         with workspace.catalog.write() as session:
             note_removed(session, change, [str(path) for path in gone])
 
 
-def _broken_off(folder: Path, now: datetime) -> list[Path]:
+def _unfinished_backups(folder: Path, now: datetime) -> list[Path]:
     """Backups of yesterday or before whose manifest was never written: their writer was killed."""
     found = [path for end in ARCHIVES for path in folder.glob(f"catalog-*{end}")]
     ours = [path for path in found if NAME.match(path.stem) and not path.is_symlink()]

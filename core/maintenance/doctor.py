@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.maintenance.backup import on_same_disk
 from core.maintenance.checks import files, installation, security
-from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
+from core.maintenance.checks.findings import BAD, OK, WARN, Finding, name_some
 from core.workspace.workspace import Workspace, open_workspace
 from db.engine import HOST_QUIET
 from db.errors import TomocurateError
@@ -62,11 +62,11 @@ def catalog_of(workspace: Workspace) -> Iterator[Finding]:
     with workspace.catalog.read() as session:
         faults = unsound(session)
     if faults:
-        said = f"{name}: is damaged ({named(faults)}); restore the last backup."
-        yield Finding("catalog", BAD, said)
+        message = f"{name}: is damaged ({name_some(faults)}); restore the last backup."
+        yield Finding("catalog", BAD, message)
     elif file is not None and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
-        said = f"{name}: is read-only for this account; make the file and its folder writable."
-        yield Finding("catalog", BAD, said)
+        message = f"{name}: is read-only for this account; make the file and its folder writable."
+        yield Finding("catalog", BAD, message)
     else:
         yield Finding("catalog", OK, f"{name}: is sound.")
 
@@ -79,11 +79,11 @@ def clock_of(workspace: Workspace) -> Iterator[Finding]:
     times = [latest] if latest else []
     times += [backup.made_at] if backup else []
     if times and max(times) > now + CLOCK_TOLERANCE:
-        said = (
+        message = (
             f"something was recorded for {max(times):%Y-%m-%d at %H:%M} UTC, and now it is "
             f"{now:%Y-%m-%d at %H:%M}: the clock is wrong, or was; set it right."
         )
-        yield Finding("clock", BAD, said)
+        yield Finding("clock", BAD, message)
     else:
         yield Finding("clock", OK, "nothing is recorded for a time to come.")
 
@@ -96,10 +96,12 @@ def machines_of(workspace: Workspace) -> Iterator[Finding]:
         seen, now = machines(session), database_time(session)
     lately = [name for name, at in seen if now - HOST_QUIET < at < now + HOST_QUIET]
     if len(lately) > 1:
-        said = f"{named(lately)} all wrote to this SQLite file lately; let one machine do so."
-        yield Finding("machines", BAD, said)
+        message = (
+            f"{name_some(lately)} all wrote to this SQLite file lately; let one machine do so."
+        )
+        yield Finding("machines", BAD, message)
     elif len(seen) > 1:
-        names = named(name for name, _ in seen)
+        names = name_some(name for name, _ in seen)
         yield Finding("machines", WARN, f"{names} have written to this SQLite file, not at once.")
     else:
         yield Finding("machines", OK, "one machine writes to this SQLite file.")
@@ -113,30 +115,34 @@ def backups_of(workspace: Workspace) -> Iterator[Finding]:
     if newest and newest[0].error:
         yield Finding("backup", BAD, f"the last one failed: {newest[0].error}")
     if last is None:
-        said = "there is none yet; let a worker run (tomocurate serve), or tomocurate backup."
-        yield Finding("backup", WARN, said)
+        message = "there is none yet; let a worker run (tomocurate serve), or tomocurate backup."
+        yield Finding("backup", WARN, message)
         return
     yield _age(last.made_at, now)
     if not Path(last.path).is_file():
         yield Finding("backup", BAD, f"{last.path}: is gone; make a new one.")
     if verified is None or verified.verified_at is None:
-        said = "none was restored on trial yet; tomocurate backup verify does."
-        yield Finding("backup", WARN, said)
+        message = "none was restored on trial yet; tomocurate backup verify does."
+        yield Finding("backup", WARN, message)
     elif verified.verified_at < now - VERIFIED_OLD:
-        said = f"the last trial was on {verified.verified_at:%Y-%m-%d}; tomocurate backup verify."
-        yield Finding("backup", WARN, said)
+        message = (
+            f"the last trial was on {verified.verified_at:%Y-%m-%d}; tomocurate backup verify."
+        )
+        yield Finding("backup", WARN, message)
     if on_same_disk(workspace):
-        said = "lies on the same disk as the catalog; set backup_dir to a folder of another disk."
-        yield Finding("backup", WARN, said)
+        message = (
+            "lies on the same disk as the catalog; set backup_dir to a folder of another disk."
+        )
+        yield Finding("backup", WARN, message)
 
 
 def _age(made_at: datetime, now: datetime) -> Finding:
-    said = f"the last one was made on {made_at:%Y-%m-%d at %H:%M} UTC"
+    message = f"the last one was made on {made_at:%Y-%m-%d at %H:%M} UTC"
     if made_at < now - BACKUP_OLD:
-        return Finding("backup", BAD, f"{said}, more than a week ago; see that a worker runs.")
+        return Finding("backup", BAD, f"{message}, more than a week ago; see that a worker runs.")
     if made_at < now - BACKUP_LATE:
-        return Finding("backup", WARN, f"{said}, more than a day ago; see that a worker runs.")
-    return Finding("backup", OK, f"{said}.")
+        return Finding("backup", WARN, f"{message}, more than a day ago; see that a worker runs.")
+    return Finding("backup", OK, f"{message}.")
 
 
 def jobs_of(workspace: Workspace) -> Iterator[Finding]:
@@ -149,14 +155,16 @@ def jobs_of(workspace: Workspace) -> Iterator[Finding]:
     lost = [f"job {job.id} ({job.kind})" for job in running if job.lost]
     late = [job for job in queued if job.due_at < now - WAITS_LONG and "batch" not in job.arguments]
     if lost:
-        said = f"the worker of {named(lost)} fell silent; a running worker takes it up."
-        yield Finding("jobs", WARN, said)
+        message = f"the worker of {name_some(lost)} fell silent; a running worker takes it up."
+        yield Finding("jobs", WARN, message)
     if late:
-        said = f"{len(late)} jobs wait for more than ten minutes; start a worker, or more."
-        yield Finding("jobs", WARN, said)
+        message = f"{len(late)} jobs wait for more than ten minutes; start a worker, or more."
+        yield Finding("jobs", WARN, message)
     if failed.total:
-        said = f"{failed.total} failed, the last is job {failed.rows[0].id}: {failed.rows[0].error}"
-        yield Finding("jobs", WARN, said)
+        message = (
+            f"{failed.total} failed, the last is job {failed.rows[0].id}: {failed.rows[0].error}"
+        )
+        yield Finding("jobs", WARN, message)
     if not (lost or late):
         yield Finding("jobs", OK, f"{len(running)} run, {len(queued)} wait.")
 
@@ -165,14 +173,14 @@ def workers_of(workspace: Workspace) -> Iterator[Finding]:
     """A worker lives."""
     with workspace.catalog.read() as session:
         workers, now = list_workers(session), database_time(session)
-    alive = [each for each in workers if each.stopped_at is None]
-    fresh = [each.name for each in alive if abs(now - each.heartbeat_at) < WORKER_SILENT]
+    alive = [worker for worker in workers if worker.stopped_at is None]
+    fresh = [item.name for item in alive if abs(now - item.heartbeat_at) < WORKER_SILENT]
     if fresh:
-        yield Finding("workers", OK, f"{len(fresh)} alive: {named(fresh)}.")
+        yield Finding("workers", OK, f"{len(fresh)} alive: {name_some(fresh)}.")
     else:
         heard = f"{workers[0].heartbeat_at:%Y-%m-%d at %H:%M} UTC" if workers else "never"
-        said = f"none runs (last heard of: {heard}); tomocurate serve starts one."
-        yield Finding("workers", WARN, said)
+        message = f"none runs (last heard of: {heard}); tomocurate serve starts one."
+        yield Finding("workers", WARN, message)
 
 
 CHECKS: Mapping[str, Callable[[Workspace], Iterator[Finding]]] = {
@@ -190,10 +198,10 @@ CHECKS: Mapping[str, Callable[[Workspace], Iterator[Finding]]] = {
     "secrets": installation.secrets_of,
     "openness": security.openness_of,
     "store": files.store_of,
-    "patches": files.extracted_of,
-    "merged": files.merged_of,
+    "patches": files.check_extracted,
+    "merged": files.check_merged,
     "records": files.records_of,
     "tomograms": files.originals_of,
-    "partial files": files.left_behind,
+    "partial files": files.check_partial_files,
 }
 """Every check of doctor, in the order of its report; a new one is a line here."""

@@ -11,7 +11,7 @@ from core.workspace.folders import make_shared
 
 
 def has(store: Store, sha256: str, size: int) -> bool:
-    """Whether a store has a file of this hash and size; its bytes are not read."""
+    """Return whether a store has a file of this hash and size; its bytes are not read."""
     with suppress(OSError):
         return store.path_of(sha256).stat().st_size == size
     return False

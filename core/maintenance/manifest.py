@@ -1,4 +1,4 @@
-"""What a backup holds: its manifest, how it is found, and whether its files are whole."""
+"""Manifests of backups: find, read and verify them."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from typing import Any
 
 from core.corrections.store import Store
 from core.errors import BackupError
-from core.files.atomic import opened_regular
+from core.files.atomic import open_regular
 from core.imaging.hashes import file_hash
 
 FORMAT = "tomocurate backup"
@@ -27,7 +27,7 @@ MAX_MANIFEST = 256 << 20
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup holds."""
+    """Content of a backup."""
 
     name: str
     made_at: str
@@ -56,7 +56,7 @@ class Manifest:
 
     @property
     def files(self) -> int:
-        """How many files it keeps."""
+        """Return the number of files in the backup."""
         return len(self.stored) + len(self.labels) + len(self.images) + len(self.drafts)
 
     @property
@@ -118,7 +118,7 @@ def read_manifest(path: Path) -> Manifest:
     Errors: BackupError for what is no manifest of ours, or of a newer program.
     """
     try:
-        with opened_regular(path) as file:
+        with open_regular(path) as file:
             raw = file.read(MAX_MANIFEST + 1)
         if len(raw) > MAX_MANIFEST:
             raise BackupError(f"{path}: is too large for a backup's manifest.")
@@ -143,7 +143,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def time_of(manifest: Path) -> datetime:
-    """When a backup was made, by its name."""
+    """Return the time of a backup from its name."""
     stamp = manifest.stem.split("-")[1]
     return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
 
@@ -188,7 +188,7 @@ def _check_names(manifest: Manifest) -> None:
     hashes: Iterable[Any] = (*manifest.hashes, manifest.sha256)
     names = (*manifest.labels, *manifest.images, *manifest.drafts)
     patches = all(name == Path(name).name and name not in (".", "..") for name in names)
-    sound = all(re.fullmatch(r"[0-9a-f]{64}", str(each)) for each in hashes)
+    sound = all(re.fullmatch(r"[0-9a-f]{64}", str(item)) for item in hashes)
     stem, _, kind = manifest.archive.rpartition(".")
     if not (patches and sound and NAME.match(stem) and f".{kind}" in ARCHIVES):
         raise ValueError("a name that we do not write")

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.access.account import current_account
 from core.corrections.store import Store
 from core.errors import RecordError
-from core.maintenance.checks.findings import named
+from core.maintenance.checks.findings import name_some
 from core.maintenance.manifest import own_manifests, read_manifest, time_of
 from core.patches.record import read_record, refresh_records
 from core.workspace.folders import DRAFT, Folders, make_shared
@@ -54,8 +54,8 @@ def rebuild(
     settings = read_settings(folder)
     if catalog_url is not None:
         settings = replace(settings, catalog=catalog_url)
-    found = sorted(Folders(folder).records.glob("*.json"))
-    if not found:
+    paths = sorted(Folders(folder).records.glob("*.json"))
+    if not paths:
         raise RecordError(
             f"{Folders(folder).records}: holds no records, so there is nothing to make a catalog "
             "from; restore a backup."
@@ -63,7 +63,7 @@ def rebuild(
     identity = read_identity(folder)
     with create_catalog(settings.catalog_url(folder), catalog_id=identity) as catalog:
         workspace = Workspace(folder, settings, catalog)
-        outcomes = [*_rebuilt(workspace, found, identity, progress), *_put_drafts_aside(workspace)]
+        outcomes = [*_rebuilt(workspace, paths, identity, progress), *_put_drafts_aside(workspace)]
         _list_backups(workspace)
         refresh_records(workspace, keep_newer=False)
         bind(workspace)
@@ -104,9 +104,9 @@ def _rebuilt(
     records: list[Mapping[str, Any]] = []
     for path in found:
         try:
-            records.append(_checked(path, read_record(path), identity))
+            records.append(_check_record(path, read_record(path), identity))
         except TomocurateError as error:
-            yield _told(Outcome(path.stem, FAILED, str(error)), progress)
+            yield _report(Outcome(path.stem, FAILED, str(error)), progress)
     people = _add_people(catalog, records)
     store = Store(workspace.folders.store)
     for start in range(0, len(records), AT_ONCE):
@@ -115,18 +115,18 @@ def _rebuilt(
                 _one(session, record, people, store) for record in records[start : start + AT_ONCE]
             ]
         for outcome in outcomes:
-            yield _told(outcome, progress)
+            yield _report(outcome, progress)
     others = sorted(name for name, its in people.items() if its != people[_ADMIN])
     if others:
-        yield _told(_disabled(others), progress)
+        yield _report(_disable_all(others), progress)
 
 
-def _disabled(names: list[str]) -> Outcome:
-    said = (
-        f"{named(names)}: disabled, their roles guessed from what they did; look at the roles, "
+def _disable_all(names: list[str]) -> Outcome:
+    message = (
+        f"{name_some(names)}: disabled, their roles guessed from what they did; look at the roles, "
         "then let them work with tomocurate people enable."
     )
-    return Outcome("people", DONE, findings=(said,))
+    return Outcome("people", DONE, findings=(message,))
 
 
 def _list_backups(workspace: Workspace) -> None:
@@ -149,11 +149,11 @@ def _put_drafts_aside(workspace: Workspace) -> Iterator[Outcome]:
     make_shared(aside)
     for path in drafts:
         path.replace(aside / path.name)
-    said = f"{len(drafts)} unsaved drafts were not rebuilt; their files lie in {aside}."
-    yield Outcome("drafts", DONE, findings=(said,))
+    message = f"{len(drafts)} unsaved drafts were not rebuilt; their files lie in {aside}."
+    yield Outcome("drafts", DONE, findings=(message,))
 
 
-def _checked(path: Path, record: dict[str, Any], identity: str | None) -> Mapping[str, Any]:
+def _check_record(path: Path, record: dict[str, Any], identity: str | None) -> Mapping[str, Any]:
     """Return a record whose name is its file's, of this catalog, whose lists can be walked."""
     if identity and record.get("catalog_id", identity) != identity:
         raise RecordError(
@@ -243,6 +243,6 @@ def _acts(records: list[Mapping[str, Any]]) -> Iterator[tuple[str | None, Role]]
             yield comment["resolved_by"], Role.ANNOTATOR
 
 
-def _told(outcome: Outcome, progress: Progress) -> Outcome:
+def _report(outcome: Outcome, progress: Progress) -> Outcome:
     progress(outcome)
     return outcome

@@ -92,18 +92,18 @@ def put_files_back(workspace: Workspace) -> None:
     with workspace.catalog.read() as session:
         corrections = latest_corrections(session)
         labels = current_labels(session)
-    for each in corrections:
-        inside = folders.withdrawn_of if each.withdrawn else folders.corrections_of
-        if not each.missing:
-            make_shared(folders.corrections_of(each.patch))
-            make_shared(inside(each.patch))
-            _lay(store, each, inside(each.patch) / each.name)
-    for each in labels:
-        _lay(store, each, folders.merged_of(each.patch))
+    for correction in corrections:
+        inside = folders.withdrawn_of if correction.withdrawn else folders.corrections_of
+        if not correction.missing:
+            make_shared(folders.corrections_of(correction.patch))
+            make_shared(inside(correction.patch))
+            _lay(store, correction, inside(correction.patch) / correction.name)
+    for correction in labels:
+        _lay(store, correction, folders.merged_of(correction.patch))
 
 
-def _lay(store: Store, each: FileOfPatch, target: Path) -> None:
-    source = store.path_of(each.sha256)
+def _lay(store: Store, patch: FileOfPatch, target: Path) -> None:
+    source = store.path_of(patch.sha256)
     if source.is_file() and not os.path.lexists(target):
         shutil.copyfile(source, target)
 
@@ -114,7 +114,7 @@ def _write_settings(folder: Path, manifest: Manifest, catalog_url: str | None) -
     ``backup_dir`` is commented out: it is the folder of the original's backups.
     """
     stated = catalog_url or "catalog.sqlite"
-    line = "catalog = " + _quoted(stated)
+    line = "catalog = " + _quote_toml(stated)
     kept = re.sub(r"(?m)^(\s*backup_dir\s*=)", r"# of the original: \1", manifest.settings)
     kept = re.sub(r"(?m)^\s*catalog\s*=.*$", lambda _: line, kept, count=1)
     text = kept if line in kept else f"{line}\n{kept}"
@@ -123,7 +123,7 @@ def _write_settings(folder: Path, manifest: Manifest, catalog_url: str | None) -
         partial.write_text(text, encoding="utf-8")
 
 
-def _quoted(text: str) -> str:
+def _quote_toml(text: str) -> str:
     """A TOML basic string."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

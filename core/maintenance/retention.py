@@ -1,4 +1,4 @@
-"""Which backups are kept: of seven days, four weeks and twelve months the newest each."""
+"""Retention rule: the newest backup of seven days, four weeks and twelve months each."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -7,14 +7,14 @@ from pathlib import Path
 DAYS, WEEKS, MONTHS = 7, 4, 12
 
 
-def kept(times: Mapping[Path, datetime]) -> set[Path]:
+def backups_to_keep(times: Mapping[Path, datetime]) -> set[Path]:
     """The backups to keep, by when each was made; the newest is always among them."""
     keep: set[Path] = set()
     for number, period in ((DAYS, _day), (WEEKS, _week), (MONTHS, _month)):
         newest: dict[tuple[int, ...], Path] = {}
         for path, at in sorted(times.items(), key=lambda item: item[1]):
             newest[period(at)] = path
-        keep.update(newest[each] for each in sorted(newest)[-number:])
+        keep.update(newest[item] for item in sorted(newest)[-number:])
     return keep
 
 

@@ -44,7 +44,7 @@ def decode_drawing(body: bytes, shape: Zyx, sha256: str, *, squeezed: bool) -> D
     broken gzip stream, another checksum, or other values than 0, 1, 2, 3.
     """
     size = int(np.prod(shape, dtype=object))
-    raw = _inflated(body, size) if squeezed else body
+    raw = _inflate(body, size) if squeezed else body
     if len(raw) > size:
         raise DrawingSizeError(f"the drawing holds more than the patch's {size} voxels.")
     if len(raw) < size:
@@ -66,17 +66,17 @@ def encode_drawing(drawing: Drawing) -> bytes:
 
 
 def mask_of(drawing: Drawing, kind: CorrectionKind) -> Mask:
-    """Where a drawing paints a kind."""
+    """Return the mask of one kind in a drawing."""
     return np.asarray(drawing == VALUES[kind])
 
 
 def claims(corrections: Iterable[Mapping[CorrectionKind, Mask]], shape: Zyx) -> Drawing:
     """The kinds that corrections claim in each voxel, as bits."""
-    found = np.zeros(shape, np.uint8)
+    zeros = np.zeros(shape, np.uint8)
     for correction in corrections:
         for kind, mask in correction.items():
-            found |= mask.view(np.uint8) * np.uint8(BITS[kind])
-    return found
+            zeros |= mask.view(np.uint8) * np.uint8(BITS[kind])
+    return zeros
 
 
 def drawing_of(claimed: Drawing) -> Drawing:
@@ -87,7 +87,7 @@ def drawing_of(claimed: Drawing) -> Drawing:
     return drawing
 
 
-def _inflated(body: bytes, size: int) -> bytes:
+def _inflate(body: bytes, size: int) -> bytes:
     """Inflate no further than one byte beyond what a drawing may hold."""
     stream = zlib.decompressobj(31)
     try:

@@ -45,7 +45,7 @@ from db.writes.patches import hold_ended, hold_patch, lock_patch, release_hold
 
 @dataclass(frozen=True)
 class Painting:
-    """What a painter opens: the patch, its corrections, who holds it, and one's own draft."""
+    """State for the painter: the patch, its corrections, who holds it, and the person's draft."""
 
     patch: PatchRecord
     slots: tuple[SlotRecord, ...]
@@ -152,7 +152,7 @@ def slot_claims(workspace: Workspace, patch: PatchRecord, slot: str, number: int
     Errors: UnknownNameError; CorrectionError; VolumeError; StoreError.
     """
     with workspace.catalog.read() as session:
-        found = {each.name: each for each in slots_of(session, patch.id)}
+        found = {item.name: item for item in slots_of(session, patch.id)}
     if slot not in found:
         raise UnknownNameError.among(f"correction of {patch.name}", slot, found)
     versions = {version.number: version for version in found[slot].versions}
@@ -164,7 +164,7 @@ def slot_claims(workspace: Workspace, patch: PatchRecord, slot: str, number: int
 
 
 def own_drawing(workspace: Workspace, painting: Painting) -> Drawing:
-    """What a person painted on a patch and saved."""
+    """Return what a person painted on a patch and saved."""
     claimed = np.zeros(painting.patch.shape, np.uint8)
     for slot in painting.mine.values():
         claimed |= slot_claims(workspace, painting.patch, slot.name, slot.latest.number)

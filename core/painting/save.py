@@ -36,7 +36,7 @@ from db.writes.drafts import drop_draft
 
 @dataclass(frozen=True)
 class SavedPainting:
-    """What a save did: the versions written, the slots withdrawn, and what is there now."""
+    """Result of a save: versions written, slots withdrawn, and the present state."""
 
     versions: Mapping[str, int]
     withdrawn: tuple[str, ...]
@@ -47,7 +47,7 @@ class SavedPainting:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a save is going to do with one's slots and those of others."""
+    """Plan of a save: the slots to write and to withdraw."""
 
     mine: Mapping[CorrectionKind, SlotRecord]
     changed: tuple[CorrectionKind, ...]

@@ -16,7 +16,7 @@ from core.lab.lab import Lab
 from core.lab.step import Changes
 from core.tomograms.source_files import check_unchanged, open_original
 from core.workspace.results import DONE, FAILED, KEPT, Outcome
-from core.workspace.text import check_threshold, checked_text
+from core.workspace.text import check_text, check_threshold
 from core.workspace.workspace import Workspace
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, patches_in
@@ -36,7 +36,7 @@ MANY = 5
 
 @dataclass(frozen=True)
 class Proposal:
-    """What choosing a center would do; nothing is written."""
+    """Result of choosing a center, before it is written."""
 
     center: Zyx
     """Where it would be, (z, y, x)."""
@@ -82,7 +82,7 @@ def propose(
         nearest = shifted_to_fit(Zyx(*center), shape)
         return Proposal(Zyx(*center), None, str(error), shifted_center=nearest)
     same = _same(setting.patches, placed)
-    refusal = _already(same) if same else _moved_or_changed(setting.tomogram)
+    refusal = _already(same) if same else _source_fault(setting.tomogram)
     overlaps = tuple(_overlaps(setting.alive, placed.box, same))
     return Proposal(placed.center, placed.box, refusal, _warnings(setting, placed, same), overlaps)
 
@@ -108,7 +108,7 @@ def choose(
     VolumeError or RootError where the tomogram changed or is gone; NotAllowedError; StepError for
     a note that cannot be one.
     """
-    note = checked_text("the note", note) if note and note.strip() else None
+    note = check_text("the note", note) if note and note.strip() else None
     check_threshold(threshold)
     with lab.read(Action.CHOOSE) as session:
         check_unchanged(get_tomogram(session, tomogram).on_disk)
@@ -147,7 +147,7 @@ def box_of(patch: PatchRecord) -> Box | None:
     return box_at(Zyx(*patch.start), patch.shape)
 
 
-def _moved_or_changed(tomogram: TomogramRecord) -> str | None:
+def _source_fault(tomogram: TomogramRecord) -> str | None:
     """Why nothing can be cut from a tomogram any more, if so."""
     try:
         check_unchanged(tomogram.on_disk)
@@ -166,9 +166,9 @@ def _setting(session: Session, tomogram: str, segmentation_id: int | None) -> _S
         )
     chosen = every[0]
     if segmentation_id is not None:
-        named = [each for each in every if each.id == segmentation_id]
+        named = [item for item in every if item.id == segmentation_id]
         if not named:
-            known = ", ".join(f"{each.id} ({each.on_disk.path})" for each in every)
+            known = ", ".join(f"{item.id} ({item.on_disk.path})" for item in every)
             raise SegmentationError(
                 f"tomogram {record.name}: has no segmentation {segmentation_id}; it has {known}."
             )
@@ -182,10 +182,10 @@ def _dry(setting: _Setting, centers: Sequence[Zyx], near_border: NearBorder) -> 
         try:
             placed = place_patch(Zyx(*center), _shape(setting), near_border)
         except CenterError as error:
-            outcomes.append(Outcome(_shown(setting, center), FAILED, str(error)))
+            outcomes.append(Outcome(_format_center(setting, center), FAILED, str(error)))
             continue
         same = _same(setting.patches, placed)
-        name = same.name if same else _shown(setting, placed.center)
+        name = same.name if same else _format_center(setting, placed.center)
         outcomes.append(_outcome(setting, placed, name, same))
     return tuple(outcomes)
 
@@ -200,7 +200,7 @@ def _choose_one(
     try:
         placed = place_patch(Zyx(*center), _shape(setting), near_border)
     except CenterError as error:
-        return Outcome(_shown(setting, center), FAILED, str(error)), None
+        return Outcome(_format_center(setting, center), FAILED, str(error)), None
     same = _same(setting.patches, placed)
     if same:
         return _outcome(setting, placed, same.name, same), None
@@ -218,7 +218,7 @@ def _outcome(setting: _Setting, placed: Placed, name: str, same: PatchRecord | N
 
 
 def _warnings(setting: _Setting, placed: Placed, same: PatchRecord | None) -> tuple[str, ...]:
-    """What a person should know before they choose a center."""
+    """Return warnings about a center."""
     found = []
     if placed.shifted:
         x, y, z = placed.center.to_xyz()
@@ -282,7 +282,7 @@ def _shape(setting: _Setting) -> Zyx:
     return Zyx(*setting.tomogram.on_disk.shape)
 
 
-def _shown(setting: _Setting, center: Zyx) -> str:
+def _format_center(setting: _Setting, center: Zyx) -> str:
     """A center that has no name yet, in (x, y, z)."""
     z, y, x = center
     return f"{setting.tomogram.name} at {x},{y},{z}"

@@ -45,7 +45,7 @@ from db.vocabulary import Stage
 
 @dataclass(frozen=True)
 class _Originals:
-    """What the patches of one pair are cut from, opened."""
+    """Opened tomogram and segmentation that patches are cut from."""
 
     tomogram: TomogramRecord
     segmentation: SegmentationRecord
@@ -140,7 +140,7 @@ def _extract_one(
     threshold = patch.threshold if again else _threshold(patch, originals)
     voxel_size = patch.voxel_size if again else originals.tomogram.voxel_size
     label = originals.segmentation.membrane_label
-    cut = cut_patch(originals.volume, originals.labels, _placed(patch), threshold, label)
+    cut = cut_patch(originals.volume, originals.labels, _place(patch), threshold, label)
     hashes = {"image_hash": content_hash(cut.image), "label_hash": content_hash(cut.label)}
     if again:
         _check_same(patch, hashes)
@@ -152,10 +152,10 @@ def _extract_one(
         files = _stage(lab.folders, patch.name, cut, grid, staged)
         if again:
             _bring_back(lab, patch.name, files)
-            return outcome if files else _kept(outcome)
+            return outcome if files else _keep(outcome)
         values = {**hashes, "voxel_size": voxel_size, "threshold": threshold}
         recorded = _record(lab, patch, values, files)
-    return outcome if recorded else _kept(outcome)
+    return outcome if recorded else _keep(outcome)
 
 
 def _threshold(patch: PatchRecord, originals: _Originals) -> float | None:
@@ -163,7 +163,7 @@ def _threshold(patch: PatchRecord, originals: _Originals) -> float | None:
     return originals.segmentation.threshold if stated is None else stated
 
 
-def _placed(patch: PatchRecord) -> Placed:
+def _place(patch: PatchRecord) -> Placed:
     if patch.center is None:
         raise StepError(f"{patch.name}: has no center; choose it again.")
     return Placed(Zyx(*patch.center), _box(patch), patch.shifted, patch.padded)
@@ -244,5 +244,5 @@ def _outcome(patch: PatchRecord, cut: CutPatch, voxel_size: float | None) -> Out
     return Outcome(patch.name, DONE, findings=findings, details=details)
 
 
-def _kept(outcome: Outcome) -> Outcome:
+def _keep(outcome: Outcome) -> Outcome:
     return Outcome(outcome.name, KEPT, None, outcome.findings, outcome.details)

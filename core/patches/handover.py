@@ -28,10 +28,10 @@ def hand_over(lab: Lab, name: str, to: str | None = None) -> tuple[Outcome, ...]
         get_person(session, name)
         if to is not None:
             get_person(session, to)
-    return tuple(_handed(lab, patch, to) for patch in open_work(lab.workspace, name))
+    return tuple(_hand_over(lab, patch, to) for patch in open_work(lab.workspace, name))
 
 
-def _handed(lab: Lab, patch: str, to: str | None) -> Outcome:
+def _hand_over(lab: Lab, patch: str, to: str | None) -> Outcome:
     try:
         if to is None:
             release(lab, patch)

@@ -17,7 +17,7 @@ from db.vocabulary import Role, Stage
 
 
 class Transition(StrEnum):
-    """What can happen to a patch, as its messages say it."""
+    """Transition of a patch; the values appear in messages."""
 
     EXTRACT = "extracted"
     CORRECT = "corrected"
@@ -92,7 +92,9 @@ def least_role(transition: Transition) -> Role:
 
 
 def is_legal(patch: PatchRecord, transition: Transition) -> bool:
-    """Whether a transition is legal at a patch's stage, whoever makes it; pages show only these."""
+    """Return whether a transition is legal at a patch's stage, whoever makes it; pages show only
+    these.
+    """
     if transition is Transition.REINSTATE:
         return patch.withdrawn
     if patch.withdrawn and transition not in _OF_THE_WITHDRAWN:
@@ -116,15 +118,15 @@ def next_stage(patch: PatchRecord, transition: Transition) -> Stage:
         )
     way_out = _WAY_OUT.get((transition, patch.stage)) or _legal_at(transition)
     raise StepError(
-        f"{patch.name}: is {said(patch.stage)}, so it cannot be {transition}; {way_out}."
+        f"{patch.name}: is {stage_text(patch.stage)}, so it cannot be {transition}; {way_out}."
     )
 
 
-def said(stage: Stage) -> str:
+def stage_text(stage: Stage) -> str:
     """A stage as a sentence has it."""
     return "being corrected" if stage is COR else stage.value.replace("_", " ")
 
 
 def _legal_at(transition: Transition) -> str:
-    stages = " or ".join(map(said, LEGAL[transition]))
+    stages = " or ".join(map(stage_text, LEGAL[transition]))
     return f"that is legal while it is {stages}"

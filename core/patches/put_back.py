@@ -67,17 +67,17 @@ def put_back(
     """
     with lab.read(Action.PUT_BACK) as session:
         record = get_tomogram(session, tomogram)
-        accepted = _accepted(session, record)
+        accepted = _read_accepted(session, record)
         segmentation = segmentation_by_id(
             session, _one_segmentation(record, accepted, segmentation_id)
         )
-    accepted = [each for each in accepted if each.patch.segmentation_id == segmentation.id]
+    accepted = [item for item in accepted if item.patch.segmentation_id == segmentation.id]
     if not accepted:
         raise StepError(f"{record.name}: no patch of this segmentation is accepted.")
     if out.exists() or out.is_symlink():
         raise OutputError(f"{out}: exists; name another file, nothing is overwritten.")
-    labels = [_placed(lab.workspace, each) for each in accepted]
-    names = tuple(each.patch.name for each in accepted)
+    labels = [_place_label(lab.workspace, item) for item in accepted]
+    names = tuple(item.patch.name for item in accepted)
     with open_original(segmentation.on_disk) as volume:
         changed = None
         if not dry_run:
@@ -86,7 +86,7 @@ def put_back(
     return PutBack(out, segmentation.on_disk.file, names, changed)
 
 
-def _accepted(session: Any, tomogram: TomogramRecord) -> list[_Accepted]:
+def _read_accepted(session: Any, tomogram: TomogramRecord) -> list[_Accepted]:
     wanted = PatchFilter(tomogram_id=tomogram.id)
     accepted = [
         _Accepted(patch, merge_by_id(session, patch.accepted_merge_id), _at(session, patch))
@@ -99,7 +99,7 @@ def _accepted(session: Any, tomogram: TomogramRecord) -> list[_Accepted]:
 
 
 def _at(session: Any, patch: PatchRecord) -> datetime:
-    """When the patch was accepted last."""
+    """Return when the patch was last accepted."""
     verdicts = [r.decided_at for r in reviews_of(session, patch.id) if r.verdict is Verdict.ACCEPT]
     return verdicts[-1] if verdicts else _NEVER
 
@@ -107,11 +107,11 @@ def _at(session: Any, patch: PatchRecord) -> datetime:
 def _one_segmentation(
     tomogram: TomogramRecord, accepted: Sequence[_Accepted], wanted: int | None
 ) -> int:
-    ids = {each.patch.segmentation_id for each in accepted} - {None}
+    ids = {item.patch.segmentation_id for item in accepted} - {None}
     if wanted is not None:
         return wanted
     if len(ids) != 1:
-        models = ", ".join(sorted({each.patch.model or "no model named" for each in accepted}))
+        models = ", ".join(sorted({item.patch.model or "no model named" for item in accepted}))
         raise StepError(
             f"{tomogram.name}: its accepted patches were cut from {len(ids)} segmentations "
             f"({models}); name one."
@@ -123,11 +123,11 @@ def _one_segmentation(
 
 
 def _threshold(segmentation: SegmentationRecord, accepted: Sequence[_Accepted]) -> float | None:
-    stated = [each.patch.threshold for each in accepted if each.patch.threshold is not None]
+    stated = [item.patch.threshold for item in accepted if item.patch.threshold is not None]
     return stated[-1] if stated else segmentation.threshold
 
 
-def _placed(workspace: Workspace, accepted: _Accepted) -> PlacedLabel:
+def _place_label(workspace: Workspace, accepted: _Accepted) -> PlacedLabel:
     patch, merge = accepted.patch, accepted.merge
     if patch.start is None:
         raise AssertionError("only patches with a place are taken")

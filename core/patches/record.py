@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core.errors import RecordError
-from core.files.atomic import opened_regular, whole_file
+from core.files.atomic import open_regular, whole_file
 from core.imaging.hashes import file_hash
 from core.workspace.folders import make_shared
 from core.workspace.locks import patch_lock
@@ -38,7 +38,7 @@ _IDS = frozenset({"id", "tomogram_id", "author_id", "version"})
 
 
 class RecordState(StrEnum):
-    """How a record stands to the catalog."""
+    """State of a record compared with the catalog."""
 
     CURRENT = "current"
     BEHIND = "behind"
@@ -76,7 +76,7 @@ def read_record(path: Path) -> dict[str, Any]:
     Errors: RecordError for what is none, or of a newer version.
     """
     try:
-        with opened_regular(path) as file:
+        with open_regular(path) as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise RecordError(f"{path}: is larger than {MAX_BYTES >> 20} MB; it is no record.")
@@ -121,13 +121,13 @@ def record_states(workspace: Workspace) -> Iterator[tuple[str, RecordState]]:
                 (name, _state(session, workspace.folders.record_of(name), _text(session, name)))
                 for name in names[start : start + AT_ONCE]
             ]
-        yield from (each for each in states if each[1] != RecordState.CURRENT)
+        yield from (state for state in states if state[1] != RecordState.CURRENT)
 
 
 def _state(session: Session, path: Path, text: bytes) -> RecordState:
     """Tell a record's state; ``text`` is what would be written now."""
     try:
-        with opened_regular(path) as file:
+        with open_regular(path) as file:
             if file.read(len(text) + 1) == text:
                 return RecordState.CURRENT
         record = read_record(path)
@@ -176,7 +176,7 @@ def _record(session: Session, patch: PatchRecord) -> dict[str, Any]:
     }
     return {
         **_about(patch),
-        **{name: [to_json(each, _IDS) for each in records] for name, records in life.items()},
+        **{name: [to_json(record, _IDS) for record in records] for name, records in life.items()},
         "tomogram": _tomogram(session, patch),
         "segmentation": _segmentation(session, patch),
         "bundle": _bundle(session, patch),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from core.access.permissions import Action, require
 from core.lab.lab import Lab
-from core.workspace.text import checked_text
+from core.workspace.text import check_text
 from db.queries.progress import ViewRecord, saved_views
 from db.writes import people as writes
 from db.writes.events import Change
@@ -17,7 +17,7 @@ def save_view(lab: Lab, name: str, page: str, rules: Mapping[str, object]) -> No
 
     Errors: NotAllowedError; StepError for no name.
     """
-    name = checked_text("the view's name", name, LONGEST_NAME)
+    name = check_text("the view's name", name, LONGEST_NAME)
     with lab.catalog.write() as session:
         require(session, lab.person, Action.SAVE_VIEW)
         writes.save_view(session, Change.now(lab.person.id), name, page, dict(rules))

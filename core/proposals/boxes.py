@@ -62,7 +62,7 @@ def core_sums(values: Floats, starts: Starts, cell: int) -> Values:
     return np.maximum(total, 0)
 
 
-def shared(starts: Starts, other: Sequence[int]) -> Values:
+def shared_fraction(starts: Starts, other: Sequence[int]) -> Values:
     """The share of a patch that each box has in common with one patch."""
     common = np.maximum(PATCH_SIDE - np.abs(starts - np.asarray(other)), 0)
     return np.asarray(common.prod(1) / PATCH_SIDE**3, np.float64)

@@ -1,4 +1,4 @@
-"""What may need correction at each voxel, one channel for each kind of evidence.
+"""Channels of evidence that a voxel needs correction.
 
 A channel counts full-resolution voxels that are likely to be added or removed. Arrays are (z, y, x)
 at the working scale; lengths are in angstrom, so that any binning gives the same answer.
@@ -59,7 +59,7 @@ MOST_VARIANCE = 2 / 7
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a tomogram's own voxels say, from a few sampled blocks."""
+    """Calibration of a tomogram from a few sampled blocks."""
 
     spacing: float
     """Angstrom of a working voxel."""
@@ -263,18 +263,18 @@ class Pieces:
         return cls(labels, np.bincount(labels.ravel(), minlength=count + 1))
 
     def hold(self, where: Mask) -> Mask:
-        """Which pieces hold a voxel of a mask."""
-        found = np.zeros(len(self.sizes), bool)
-        found[self.labels[where]] = True
-        return found
+        """Return the pieces that contain a voxel of a mask."""
+        zeros = np.zeros(len(self.sizes), bool)
+        zeros[self.labels[where]] = True
+        return zeros
 
     def reach_a_face(self) -> Mask:
-        """Which pieces reach the array's face, so that nobody knows how large they are."""
-        found = np.zeros(len(self.sizes), bool)
+        """Return the pieces that reach the array's face, so that their size is unknown."""
+        zeros = np.zeros(len(self.sizes), bool)
         for axis in range(3):
             for face in (0, -1):
-                found[np.take(self.labels, face, axis)] = True
-        return found
+                zeros[np.take(self.labels, face, axis)] = True
+        return zeros
 
     def select(self, keep: Mask) -> Mask:
         keep = keep.copy()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.imaging.geometry import BORDER, PATCH_SIDE, Box, Zyx, box_around
-from core.proposals.boxes import Boxes, Values, legal_boxes, shared
+from core.proposals.boxes import Boxes, Values, legal_boxes, shared_fraction
 from core.proposals.channels import Channel
 from core.proposals.explain import explain, explain_audit, explain_random
 from core.proposals.scan import Cells, Piece
@@ -43,7 +43,7 @@ _CORE_VOXELS = float((PATCH_SIDE - 2 * BORDER) ** 3)
 
 @dataclass(frozen=True)
 class Settings:
-    """How boxes of one tomogram are chosen."""
+    """Settings for choosing the boxes of one tomogram."""
 
     count: int = 2
     seed: int = 0
@@ -163,7 +163,7 @@ class _Choice:
         )
 
     def _block(self, start: list[int]) -> None:
-        self._free &= shared(self._boxes.starts, start) <= MOST_SHARED
+        self._free &= shared_fraction(self._boxes.starts, start) <= MOST_SHARED
 
     def _proposal(self, number: int, audit: bool, random: bool, nothing: bool) -> Proposal:
         evidence = {c: round(float(v[number])) for c, v in self._boxes.parts.items()}

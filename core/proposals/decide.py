@@ -8,7 +8,7 @@ from core.lab.lab import Lab
 from core.patches.choose import choose
 from core.proposals.channels import Channel
 from core.workspace.results import DONE, FAILED, KEPT, Outcome
-from core.workspace.text import checked_text
+from core.workspace.text import check_text
 from db.errors import NotAllowedError, TomocurateError
 from db.queries.patches import get_patch
 from db.queries.proposals import ProposalRecord, proposal_by_id
@@ -46,7 +46,7 @@ def dismiss(
 
     Errors: NotAllowedError; StepError for a note that cannot be one.
     """
-    note = checked_text("the note", note) if note and note.strip() else None
+    note = check_text("the note", note) if note and note.strip() else None
     return tuple(_each(n, lambda n: _dismiss(lab, n, reason, note)) for n in ids)
 
 

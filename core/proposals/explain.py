@@ -33,8 +33,8 @@ def explain(parts: Mapping[Channel, int]) -> str:
     """Tell the expected voxels and the three kinds that contribute most."""
     total = sum(parts.values())
     largest = sorted(parts.items(), key=lambda part: -part[1])[:3]
-    named = ", ".join(f"{_rounded(voxels)} {WORDS[channel]}" for channel, voxels in largest)
-    return f"about {_rounded(total)} voxels to correct: {named}"
+    named = ", ".join(f"{_round(voxels)} {WORDS[channel]}" for channel, voxels in largest)
+    return f"about {_round(total)} voxels to correct: {named}"
 
 
 def explain_audit(nothing_stands_out: bool) -> str:
@@ -51,7 +51,7 @@ def explain_random(learned: bool) -> str:
     return "drawn at random: the image shows no more at predicted membranes than elsewhere"
 
 
-def _rounded(voxels: int) -> str:
+def _round(voxels: int) -> str:
     """Two digits are all that an estimate deserves."""
     if voxels < 100:
         return str(voxels)

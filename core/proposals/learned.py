@@ -1,4 +1,4 @@
-"""What the catalog knows of proposals that were decided: what learning and the pages need."""
+"""Decided proposals of the catalog, for learning and for the pages."""
 
 from collections.abc import Sequence
 
@@ -44,10 +44,12 @@ def calibration_sentence(learned: Learned) -> str:
     fitted = f"The weights are fitted to {learned.patches} corrected patches"
     if learned.correlation is None:
         return f"{fitted}; with patches of three tomograms it can be told how well they predict."
-    said = f"{fitted}; rank correlation {learned.correlation:.2f}, each tomogram left out in turn."
+    message = (
+        f"{fitted}; rank correlation {learned.correlation:.2f}, each tomogram left out in turn."
+    )
     if not learned.predicts:
-        said += " The ranking does not predict your corrections: places are drawn at random."
-    return said
+        message += " The ranking does not predict your corrections: places are drawn at random."
+    return message
 
 
 def _corrected(proposal: ProposalRecord, voxels: int) -> Corrected:

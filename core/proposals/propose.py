@@ -55,7 +55,7 @@ Scan = Callable[[Inputs], Cells]
 
 @dataclass(frozen=True)
 class Wish:
-    """What to propose; None leaves it to the round."""
+    """Request for proposals; None leaves a value to the round."""
 
     per_tomogram: int | None = None
     budget: int | None = None
@@ -77,7 +77,7 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a look through a tomogram proposes."""
+    """Proposals of one scanned tomogram."""
 
     place: _Place
     proposals: tuple[Proposal, ...]
@@ -248,7 +248,7 @@ def _settings(place: _Place, wish: Wish, learned: Learned, made: int, count: int
 def _within_budget(found: Sequence[_Found], budget: int) -> list[_Found]:
     """The best proposals over all tomograms, a sixth of them audits."""
     every = [(number, p) for number, one in enumerate(found) for p in one.proposals]
-    audits = [each for each in every if each[1].audit]
+    audits = [item for item in every if item[1].audit]
     ranked = sorted((e for e in every if not e[1].audit), key=lambda e: (-e[1].score, e[0]))
     taken = ranked[: max(0, budget - min(len(audits), budget // AUDIT_EVERY))]
     taken += audits[: budget - len(taken)]
@@ -271,7 +271,7 @@ def _write(lab: Lab, found: _Found, seed: int) -> Outcome:
                 f"is thinner than a patch of {PATCH_SIDE} voxels; choose by hand, with padding"
             )
         return Outcome(name, SKIPPED, message, found.findings)
-    made = [_made(proposal, seed, place.round) for proposal in found.proposals]
+    made = [_make(proposal, seed, place.round) for proposal in found.proposals]
     with lab.catalog.write() as session:
         person = require(session, lab.person, Action.CHOOSE)
         tomogram = place.tomogram.id, name
@@ -292,7 +292,7 @@ def _message(proposals: Sequence[Proposal]) -> str:
     return f"{len(ranked)} places, about {expected:,} voxels to correct{more}"
 
 
-def _made(proposal: Proposal, seed: int, number: int) -> MadeProposal:
+def _make(proposal: Proposal, seed: int, number: int) -> MadeProposal:
     pins: list[dict[str, Any]] = [
         {"channel": pin.channel.value, "center": list(pin.center), "voxels": pin.voxels}
         for pin in proposal.pins

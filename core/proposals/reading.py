@@ -142,7 +142,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Scale:
-    """How a tomogram is divided: binning, blocks and cells."""
+    """Division of a tomogram: binning, blocks and cells."""
 
     shape: Zyx
     """Of the tomogram."""
@@ -208,7 +208,7 @@ class Reader:
         self.not_finite = 0
 
     def set_fill(self, level: float) -> None:
-        """What a voxel that is no number is taken for."""
+        """Set the value that replaces NaN voxels."""
         self._fill = level
 
     def read(self, box: Box) -> Block:

@@ -130,7 +130,7 @@ def _curvature_limit(blocks: list[tuple[Box, Block]], first: Calibration) -> flo
 
 @dataclass(frozen=True)
 class _Sample:
-    """What one sampled block shows, without its halo."""
+    """Statistics of one sampled block, without its halo."""
 
     evidence: Floats
     ridge: NDArray[np.bool_]
@@ -190,7 +190,7 @@ def _thresholds(blocks: list[tuple[Box, Block]], scale: Scale, first: Calibratio
 
 
 def _voxels_per_evidence(samples: list[_Sample], high: float) -> float:
-    """How many voxels are predicted for each ridge voxel where both agree."""
+    """Return the number of predicted voxels per ridge voxel where both agree."""
     predicted = ridges = 0.0
     for sample in samples:
         strong = (sample.evidence > high) & sample.ridge & dilate(sample.mask, 1)
@@ -304,19 +304,19 @@ def _cell_sums(values: Floats, scale: Scale) -> Floats:
 
 
 def _findings(files: Files, reader: Reader, calibration: Calibration) -> tuple[str, ...]:
-    found = list(files.findings)
+    findings = list(files.findings)
     if files.inputs.voxel_size is None:
-        found.append("the voxel size is unknown; 10 Å is assumed.")
+        findings.append("the voxel size is unknown; 10 Å is assumed.")
     if reader.not_finite:
-        found.append(
+        findings.append(
             f"{files.inputs.tomogram.name}: about {reader.not_finite} voxels are no numbers "
             "(NaN or infinite) and count as background."
         )
     if calibration.separation == 0.0:
-        found.append("too little is predicted to compare the image with; draws at random.")
+        findings.append("too little is predicted to compare the image with; draws at random.")
     elif calibration.separation < LEAST_SEPARATION:
-        found.append(
+        findings.append(
             "the image shows no more at predicted membranes than elsewhere "
             f"(separation {calibration.separation:.2f}, 0.5 is chance); draws at random."
         )
-    return tuple(found)
+    return tuple(findings)

@@ -1,4 +1,4 @@
-"""What each channel is worth, and learning it from a lab's own corrections.
+"""Weights of the channels, and learning them from a lab's corrections.
 
 The score of a box is the weighted sum of its channels: voxels that are expected to be added or
 removed. From ten corrected patches on, the weights are refitted; how well they predict is told by
@@ -57,7 +57,7 @@ class Learned:
 
     @property
     def predicts(self) -> bool:
-        """Whether to rank: not shown to be useless."""
+        """Return whether the ranking may be used (it was not shown to be useless)."""
         return self.correlation is None or self.correlation >= LEAST_CORRELATION
 
 

@@ -10,7 +10,7 @@ from core.errors import ExportError
 from core.lab.lab import Lab
 from core.patches.record import write_record
 from core.workspace.results import DONE, KEPT, Outcome
-from core.workspace.text import checked_text
+from core.workspace.text import check_text
 from core.workspace.workspace import Workspace
 from db.errors import StepError
 from db.queries.curated import SplitUnit, split_unit
@@ -59,8 +59,8 @@ def permit(
         state_permission(session, Change.now(lab.person.id), found, seen, **values)
         patches = [patch.name for patch in patches_in(session, found.id)]
     _write_records(lab.workspace, patches)
-    said = f"{scope}" + (f" under {licence}" if licence else "")
-    return Outcome(found.name, DONE, said, details=values)
+    message = f"{scope}" + (f" under {licence}" if licence else "")
+    return Outcome(found.name, DONE, message, details=values)
 
 
 def pin(
@@ -81,15 +81,15 @@ def pin(
         if unit.pins == ({split} if split else set()) and found.split_pin == split:
             return Outcome(found.name, KEPT, "is pinned so already.")
         change = Change.now(lab.person.id)
-        for each in (found.id, *sorted(set(unit.tomogram_ids) - {found.id})):
-            version = seen if each == found.id else None
-            change_tomogram(session, change, each, "tomogram pinned", version, split_pin=split)
+        for item in (found.id, *sorted(set(unit.tomogram_ids) - {found.id})):
+            version = seen if item == found.id else None
+            change_tomogram(session, change, item, "tomogram pinned", version, split_pin=split)
         patches = _patches_of(session, unit)
     _write_records(lab.workspace, patches)
     others = [name for name in unit.tomograms if name != found.name]
     findings = (f"so are {', '.join(others)}: one specimen",) if others else ()
-    said = f"goes to {split}" if split else "is pinned no more"
-    return Outcome(found.name, DONE, said, findings)
+    message = f"goes to {split}" if split else "is pinned no more"
+    return Outcome(found.name, DONE, message, findings)
 
 
 def group(lab: Lab, tomograms: Sequence[str], specimen: str | None) -> tuple[Outcome, ...]:
@@ -100,24 +100,24 @@ def group(lab: Lab, tomograms: Sequence[str], specimen: str | None) -> tuple[Out
 
     Errors: NotAllowedError; UnknownNameError; StepError where their pins disagree.
     """
-    name = None if specimen is None else checked_text("the specimen's name", specimen, 120)
+    name = None if specimen is None else check_text("the specimen's name", specimen, 120)
     with lab.catalog.write() as session:
         require(session, lab.person, Action.PIN)
         change = Change.now(lab.person.id)
-        found = [get_tomogram(session, each) for each in tomograms]
-        for each in found:
-            change_tomogram(session, change, each.id, "specimen stated", specimen=name)
-        units = {unit.name: unit for unit in (split_unit(session, each.id) for each in found)}
+        found = [get_tomogram(session, tomogram) for tomogram in tomograms]
+        for item in found:
+            change_tomogram(session, change, item.id, "specimen stated", specimen=name)
+        units = {unit.name: unit for unit in (split_unit(session, item.id) for item in found)}
         for unit in units.values():
             _share_pin(session, change, unit)
         patches = [patch for unit in units.values() for patch in _patches_of(session, unit)]
     _write_records(lab.workspace, patches)
-    said = "belongs to no stated specimen" if name is None else f"belongs to specimen {name}"
+    message = "belongs to no stated specimen" if name is None else f"belongs to specimen {name}"
     return tuple(
         Outcome(
-            each.name, KEPT if each.specimen == name else DONE, said, details={"specimen": name}
+            item.name, KEPT if item.specimen == name else DONE, message, details={"specimen": name}
         )
-        for each in found
+        for item in found
     )
 
 
@@ -129,12 +129,12 @@ def _share_pin(session: Session, change: Change, unit: SplitUnit) -> None:
             "them to one split first, or to none."
         )
     for pinned in unit.pins:
-        for each in unit.tomogram_ids:
-            change_tomogram(session, change, each, "tomogram pinned", split_pin=pinned)
+        for item in unit.tomogram_ids:
+            change_tomogram(session, change, item, "tomogram pinned", split_pin=pinned)
 
 
 def _patches_of(session: Session, unit: SplitUnit) -> list[str]:
-    return [patch.name for each in unit.tomogram_ids for patch in patches_in(session, each)]
+    return [patch.name for item in unit.tomogram_ids for patch in patches_in(session, item)]
 
 
 def _write_records(workspace: Workspace, patches: Sequence[str]) -> None:

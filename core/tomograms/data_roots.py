@@ -80,9 +80,9 @@ def move_root(lab: Lab, old: Path, new: Path) -> int:
         _check_moved(resolved / file.path, file.size_bytes)
     # a copy on another disk has new times; without a hash its size is all there is to compare
     touched = {
-        each.path: (each.mtime_ns, (resolved / each.path).stat().st_mtime_ns)
-        for each in files
-        if each.content_hash is None
+        file.path: (file.mtime_ns, (resolved / file.path).stat().st_mtime_ns)
+        for file in files
+        if file.content_hash is None
     }
     with lab.catalog.write() as session:
         require(session, lab.person, Action.ADD_ROOT)
@@ -95,7 +95,7 @@ def checked_root(folder: Path) -> Path:
 
     Errors: RootError where it is none, or one that holds the system.
     """
-    resolved = _resolved(folder)
+    resolved = _resolve(folder)
     if not resolved.is_dir():
         raise RootError(f"{folder}: not a folder; name the folder that tomograms lie in.")
     if any(resolved == Path(never) for never in _NEVER) or _below_system(resolved):
@@ -103,19 +103,19 @@ def checked_root(folder: Path) -> Path:
     return resolved
 
 
-def contained(workspace: Workspace, path: Path | str) -> Path:
+def resolve_below_root(workspace: Workspace, path: Path | str) -> Path:
     """Resolve all links of a path that must lie below a data root.
 
     Errors: RootError for what lies outside, does not exist, or is no regular file.
     """
     roots = list_roots(workspace)
-    return contained_in(roots, path)
+    return resolve_below(roots, path)
 
 
-def contained_in(roots: tuple[Path, ...], path: Path | str) -> Path:
+def resolve_below(roots: tuple[Path, ...], path: Path | str) -> Path:
     """Resolve a path as ``contained`` does, for known roots."""
     # Whether something is there is told only below the roots.
-    resolved = _resolved(path, strict=False)
+    resolved = _resolve(path, strict=False)
     if not any(resolved.is_relative_to(root) for root in roots):
         raise RootError(
             f"{path}: lies below no data root; an admin adds its folder by registering on the "
@@ -160,13 +160,15 @@ def browse(lab: Lab, root: Path, below: str = "") -> Listing:
     roots = list_roots(lab.workspace)
     if root not in roots:
         raise UnknownNameError.among("data root", str(root), map(str, roots))
-    folder = _resolved(root / below)
+    folder = _resolve(root / below)
     if not folder.is_relative_to(root) or not folder.is_dir():
         raise RootError(f"{below[:200]!r}: not a folder below {root}; go back to the root.")
     entries, was_cut = _entries(folder)
     inside = [entry for entry in entries if _stays_in(entry, root)]
     folders = sorted(entry.name for entry in inside if entry.is_dir())
-    files = tuple(_listed(lab.workspace, folder, [entry for entry in inside if entry.is_file()]))
+    files = tuple(
+        _list_entries(lab.workspace, folder, [entry for entry in inside if entry.is_file()])
+    )
     return Listing(root, _relative(folder, root), tuple(folders), files, was_cut)
 
 
@@ -175,7 +177,7 @@ def is_volume_name(name: str) -> bool:
     return name.lower().endswith(VOLUMES)
 
 
-def _listed(
+def _list_entries(
     workspace: Workspace, folder: Path, entries: list[os.DirEntry[str]]
 ) -> Iterator[ListedFile]:
     with workspace.catalog.read() as session:
@@ -219,17 +221,17 @@ def _check_moved(path: Path, size_bytes: int) -> None:
         )
 
 
-def _resolved(path: Path | str, *, strict: bool = True) -> Path:
-    said = os.fspath(path)
-    if "\0" in said or "://" in said or said.startswith("\\\\"):
-        raise RootError(f"{said[:200]!r}: not a local path; name a file or folder.")
-    if not _is_text(said):
-        raise RootError(f"{said[:200]!r}: its name is not UTF-8; rename it.")
+def _resolve(path: Path | str, *, strict: bool = True) -> Path:
+    text = os.fspath(path)
+    if "\0" in text or "://" in text or text.startswith("\\\\"):
+        raise RootError(f"{text[:200]!r}: not a local path; name a file or folder.")
+    if not _is_text(text):
+        raise RootError(f"{text[:200]!r}: its name is not UTF-8; rename it.")
     try:
-        return Path(said).resolve(strict=strict)
+        return Path(text).resolve(strict=strict)
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "a link that leads to itself"
-        raise RootError(f"{said[:300]}: cannot be read ({reason}); check the path.") from error
+        raise RootError(f"{text[:300]}: cannot be read ({reason}); check the path.") from error
 
 
 def _is_text(name: str) -> bool:

@@ -10,7 +10,7 @@ from core.imaging.extraction import voxel_size_findings
 from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.hashes import file_hash
 from core.imaging.patch import check_pair
-from core.tomograms.data_roots import checked_root, contained_in, list_roots
+from core.tomograms.data_roots import checked_root, list_roots, resolve_below
 from core.tomograms.known_files import Known, compare
 from core.tomograms.pairing import Pairing, Predicted
 from core.workspace.workspace import Workspace
@@ -42,10 +42,13 @@ def read_headers(workspace: Workspace, pairing: Pairing, add_roots: bool) -> See
         raise VolumeError(pairing.error or f"{pairing.name}: has no tomogram.")
     new_roots = _needed_roots(workspace, pairing, add_roots)
     roots = (*list_roots(workspace), *new_roots)
-    tomogram = contained_in(roots, pairing.tomogram)
+    tomogram = resolve_below(roots, pairing.tomogram)
     with open_volume(tomogram, roots) as volume:
         voxel_size = pairing.voxel_size or volume.voxel_size
-        predicted = tuple(_open_segmentation(roots, each, volume) for each in pairing.segmentations)
+        predicted = tuple(
+            _open_segmentation(roots, segmentation, volume)
+            for segmentation in pairing.segmentations
+        )
         found, header = found_file(tomogram, volume), _header(volume)
     findings = (
         *pairing.findings,
@@ -53,7 +56,7 @@ def read_headers(workspace: Workspace, pairing: Pairing, add_roots: bool) -> See
         *voxel_size_findings(voxel_size),
         *(f"{root} is a data root now" for root in new_roots),
     )
-    files = [found, *(each for _, each in predicted)]
+    files = [found, *(item for _, item in predicted)]
     known = compare(workspace, (pairing.dataset, pairing.token), files)
     return Seen(
         found=found,
@@ -73,7 +76,7 @@ def _needed_roots(workspace: Workspace, pairing: Pairing, add_roots: bool) -> li
     new: list[Path] = []
     if not add_roots or pairing.tomogram is None:
         return new
-    for path in (pairing.tomogram, *(each.path for each in pairing.segmentations)):
+    for path in (pairing.tomogram, *(segmentation.path for segmentation in pairing.segmentations)):
         try:
             resolved = path.resolve(strict=True)
         except (OSError, RuntimeError):
@@ -86,7 +89,7 @@ def _needed_roots(workspace: Workspace, pairing: Pairing, add_roots: bool) -> li
 def _open_segmentation(
     roots: tuple[Path, ...], predicted: Predicted, tomogram: Volume
 ) -> tuple[Predicted, FoundFile]:
-    path = contained_in(roots, predicted.path)
+    path = resolve_below(roots, predicted.path)
     try:
         with open_volume(path, roots) as volume:
             check_pair(tomogram, volume)
@@ -112,11 +115,11 @@ def _header(volume: Volume) -> dict[str, Any]:
     return header
 
 
-def _hash_where_suspect(workspace: Workspace, found: FoundFile) -> str | None:
+def _hash_where_suspect(workspace: Workspace, file: FoundFile) -> str | None:
     """Hash a small file that has the size of a hashed one; large ones wait for the job."""
-    if found.size_bytes > HASHED_AT_ONCE:
+    if file.size_bytes > HASHED_AT_ONCE:
         return None
     with workspace.catalog.read() as session:
-        same_size = tomograms_of_size(session, found.size_bytes)
-    hashed = any(each.on_disk.content_hash for each in same_size)
-    return file_hash(found.path) if hashed else None
+        same_size = tomograms_of_size(session, file.size_bytes)
+    hashed = any(item.on_disk.content_hash for item in same_size)
+    return file_hash(file.path) if hashed else None

@@ -39,7 +39,7 @@ READ_ANEW = "the file changed since it was registered; it was read anew"
 
 @dataclass(frozen=True)
 class Known:
-    """What the catalog holds of files that are registered again, compared before it is locked."""
+    """Registered files, compared with files that are registered again."""
 
     hashes: Mapping[Path, str] = field(default_factory=dict)
     """sha256 of files of the same size and another time."""
@@ -49,7 +49,7 @@ class Known:
 
 @dataclass
 class Update:
-    """What changed in the catalog: to report, and to write into records."""
+    """Changes in the catalog to report and to write into records."""
 
     tomogram: TomogramRecord
     findings: list[str] = field(default_factory=list)
@@ -68,18 +68,18 @@ def compare(workspace: Workspace, name: tuple[str, str], files: Sequence[FoundFi
         gone = not namesake.on_disk.file.exists()
         moved = gone and has_content_of(files[0].path, namesake.on_disk)
         return Known(moved_from=namesake if moved else None)
-    known = {each.on_disk.file: each.on_disk for each in predicted}
+    known = {item.on_disk.file: item.on_disk for item in predicted}
     if there is not None:
         known[there.on_disk.file] = there.on_disk
-    touched = [each for each in files if each.path in known and _touched(each, known[each.path])]
-    return Known({each.path: file_hash(each.path) for each in touched})
+    touched = [file for file in files if file.path in known and _is_touched(file, known[file.path])]
+    return Known({item.path: file_hash(item.path) for item in touched})
 
 
 def update_tomogram(
     session: Session,
     change: Change,
     there: TomogramRecord,
-    found: FoundFile,
+    file: FoundFile,
     header: Mapping[str, Any],
     voxel_size: tuple[float | None, bool],
     known: Known,
@@ -93,15 +93,15 @@ def update_tomogram(
     update = Update(there)
     values: dict[str, Any] = {}
     size, is_stated = voxel_size
-    if not _is_same(found, there.on_disk, known):
-        _check_replaceable(session, there, found)
-        values = {**as_it_is_now(found), "header": dict(header)}
+    if not _is_same(file, there.on_disk, known):
+        _check_replaceable(session, there, file)
+        values = {**as_it_is_now(file), "header": dict(header)}
         if not there.voxel_size_is_override:
             values["voxel_size"] = size
         update.findings.append(READ_ANEW)
         ask_for_pictures(session, change, tomogram_name(there.id))
-    elif found.mtime_ns != there.on_disk.mtime_ns:
-        values = {"mtime_ns": found.mtime_ns}
+    elif file.mtime_ns != there.on_disk.mtime_ns:
+        values = {"mtime_ns": file.mtime_ns}
         update.findings.append(SAME_BYTES)
     if is_stated and size != there.voxel_size:
         values |= {"voxel_size": size, "voxel_size_is_override": True}
@@ -115,10 +115,10 @@ def update_tomogram(
 
 
 def move_tomogram(
-    session: Session, change: Change, there: TomogramRecord, found: FoundFile
+    session: Session, change: Change, there: TomogramRecord, file: FoundFile
 ) -> Update:
     """Note the new path of a tomogram whose file was renamed or moved."""
-    record = relocate_tomogram(session, change, there, found)
+    record = relocate_tomogram(session, change, there, file)
     finding = f"its file was {there.on_disk.file} before"
     return Update(record, [finding], changed=True)
 
@@ -140,7 +140,7 @@ def update_segmentations(
             _add_run(session, change, update, found, origin)
             continue
         is_same = _is_same(found, there.on_disk, known)
-        values = _restated(there, origin)
+        values = _restate(there, origin)
         if (values or not is_same) and was_cut(session, segmentation_id=there.id):
             record = _add_run(session, change, update, found, _merged_origin(there, origin))
             use_newer_run(session, there, record)
@@ -169,13 +169,13 @@ def ask_for_pictures(session: Session, change: Change, name: str) -> None:
     ask_for_hash(session, change, name)
 
 
-def as_it_is_now(found: FoundFile) -> dict[str, Any]:
+def as_it_is_now(file: FoundFile) -> dict[str, Any]:
     """Give the columns of a file that was read anew; its hash is not known yet."""
-    z, y, x = found.shape
+    z, y, x = file.shape
     return {
-        "size_bytes": found.size_bytes,
-        "mtime_ns": found.mtime_ns,
-        "dtype": found.dtype,
+        "size_bytes": file.size_bytes,
+        "mtime_ns": file.mtime_ns,
+        "dtype": file.dtype,
         "shape_z": z,
         "shape_y": y,
         "shape_x": x,
@@ -183,7 +183,7 @@ def as_it_is_now(found: FoundFile) -> dict[str, Any]:
     }
 
 
-def _restated(there: SegmentationRecord, origin: Mapping[str, Any]) -> dict[str, Any]:
+def _restate(there: SegmentationRecord, origin: Mapping[str, Any]) -> dict[str, Any]:
     """Give what is stated now and is read otherwise than before."""
     return {
         name: origin[name]
@@ -203,39 +203,39 @@ def _add_run(
     session: Session,
     change: Change,
     update: Update,
-    found: FoundFile,
+    file: FoundFile,
     origin: Mapping[str, Any],
 ) -> SegmentationRecord:
-    record = add_segmentation(session, change, update.tomogram, found, **origin)
+    record = add_segmentation(session, change, update.tomogram, file, **origin)
     ask_for_pictures(session, change, segmentation_name(record.id))
-    update.segmentations.append(found.path)
+    update.segmentations.append(file.path)
     return record
 
 
-def _touched(found: FoundFile, on_disk: FileRecord) -> bool:
+def _is_touched(file: FoundFile, on_disk: FileRecord) -> bool:
     return (
-        found.size_bytes == on_disk.size_bytes
-        and found.mtime_ns != on_disk.mtime_ns
+        file.size_bytes == on_disk.size_bytes
+        and file.mtime_ns != on_disk.mtime_ns
         and on_disk.content_hash is not None
     )
 
 
-def _is_same(found: FoundFile, on_disk: FileRecord, known: Known) -> bool:
-    if found.size_bytes != on_disk.size_bytes:
+def _is_same(file: FoundFile, on_disk: FileRecord, known: Known) -> bool:
+    if file.size_bytes != on_disk.size_bytes:
         return False
-    if found.mtime_ns == on_disk.mtime_ns:
+    if file.mtime_ns == on_disk.mtime_ns:
         return True
     return on_disk.content_hash is not None and (
-        known.hashes.get(found.path) == on_disk.content_hash
+        known.hashes.get(file.path) == on_disk.content_hash
     )
 
 
-def _check_replaceable(session: Session, there: TomogramRecord, found: FoundFile) -> None:
+def _check_replaceable(session: Session, there: TomogramRecord, file: FoundFile) -> None:
     """A changed tomogram may be read anew while no patch was cut from it and its size stays."""
-    other_size = tuple(found.shape) != tuple(there.on_disk.shape)
+    other_size = tuple(file.shape) != tuple(there.on_disk.shape)
     if was_cut(session, tomogram_id=there.id) or (other_size and patch_count(session, there.id)):
         raise VolumeError(
-            f"{found.path}: changed since it was registered as {there.name}, and patches were "
+            f"{file.path}: changed since it was registered as {there.name}, and patches were "
             "chosen in the old file; restore that, or save the new one under another file name "
             "and register it with a token of its own."
         )

@@ -101,17 +101,17 @@ def read_layout(
     Errors: VolumeError where the folder holds no tomogram of this layout.
     """
     volumes = list_volumes(folder)
-    found = {each.path: each for each in _READERS[layout](folder, volumes)}
+    found = {item.path: item for item in _READERS[layout](folder, volumes)}
     if not found:
         raise VolumeError(
             f"{folder}: holds no tomogram as {layout} writes it; name another --layout, or a glob."
         )
     rest = [path for path in volumes if path not in found]
     paired = _paired(found, rest, as_segmentation)
-    taken = {each.path for predictions in paired.values() for each in predictions}
+    taken = {prediction.path for predictions in paired.values() for prediction in predictions}
     left_out = [path for path in rest if path not in taken]
     return tuple(
-        _described(each, paired[each.path], layout, folder, left_out) for each in found.values()
+        _described(item, paired[item.path], layout, folder, left_out) for item in found.values()
     )
 
 
@@ -135,7 +135,7 @@ def _paired(
     found: Mapping[Path, LaidOut], volumes: Iterable[Path], pattern: str | None
 ) -> dict[Path, list[Predicted]]:
     """Give each tomogram the segmentations among other volumes, by file name, token or folder."""
-    owners = {each.token: path for path, each in found.items()}
+    owners = {item.token: path for path, item in found.items()}
     owners |= {token_of(path): path for path in found}
     paired: dict[Path, list[Predicted]] = {path: [] for path in found}
     for path in volumes:
@@ -159,7 +159,7 @@ def _portal_owner(path: Path, found: Iterable[Path]) -> Path | None:
     if "Annotations" not in path.parts or "membrane" not in path.name.lower():
         return None
     spacing = Path(*path.parts[: path.parts.index("Annotations")])
-    return next((each for each in found if each.is_relative_to(spacing)), None)
+    return next((item for item in found if item.is_relative_to(spacing)), None)
 
 
 def _described(
@@ -188,7 +188,7 @@ def _described(
         token=laid_out.token,
         voxel_size=size,
         header_voxel_size=header,
-        segmentations=tuple(_with_threshold(each, layout) for each in predictions),
+        segmentations=tuple(_with_threshold(prediction, layout) for prediction in predictions),
         findings=tuple(findings),
     )
 
@@ -288,8 +288,8 @@ def _is_portal(path: Path) -> bool:
 def _relion5(folder: Path, _: Sequence[Path]) -> Iterator[LaidOut]:
     for star in _star_files(folder):
         for row in _star_rows(star):
-            said = row.get("rlnTomoReconstructedTomogram")
-            path = None if said is None else _in_project(star, str(said))
+            message = row.get("rlnTomoReconstructedTomogram")
+            path = None if message is None else _in_project(star, str(message))
             if path is None:
                 continue
             unbinned = float(row.get("rlnTomoTiltSeriesPixelSize", 0) or 0)
@@ -314,10 +314,10 @@ def _star_rows(star: Path) -> list[dict[str, Any]]:
     return [row for table in tables if "rlnTomoName" in table for row in table.to_dict("records")]
 
 
-def _in_project(star: Path, said: str) -> Path | None:
+def _in_project(star: Path, message: str) -> Path | None:
     """Find a path of the table below the project's folder, which lies above the job's."""
     for place in (star.parent, *star.parents[1:4]):
-        path = (place / said).absolute()
+        path = (place / message).absolute()
         if path.is_file():
             return path
     return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import VolumeError
-from core.files.atomic import opened_regular
+from core.files.atomic import open_regular
 from core.tomograms.pairing import Pairing, Predicted, predicted
 from db.errors import TomocurateError
 
@@ -41,8 +41,8 @@ def read_manifest(path: Path) -> tuple[Pairing, ...]:
         try:
             made = _of_row(path, row)
         except TomocurateError as error:
-            said = f"{path}, line {number}: {error}"
-            pairings[f"{key} {number}"] = Pairing(None, key, row.get("dataset", ""), error=said)
+            message = f"{path}, line {number}: {error}"
+            pairings[f"{key} {number}"] = Pairing(None, key, row.get("dataset", ""), error=message)
             continue
         there = pairings.get(key)
         pairings[key] = made if there is None else _added(there, made)
@@ -54,7 +54,7 @@ def read_manifest(path: Path) -> tuple[Pairing, ...]:
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Read the rows of a manifest with their line numbers; cells are stripped."""
     try:
-        with opened_regular(path) as file:
+        with open_regular(path) as file:
             raw = file.read(MAX_MANIFEST + 1)
         if len(raw) > MAX_MANIFEST:
             raise VolumeError(f"{path}: is larger than {MAX_MANIFEST >> 20} MiB; not a manifest.")
@@ -127,22 +127,22 @@ def _added(there: Pairing, more: Pairing) -> Pairing:
     return replace(there, segmentations=(*there.segmentations, *more.segmentations))
 
 
-def _beside(table: Path, said: str) -> Path:
-    if "\0" in said or "://" in said:
-        raise VolumeError(f"{said[:200]!r} is not a local path; name a file.")
-    return (table.parent / said).absolute()
+def _beside(table: Path, message: str) -> Path:
+    if "\0" in message or "://" in message:
+        raise VolumeError(f"{message[:200]!r} is not a local path; name a file.")
+    return (table.parent / message).absolute()
 
 
 def _number(row: dict[str, str], column: str) -> float | None:
-    said = row.get(column)
-    if not said:
+    message = row.get(column)
+    if not message:
         return None
     try:
-        number = float(said)
+        number = float(message)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise VolumeError(f"{column} is {said[:40]!r}; write a number.")
+        raise VolumeError(f"{column} is {message[:40]!r}; write a number.")
     return number
 
 

@@ -1,4 +1,4 @@
-"""Which files belong together: tomograms, and the segmentations whose names begin with theirs.
+"""Pair tomograms with the segmentations whose names begin with theirs.
 
     TS_001.mrc    TS_001_MemBrain_seg_v10_alpha.ckpt_segmented.mrc
 
@@ -64,7 +64,9 @@ class Pairing:
     def name(self) -> str:
         if self.token:
             return f"{self.dataset}/{self.token}"
-        return str(self.tomogram or next((each.path for each in self.segmentations), "?"))
+        return str(
+            self.tomogram or next((segmentation.path for segmentation in self.segmentations), "?")
+        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def sources_of(sources: Sequence[str | Path]) -> Sources:
     files: dict[Path, None] = {}
     manifests: dict[Path, None] = {}
     for source in sources:
-        for path in _named(source):
+        for path in _expand(source):
             table = path.suffix.lower() in (".csv", ".tsv")
             (manifests if table else files)[path] = None
         if len(files) > MAX_FILES:
@@ -117,7 +119,7 @@ def pair(
         tomograms = [path for path in tomograms if path not in named]
     named = dict.fromkeys(path for path in named if not _EVIDENCE.search(token_of(path)))
     if asked and not tomograms and not named:
-        return tuple(_left_out(path) for path in asked)
+        return tuple(_leave_out(path) for path in asked)
     known = dict(registered)
     pairings = {path: _alone(path, known) for path in tomograms}
     if were_named and len(tomograms) == len(named) == 1:
@@ -137,22 +139,22 @@ def predicted(tomogram: Path, segmentation: Path) -> Predicted:
     return Predicted(segmentation, checkpoint, checkpoint)
 
 
-def _named(source: str | Path) -> list[Path]:
-    said = os.fspath(source)
-    if "\0" in said or "://" in said:
-        raise VolumeError(f"{said[:200]!r}: not a local path; name files.")
-    path = Path(said)
+def _expand(source: str | Path) -> list[Path]:
+    text = os.fspath(source)
+    if "\0" in text or "://" in text:
+        raise VolumeError(f"{text[:200]!r}: not a local path; name files.")
+    path = Path(text)
     if path.is_dir():
-        found = [each for each in sorted(path.iterdir()) if is_volume_name(each.name)]
+        found = [item for item in sorted(path.iterdir()) if is_volume_name(item.name)]
     elif os.path.lexists(path):
         found = [path]
     else:
-        matches = glob.glob(said, recursive=True)  # noqa: PTH207 - a pattern may be absolute
-        found = [Path(each) for each in sorted(matches)]
-        found = [each for each in found if each.is_file()]
+        matches = glob.glob(text, recursive=True)  # noqa: PTH207 - a pattern may be absolute
+        found = [Path(match) for match in sorted(matches)]
+        found = [item for item in found if item.is_file()]
     if not found:
-        raise VolumeError(f"{said[:300]}: no volume file is there; check the path.")
-    return [each.absolute() for each in found]
+        raise VolumeError(f"{text[:300]}: no volume file is there; check the path.")
+    return [item.absolute() for item in found]
 
 
 def evidence_files(tomogram: Path, segmentation: Path) -> tuple[Path | None, Path | None]:
@@ -180,7 +182,7 @@ def is_beside(path: Path) -> bool:
     )
 
 
-def _left_out(path: Path) -> Pairing:
+def _leave_out(path: Path) -> Pairing:
     evidence = _EVIDENCE.search(token_of(path)) is not None
     kind = "evidence of a segmentation" if evidence else "a half map, variant or other feature"
     message = f"{path}: {kind}, not a tomogram; name the tomogram, or state the file in a manifest."
@@ -206,7 +208,7 @@ def _join(
     """Give each segmentation to its tomogram; those that found none are given back."""
     named_now = {real(path) for path in pairings}
     stems: dict[str, list[Path]] = {}
-    for path in (*pairings, *(each for each in registered if each not in named_now)):
+    for path in (*pairings, *(item for item in registered if item not in named_now)):
         stems.setdefault(token_of(path), []).append(path)
     lonely = []
     for segmentation in segmentations:
@@ -218,8 +220,10 @@ def _join(
         paths = _nearest(segmentation, stems[owner])
         if len(paths) > 1:
             both = " and ".join(map(str, paths))
-            said = f"{segmentation}: begins like {both}; state the pairs in a manifest."
-            lonely.append(Pairing(None, stem, segmentations=(Predicted(segmentation),), error=said))
+            message = f"{segmentation}: begins like {both}; state the pairs in a manifest."
+            lonely.append(
+                Pairing(None, stem, segmentations=(Predicted(segmentation),), error=message)
+            )
             continue
         tomogram = paths[0]
         there = pairings.setdefault(tomogram, _alone(tomogram, registered))
@@ -247,5 +251,5 @@ def _nearest(segmentation: Path, tomograms: list[Path]) -> list[Path]:
 
 def _lonely(segmentation: Path, stems: Iterable[str]) -> Pairing:
     unknown = UnknownNameError.among("tomogram that begins", token_of(segmentation), stems)
-    said = f"{segmentation}: no tomogram found for it: {unknown}"
-    return Pairing(None, segmentations=(Predicted(segmentation),), error=said)
+    message = f"{segmentation}: no tomogram found for it: {unknown}"
+    return Pairing(None, segmentations=(Predicted(segmentation),), error=message)

@@ -84,12 +84,12 @@ def viewed_file(workspace: Workspace, name: str) -> ViewedFile:
     with workspace.catalog.read() as session:
         try:
             if kind == "tomogram":
-                return _viewed(tomogram_by_id(session, number).on_disk, Look.GRAY)
+                return _view_file(tomogram_by_id(session, number).on_disk, Look.GRAY)
             record = segmentation_by_id(session, number)
         except NoResultFound as error:
             raise UnknownNameError(f"there is no {kind} {number}.") from error
     stated = record.threshold, record.membrane_label
-    return _viewed(record.on_disk, Look.LABEL, *stated)
+    return _view_file(record.on_disk, Look.LABEL, *stated)
 
 
 def has_preview(workspace: Workspace, name: str) -> bool:
@@ -132,9 +132,9 @@ def make_pictures(
     if kind == "segmentation":
         make_preview(workspace, name, tell, cancelled)
         return
-    with _noted(workspace, number, by_id, "thumbnail"):
+    with _note_state(workspace, number, by_id, "thumbnail"):
         thumbnail_of_tomogram(workspace, number)
-    with _noted(workspace, number, by_id, "preview"):
+    with _note_state(workspace, number, by_id, "preview"):
         make_preview(workspace, name, tell, cancelled)
 
 
@@ -173,7 +173,7 @@ def thumbnail_of_tomogram(workspace: Workspace, tomogram_id: int) -> bytes:
         with file.open() as volume:
             return _gray(_middle(volume, volume.shape.z // 2))
 
-    return _kept(workspace, ("tomogram", _key(file)), draw)
+    return _cached_picture(workspace, ("tomogram", _key(file)), draw)
 
 
 def thumbnail_of_patch(workspace: Workspace, name: str) -> bytes:
@@ -192,9 +192,11 @@ def thumbnail_of_patch(workspace: Workspace, name: str) -> bytes:
         with open_volume(folders.image_of(name)) as image, open_volume(label) as labels:
             middle = image.shape.z // 2
             plane = labels.read(_sections(labels.shape, middle, 1))[0]
-            return _outlined(_gray(_middle(image, middle)), plane)
+            return _outline(_gray(_middle(image, middle)), plane)
 
-    return _kept(workspace, (name, _seen(folders.image_of(name)), _seen(label)), draw)
+    return _cached_picture(
+        workspace, (name, _file_state(folders.image_of(name)), _file_state(label)), draw
+    )
 
 
 def _thumbnail_of_place(workspace: Workspace, name: str) -> bytes:
@@ -211,7 +213,7 @@ def _thumbnail_of_place(workspace: Workspace, name: str) -> bytes:
             inside = box.overlap(whole(volume.shape)) or whole(volume.shape)
             return _gray(volume.read(inside).mean(axis=0, dtype=np.float32))
 
-    return _kept(workspace, (name, _key(file), patch.start), draw)
+    return _cached_picture(workspace, (name, _key(file), patch.start), draw)
 
 
 def _sections_of(start: Zyx, size: Zyx) -> Box:
@@ -241,7 +243,7 @@ def _gray(plane: NDArray[Any]) -> Gray:
     return Window(float(low), float(high)).apply(small)
 
 
-def _outlined(gray: Gray, label: NDArray[Any]) -> NDArray[np.uint8]:
+def _outline(gray: Gray, label: NDArray[Any]) -> NDArray[np.uint8]:
     """Gray as RGB, with the edges of membrane and of ignored voxels; the border is left out."""
     picture = np.repeat(gray[:, :, np.newaxis], 3, axis=2)
     inner = np.zeros(label.shape, bool)
@@ -261,7 +263,7 @@ def _edges(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return inside & ~enclosed
 
 
-def _kept(
+def _cached_picture(
     workspace: Workspace, told: tuple[object, ...], draw: Callable[[], NDArray[np.uint8]]
 ) -> bytes:
     """Take a picture from the cache; draw it where it is missing."""
@@ -289,7 +291,9 @@ def _jpeg(picture: NDArray[np.uint8]) -> bytes:
 
 
 @contextmanager
-def _noted(workspace: Workspace, tomogram_id: int, by_id: int | None, which: str) -> Iterator[None]:
+def _note_state(
+    workspace: Workspace, tomogram_id: int, by_id: int | None, which: str
+) -> Iterator[None]:
     """Note in the tomogram's row whether a picture could be made."""
     try:
         yield
@@ -333,7 +337,7 @@ def _key(file: ViewedFile) -> str:
         raise VolumeError(f"{file.path}: cannot be opened ({error.strerror}).") from error
 
 
-def _seen(path: Path) -> tuple[int, int]:
+def _file_state(path: Path) -> tuple[int, int]:
     try:
         facts = path.stat()
     except OSError as error:
@@ -341,7 +345,7 @@ def _seen(path: Path) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
-def _viewed(
+def _view_file(
     record: FileRecord,
     look: Look,
     threshold: float | None = None,

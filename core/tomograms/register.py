@@ -33,7 +33,7 @@ from core.tomograms.pairing import Pairing, pair, real, sources_of
 from core.tomograms.pictures import tomogram_name
 from core.tomograms.voxel_size import check_voxel_size
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent
-from core.workspace.text import check_threshold, checked_names
+from core.workspace.text import check_names, check_threshold
 from core.workspace.workspace import Workspace
 from db.errors import TakenNameError, TomocurateError
 from db.queries.volumes import (
@@ -78,7 +78,7 @@ def plan_registration(
     holds nothing; PatchNameError for a dataset or token that cannot be one; what concerns one
     file stands in its pairing.
     """
-    named = checked_names(OTHER if dataset is None else dataset, "TS" if token is None else token)
+    named = check_names(OTHER if dataset is None else dataset, "TS" if token is None else token)
     with workspace.catalog.read() as session:
         registered = dict(tomogram_files(session))
     roots = list_roots(workspace) if within_roots else None
@@ -90,8 +90,12 @@ def plan_registration(
         _check_one(pairings, token)
     stated = (dataset and named[0], token and named[1])
     return tuple(
-        _checked(_stating(_named(each, stated, registered), voxel_size, threshold, membrane_label))
-        for each in pairings
+        _check_pairing(
+            _stating(
+                _assign_names(pairing, stated, registered), voxel_size, threshold, membrane_label
+            )
+        )
+        for pairing in pairings
     )
 
 
@@ -181,10 +185,12 @@ def _laid_out(
         _check_within(roots, folders)
     pairings = read_layout(folders[0], layout, as_segmentation)
     if roots is not None:
-        _check_within(roots, (each.tomogram for each in pairings if each.tomogram))
+        _check_within(roots, (pairing.tomogram for pairing in pairings if pairing.tomogram))
     return [
-        replace(each, token="") if each.tomogram and real(each.tomogram) in registered else each
-        for each in pairings
+        replace(pairing, token="")
+        if pairing.tomogram and real(pairing.tomogram) in registered
+        else pairing
+        for pairing in pairings
     ]
 
 
@@ -193,7 +199,7 @@ def _several(given: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
 
 
 def _check_one(pairings: Sequence[Pairing], token: str) -> None:
-    tomograms = [each for each in pairings if each.tomogram is not None]
+    tomograms = [pairing for pairing in pairings if pairing.tomogram is not None]
     if len(tomograms) != 1:
         raise VolumeError(
             f"--token {token} names one tomogram, but {len(tomograms)} files were given; leave "
@@ -201,7 +207,7 @@ def _check_one(pairings: Sequence[Pairing], token: str) -> None:
         )
 
 
-def _named(
+def _assign_names(
     pairing: Pairing, stated: tuple[str | None, str | None], registered: Mapping[Path, str]
 ) -> Pairing:
     """Give a pairing its dataset and token; a registered tomogram keeps the ones it has."""
@@ -234,25 +240,27 @@ def _stating(
     size = pairing.voxel_size if pairing.voxel_size is not None else voxel_size
     segmentations = tuple(
         replace(
-            each,
-            threshold=threshold if each.threshold is None else each.threshold,
-            membrane_label=membrane_label if each.membrane_label is None else each.membrane_label,
+            segmentation,
+            threshold=threshold if segmentation.threshold is None else segmentation.threshold,
+            membrane_label=membrane_label
+            if segmentation.membrane_label is None
+            else segmentation.membrane_label,
         )
-        for each in pairing.segmentations
+        for segmentation in pairing.segmentations
     )
     return replace(pairing, voxel_size=size, segmentations=segmentations)
 
 
-def _checked(pairing: Pairing) -> Pairing:
+def _check_pairing(pairing: Pairing) -> Pairing:
     """Names that can be file names, and a voxel size that can be one."""
     if pairing.error or pairing.tomogram is None:
         return pairing
     try:
-        dataset, token = checked_names(pairing.dataset, pairing.token)
+        dataset, token = check_names(pairing.dataset, pairing.token)
         check_voxel_size(pairing.voxel_size)
-        for each in pairing.segmentations:
-            check_threshold(each.threshold)
-            _check_label(each.membrane_label)
+        for segmentation in pairing.segmentations:
+            check_threshold(segmentation.threshold)
+            _check_label(segmentation.membrane_label)
     except TomocurateError as error:
         return replace(pairing, error=f"{pairing.tomogram}: {error}")
     return replace(pairing, dataset=dataset, token=token)
@@ -282,7 +290,7 @@ def _register_one(lab: Lab, pairing: Pairing, add_roots: bool) -> Outcome:
         else:
             update = _add(session, change, pairing, seen)
         update_segmentations(
-            session, change, update, list(_known_as(session, update, seen)), seen.known
+            session, change, update, list(_match_records(session, update, seen)), seen.known
         )
     for patch in update.patches:
         write_record(lab.workspace, patch)
@@ -299,17 +307,17 @@ def _register_one(lab: Lab, pairing: Pairing, add_roots: bool) -> Outcome:
     return Outcome(record.name, outcome, message, (*seen.findings, *update.findings), details)
 
 
-def _known_as(
+def _match_records(
     session: Session, update: Update, seen: Seen
 ) -> Iterator[tuple[SegmentationRecord | None, FoundFile, dict[str, Any]]]:
     """Yield each segmentation with its record, where its path is registered."""
-    known = {each.on_disk.file: each for each in segmentations_of(session, update.tomogram.id)}
-    for each, found in seen.predicted:
+    known = {item.on_disk.file: item for item in segmentations_of(session, update.tomogram.id)}
+    for item, found in seen.predicted:
         origin = {
-            "model": each.model,
-            "checkpoint": each.checkpoint,
-            "threshold": each.threshold,
-            "membrane_label": each.membrane_label,
+            "model": item.model,
+            "checkpoint": item.checkpoint,
+            "threshold": item.threshold,
+            "membrane_label": item.membrane_label,
         }
         yield known.get(found.path), found, origin
 
@@ -327,7 +335,7 @@ def _add(session: Session, change: Change, pairing: Pairing, seen: Seen) -> Upda
     findings = []
     if seen.sha256 is not None:
         same = writes.hash_tomogram(session, change, record.id, seen.sha256)
-        findings = [f"holds the same bytes as {each}" for each in same]
+        findings = [f"holds the same bytes as {item}" for item in same]
     twins = likely_twins(session, *name)
     if twins:
         findings.append(

@@ -13,7 +13,7 @@ from core.imaging.hashes import content_hash
 from core.imaging.patch import storable_image
 from core.lab.lab import Lab
 from core.patches.record import write_record
-from core.tomograms.data_roots import checked_root, contained_in
+from core.tomograms.data_roots import checked_root, resolve_below
 from core.tomograms.headers import found_file
 from core.tomograms.known_files import ask_for_pictures
 from core.tomograms.pictures import segmentation_name, tomogram_name
@@ -65,7 +65,7 @@ def relocate(
     if may(person.role, Action.ADD_ROOT) and not any(map(resolved.is_relative_to, roots)):
         new_root = checked_root(resolved.parent)
     roots = (*roots, *([new_root] if new_root else ()))
-    path = contained_in(roots, file)
+    path = resolve_below(roots, file)
     if path == record.on_disk.file:
         return Outcome(there.name, KEPT, f"is at {path} already")
     with open_volume(path, roots) as volume:
@@ -118,7 +118,7 @@ def unregister_segmentation(lab: Lab, tomogram: str, segmentation_id: int) -> Ou
             raise AssertionError("a segmentation was asked for")
         held = [p.name for p in patches_in(session, there.id) if p.segmentation_id == record.id]
         if held:
-            raise StepError(_held_by(f"segmentation {record.on_disk.path}", held))
+            raise StepError(_name_holders(f"segmentation {record.on_disk.path}", held))
         _cancel_jobs(session, change, segmentation_name(record.id))
         writes.remove_segmentation(session, change, record)
     return Outcome(there.name, DONE, f"has segmentation {record.on_disk.path} no more")
@@ -130,8 +130,8 @@ def _unregister_one(lab: Lab, name: str) -> Outcome:
         there = get_tomogram(session, name)
         patches = patches_in(session, there.id)
         if patches:
-            raise StepError(_held_by(there.name, [patch.name for patch in patches]))
-        predicted = [segmentation_name(each.id) for each in segmentations_of(session, there.id)]
+            raise StepError(_name_holders(there.name, [patch.name for patch in patches]))
+        predicted = [segmentation_name(item.id) for item in segmentations_of(session, there.id)]
         for volume in (tomogram_name(there.id), *predicted):
             _cancel_jobs(session, change, volume)
         writes.remove_tomogram(session, change, there)
@@ -145,8 +145,8 @@ def _volume(
     if segmentation_id is None:
         return tomogram
     known = segmentations_of(session, tomogram.id)
-    if segmentation_id not in {each.id for each in known}:
-        listed = ", ".join(f"{each.id} ({each.on_disk.path})" for each in known) or "none"
+    if segmentation_id not in {item.id for item in known}:
+        listed = ", ".join(f"{item.id} ({item.on_disk.path})" for item in known) or "none"
         raise StepError(
             f"tomogram {tomogram.name}: has no segmentation {segmentation_id}; it has {listed}."
         )
@@ -190,7 +190,7 @@ def _holds(volume: Volume, patch: PatchRecord) -> bool:
     return content_hash(storable_image(volume.read(box))) == patch.image_hash
 
 
-def _held_by(name: str, patches: Sequence[str]) -> str:
+def _name_holders(name: str, patches: Sequence[str]) -> str:
     shown = ", ".join(patches[:NAMED]) + (", …" if len(patches) > NAMED else "")
     return (
         f"{name}: is the source of {len(patches)} patches ({shown}), whose record it is part of. "

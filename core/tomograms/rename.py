@@ -22,7 +22,7 @@ from core.patches.record import write_record
 from core.workspace.folders import WITHDRAWN, make_shared
 from core.workspace.locks import patch_locks
 from core.workspace.results import DONE, KEPT, Outcome
-from core.workspace.text import checked_names
+from core.workspace.text import check_names
 from core.workspace.workspace import Workspace
 from db.errors import StepError, TakenNameError
 from db.queries.jobs import JobFilter, list_jobs
@@ -43,7 +43,7 @@ def rename(lab: Lab, tomogram: str, dataset: str, token: str) -> Outcome:
     Errors: NotAllowedError; UnknownNameError; PatchNameError for a name that cannot be one;
     TakenNameError; StepError while jobs work on its patches.
     """
-    dataset, token = checked_names(dataset, token)
+    dataset, token = check_names(dataset, token)
     with lab.catalog.read() as session:
         require(session, lab.person, Action.REGISTER)
         found = get_tomogram(session, tomogram)
@@ -174,6 +174,6 @@ def _remove_old(workspace: Workspace, old: str, new: str) -> list[Path]:
 
 def _remove_empty(folder: Path) -> None:
     """Remove a correction folder that holds no file."""
-    for each in (folder / WITHDRAWN, folder):
+    for item in (folder / WITHDRAWN, folder):
         with suppress(OSError):
-            each.rmdir()
+            item.rmdir()

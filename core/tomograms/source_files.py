@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from core.errors import VolumeError
 from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.hashes import file_hash
-from core.tomograms.data_roots import check_there, contained_in
+from core.tomograms.data_roots import check_there, resolve_below
 from core.workspace.enqueue import enqueue
 from core.workspace.workspace import Workspace
 from db.errors import UnknownNameError
@@ -42,7 +42,7 @@ def open_original(on_disk: FileRecord) -> Volume:
     volume = open_volume(on_disk.file, [Path(on_disk.root).resolve()])
     if tuple(volume.shape) != tuple(on_disk.shape):
         volume.close()
-        raise VolumeError(_changed(on_disk, "its size in voxels is another"))
+        raise VolumeError(_change_message(on_disk, "its size in voxels is another"))
     return volume
 
 
@@ -52,17 +52,17 @@ def check_unchanged(on_disk: FileRecord) -> None:
     Errors: VolumeError; RootError.
     """
     check_there(on_disk)
-    path = contained_in((Path(on_disk.root),), on_disk.file)
+    path = resolve_below((Path(on_disk.root),), on_disk.file)
     status = path.stat()
     if status.st_size != on_disk.size_bytes:
         sizes = f"{on_disk.size_bytes} bytes then, {status.st_size} now"
-        raise VolumeError(_changed(on_disk, sizes))
+        raise VolumeError(_change_message(on_disk, sizes))
     if status.st_mtime_ns == on_disk.mtime_ns:
         return
     if on_disk.content_hash is None:
-        raise VolumeError(_changed(on_disk, "its modification time is another"))
+        raise VolumeError(_change_message(on_disk, "its modification time is another"))
     if file_hash(path) != on_disk.content_hash:
-        raise VolumeError(_changed(on_disk, "the same size, but other bytes"))
+        raise VolumeError(_change_message(on_disk, "the same size, but other bytes"))
 
 
 def has_content_of(path: Path, on_disk: FileRecord) -> bool:
@@ -131,10 +131,10 @@ def duplicates_of(workspace: Workspace, tomogram: TomogramRecord) -> tuple[str, 
         return ()
     with workspace.catalog.read() as session:
         same = tomograms_hashed(session, tomogram.on_disk.content_hash)
-    return tuple(each.name for each in same if each.id != tomogram.id)
+    return tuple(item.name for item in same if item.id != tomogram.id)
 
 
-def _changed(on_disk: FileRecord, how: str) -> str:
+def _change_message(on_disk: FileRecord, how: str) -> str:
     return (
         f"{on_disk.file}: changed since it was registered ({how}); restore the registered file, "
         "or run tomocurate register on it again to read it anew."

@@ -27,7 +27,7 @@ _umask_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the files of a workspace lie."""
+    """Paths of a workspace's files."""
 
     root: Path
 
@@ -66,7 +66,7 @@ class Folders:
 
     @property
     def drafts(self) -> Path:
-        """What people painted and did not save yet, a file each."""
+        """Folder of unsaved drafts, one file each."""
         return self.store / "drafts"
 
     @property
@@ -165,18 +165,18 @@ def make_shared(folder: Path) -> None:
 
 
 def _umask_of_others() -> int:
-    """What the umask withholds from others; the group always works along."""
+    """Return the permission bits that the umask removes for others; the group keeps its own."""
     return _umask() & 0o007
 
 
 def _umask() -> int:
     """The umask, without setting it where the system tells it: other threads make files."""
     try:
-        told = re.search(r"^Umask:\s*([0-7]+)", _STATUS.read_text(), re.MULTILINE)
+        match = re.search(r"^Umask:\s*([0-7]+)", _STATUS.read_text(), re.MULTILINE)
     except OSError:
-        told = None
-    if told:
-        return int(told[1], 8)
+        match = None
+    if match:
+        return int(match[1], 8)
     with _umask_lock:
         mask = os.umask(0o077)
         os.umask(mask)

@@ -53,7 +53,7 @@ def patch_locks(
     }
     with ExitStack() as held:
         for stripe, name in sorted(stripes.items()):
-            descriptor = _opened(workspace.folders.locks / f"{what}-{stripe:02}")
+            descriptor = _open_lock(workspace.folders.locks / f"{what}-{stripe:02}")
             held.callback(os.close, descriptor)
             _wait(descriptor, name)
         for name in names:
@@ -61,7 +61,7 @@ def patch_locks(
         yield
 
 
-def _opened(file: Path) -> int:
+def _open_lock(file: Path) -> int:
     """A lock file, open to write, as a network file system asks of whoever locks; for the group."""
     make_shared(file.parent)
     try:

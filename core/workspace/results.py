@@ -1,4 +1,4 @@
-"""What a step did to each thing it was asked for: one line of its report."""
+"""Results of a step: one outcome per item."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +26,6 @@ def silent(_: Outcome) -> None:
     """Tell nobody."""
 
 
-def failed(outcomes: Iterable[Outcome]) -> int:
-    """How many failed."""
+def count_failed(outcomes: Iterable[Outcome]) -> int:
+    """Count the failed outcomes."""
     return sum(outcome.outcome == FAILED for outcome in outcomes)

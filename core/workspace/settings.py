@@ -12,7 +12,7 @@ from sqlalchemy import URL
 
 from core.access.sign_in import SignIn, read_sign_in
 from core.errors import WorkspaceError
-from core.files.atomic import opened_regular
+from core.files.atomic import open_regular
 from db.engine import has_password, parse_url, sqlite_url
 
 FILE_NAME = "tomocurate.toml"
@@ -35,7 +35,7 @@ catalog = {catalog}
 
 @dataclass(frozen=True)
 class Settings:
-    """What a workspace's file states, with the defaults of what it does not."""
+    """Settings of a workspace, with defaults."""
 
     catalog: str = "catalog.sqlite"
     """A SQLite file, in the workspace unless the path is absolute, or postgresql+psycopg://…"""
@@ -60,7 +60,7 @@ class Settings:
 
     @property
     def holds_password(self) -> bool:
-        """Whether the catalog's address in the settings has a password in it."""
+        """Return whether the catalog's address in the settings has a password in it."""
         return "://" in self.catalog and has_password(parse_url(self.catalog))
 
 
@@ -81,7 +81,7 @@ def read_settings(folder: Path) -> Settings:
     """
     path = settings_file(folder)
     table = _read(path)
-    known = {each.name: each for each in fields(Settings)}
+    known = {field.name: field for field in fields(Settings)}
     for name, value in table.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -93,7 +93,7 @@ def read_settings(folder: Path) -> Settings:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with opened_regular(path) as file:
+        with open_regular(path) as file:
             text = file.read(MAX_BYTES + 1)
         if len(text) > MAX_BYTES:
             raise WorkspaceError(

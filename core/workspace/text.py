@@ -1,4 +1,4 @@
-"""What people write: reasons, notes and comments, and the names that become file names."""
+"""Check texts that people write: reasons, notes, comments, and names for files."""
 
 import math
 import unicodedata
@@ -18,8 +18,8 @@ _RESERVED = frozenset(
 _FORMULA = ("=", "+", "-", "@")
 
 
-def checked_text(what: str, text: str, longest: int = LONGEST_REASON) -> str:
-    """What somebody wrote, without spaces at its ends.
+def check_text(what: str, text: str, longest: int = LONGEST_REASON) -> str:
+    """Return a text without surrounding spaces, after checking it.
 
     Errors: StepError for nothing, too much, or characters that cannot be shown.
     """
@@ -37,7 +37,7 @@ def checked_text(what: str, text: str, longest: int = LONGEST_REASON) -> str:
     return stripped
 
 
-def checked_names(dataset: str, token: str) -> tuple[str, str]:
+def check_names(dataset: str, token: str) -> tuple[str, str]:
     """A dataset and a token as file names will have them (Unicode's composed form).
 
     Errors: PatchNameError says what may stand there.

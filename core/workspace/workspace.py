@@ -49,7 +49,7 @@ class Workspace:
         return self.folder / self.settings.backup_dir
 
     def secret_path(self, name: str) -> Path:
-        """Where a secret of this installation lies, readable by its owner alone."""
+        """Return the path of a secret of this installation; only its owner can read it."""
         return self.catalog_folder / name
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ def init_workspace(
         bind(workspace)
         mode = 0o600 if settings.holds_password else 0o664
         with whole_file(settings_file, exist_ok=False, mode=mode) as partial:
-            partial.write_text(TEMPLATE.format(catalog=_quoted(settings.catalog)))
+            partial.write_text(TEMPLATE.format(catalog=_quote_toml(settings.catalog)))
     except BaseException:
         catalog.close()
         if catalog.file:
@@ -185,6 +185,6 @@ def private_folder(workspace: Path) -> Path:
     return folder
 
 
-def _quoted(text: str) -> str:
+def _quote_toml(text: str) -> str:
     """A TOML basic string."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

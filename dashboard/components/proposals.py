@@ -51,7 +51,7 @@ def waiting(workspace: Workspace, tomogram_id: int | None = None) -> tuple[Propo
 
 
 def is_open() -> bool:
-    """Whether the view is shown."""
+    """Return whether the view is shown."""
     return bool(st.session_state.get(VIEW, Query.PROPOSAL in st.query_params))
 
 
@@ -66,15 +66,15 @@ def show_switch(workspace: Workspace) -> None:
     with workspace.catalog.read() as session:
         number = count_waiting(session)
     st.session_state.setdefault(VIEW, Query.PROPOSAL in st.query_params)
-    st.toggle(f"Proposals ({number:,})", key=VIEW, on_change=_switched)
+    st.toggle(f"Proposals ({number:,})", key=VIEW, on_change=_switch)
 
 
-def show_list(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
+def show_list(lab: Lab, tomogram: TomogramRecord) -> None:
     """Show the waiting proposals of all tomograms; a click goes there."""
-    proposals = waiting(workspace)
+    proposals = waiting(lab.workspace)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if may(person.role, Action.CHOOSE):
-            _buttons(workspace, person, tomogram)
+        if may(lab.person.role, Action.CHOOSE):
+            _buttons(lab, tomogram)
         st.selectbox(
             "Heat",
             [None, *Channel],
@@ -83,7 +83,7 @@ def show_list(workspace: Workspace, person: PersonRecord, tomogram: TomogramReco
             label_visibility="collapsed",
             width=240,
         )
-        with workspace.catalog.read() as session:
+        with lab.workspace.catalog.read() as session:
             st.caption(calibration_sentence(learned_weights(session, tomogram.dataset)))
     if not proposals:
         st.caption("No proposals wait. Look through a tomogram, and its places appear here.")
@@ -94,7 +94,7 @@ def show_list(workspace: Workspace, person: PersonRecord, tomogram: TomogramReco
         height=min(LIST_PX, 38 + 35 * len(proposals)),
         hide_index=True,
         selection_mode="single-row",
-        on_select=lambda: _picked(proposals),
+        on_select=lambda: _pick(proposals),
         column_config={
             "expected": st.column_config.NumberColumn("Voxels to correct", format="localized"),
             "tomogram": "Tomogram",
@@ -120,7 +120,7 @@ def show_expected(workspace: Workspace) -> None:
 
 
 def proposed_data(workspace: Workspace, tomogram_id: int, person: PersonRecord) -> dict[str, Any]:
-    """What the viewer draws: the places of its tomogram, and the one in focus."""
+    """Return the tomogram's proposals for the viewer, and the one in focus."""
     places = [_place(proposal) for proposal in waiting(workspace, tomogram_id)]
     may_decide = may(person.role, Action.CHOOSE)
     return {"places": places, "focus": focused_id(), "mayDecide": may_decide}
@@ -154,7 +154,7 @@ def heat_data(
     }
 
 
-def decide(workspace: Workspace, person: PersonRecord, told: Any) -> Said:
+def decide(lab: Lab, told: Any) -> Said:
     """Do what a browser tells about the place in focus, and put the next one there.
 
     Nothing of it is believed before it was looked at.
@@ -163,10 +163,10 @@ def decide(workspace: Workspace, person: PersonRecord, told: Any) -> Said:
         number, decision = int(told["id"]), str(told["decision"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return Said("a decision has the number of a proposal and what to do.", False)
-    before = waiting(workspace)
+    before = waiting(lab.workspace)
     said = Said("", True)
     if decision != "next":
-        said = _decided(workspace, person, number, decision)
+        said = _decide(lab, number, decision)
     if said.saved:
         focus(_next(before, number))
     return said
@@ -181,16 +181,16 @@ def focus(proposal: ProposalRecord | None) -> None:
         st.query_params[Query.PROPOSAL] = str(proposal.id)
 
 
-def _decided(workspace: Workspace, person: PersonRecord, number: int, decision: str) -> Said:
+def _decide(lab: Lab, number: int, decision: str) -> Said:
     try:
         if decision == "accept":
-            return _said(accept(Lab(workspace, person), [number])[0])
-        return _said(dismiss(Lab(workspace, person), [number], Dismissal(decision))[0], "dismissed")
+            return _result(accept(lab, [number])[0])
+        return _result(dismiss(lab, [number], Dismissal(decision))[0], "dismissed")
     except (TomocurateError, ValueError) as error:
         return Said(str(error), False)
 
 
-def _said(outcome: Outcome, what: str = "chosen") -> Said:
+def _result(outcome: Outcome, what: str = "chosen") -> Said:
     message = "; ".join(filter(None, [outcome.message, *outcome.findings])) or what
     return Said(f"{outcome.name}: {message}", outcome.outcome != FAILED)
 
@@ -202,18 +202,18 @@ def _next(proposals: Sequence[ProposalRecord], number: int) -> ProposalRecord | 
     return others[0] if others else None
 
 
-def _switched() -> None:
+def _switch() -> None:
     if not st.session_state[VIEW]:
         st.query_params.pop(Query.PROPOSAL, None)
 
 
-def _picked(proposals: Sequence[ProposalRecord]) -> None:
+def _pick(proposals: Sequence[ProposalRecord]) -> None:
     rows = st.session_state[ROWS]["selection"]["rows"]
     if rows and rows[0] < len(proposals):
         focus(proposals[rows[0]])
 
 
-def _buttons(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
+def _buttons(lab: Lab, tomogram: TomogramRecord) -> None:
     for label, key, names in (
         ("Look through this tomogram", "propose_here", [tomogram.name]),
         ("Look through all", "propose_all", None),
@@ -223,14 +223,14 @@ def _buttons(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecor
             key=key,
             icon=":material/troubleshoot:",
             on_click=_propose,
-            args=(workspace, person, names),
+            args=(lab, names),
         )
 
 
-def _propose(workspace: Workspace, person: PersonRecord, names: list[str] | None) -> None:
+def _propose(lab: Lab, names: list[str] | None) -> None:
     what = escape(names[0]) if names else "all tomograms"
     run_action(
-        lambda: submit(Lab(workspace, person), JobKind.PROPOSE, {"names": names}),
+        lambda: submit(lab, JobKind.PROPOSE, {"names": names}),
         lambda job: f"Job {job}: a worker looks through {what}; the places appear here.",
     )
 

@@ -40,7 +40,6 @@ from dashboard.ui.times import (
 )
 from db.errors import TomocurateError
 from db.queries.patches import PatchRecord, patches_in
-from db.queries.people import PersonRecord
 from db.queries.volumes import (
     PermissionRecord,
     SegmentationRecord,
@@ -65,10 +64,10 @@ def thumbnail(workspace: Workspace, tomogram: TomogramRecord) -> bytes | None:
         return None
 
 
-def show_tomogram(workspace: Workspace, person: PersonRecord, name: str) -> None:
+def show_tomogram(lab: Lab, name: str) -> None:
     """Show the details of the tomogram that an address names."""
     try:
-        with workspace.catalog.read() as session:
+        with lab.workspace.catalog.read() as session:
             tomogram = get_tomogram(session, name)
             segmentations = segmentations_of(session, tomogram.id)
             permission = permission_of(session, tomogram.id)
@@ -97,12 +96,12 @@ def show_tomogram(workspace: Workspace, person: PersonRecord, name: str) -> None
         )
     left, right = st.columns([5, 6], gap="medium")
     with left:
-        _picture_and_facts(workspace, person, tomogram)
+        _picture_and_facts(lab, tomogram)
         _segmentations(segmentations)
     with right:
         _map(tomogram, patches)
-        _permission(workspace, person, tomogram, permission)
-        _pin(workspace, person, tomogram)
+        _permission(lab, tomogram, permission)
+        _pin(lab, tomogram)
 
 
 def _all_button() -> None:
@@ -112,12 +111,10 @@ def _all_button() -> None:
         go_to("tomograms")
 
 
-def _picture_and_facts(
-    workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord
-) -> None:
+def _picture_and_facts(lab: Lab, tomogram: TomogramRecord) -> None:
     if not tomogram.on_disk.file.exists():
         _show_missing(tomogram)
-    picture = thumbnail(workspace, tomogram)
+    picture = thumbnail(lab.workspace, tomogram)
     if picture:
         st.image(picture, width=256, alt=f"Middle of {tomogram.name}")
     override = " (set by hand)" if tomogram.voxel_size_is_override else ""
@@ -135,13 +132,13 @@ def _picture_and_facts(
         f"{person_name(tomogram.registered_by)}",
     }
     show_facts(known)
-    for twin in duplicates_of(workspace, tomogram):
+    for twin in duplicates_of(lab.workspace, tomogram):
         st.caption(f":material/content_copy: identical file: {escape(twin)}")
     for warning in tomogram.header.get("warnings", []):
         st.caption(f":material/info: {escape(warning)}")
-    if may(person.role, Action.REGISTER):
-        _voxel_size(workspace, person, tomogram)
-    show_registration(workspace, person, tomogram, bind)
+    if may(lab.person.role, Action.REGISTER):
+        _voxel_size(lab, tomogram)
+    show_registration(lab, tomogram, bind)
 
 
 def _show_missing(tomogram: TomogramRecord) -> None:
@@ -152,7 +149,7 @@ def _show_missing(tomogram: TomogramRecord) -> None:
     )
 
 
-def _voxel_size(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
+def _voxel_size(lab: Lab, tomogram: TomogramRecord) -> None:
     with st.popover("Set voxel size…"):
         stated = st.number_input(
             "Voxel size (Å)",
@@ -171,18 +168,16 @@ def _voxel_size(workspace: Workspace, person: PersonRecord, tomogram: TomogramRe
             key=f"save_voxel_size_{tomogram.name}",
             type="primary",
             on_click=bind(tomogram, state_voxel_size),
-            args=(workspace, person, tomogram, stated),
+            args=(lab, tomogram, stated),
         )
 
 
-def state_voxel_size(
-    workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord, angstrom: float | None
-) -> None:
+def state_voxel_size(lab: Lab, tomogram: TomogramRecord, angstrom: float | None) -> None:
     """Set the voxel size of a tomogram and all its patches."""
     if angstrom is None:
         return
     try:
-        outcomes = set_voxel_size(Lab(workspace, person), [tomogram.name], angstrom)
+        outcomes = set_voxel_size(lab, [tomogram.name], angstrom)
     except TomocurateError as error:
         notify_refusal(error)
         return
@@ -227,8 +222,7 @@ def _map(tomogram: TomogramRecord, patches: Sequence[PatchRecord]) -> None:
 
 
 def _permission(
-    workspace: Workspace,
-    person: PersonRecord,
+    lab: Lab,
     tomogram: TomogramRecord,
     known: PermissionRecord | None,
 ) -> None:
@@ -244,7 +238,7 @@ def _permission(
             f"{escape(known.approved_by)} · owner {person_name(known.owner)} · "
             f"version {known.version}"
         )
-    if not may(person.role, Action.PERMIT):
+    if not may(lab.person.role, Action.PERMIT):
         return
     with st.popover("Set permission…"), st.form(f"permit_{tomogram.name}", border=False):
         _permission_fields(tomogram.name, known)
@@ -252,7 +246,7 @@ def _permission(
             "Save",
             type="primary",
             on_click=bind(tomogram, save_permission),
-            args=(workspace, person, tomogram.name, known.version if known else None),
+            args=(lab, tomogram.name, known.version if known else None),
         )
 
 
@@ -285,24 +279,22 @@ def _permission_fields(tomogram: str, known: PermissionRecord | None) -> None:
     st.date_input("Not before", value=known.embargo if known else None, key=key["embargo"])
 
 
-def save_permission(
-    workspace: Workspace, person: PersonRecord, tomogram: str, seen: int | None
-) -> None:
+def save_permission(lab: Lab, tomogram: str, seen: int | None) -> None:
     """Record what the owner allows, as the form of this tomogram says."""
     fields = {
         field: st.session_state[f"{PERMISSION}_{field}_{tomogram}"] for field in PERMISSION_FIELDS
     }
     run_action(
-        partial(permit, Lab(workspace, person), tomogram, seen=seen, **fields),
+        partial(permit, lab, tomogram, seen=seen, **fields),
         lambda outcome: (
             f"**{escape(tomogram)}** {escape(outcome.message or 'permitted')} · saved by "
-            f"{escape(person.name)}"
+            f"{escape(lab.person.name)}"
         ),
     )
 
 
-def _pin(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
-    if not may(person.role, Action.PIN):
+def _pin(lab: Lab, tomogram: TomogramRecord) -> None:
+    if not may(lab.person.role, Action.PIN):
         return
     st.header("Split in training sets", anchor=False)
     words: dict[str, Split | None] = {"automatic": None}
@@ -321,18 +313,16 @@ def _pin(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -
             f"Pin to {chosen}",
             key=f"pin_{tomogram.name}",
             on_click=bind(tomogram, save_pin),
-            args=(workspace, person, tomogram.name, words[chosen], tomogram.version),
+            args=(lab, tomogram.name, words[chosen], tomogram.version),
         )
     st.caption("Patches pinned to test are never used for training or validation.")
 
 
-def save_pin(
-    workspace: Workspace, person: PersonRecord, tomogram: str, split: Split | None, seen: int
-) -> None:
+def save_pin(lab: Lab, tomogram: str, split: Split | None, seen: int) -> None:
     """Pin all patches of a tomogram to one split."""
     run_action(
-        partial(pin, Lab(workspace, person), tomogram, split, seen=seen),
+        partial(pin, lab, tomogram, split, seen=seen),
         lambda outcome: (
-            f"**{escape(tomogram)}** {escape(outcome.message)} · saved by {escape(person.name)}"
+            f"**{escape(tomogram)}** {escape(outcome.message)} · saved by {escape(lab.person.name)}"
         ),
     )

@@ -64,7 +64,7 @@ class PatchMark:
 
 
 class Said(NamedTuple):
-    """What came of the last choice."""
+    """Result of the last choice."""
 
     sentence: str
     saved: bool
@@ -72,7 +72,7 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
-    """What the viewer shows at first, and what may be done there."""
+    """Initial view of the viewer, and the actions allowed there."""
 
     tomogram: ViewedObject
     segmentations: Sequence[ViewedObject] = ()
@@ -90,7 +90,7 @@ class Scene:
 
 
 class ChosenCenter(NamedTuple):
-    """What comes back from one click and one reason."""
+    """A center that was chosen by click, with its reason."""
 
     center: Zyx
     because: ChosenBecause
@@ -158,10 +158,10 @@ def show_viewer(
 
 def built_script(name: str) -> str:
     """Find the file name of a built component, such as viewer-0123456789ab.js."""
-    found = sorted(ASSETS.glob(f"{name}-*.js"))
-    if len(found) != 1:
-        raise RuntimeError(f"dashboard/assets holds {len(found)} files {name}-*.js: make frontend")
-    return found[0].name
+    paths = sorted(ASSETS.glob(f"{name}-*.js"))
+    if len(paths) != 1:
+        raise RuntimeError(f"dashboard/assets holds {len(paths)} files {name}-*.js: make frontend")
+    return paths[0].name
 
 
 def _mark(patch: PatchMark) -> dict[str, Any]:

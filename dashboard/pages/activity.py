@@ -11,7 +11,7 @@ from core.access.permissions import Action, may
 from core.jobs import queue
 from core.lab.lab import Lab
 from core.workspace.workspace import Workspace
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_lab
 from dashboard.ui.empty_state import PROGRESS, show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.job_notices import KIND_NAMES
@@ -26,7 +26,7 @@ from dashboard.ui.times import (
 )
 from db.queries.jobs import JobFilter, JobRecord, WorkerRecord
 from db.queries.life import EventFilter, EventRecord, list_events
-from db.queries.people import PersonRecord, list_people
+from db.queries.people import list_people
 from db.queries.volumes import segmentation_by_id, tomogram_by_id
 from db.vocabulary import JobState
 
@@ -54,23 +54,23 @@ PERIODS = {"today": 1, "7 days": 7, "30 days": 30}
 
 def show() -> None:
     """Show the page."""
-    workspace, person = current_workspace(), current_person()
+    lab = current_lab()
     begin_page("Activity")
     shown = tabs("activity", [JOBS, LOG])
     if shown[JOBS].open:
         with shown[JOBS]:
-            show_jobs(workspace, person)
+            show_jobs(lab)
     if shown[LOG].open:
         with shown[LOG]:
-            _log(workspace)
+            _log(lab.workspace)
 
 
 @st.fragment(run_every=POLLED_S)
-def show_jobs(workspace: Workspace, person: PersonRecord) -> None:
+def show_jobs(lab: Lab) -> None:
     """Show the jobs, refreshed while they run."""
-    _workers(queue.list_workers(workspace))
-    active = queue.list_jobs(workspace, JobFilter(active=True, top=True), limit=JOBS_SHOWN)
-    ended = queue.list_jobs(workspace, JobFilter(active=False, top=True), limit=ENDED_SHOWN)
+    _workers(queue.list_workers(lab.workspace))
+    active = queue.list_jobs(lab.workspace, JobFilter(active=True, top=True), limit=JOBS_SHOWN)
+    ended = queue.list_jobs(lab.workspace, JobFilter(active=False, top=True), limit=ENDED_SHOWN)
     if not active.total and not ended.total:
         show_empty(
             "No job yet.",
@@ -78,17 +78,17 @@ def show_jobs(workspace: Workspace, person: PersonRecord) -> None:
             PROGRESS,
         )
         return
-    names = object_names(workspace, (*active.rows, *ended.rows))
+    names = object_names(lab.workspace, (*active.rows, *ended.rows))
     st.markdown(f"**{count(active.total, 'job')} running or queued**")
     for job in active.rows:
-        _job(workspace, person, job, names)
+        _job(lab, job, names)
     if active.total > len(active):
         st.caption(f"and {active.total - len(active)} more queued")
     troubled = [job for job in ended if job.state is not JobState.DONE]
     if troubled:
         st.markdown("**Failed or cancelled**")
     for job in troubled[:JOBS_SHOWN]:
-        _job(workspace, person, job, names)
+        _job(lab, job, names)
     if not ended.total:
         return
     st.markdown("**Recently finished**")
@@ -155,10 +155,10 @@ def title_of(job: JobRecord, names: Mapping[str, str]) -> str:
     return f"{KIND_NAMES[job.kind]} of {', '.join(escape(name) for name in on[:3])}{more}"
 
 
-def cancel_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
+def cancel_job(lab: Lab, job_id: int) -> None:
     """Cancel a job."""
     run_action(
-        partial(queue.cancel, Lab(workspace, person), job_id),
+        partial(queue.cancel, lab, job_id),
         lambda job: (
             f"Job {job.id} cancelled."
             if not job.is_active
@@ -167,10 +167,10 @@ def cancel_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
     )
 
 
-def repeat_job(workspace: Workspace, person: PersonRecord, job_id: int) -> None:
+def repeat_job(lab: Lab, job_id: int) -> None:
     """Queue a job again."""
     run_action(
-        partial(queue.repeat, Lab(workspace, person), job_id),
+        partial(queue.repeat, lab, job_id),
         lambda job: f"Job {job.id} queued again.",
     )
 
@@ -190,15 +190,13 @@ def _workers(workers: tuple[WorkerRecord, ...]) -> None:
         st.caption(f"Worker {escape(worker.name)} on {escape(worker.host)}, last seen {heard}")
 
 
-def _job(
-    workspace: Workspace, person: PersonRecord, job: JobRecord, names: Mapping[str, str]
-) -> None:
+def _job(lab: Lab, job: JobRecord, names: Mapping[str, str]) -> None:
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{ICONS[job.state]} **{title_of(job, names)}**", width="content")
             st.caption(_when(job), width="content")
-            if job.created_by_id == person.id or may(person.role, Action.MANAGE_JOBS):
-                _job_buttons(workspace, person, job)
+            if job.created_by_id == lab.person.id or may(lab.person.role, Action.MANAGE_JOBS):
+                _job_buttons(lab, job)
         if job.state is JobState.RUNNING:
             message = (
                 "its worker stopped answering; another takes over" if job.lost else job.message
@@ -208,14 +206,14 @@ def _job(
             st.caption(f":material/block: {escape(job.error)}")
 
 
-def _job_buttons(workspace: Workspace, person: PersonRecord, job: JobRecord) -> None:
+def _job_buttons(lab: Lab, job: JobRecord) -> None:
     if job.is_active and not job.cancel_requested:
         st.button(
             "Cancel",
             key=f"cancel_{job.id}",
             type="tertiary",
             on_click=cancel_job,
-            args=(workspace, person, job.id),
+            args=(lab, job.id),
         )
     if job.state in (JobState.FAILED, JobState.CANCELLED):
         st.button(
@@ -223,7 +221,7 @@ def _job_buttons(workspace: Workspace, person: PersonRecord, job: JobRecord) -> 
             key=f"repeat_{job.id}",
             type="tertiary",
             on_click=repeat_job,
-            args=(workspace, person, job.id),
+            args=(lab, job.id),
         )
 
 

@@ -28,7 +28,7 @@ from dashboard.components.viewer import (
     show_viewer,
     viewer_data,
 )
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_lab, current_person, current_workspace
 from dashboard.ui.empty_state import REGISTER, show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import page_file
@@ -108,13 +108,13 @@ def scene_of(here: Opened, person: PersonRecord, selected: str | None, said: Sai
 
 
 def save_choice(
-    workspace: Workspace, by: PersonRecord, tomogram: str, told: Any, segmentation_id: int | None
+    lab: Lab, tomogram: str, told: Any, segmentation_id: int | None
 ) -> tuple[str | None, Said]:
     """Save the center that a browser tells: the patch's name, and what to say."""
     try:
         chosen = chosen_center(told)
         outcome = choose(
-            Lab(workspace, by),
+            lab,
             tomogram,
             [chosen.center],
             reason=chosen.because,
@@ -123,8 +123,8 @@ def save_choice(
         )[0]
         if outcome.outcome == FAILED:
             return None, Said(str(outcome.message), False)
-        with workspace.catalog.read() as session:
-            return outcome.name, _said(outcome, get_patch(session, outcome.name), by)
+        with lab.workspace.catalog.read() as session:
+            return outcome.name, _result(outcome, get_patch(session, outcome.name), lab.person)
     except TomocurateError as error:
         return None, Said(str(error), False)
 
@@ -191,17 +191,19 @@ def _look(name: str) -> None:
     """Show the viewer and the patches below it; a choice runs only this."""
     if st.query_params.get(Query.TOMOGRAM, name) not in (name, name.partition("/")[2]):
         st.rerun()  # a proposal of another tomogram came into focus
-    workspace, person = current_workspace(), current_person()
-    here = open_tomogram(workspace, name)
-    said = st.session_state.get(SAID)
-    scene = scene_of(here, person, st.query_params.get(Query.PATCH), Said(*said) if said else None)
+    lab = current_lab()
+    here = open_tomogram(lab.workspace, name)
+    decide = st.session_state.get(SAID)
+    scene = scene_of(
+        here, lab.person, st.query_params.get(Query.PATCH), Said(*decide) if decide else None
+    )
     if proposals.is_open():
-        proposals.show_list(workspace, person, here.tomogram)
+        proposals.show_list(lab, here.tomogram)
         scene = replace(
             scene,
-            proposed=proposals.proposed_data(workspace, here.tomogram.id, person),
+            proposed=proposals.proposed_data(lab.workspace, here.tomogram.id, lab.person),
             heat=proposals.heat_data(
-                workspace, here.tomogram, st.session_state.get(proposals.HEAT)
+                lab.workspace, here.tomogram, st.session_state.get(proposals.HEAT)
             ),
         )
     key = f"{VIEWER}_{here.tomogram.id}"
@@ -210,19 +212,21 @@ def _look(name: str) -> None:
     def chosen() -> None:
         told = st.session_state[key].chosen
         if told:
-            patch, said = save_choice(workspace, current_person(), name, told, _to_correct(here))
-            st.session_state[SAID] = list(said)
+            patch, decide = save_choice(
+                Lab(lab.workspace, current_person()), name, told, _to_correct(here)
+            )
+            st.session_state[SAID] = list(decide)
             if patch:
                 st.query_params[Query.PATCH] = patch
 
     def decided() -> None:
         told = st.session_state[key].decided
         if told:
-            said = proposals.decide(workspace, current_person(), told)
-            st.session_state[SAID] = list(said) if said.sentence else None
+            decide = proposals.decide(Lab(lab.workspace, current_person()), told)
+            st.session_state[SAID] = list(decide) if decide.sentence else None
 
     show_viewer(data, key, on_chosen=chosen, on_decided=decided)
-    _patches(workspace, person, here)
+    _patches(lab, here)
 
 
 def _to_correct(here: Opened) -> int | None:
@@ -231,10 +235,10 @@ def _to_correct(here: Opened) -> int | None:
     return picked if isinstance(picked, int) else None
 
 
-def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
+def _patches(lab: Lab, here: Opened) -> None:
     """Show the patches of this tomogram and what comes next."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if len(here.segmentations) > 1 and may(person.role, Action.CHOOSE):
+        if len(here.segmentations) > 1 and may(lab.person.role, Action.CHOOSE):
             st.selectbox(
                 "Segmentation for new patches",
                 [segmentation.id for segmentation in here.segmentations],
@@ -252,13 +256,13 @@ def _patches(workspace: Workspace, person: PersonRecord, here: Opened) -> None:
                 label=f"{_number(patch.name)} :gray[{STAGE_NAMES[patch.stage].lower()}]",
                 query_params={str(Query.PATCH): patch.name},
             )
-        _extract(workspace, person, here.tomogram.name, here.to_extract)
+        _extract(lab, here.tomogram.name, here.to_extract)
     if not here.segmentations:
         st.caption("No segmentation yet: register one to choose patches.")
 
 
-def _extract(workspace: Workspace, person: PersonRecord, tomogram: str, names: list[str]) -> None:
-    if not names or not may(person.role, Action.EXTRACT):
+def _extract(lab: Lab, tomogram: str, names: list[str]) -> None:
+    if not names or not may(lab.person.role, Action.EXTRACT):
         return
     label = f"Extract {count(len(names), 'chosen patch', 'chosen patches')}"
     st.button(
@@ -266,16 +270,14 @@ def _extract(workspace: Workspace, person: PersonRecord, tomogram: str, names: l
         icon=":material/crop:",
         key=f"extract_{tomogram}",
         on_click=extract_chosen,
-        args=(workspace, person, names, label),
+        args=(lab, names, label),
     )
 
 
-def extract_chosen(
-    workspace: Workspace, person: PersonRecord, names: list[str], label: str
-) -> None:
+def extract_chosen(lab: Lab, names: list[str], label: str) -> None:
     """Let the worker cut the chosen patches of a tomogram."""
     try:
-        submit_batch(Lab(workspace, person), JobKind.EXTRACT, names)
+        submit_batch(lab, JobKind.EXTRACT, names)
     except TomocurateError as error:
         notify_refusal(error)
         return
@@ -303,7 +305,7 @@ def _mark(patch: PatchRecord) -> PatchMark | None:
     )
 
 
-def _said(outcome: Outcome, patch: PatchRecord, by: PersonRecord) -> Said:
+def _result(outcome: Outcome, patch: PatchRecord, by: PersonRecord) -> Said:
     what = f"saved at {format_time(patch.updated_at)} by {by.name}, version {patch.version}"
     if outcome.outcome != DONE:
         what = str(outcome.message)

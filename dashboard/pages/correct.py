@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.lab.lab import Lab
 from core.patches import assign
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
-from core.workspace.workspace import Workspace
 from dashboard.components.painter import painter
 from dashboard.components.patch.comments import show_comments
 from dashboard.components.patch.details import (
@@ -25,7 +25,7 @@ from dashboard.components.patch.steps import (
     run_step,
     show_not_extracted,
 )
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_lab
 from dashboard.ui.empty_state import CHOOSE, PATCHES, show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import go_to, open_button, page_file
@@ -50,27 +50,27 @@ KIT_MOST = 30
 
 def show() -> None:
     """Show the patch that the address names, else the first of my work."""
-    workspace, person = current_workspace(), current_person()
-    mine = my_work(workspace, person)
+    lab = current_lab()
+    mine = my_work(lab)
     if Query.PATCH not in st.query_params and mine:
         st.query_params[Query.PATCH] = mine[0].name
     name = st.query_params.get(Query.PATCH)
     if name is None:
         begin_page("Correct")
-        _nothing(workspace, person)
+        _nothing(lab)
         return
-    history = read_history(workspace, name)
+    history = read_history(lab.workspace, name)
     if history is None:
         return
-    _patch(workspace, person, history, mine)
+    _patch(lab, history, mine)
 
 
-def my_work(workspace: Workspace, person: PersonRecord) -> tuple[PatchRecord, ...]:
+def my_work(lab: Lab) -> tuple[PatchRecord, ...]:
     """List a person's unfinished patches, rejected ones first."""
-    wanted = PatchFilter(assignee=person.name, stage=MINE)
-    with workspace.catalog.read() as session:
-        found = list_patches(session, wanted, PatchSort.NAME, limit=500)
-    return tuple(sorted(found, key=lambda patch: patch.rejected_reason is None))
+    wanted = PatchFilter(assignee=lab.person.name, stage=MINE)
+    with lab.workspace.catalog.read() as session:
+        patches = list_patches(session, wanted, PatchSort.NAME, limit=500)
+    return tuple(sorted(patches, key=lambda patch: patch.rejected_reason is None))
 
 
 def neighbours(names: Sequence[str], name: str) -> tuple[str | None, str | None]:
@@ -81,42 +81,40 @@ def neighbours(names: Sequence[str], name: str) -> tuple[str | None, str | None]
     return names[at - 1], names[(at + 1) % len(names)]
 
 
-def _nothing(workspace: Workspace, person: PersonRecord) -> None:
+def _nothing(lab: Lab) -> None:
     free = PatchFilter(unassigned=True, stage=(Stage.EXTRACTED, Stage.CORRECTING))
-    with workspace.catalog.read() as session:
-        found = list_patches(session, free, limit=12)
+    with lab.workspace.catalog.read() as session:
+        patches = list_patches(session, free, limit=12)
     show_empty(
         "No patch to correct.",
         "Claim a patch without an annotator, or choose new ones in a tomogram.",
         CHOOSE,
         PATCHES,
     )
-    for patch in found:
+    for patch in patches:
         with st.container(horizontal=True, vertical_alignment="center", border=True):
             open_button(escape(patch.name), "correct", Query.PATCH, patch.name, "free")
             show_chips(patch_dots(patch))
-            if can(patch, Transition.CLAIM, person):
-                _claim(workspace, person, patch)
+            if can(patch, Transition.CLAIM, lab.person):
+                _claim(lab, patch)
 
 
-def _claim(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> None:
+def _claim(lab: Lab, patch: PatchRecord) -> None:
     st.button(
         "Claim",
         key=f"claim_{patch.id}",
         on_click=claim_here,
-        args=(workspace, person, patch.name, patch.version),
+        args=(lab, patch.name, patch.version),
     )
 
 
-def claim_here(workspace: Workspace, person: PersonRecord, name: str, seen: int) -> None:
+def claim_here(lab: Lab, name: str, seen: int) -> None:
     """Claim a patch, and show it."""
-    run_step(workspace, person, assign.claim, "claimed", name, seen=seen)
+    run_step(lab, assign.claim, "claimed", name, seen=seen)
     st.query_params.from_dict({Query.PATCH: name})
 
 
-def _mine(
-    workspace: Workspace, person: PersonRecord, mine: Sequence[PatchRecord], name: str
-) -> None:
+def _mine(lab: Lab, mine: Sequence[PatchRecord], name: str) -> None:
     """Show the person's patches in a menu."""
     with st.popover(f"My work · {len(mine)}", icon=":material/checklist:", key=f"mine_{name}"):
         if not mine:
@@ -127,7 +125,7 @@ def _mine(
             return
         names = [patch.name for patch in mine[:KIT_MOST]]
         label = f"Kits of {count(len(names), 'patch', 'patches')}"
-        kit_button(workspace, person, names, label, "kits_of_my_work")
+        kit_button(lab, names, label, "kits_of_my_work")
         with st.container(height=360 if len(mine) > 12 else "content", border=False, gap=None):
             for patch in mine[:LISTED]:
                 mark = ":material/undo: " if patch.rejected_reason else ""
@@ -135,23 +133,21 @@ def _mine(
                 shown = f"**{label}**" if patch.name == name else label
                 open_button(shown, "correct", Query.PATCH, patch.name, "my_work")
         if len(mine) > LISTED:
-            mines = {"person": person.name}
+            mines = {"person": lab.person.name}
             st.page_link(PATCHES.page, label=f"All {len(mine)}", query_params=mines)
 
 
-def _patch(
-    workspace: Workspace, person: PersonRecord, history: PatchHistory, mine: Sequence[PatchRecord]
-) -> None:
+def _patch(lab: Lab, history: PatchHistory, mine: Sequence[PatchRecord]) -> None:
     patch = history.patch
     painting = st.query_params.get(Query.WAY) not in (FILES, MERGE)
     begin_page(patch.name, toasts=painting)
     with st.container(horizontal=True, vertical_alignment="center"):
         show_chips(patch_dots(patch))
         way = pick_way("How", WAYS, patch.name)
-        _mine(workspace, person, mine, patch.name)
+        _mine(lab, mine, patch.name)
         _turn(mine, patch.name)
-        if patch.assignee is None and can(patch, Transition.CLAIM, person):
-            _claim(workspace, person, patch)
+        if patch.assignee is None and can(patch, Transition.CLAIM, lab.person):
+            _claim(lab, patch)
         st.page_link(
             page_file("patches"),
             label="History",
@@ -159,23 +155,23 @@ def _patch(
             query_params={Query.PATCH: patch.name},
             width="content",
         )
-    _who(history, person)
+    _who(history, lab.person)
     if patch.stage is Stage.CHOSEN:
-        show_not_extracted(workspace, person, patch)
+        show_not_extracted(lab, patch)
         return
     if way == PAINT:
-        read_only = not can(patch, Transition.CORRECT, person)
-        painter(workspace, person, patch, read_only=read_only, key=f"painter_{patch.id}")
+        read_only = not can(patch, Transition.CORRECT, lab.person)
+        painter(lab.workspace, lab.person, patch, read_only=read_only, key=f"painter_{patch.id}")
         return
     left, right = st.columns([6, 5], gap="medium")
     with left:
         if way == MERGE:
-            show_merging(workspace, person, history)
+            show_merging(lab, history)
         else:
-            show_files(workspace, person, history)
+            show_files(lab, history)
     with right:
-        show_corrections(workspace, person, history)
-        show_comments(workspace, person, patch, history.comments)
+        show_corrections(lab, history)
+        show_comments(lab, patch, history.comments)
 
 
 def _turn(mine: Sequence[PatchRecord], name: str) -> None:

@@ -17,7 +17,7 @@ from core.tomograms.data_roots import list_roots
 from core.workspace.results import Outcome
 from core.workspace.workspace import Workspace
 from dashboard.components.sharing.parse import SOURCE, UPLOADED, import_source, show_progress
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_lab, current_workspace
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.kept_results import forget, kept
@@ -25,7 +25,6 @@ from dashboard.ui.notifications import notify_outcomes, notify_refusal
 from dashboard.ui.theme import begin_page, count, show_facts
 from dashboard.ui.times import time_column
 from db.errors import TomocurateError
-from db.queries.people import PersonRecord
 from db.queries.sharing import list_bundles
 from db.vocabulary import JobKind, Licence
 
@@ -38,17 +37,17 @@ STATUSES = {
 
 def show() -> None:
     """Preview a bundle, or ask for one; list earlier imports."""
-    workspace, person = current_workspace(), current_person()
+    lab = current_lab()
     begin_page("Import", "Import bundles of other groups with their licence and attribution.")
-    if may(person.role, Action.IMPORT):
+    if may(lab.person.role, Action.IMPORT):
         source = st.session_state.get(SOURCE)
         if source:
-            _quarantine(workspace, person, Path(source))
+            _quarantine(lab, Path(source))
         else:
-            _ask(workspace)
+            _ask(lab.workspace)
     else:
         st.info("Curators import. Earlier imports are listed below.")
-    _bundles(workspace)
+    _bundles(lab.workspace)
 
 
 def _ask(workspace: Workspace) -> None:
@@ -93,22 +92,22 @@ def _keep_upload(workspace: Workspace, file: Any) -> None:
     st.session_state[SOURCE], st.session_state[UPLOADED] = str(kept), True
 
 
-def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> None:
+def _quarantine(lab: Lab, source: Path) -> None:
     st.header("Preview of the bundle", anchor=False)
-    stated = _stated()
+    stated = _ask_statement()
     bar = st.progress(0.0, "Verifying every file…")
     try:
         seen = kept(
-            f"{_preview_key(workspace, source)} {stated!r}",
+            f"{_preview_key(lab.workspace, source)} {stated!r}",
             lambda: preview_bundle(
-                Lab(workspace, person),
+                lab,
                 source,
                 stated,
                 progress=lambda done, total: show_progress(bar, done, total),
             ),
         )
     except TomocurateError as error:
-        _refused(error)
+        _show_refusal(error)
         return
     finally:
         bar.empty()
@@ -122,11 +121,11 @@ def _quarantine(workspace: Workspace, person: PersonRecord, source: Path) -> Non
             disabled=not new,
             key="import_take",
         ):
-            _take_in(workspace, person, source, stated)
+            _take_in(lab, source, stated)
             st.rerun()
         by_job = stated is None and not st.session_state.get(UPLOADED)
         if by_job and st.button("Run in background", disabled=not new, key="import_queue"):
-            _queue(workspace, person, source)
+            _queue(lab, source)
             st.rerun()
         st.button("Cancel", on_click=_forget, key="import_forget")
 
@@ -135,7 +134,7 @@ def _preview_key(workspace: Workspace, source: Path) -> str:
     return f"import {workspace.folder} {source}"
 
 
-def _stated() -> FolderFacts | None:
+def _ask_statement() -> FolderFacts | None:
     """Ask for the licence and attribution of a plain folder."""
     with st.expander("Import a plain folder (imagesTr, labelsTr) instead of a bundle"):
         st.caption("A plain folder has no licence or attribution; enter them here.")
@@ -157,7 +156,7 @@ def _stated() -> FolderFacts | None:
     return FolderFacts(title, licence or Licence.CC_BY, attribution, voxel_size)
 
 
-def _refused(error: TomocurateError) -> None:
+def _show_refusal(error: TomocurateError) -> None:
     faults = getattr(error, "faults", (str(error),))
     lines = "\n".join(f"- {escape(fault)}" for fault in faults[:12])
     more = f"\n- and {len(faults) - 12} more" if len(faults) > 12 else ""
@@ -222,9 +221,7 @@ def _cases(seen: ImportPreview) -> None:
     )
 
 
-def _take_in(
-    workspace: Workspace, person: PersonRecord, source: Path, stated: FolderFacts | None
-) -> None:
+def _take_in(lab: Lab, source: Path, stated: FolderFacts | None) -> None:
     bar = st.progress(0.0, "Importing…")
     imported: list[Outcome] = []
 
@@ -233,7 +230,7 @@ def _take_in(
         bar.progress(min(1.0, len(imported) / 100), f"{len(imported)} patches")
 
     try:
-        outcomes = import_bundle(Lab(workspace, person), source, stated, progress=came_in)
+        outcomes = import_bundle(lab, source, stated, progress=came_in)
     except TomocurateError as error:
         notify_refusal(error)
         return
@@ -241,9 +238,9 @@ def _take_in(
     _forget()
 
 
-def _queue(workspace: Workspace, person: PersonRecord, source: Path) -> None:
+def _queue(lab: Lab, source: Path) -> None:
     try:
-        submit(Lab(workspace, person), JobKind.IMPORT, {"file": str(source)})
+        submit(lab, JobKind.IMPORT, {"file": str(source)})
     except TomocurateError as error:
         notify_refusal(error)
         return

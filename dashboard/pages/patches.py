@@ -15,7 +15,7 @@ from core.workspace.workspace import Workspace
 from dashboard.components.patch import bulk
 from dashboard.components.patch import filter as patch_filter
 from dashboard.components.patch.details import show_patch
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_lab
 from dashboard.ui.empty_state import CHOOSE, show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import go_to, open_button
@@ -36,7 +36,7 @@ from dashboard.ui.times import time_column
 from db.errors import TomocurateError
 from db.queries.page import MAX_LIMIT, Page
 from db.queries.patches import PatchFilter, PatchRecord, PatchSort, list_patches
-from db.queries.people import PersonRecord, list_people
+from db.queries.people import list_people
 from db.vocabulary import Role
 
 PAGE = "patches"
@@ -49,10 +49,10 @@ TABLE_KEY = "patch_table"
 
 def show() -> None:
     """Show one patch where the address names it, else the list."""
-    workspace, person = current_workspace(), current_person()
+    lab = current_lab()
     name = st.query_params.get(Query.PATCH)
     if name:
-        show_patch(workspace, person, name)
+        show_patch(lab, name)
         return
     if Query.TOMOGRAM in st.query_params:  # as bookmarks of earlier versions call the filter
         go_to(PAGE, **{patch_filter.TOMOGRAM: st.query_params[Query.TOMOGRAM]})
@@ -61,24 +61,24 @@ def show() -> None:
         go_to(PAGE, patch=picked)
     st.session_state[Key.LIST] = st.query_params.to_dict()
     begin_page("Patches")
-    apply_view(workspace, person)
-    wanted, sort = patch_filter.filter_widgets(workspace)
+    apply_view(lab)
+    wanted, sort = patch_filter.filter_widgets(lab.workspace)
     with st.container(horizontal=True, vertical_alignment="center"):
-        how = _head(workspace, person, wanted)
-        found = _page(workspace, wanted, sort, ROWS[how])
-    if not found.rows:
+        how = _head(lab, wanted)
+        page = _page(lab.workspace, wanted, sort, ROWS[how])
+    if not page.rows:
         _nothing(wanted)
         return
     bar = st.container()
-    chosen = _pictures(workspace, found) if how == PICTURES else _table(found)
+    chosen = _pictures(lab.workspace, page) if how == PICTURES else _table(page)
     with bar:
-        _actions(workspace, person, wanted, chosen, found.total)
+        _actions(lab, wanted, chosen, page.total)
 
 
-def apply_view(workspace: Workspace, person: PersonRecord) -> None:
+def apply_view(lab: Lab) -> None:
     """Set the filter's widgets to the saved filter that was picked."""
     name = st.session_state.pop(Key.VIEW, None)
-    view = next((v for v in list_views(Lab(workspace, person), PAGE) if v.name == name), None)
+    view = next((v for v in list_views(lab, PAGE) if v.name == name), None)
     if view is None:
         return
     try:
@@ -87,10 +87,10 @@ def apply_view(workspace: Workspace, person: PersonRecord) -> None:
         st.error(escape(error))
 
 
-def keep_view(workspace: Workspace, person: PersonRecord, name: str, wanted: PatchFilter) -> None:
+def keep_view(lab: Lab, name: str, wanted: PatchFilter) -> None:
     """Save the filter under a name."""
     run_action(
-        lambda: save_view(Lab(workspace, person), name, PAGE, patch_filter.rules_of(wanted)),
+        lambda: save_view(lab, name, PAGE, patch_filter.rules_of(wanted)),
         lambda _: f"Filter **{escape(name)}** saved.",
     )
 
@@ -119,7 +119,7 @@ def table_of(patches: Sequence[PatchRecord]) -> list[dict[str, Any]]:
     ]
 
 
-def _head(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> str:
+def _head(lab: Lab, wanted: PatchFilter) -> str:
     how = st.segmented_control(
         "Show as",
         [TABLE, PICTURES],
@@ -129,9 +129,9 @@ def _head(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> st
         bind="query-params",
         label_visibility="collapsed",
     )
-    st.button("My work", icon=":material/person:", on_click=_only_mine, args=(person.name,))
+    st.button("My work", icon=":material/person:", on_click=_only_mine, args=(lab.person.name,))
     st.button("Clear", icon=":material/filter_alt_off:", on_click=clear_filter)
-    _views(workspace, person, wanted)
+    _views(lab, wanted)
     return how or TABLE
 
 
@@ -146,9 +146,9 @@ def _only_mine(name: str) -> None:
     st.session_state[patch_filter.PERSON] = name
 
 
-def _views(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> None:
+def _views(lab: Lab, wanted: PatchFilter) -> None:
     with st.popover("Saved filters", icon=":material/bookmark:"):
-        views = list_views(Lab(workspace, person), PAGE)
+        views = list_views(lab, PAGE)
         for view in views:
             label = (
                 escape(view.name) if view.mine else f"{escape(view.name)} · {escape(view.owner)}"
@@ -161,7 +161,7 @@ def _views(workspace: Workspace, person: PersonRecord, wanted: PatchFilter) -> N
         with st.form("keep_view", border=False, clear_on_submit=True):
             name = st.text_input("Name", max_chars=80)
             if st.form_submit_button("Save this filter"):
-                keep_view(workspace, person, name, wanted)
+                keep_view(lab, name, wanted)
                 st.rerun()
 
 
@@ -171,15 +171,15 @@ def _page(
     """Read the page of the list that the pagination asks for."""
     asked = st.session_state.get(Query.PAGE) or 1
     with workspace.catalog.read() as session:
-        found = list_patches(session, wanted, sort, (int(asked) - 1) * rows, rows)
-        pages = max(1, -(-found.total // rows))
+        patches = list_patches(session, wanted, sort, (int(asked) - 1) * rows, rows)
+        pages = max(1, -(-patches.total // rows))
         if asked > pages:
             st.session_state[Query.PAGE] = pages
-            found = list_patches(session, wanted, sort, (pages - 1) * rows, rows)
-    st.markdown(f"**{count(found.total, 'patch', 'patches')}**", width="content")
+            patches = list_patches(session, wanted, sort, (pages - 1) * rows, rows)
+    st.markdown(f"**{count(patches.total, 'patch', 'patches')}**", width="content")
     if pages > 1:
         st.pagination(pages, key=Query.PAGE, bind="query-params")
-    return found
+    return patches
 
 
 def _nothing(wanted: PatchFilter) -> None:
@@ -258,8 +258,7 @@ def _open(patch: PatchRecord) -> None:
 
 
 def _actions(
-    workspace: Workspace,
-    person: PersonRecord,
+    lab: Lab,
     wanted: PatchFilter,
     chosen: list[PatchRecord],
     total: int,
@@ -269,7 +268,7 @@ def _actions(
         everything = st.checkbox(
             f"{patch_filter.describe_filter(wanted)} ({total:,})", key="everything", value=False
         )
-        patches: Sequence[PatchRecord] = names_of(workspace, wanted) if everything else chosen
+        patches: Sequence[PatchRecord] = names_of(lab.workspace, wanted) if everything else chosen
         if not patches:
             st.caption("Select patches to extract, merge, claim or assign them.")
             return
@@ -277,35 +276,35 @@ def _actions(
         if len(patches) == 1:
             _open(patches[0])
         for move in (Transition.EXTRACT, Transition.MERGE):
-            _run_button(workspace, person, bulk.hits(move, patches, person))
-        _claim_button(workspace, person, bulk.hits(Transition.CLAIM, patches, person))
-        _assign_popover(workspace, person, bulk.hits(Transition.ASSIGN, patches, person))
+            _run_button(lab, bulk.hits(move, patches, lab.person))
+        _claim_button(lab, bulk.hits(Transition.CLAIM, patches, lab.person))
+        _assign_popover(lab, bulk.hits(Transition.ASSIGN, patches, lab.person))
 
 
-def _run_button(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:
+def _run_button(lab: Lab, found: bulk.Hits) -> None:
     if found.names:
         st.button(
             found.label,
             key=f"bulk_{found.move.name}",
             on_click=bulk.run_many,
-            args=(workspace, person, found.move, found.names),
+            args=(lab, found.move, found.names),
         )
 
 
-def _claim_button(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:
+def _claim_button(lab: Lab, found: bulk.Hits) -> None:
     if found.names:
         st.button(
             found.label,
             key="bulk_claim",
             on_click=bulk.claim_many,
-            args=(workspace, person, found.names),
+            args=(lab, found.names),
         )
 
 
-def _assign_popover(workspace: Workspace, person: PersonRecord, found: bulk.Hits) -> None:
-    if not found.names or not may(person.role, Action.ASSIGN):
+def _assign_popover(lab: Lab, found: bulk.Hits) -> None:
+    if not found.names or not may(lab.person.role, Action.ASSIGN):
         return
-    with workspace.catalog.read() as session:
+    with lab.workspace.catalog.read() as session:
         everybody = list_people(session)
     able = [p.name for p in everybody if not p.disabled and p.role is not Role.VIEWER]
     with st.popover(f"{found.label}…"):
@@ -316,7 +315,7 @@ def _assign_popover(workspace: Workspace, person: PersonRecord, found: bulk.Hits
             key="bulk_assign",
             type="primary",
             on_click=bulk.assign_many,
-            args=(workspace, person, found.names, to),
+            args=(lab, found.names, to),
         )
 
 

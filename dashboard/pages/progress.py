@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.access.permissions import Action, may
-from core.workspace.workspace import Workspace
+from core.lab.lab import Lab
 from dashboard.components.patch import filter as patch_filter
 from dashboard.ui import plots
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_lab
 from dashboard.ui.empty_state import CHOOSE, REGISTER, show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import page_file
@@ -71,10 +71,10 @@ class Board:
         return sum(self.numbers.patches.values())
 
 
-def read_board(workspace: Workspace, person: PersonRecord, now: dt.datetime) -> Board:
+def read_board(lab: Lab, now: dt.datetime) -> Board:
     """Ask the catalog once for all of the page."""
-    wanted = PatchFilter(assignee=person.name, stage=TO_DO)
-    with workspace.catalog.read() as session:
+    wanted = PatchFilter(assignee=lab.person.name, stage=TO_DO)
+    with lab.workspace.catalog.read() as session:
         mine = list_patches(session, wanted, PatchSort.UPDATED, limit=200)
         return Board(
             queries.progress(session),
@@ -102,9 +102,9 @@ def target_of(points: Sequence[Mapping[str, Any]], what: str) -> dict[str, str] 
 
 def show() -> None:
     """Show the page."""
-    workspace, person = current_workspace(), current_person()
+    lab = current_lab()
     begin_page("Progress")
-    board = read_board(workspace, person, dt.datetime.now(dt.UTC))
+    board = read_board(lab, dt.datetime.now(dt.UTC))
     if not board.numbers.tomograms and not board.patches:
         show_empty(
             "Nothing is registered yet.",
@@ -116,7 +116,7 @@ def show() -> None:
     _numbers(board)
     left, right = st.columns([5, 7], gap="medium")
     with left:
-        _mine(board, person)
+        _mine(board, lab.person)
     with right:
         _where_it_stands(board)
     _over_time(board)

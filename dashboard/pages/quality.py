@@ -18,7 +18,7 @@ from core.workspace.workspace import Workspace
 from dashboard.components.proposals import show_expected
 from dashboard.components.sharing.parse import AT_ONCE, SCORES_SHOWN, show_progress
 from dashboard.ui import sharing_plots
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_lab
 from dashboard.ui.empty_state import PATCHES, show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import tabs
@@ -42,19 +42,19 @@ FIELDS = {"Surface Dice": "surface_dice", "Dice": "dice"}
 
 def show() -> None:
     """Show the labels' figures, and the models' scores."""
-    workspace, person = current_workspace(), current_person()
+    lab = current_lab()
     begin_page("Quality", "Figures of the accepted labels, and of the models against them.")
     shown = tabs("quality", [LABELS, MODELS])
     if shown[LABELS].open:
         with shown[LABELS]:
-            _labels(workspace, person)
+            _labels(lab)
     if shown[MODELS].open:
         with shown[MODELS]:
-            _models(workspace, person)
+            _models(lab)
 
 
-def _labels(workspace: Workspace, person: PersonRecord) -> None:
-    figures = _figures(workspace, person)
+def _labels(lab: Lab) -> None:
+    figures = _figures(lab)
     if figures is None:
         return
     if not figures:
@@ -78,13 +78,13 @@ def _labels(workspace: Workspace, person: PersonRecord) -> None:
         "Shares exclude the border of 16 voxels, which is ignore in every patch. "
         + sharing_plots.describe_sample(figures)
     )
-    show_expected(workspace)
-    _measured(workspace, person, [figure.patch for figure in figures])
+    show_expected(lab.workspace)
+    _show_measured(lab, [figure.patch for figure in figures])
 
 
-def _figures(workspace: Workspace, person: PersonRecord) -> tuple[LabelFigures, ...] | None:
+def _figures(lab: Lab) -> tuple[LabelFigures, ...] | None:
     """Read the figures of all labels: by itself in a small lab, on request in a large one."""
-    with workspace.catalog.read() as session:
+    with lab.workspace.catalog.read() as session:
         newest = list_patches(session, sort=PatchSort.UPDATED, limit=1)
     state = f"{newest.total} {newest.rows[0].updated_at if newest.rows else ''}"
     if newest.total > READ_UNASKED:
@@ -98,7 +98,7 @@ def _figures(workspace: Workspace, person: PersonRecord) -> tuple[LabelFigures, 
         if Key.FIGURES not in st.session_state:
             return None
         state = st.session_state[Key.FIGURES]
-    return _read_figures(state, str(workspace.folder), workspace, person)
+    return _read_figures(state, str(lab.workspace.folder), lab.workspace, lab.person)
 
 
 def _ask_figures() -> None:
@@ -113,7 +113,7 @@ def _read_figures(
     return label_figures(Lab(_workspace, _person))
 
 
-def _measured(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -> None:
+def _show_measured(lab: Lab, names: Sequence[str]) -> None:
     """Measure components and agreement, for which label files are read."""
     st.header("Measurements", anchor=False)
     st.caption(
@@ -131,7 +131,7 @@ def _measured(workspace: Workspace, person: PersonRecord, names: Sequence[str]) 
         )
         asked = st.button("Measure", key="measure")
     if asked:
-        _measure(workspace, person, chosen or names[:AT_ONCE])
+        _measure(lab, chosen or names[:AT_ONCE])
     rows = st.session_state.get(Key.MEASURES)
     if not rows:
         return
@@ -148,18 +148,20 @@ def _measured(workspace: Workspace, person: PersonRecord, names: Sequence[str]) 
     st.caption(f"Dice before and after correction. Surface Dice: {SURFACE_DICE_METHOD}.")
 
 
-def _measure(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -> None:
+def _measure(lab: Lab, names: Sequence[str]) -> None:
     bar = st.progress(0.0, "Measuring…")
     try:
         measured = measure_labels(
-            Lab(workspace, person), names, lambda done, total: show_progress(bar, done, total)
+            lab,
+            names,
+            lambda done, total: show_progress(bar, done, total),
         )
     except TomocurateError as error:
         st.error(escape(error))
         return
     finally:
         bar.empty()
-    st.session_state[Key.MEASURES] = [row_of(one) for one in measured]
+    st.session_state[Key.MEASURES] = [row_of(item) for item in measured]
 
 
 def row_of(measured: Measured) -> dict[str, Any]:
@@ -181,13 +183,13 @@ def row_of(measured: Measured) -> dict[str, Any]:
     }
 
 
-def _models(workspace: Workspace, person: PersonRecord) -> None:
-    with workspace.catalog.read() as session:
+def _models(lab: Lab) -> None:
+    with lab.workspace.catalog.read() as session:
         summary = scores_by_model(session)
         page = list_scores(session, limit=SCORES_SHOWN)
     scores = page.rows
-    if may(person.role, Action.SCORE):
-        _score(workspace, person)
+    if may(lab.person.role, Action.SCORE):
+        _score(lab)
     if not scores:
         show_empty(
             "No segmentation has a score yet.",
@@ -213,7 +215,7 @@ def _models(workspace: Workspace, person: PersonRecord) -> None:
         sharing_plots.scores_by_model(scores, FIELDS[field], field), key="scores", config=NO_TOOLS
     )
     st.caption(f"Where a label says ignore, nothing counts. {escape(scores[0].method)}.")
-    _compared(scores, field)
+    _compare(scores, field)
     _table(scores)
 
 
@@ -238,12 +240,12 @@ def _summary(summary: Sequence[ModelScore]) -> None:
     )
 
 
-def _score(workspace: Workspace, person: PersonRecord) -> None:
+def _score(lab: Lab) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         now = st.button("Score all segmentations", key="score_now", type="primary")
         later = st.button("Run in background", key="score_queue")
         with st.popover("A model was trained on…"):
-            _training(workspace, person)
+            _training(lab)
     if now:
         bar = st.progress(0.0, "Scoring…")
         told: list[Outcome] = []
@@ -253,7 +255,7 @@ def _score(workspace: Workspace, person: PersonRecord) -> None:
             bar.progress(0.5, f"{len(told)} scored")
 
         try:
-            outcomes = score_segmentations(Lab(workspace, person), progress=scored)
+            outcomes = score_segmentations(lab, progress=scored)
         except TomocurateError as error:
             notify_refusal(error)
         else:
@@ -261,14 +263,14 @@ def _score(workspace: Workspace, person: PersonRecord) -> None:
         st.rerun()
     if later:
         run_action(
-            lambda: submit(Lab(workspace, person), JobKind.SCORE, {"names": None}),
+            lambda: submit(lab, JobKind.SCORE, {"names": None}),
             lambda job: f"Queued as job {job}. Activity shows progress.",
         )
         st.rerun()
 
 
-def _training(workspace: Workspace, person: PersonRecord) -> None:
-    with workspace.catalog.read() as session:
+def _training(lab: Lab) -> None:
+    with lab.workspace.catalog.read() as session:
         sets = {
             f"{export.id}: {export.path.rpartition('/')[2]}, {export.made_at:%-d %b %Y}": export.id
             for export in list_exports(session, ExportKind.TRAINING_SET)
@@ -280,7 +282,7 @@ def _training(workspace: Workspace, person: PersonRecord) -> None:
     chosen = st.selectbox("Training set", list(sets), key="trained_on")
     if st.button("Save", key="trained_save", disabled=not model.strip()):
         run_action(
-            lambda: state_training(Lab(workspace, person), sets[chosen], model),
+            lambda: state_training(lab, sets[chosen], model),
             lambda outcome: (
                 f"{escape(outcome.name)}: {count(outcome.details['marked'], 'score')} "
                 "marked as trained on."
@@ -289,7 +291,7 @@ def _training(workspace: Workspace, person: PersonRecord) -> None:
         st.rerun()
 
 
-def paired(
+def pair_scores(
     scores: Sequence[ScoreRecord], field: str, names: tuple[str, str]
 ) -> dict[str, tuple[float, float]]:
     """Pair the scores of two models on patches that neither was trained on."""
@@ -302,7 +304,7 @@ def paired(
     return {patch: (before[patch], after[patch]) for patch in sorted(before.keys() & after.keys())}
 
 
-def _compared(scores: Sequence[ScoreRecord], field: str) -> None:
+def _compare(scores: Sequence[ScoreRecord], field: str) -> None:
     models = sorted({model_of(score) for score in scores})
     if len(models) < 2:
         st.caption("Register another model's segmentations to compare before and after.")
@@ -311,7 +313,7 @@ def _compared(scores: Sequence[ScoreRecord], field: str) -> None:
     left, right = st.columns(2)
     before = left.selectbox("Before", models, index=0, key="model_before") or models[0]
     after = right.selectbox("After", models, index=1, key="model_after") or models[1]
-    pairs = paired(scores, FIELDS[field], (before, after))
+    pairs = pair_scores(scores, FIELDS[field], (before, after))
     if before == after or not pairs:
         st.caption("Choose two models that were scored on the same patches, not trained on them.")
         return

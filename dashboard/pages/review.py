@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.imaging import colors
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab
 from core.patches.history import PatchHistory
 from core.workspace.workspace import Workspace
 from dashboard.components.painter import painter
@@ -31,7 +32,7 @@ from dashboard.components.patch.planes import (
 from dashboard.components.patch.steps import (
     pick_way,
 )
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_lab
 from dashboard.ui.empty_state import PATCHES, PROGRESS, show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import go_to, open_button, page_file
@@ -41,7 +42,6 @@ from dashboard.ui.times import format_age, format_time
 from db.errors import TomocurateError
 from db.queries.life import MergeRecord
 from db.queries.patches import PatchRecord
-from db.queries.people import PersonRecord
 from db.queries.progress import Waiting, waiting_reviews
 
 QUEUE = 200
@@ -50,8 +50,8 @@ PLANES_WAY, AROUND_WAY = "Three planes", "Look around"
 
 def show() -> None:
     """Show the patch that the address names, else the one that waits longest."""
-    workspace, person = current_workspace(), current_person()
-    with workspace.catalog.read() as session:
+    lab = current_lab()
+    with lab.workspace.catalog.read() as session:
         queue = waiting_reviews(session, QUEUE)
     if Query.PATCH not in st.query_params and queue:
         st.query_params[Query.PATCH] = queue[0].name
@@ -65,16 +65,16 @@ def show() -> None:
             PROGRESS,
         )
         return
-    history = read_history(workspace, name)
+    history = read_history(lab.workspace, name)
     if history is None:
         return
-    _patch(workspace, person, history, queue)
+    _patch(lab, history, queue)
 
 
 def next_of(queue: Sequence[Waiting], name: str) -> str | None:
     """Find the next patch of the queue; the first where this one is not in it."""
     names = [waiting.name for waiting in queue]
-    others = [each for each in names if each != name]
+    others = [item for item in names if item != name]
     if not others:
         return None
     if name not in names:
@@ -110,9 +110,7 @@ def _queue(queue: Sequence[Waiting], name: str) -> None:
             st.caption("Nothing to review.")
 
 
-def _patch(
-    workspace: Workspace, person: PersonRecord, history: PatchHistory, queue: Sequence[Waiting]
-) -> None:
+def _patch(lab: Lab, history: PatchHistory, queue: Sequence[Waiting]) -> None:
     patch, merge = history.patch, history.current_merge
     begin_page(patch.name)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -136,15 +134,15 @@ def _patch(
         f"Merge {merge.number}, made {format_time(merge.made_at)} by {person_name(merge.made_by)} "
         f"from {count(len(merge.inputs), 'correction')} by {_painters(history)}"
     )
-    picture = _picture(workspace, patch)
+    picture = _picture(lab.workspace, patch)
     next_name = next_of(queue, patch.name)
     if way == AROUND_WAY:
         with st.container(horizontal=True, vertical_alignment="center"):
-            show_decision(workspace, person, history, merge, next_name, compact=True)
+            show_decision(lab, history, merge, next_name, compact=True)
         at = most_changed(picture.before, picture.after) if picture else None
         painter(
-            workspace,
-            person,
+            lab.workspace,
+            lab.person,
             patch,
             read_only=True,
             merge=merge.number,
@@ -154,15 +152,15 @@ def _patch(
     left, right = st.columns([7, 5], gap="medium")
     with left:
         if way == AROUND_WAY:
-            show_comments(workspace, person, patch, history.comments)
+            show_comments(lab, patch, history.comments)
         elif picture:
             _planes(picture, f"{patch.id}_{merge.number}")
     with right:
         _findings(history, merge)
         if way != AROUND_WAY:
-            show_decision(workspace, person, history, merge, next_name)
+            show_decision(lab, history, merge, next_name)
             look = partial(_look_at, f"{patch.id}_{merge.number}")
-            show_comments(workspace, person, patch, history.comments, look)
+            show_comments(lab, patch, history.comments, look)
         with st.expander("Corrections"):
             show_slots(history.slots)
 
@@ -200,7 +198,7 @@ def _picture(workspace: Workspace, patch: PatchRecord) -> PatchPicture | None:
 @st.fragment
 def _planes(picture: PatchPicture, key: str) -> None:
     """Show three planes; moving through them runs this part of the page alone."""
-    shown = _shown(key)
+    shown = _pick_view(key)
     start = most_changed(picture.before, picture.after)
     with st.container(key="tc_slices"):
         large, small = st.columns([1.96, 1], gap="small")
@@ -228,7 +226,7 @@ def _slider(place: DeltaGenerator, name: str, side: int, first: int, key: str) -
     return int(place.slider(name, 0, side - 1, key=key))
 
 
-def _shown(merge: str) -> Shown:
+def _pick_view(merge: str) -> Shown:
     """Choose what is drawn of a merge, by button or by the keys 1 to 4."""
     kept, now = st.session_state.get(Key.SHOWN, [merge, Shown.DIFFERENCE])
     now = Shown(now if kept == merge else Shown.DIFFERENCE)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.access import people
 from core.access.permissions import REQUIRED_ROLE, Action, may
+from core.lab.lab import Lab
 from core.maintenance.backup import list_backups, make_backup
 from core.maintenance.checks.findings import Finding
 from core.maintenance.doctor import examine
@@ -17,7 +18,7 @@ from core.patches.handover import open_work
 from core.tomograms.data_roots import list_roots
 from core.workspace.workspace import Workspace
 from dashboard.components.registering.form import ask_for_root
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_lab
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import tabs
@@ -36,48 +37,42 @@ FINDINGS = "findings"
 
 def show() -> None:
     """Show the page."""
-    workspace, person = current_workspace(), current_person()
+    lab = current_lab()
     begin_page("Settings")
     for name, tab in tabs("settings", list(TABS)).items():
         if tab.open:
             with tab:
-                TABS[name](workspace, person)
+                TABS[name](lab)
 
 
-def add_person(
-    workspace: Workspace, person: PersonRecord, name: str, role: Role, account: str
-) -> None:
+def add_person(lab: Lab, name: str, role: Role, account: str) -> None:
     """Add somebody to the people of this workspace."""
     run_action(
-        lambda: people.add(workspace, person, name.strip(), role, account.strip() or None),
+        lambda: people.add(lab.workspace, lab.person, name.strip(), role, account.strip() or None),
         lambda added: f"**{escape(added.name)}** added as {added.role.value}.",
     )
 
 
-def change_role(
-    workspace: Workspace, person: PersonRecord, name: str, role: Role, seen: int
-) -> None:
+def change_role(lab: Lab, name: str, role: Role, seen: int) -> None:
     """Change what somebody may do."""
     run_action(
-        lambda: people.change_role(workspace, person, name, role, seen),
+        lambda: people.change_role(lab.workspace, lab.person, name, role, seen),
         lambda changed: (
             f"**{escape(changed.name)}** is {changed.role.value} now · saved by "
-            f"{escape(person.name)}, version {changed.version}"
+            f"{escape(lab.person.name)}, version {changed.version}"
         ),
     )
 
 
-def change_access(
-    workspace: Workspace, person: PersonRecord, name: str, disabled: bool, seen: int
-) -> None:
+def change_access(lab: Lab, name: str, disabled: bool, seen: int) -> None:
     """Disable somebody, or let them work again."""
     step = people.disable if disabled else people.enable
     run_action(
-        lambda: step(workspace, person, name, seen),
+        lambda: step(lab.workspace, lab.person, name, seen),
         lambda changed: (
             f"**{escape(changed.name)}** is {'disabled' if disabled else 'enabled'} · "
-            f"saved by {escape(person.name)}, version {changed.version}"
-            f"{open_work_of(workspace, changed)}"
+            f"saved by {escape(lab.person.name)}, version {changed.version}"
+            f"{open_work_of(lab.workspace, changed)}"
         ),
     )
 
@@ -90,12 +85,12 @@ def open_work_of(workspace: Workspace, person: PersonRecord) -> str:
     return f" · {len(left)} patches are still theirs, assign them anew: {escape(', '.join(left))}"
 
 
-def back_up_now(workspace: Workspace, person: PersonRecord) -> None:
+def back_up_now(lab: Lab) -> None:
     """Make a backup."""
     made = run_action(
-        lambda: make_backup(workspace, person),
+        lambda: make_backup(lab.workspace, lab.person),
         lambda made: (
-            f"Backup **{escape(made.name)}** made by {escape(person.name)}: "
+            f"Backup **{escape(made.name)}** made by {escape(lab.person.name)}: "
             f"{format_size(made.size_bytes)}, {made.files:,} files, {made.new_files:,} of them new."
         ),
     )
@@ -103,10 +98,10 @@ def back_up_now(workspace: Workspace, person: PersonRecord) -> None:
         st.warning(escape(warning))
 
 
-def verify_now(workspace: Workspace, person: PersonRecord) -> None:
+def verify_now(lab: Lab) -> None:
     """Restore the newest backup on trial."""
     run_action(
-        lambda: verify_backup(workspace, person),
+        lambda: verify_backup(lab.workspace, lab.person),
         lambda found: (
             f"Backup **{escape(found.name)}** verified by a trial restore: "
             f"{found.rows:,} rows and {found.files:,} files compared."
@@ -114,12 +109,12 @@ def verify_now(workspace: Workspace, person: PersonRecord) -> None:
     )
 
 
-def _people(workspace: Workspace, person: PersonRecord) -> None:
-    everybody = people.list_people(workspace)
+def _people(lab: Lab) -> None:
+    everybody = people.list_people(lab.workspace)
     st.dataframe(rows_of(everybody), hide_index=True, key="people")
     with st.expander("What each role may do"):
         st.table(rights())
-    if not may(person.role, Action.MANAGE_PEOPLE):
+    if not may(lab.person.role, Action.MANAGE_PEOPLE):
         st.caption("Admins add people and change roles.")
         return
     left, right = st.columns(2, gap="medium")
@@ -131,15 +126,13 @@ def _people(workspace: Workspace, person: PersonRecord) -> None:
             "Account on this machine", help="Their login name, for the command line."
         )
         if st.form_submit_button("Add", type="primary") and role:
-            add_person(workspace, person, name, role, account)
+            add_person(lab, name, role, account)
             st.rerun()
     with right, st.container(border=True):
-        _change_somebody(workspace, person, everybody)
+        _change_somebody(lab, everybody)
 
 
-def _change_somebody(
-    workspace: Workspace, person: PersonRecord, everybody: Sequence[PersonRecord]
-) -> None:
+def _change_somebody(lab: Lab, everybody: Sequence[PersonRecord]) -> None:
     st.markdown("**Change a person**")
     by_name = {member.name: member for member in everybody}
     chosen = by_name[st.selectbox("Who", list(by_name), key="whom")]
@@ -157,14 +150,14 @@ def _change_somebody(
             key="save_role",
             disabled=role == chosen.role,
             on_click=change_role,
-            args=(workspace, person, chosen.name, role, chosen.version),
+            args=(lab, chosen.name, role, chosen.version),
         )
         label = "Enable" if chosen.disabled else "Disable"
         st.button(
             label,
             key="access",
             on_click=change_access,
-            args=(workspace, person, chosen.name, not chosen.disabled, chosen.version),
+            args=(lab, chosen.name, not chosen.disabled, chosen.version),
         )
 
 
@@ -193,27 +186,27 @@ def rights() -> list[dict[str, str]]:
     ]
 
 
-def _roots(workspace: Workspace, person: PersonRecord) -> None:
-    roots = list_roots(workspace)
+def _roots(lab: Lab) -> None:
+    roots = list_roots(lab.workspace)
     if not roots:
         show_empty("No data root yet.", "Add the folder that holds your tomograms.")
     for root in roots:
         st.text(str(root))
     st.caption("Tomograms stay in these folders; pages read files below them only.")
-    ask_for_root(workspace, person)
+    ask_for_root(lab)
 
 
-def _backups(workspace: Workspace, person: PersonRecord) -> None:
-    backups = list_backups(workspace)
-    if may(person.role, Action.BACK_UP):
+def _backups(lab: Lab) -> None:
+    backups = list_backups(lab.workspace)
+    if may(lab.person.role, Action.BACK_UP):
         with st.container(horizontal=True):
             if st.button("Back up now", key="back_up", type="primary"):
                 with st.spinner("Copying the catalog and new files…"):
-                    back_up_now(workspace, person)
+                    back_up_now(lab)
                 st.rerun()
             if backups and st.button("Verify the newest", key="verify"):
                 with st.spinner("Restoring on trial…"):
-                    verify_now(workspace, person)
+                    verify_now(lab)
                 st.rerun()
     if not backups:
         show_empty("No backup yet.", "A worker makes one every day; or use the button.")
@@ -245,14 +238,14 @@ def rows_of_backups(backups: Sequence[BackupRecord]) -> list[dict[str, Any]]:
     ]
 
 
-def _doctor(workspace: Workspace, person: PersonRecord) -> None:
+def _doctor(lab: Lab) -> None:
     st.caption("Checks the file system, catalog, files, backups, disk space and programs.")
-    if not may(person.role, Action.EXAMINE):
+    if not may(lab.person.role, Action.EXAMINE):
         st.caption("Admins examine the installation.")
         return
     if st.button("Examine", key="examine", type="primary"):
         with st.spinner("Examining…"):
-            keep_findings(workspace)
+            keep_findings(lab.workspace)
     with st.container(gap=None):
         for check, state, said in st.session_state.get(FINDINGS, []):
             st.markdown(f"{ICONS.get(state, '')} **{escape(check)}** {escape(said)}")
@@ -270,11 +263,11 @@ def keep_findings(workspace: Workspace) -> None:
     ]
 
 
-def _about(workspace: Workspace, person: PersonRecord) -> None:
+def _about(lab: Lab) -> None:
     known = {
         "tomocurate": importlib.metadata.version("tomocurate"),
-        "Workspace": escape(workspace.folder),
-        "Catalog": escape(workspace.catalog.name),
+        "Workspace": escape(lab.workspace.folder),
+        "Catalog": escape(lab.workspace.catalog.name),
         "Streamlit": importlib.metadata.version("streamlit"),
         "Python": platform.python_version(),
     }
@@ -282,7 +275,7 @@ def _about(workspace: Workspace, person: PersonRecord) -> None:
     st.caption("Curation of membrane training labels for cryo-electron tomograms. BSD-3-Clause.")
 
 
-TABS: Mapping[str, Callable[[Workspace, PersonRecord], None]] = {
+TABS: Mapping[str, Callable[[Lab], None]] = {
     "People": _people,
     "Data roots": _roots,
     "Backups": _backups,

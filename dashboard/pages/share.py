@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.access.permissions import Action, may
 from core.exports.write import training_commands
-from core.workspace.workspace import Workspace
+from core.lab.lab import Lab
 from dashboard.components.sharing.bundle import show_bundle
 from dashboard.components.sharing.training_set import show_training_set
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_lab
 from dashboard.ui.empty_state import show_empty
 from dashboard.ui.escape import escape
 from dashboard.ui.navigation import tabs
@@ -25,26 +25,26 @@ KIND_NAMES = {ExportKind.BUNDLE: "Bundle", ExportKind.TRAINING_SET: "Training se
 
 def show() -> None:
     """Show both ways to share, and earlier exports."""
-    workspace, person = current_workspace(), current_person()
+    lab = current_lab()
     begin_page("Share", "Export accepted patches as a training set, or as a bundle for others.")
-    if not may(person.role, Action.EXPORT):
+    if not may(lab.person.role, Action.EXPORT):
         st.info("Curators share. Earlier exports are listed below.")
-        _show_exports(workspace, person)
+        _show_exports(lab)
         return
     shown = tabs("share", [TRAINING_SET, BUNDLE, BEFORE])
     if shown[TRAINING_SET].open:
         with shown[TRAINING_SET]:
-            show_training_set(workspace, person)
+            show_training_set(lab)
     if shown[BUNDLE].open:
         with shown[BUNDLE]:
-            show_bundle(workspace, person)
+            show_bundle(lab)
     if shown[BEFORE].open:
         with shown[BEFORE]:
-            _show_exports(workspace, person)
+            _show_exports(lab)
 
 
-def _show_exports(workspace: Workspace, person: PersonRecord) -> None:
-    with workspace.catalog.read() as session:
+def _show_exports(lab: Lab) -> None:
+    with lab.workspace.catalog.read() as session:
         exports = list_exports(session)
     if not exports:
         show_empty("Nothing was exported yet.", "Write a training set or a bundle.")
@@ -68,7 +68,7 @@ def _show_exports(workspace: Workspace, person: PersonRecord) -> None:
         key="exports",
         column_config={"Made": time_column()},
     )
-    _show_commands(person, exports)
+    _show_commands(lab.person, exports)
 
 
 def _show_commands(person: PersonRecord, exports: tuple[MadeExportRecord, ...]) -> None:

@@ -9,7 +9,7 @@ from core.access.permissions import Action, may
 from core.workspace.workspace import Workspace
 from dashboard.components.registering.form import show_registering
 from dashboard.components.tomogram_details import show_tomogram, thumbnail
-from dashboard.ui.context import current_person, current_workspace
+from dashboard.ui.context import current_lab
 from dashboard.ui.empty_state import (
     REGISTER,
     show_empty,
@@ -48,22 +48,22 @@ REGISTERED = "Registered"
 
 def show() -> None:
     """Show one tomogram where the address names it, else all."""
-    workspace, person = current_workspace(), current_person()
+    lab = current_lab()
     name = st.query_params.get(Query.TOMOGRAM)
     if name:
-        show_tomogram(workspace, person, name)
+        show_tomogram(lab, name)
         return
     begin_page("Tomograms")
-    if not may(person.role, Action.REGISTER):
-        _all(workspace)
+    if not may(lab.person.role, Action.REGISTER):
+        _all(lab.workspace)
         return
     shown = tabs(PAGE, [REGISTERED, REGISTER_TAB])
     if shown[REGISTERED].open:
         with shown[REGISTERED]:
-            _all(workspace)
+            _all(lab.workspace)
     if shown[REGISTER_TAB].open:
         with shown[REGISTER_TAB]:
-            show_registering(workspace, person)
+            show_registering(lab)
 
 
 def _all(workspace: Workspace) -> None:
@@ -89,18 +89,18 @@ def _all(workspace: Workspace) -> None:
     rows = ROWS[how or GALLERY]
     asked = int(st.session_state.get("tomograms_page") or 1)
     with workspace.catalog.read() as session:
-        found = list_tomograms(session, wanted, (asked - 1) * rows, rows)
-    pages = max(1, -(-found.total // rows))
+        tomograms = list_tomograms(session, wanted, (asked - 1) * rows, rows)
+    pages = max(1, -(-tomograms.total // rows))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{count(found.total, 'tomogram')}**", width="content")
+        st.markdown(f"**{count(tomograms.total, 'tomogram')}**", width="content")
         if pages > 1:
             st.pagination(pages, key="tomograms_page")
-    if not found.rows:
+    if not tomograms.rows:
         _nothing(wanted)
     elif how == TABLE:
-        _table(found.rows)
+        _table(tomograms.rows)
     else:
-        _gallery(workspace, found.rows)
+        _gallery(workspace, tomograms.rows)
 
 
 def _nothing(wanted: TomogramFilter) -> None:

@@ -1,4 +1,4 @@
-"""What the dashboard's one process serves besides Streamlit's pages: routes, and the gate."""
+"""Routes and middleware that the dashboard serves besides Streamlit's pages."""
 
 import http
 from collections.abc import Sequence

@@ -62,17 +62,17 @@ class Site:
 
     @property
     def secure(self) -> bool:
-        """Whether browsers come by TLS, so that the cookie must never travel without."""
+        """Return whether browsers connect by TLS, so that the cookie needs ``Secure``."""
         return self.sign_in is not None and self.sign_in.address.startswith("https:")
 
     @property
     def lasts(self) -> timedelta:
-        """How long a session lasts."""
+        """Return the length of a session, in seconds."""
         return timedelta(hours=self.sign_in.session_hours) if self.sign_in else LASTS
 
     @property
     def run(self) -> str:
-        """What ties a session to this run of ``serve``; nothing where people sign in."""
+        """Return the id of this run of ``serve``; empty if people sign in."""
         return "" if self.sign_in else self.open_hash[:32]
 
     def answers_to(self, host: str) -> bool:
@@ -150,8 +150,8 @@ def site_from(workspace: Workspace, environment: Mapping[str, str] = os.environ)
 def open_browser_session(site: Site, request: Request) -> Response:
     """Swap the token of the printed address for a cookie, and go on to the dashboard."""
     token = request.query_params.get("token", "")
-    found = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
-    if site.sign_in or not hmac.compare_digest(found, site.open_hash):
+    hexdigest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+    if site.sign_in or not hmac.compare_digest(hexdigest, site.open_hash):
         return no_entry(site)
     return site.admit(site.person_id)
 
@@ -159,8 +159,8 @@ def open_browser_session(site: Site, request: Request) -> Response:
 def no_entry(site: Site, why: str | None = None) -> Response:
     """Tell a browser that nobody signed in how to."""
     if site.sign_in:
-        said = html.escape(why or "This dashboard belongs to a team.")
-        how = f'{said}</p><p><a href="{site.base}/sign-in">Sign in</a>'
+        escape = html.escape(why or "This dashboard belongs to a team.")
+        how = f'{escape}</p><p><a href="{site.base}/sign-in">Sign in</a>'
     else:
         how = _PRINTED
     return page("Not signed in", how, http.HTTPStatus.UNAUTHORIZED)

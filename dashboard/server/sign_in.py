@@ -65,18 +65,18 @@ def _oidc_routes(site: Site, workspace: Workspace, stated: Oidc) -> list[BaseRou
         try:
             answer: Response = await client.authorize_redirect(request, stated.address + BACK)
         except failures:
-            return _said(site, "The sign-in provider does not answer; try again later.")
+            return _page(site, "The sign-in provider does not answer; try again later.")
         return answer
 
     async def back(request: Request) -> Response:
         try:
             token = await client.authorize_access_token(request)
         except failures:
-            return _said(site, "Signing in did not work; start again.")
+            return _page(site, "Signing in did not work; start again.")
         claims = token.get("userinfo") or {}
         issuer, subject = str(claims.get("iss", "")), str(claims.get("sub", ""))
         if not issuer or not subject or not _is_for(claims.get("aud"), stated.client_id):
-            return _said(site, "The provider did not say who you are; tell an admin.")
+            return _page(site, "The provider did not say who you are; tell an admin.")
         name = str(claims.get("name") or claims.get("preferred_username") or "somebody")
         return await _entered(site, workspace, (issuer, subject), name, stated.new_people)
 
@@ -106,11 +106,11 @@ async def _entered(
             sign_in_person, workspace, identity, name, new_people
         )
     except NotAllowedError as error:
-        return _said(site, str(error), http.HTTPStatus.FORBIDDEN)
+        return _page(site, str(error), http.HTTPStatus.FORBIDDEN)
     return await run_in_threadpool(site.admit, person.id)
 
 
-def _said(
+def _page(
     site: Site, sentence: str, status: http.HTTPStatus = http.HTTPStatus.BAD_GATEWAY
 ) -> Response:
     text = f'{html.escape(sentence)}</p><p><a href="{site.base}/sign-in">Sign in again</a>'
@@ -143,7 +143,7 @@ def _is_for(audience: Any, client_id: str) -> bool:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What a provider that is away, wrong, or impersonated makes authlib raise."""
+    """Return the errors that authlib raises for an absent, wrong or impersonated provider."""
     import httpx
     from authlib.common.errors import AuthlibBaseError
     from joserfc.errors import JoseError

@@ -35,7 +35,7 @@ class _Upload:
 
 
 class Uploads:
-    """Which uploads belong to whom, and how much each person may hold at once."""
+    """Uploads by person, with a limit per person."""
 
     def __init__(self, upload_mb: int) -> None:
         self._most = upload_mb << 20
@@ -49,17 +49,17 @@ class Uploads:
         if scope["type"] != "http" or scope["method"] != "PUT" or not path.startswith(UPLOAD):
             return None
         if not may(person.role, Action.SUBMIT_CORRECTION):
-            return _refused(http.HTTPStatus.FORBIDDEN, f"{person.role}s may not upload files.")
+            return _refuse(http.HTTPStatus.FORBIDDEN, f"{person.role}s may not upload files.")
         length = headers.get("content-length", "")
         if not (length.isascii() and length.isdecimal() and len(length) < 16):
-            return _refused(http.HTTPStatus.LENGTH_REQUIRED, "state the upload's length.")
+            return _refuse(http.HTTPStatus.LENGTH_REQUIRED, "state the upload's length.")
         session, _, file = path.removeprefix(UPLOAD).partition("/")
         upload = _Upload(session, file, int(length))
         with self._lock:
-            owned = [each for each in self._owned.get(person.id, ()) if each.is_held()]
+            owned = [item for item in self._owned.get(person.id, ()) if item.is_held()]
             self._owned[person.id] = owned
-            if sum(each.size for each in owned) + upload.size > self._most:
-                return _refused(
+            if sum(item.size for item in owned) + upload.size > self._most:
+                return _refuse(
                     http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                     f"your open pages hold as many uploads as one person may ({self._most >> 20} "
                     "MB in all); save or remove some first.",
@@ -76,5 +76,5 @@ class Uploads:
             upload.underway = False
 
 
-def _refused(status: http.HTTPStatus, why: str) -> Response:
+def _refuse(status: http.HTTPStatus, why: str) -> Response:
     return PlainTextResponse(f"Refused: {why}\n", status)

@@ -1,4 +1,4 @@
-"""What every page asks first: the opened workspace, the running dashboard, and who acts.
+"""The opened workspace, the running dashboard and the current person.
 
 Without ``serve`` (a page run alone, as tests do) TOMOCURATE_WORKSPACE names the workspace, and the
 account that runs it acts.
@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.access.os_user import acting_person
+from core.lab.lab import Lab
 from core.workspace.workspace import Workspace, find_workspace, open_workspace
 from dashboard.server.session import Site, is_served, site_from
 from db.errors import TomocurateError
@@ -25,7 +26,7 @@ def current_workspace() -> Workspace:
 
 def site() -> Site:
     """Give the running dashboard that this page belongs to."""
-    return _served() if is_served() else _alone(str(current_workspace().folder))
+    return _served_site() if is_served() else _alone(str(current_workspace().folder))
 
 
 def current_person() -> PersonRecord:
@@ -37,6 +38,11 @@ def current_person() -> PersonRecord:
             st.html(f'<a href="{site().base}/sign-in" target="_self">Sign in</a>')
         st.stop()
     return person
+
+
+def current_lab() -> Lab:
+    """Return the workspace as the person of this browser session opened it."""
+    return Lab(current_workspace(), current_person())
 
 
 def sign_out() -> None:
@@ -65,7 +71,7 @@ def _open_once(folder: str) -> Workspace:
 
 
 @functools.cache
-def _served() -> Site:
+def _served_site() -> Site:
     return site_from(current_workspace())
 
 

@@ -9,7 +9,7 @@ from dashboard.ui.navigation import REGISTER_TAB
 
 
 class NextStep(NamedTuple):
-    """Where one goes from an empty page."""
+    """Link from an empty page to the next step."""
 
     page: str
     """Such as ``pages/tomograms.py``."""

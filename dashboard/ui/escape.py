@@ -21,14 +21,14 @@ _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 def escape(text: object) -> str:
     """Markdown that shows just this text, in one line."""
-    words = _seen(text)
-    words = _LINKS.sub(lambda found: _broken(found[0]), words)
+    words = _show_controls(text)
+    words = _LINKS.sub(lambda found: _break_mark(found[0]), words)
     return _ESCAPED.sub(r"\\\1", words)
 
 
 def escape_html(text: object) -> str:
     """Escape a label for Plotly, which would follow <a href>."""
-    return html.escape(_seen(text), quote=False)
+    return html.escape(_show_controls(text), quote=False)
 
 
 def download_name(text: object, ending: str = "") -> str:
@@ -37,10 +37,10 @@ def download_name(text: object, ending: str = "") -> str:
     return f"{kept[:120]}{ending}"
 
 
-def _seen(text: object) -> str:
+def _show_controls(text: object) -> str:
     line = _LINES.sub(" ", str(text)[:_SHOWN_CHARACTERS])
     return _UNSEEN.sub("\ufffd", line).strip()
 
 
-def _broken(mark: str) -> str:
+def _break_mark(mark: str) -> str:
     return f"{mark[:-1]}{_JOINER}{mark[-1]}" if mark != "://" else f":{_JOINER}//"

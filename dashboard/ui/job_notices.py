@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.jobs.queue import list_jobs
-from core.workspace.workspace import Workspace
+from core.lab.lab import Lab
 from dashboard.ui.escape import escape
 from dashboard.ui.session_keys import Key
 from db.queries.jobs import JobFilter, JobRecord
@@ -55,11 +55,11 @@ def active_now(jobs: tuple[JobRecord, ...], person: PersonRecord) -> list[int]:
 
 
 @st.fragment(run_every=EVERY_S)
-def notify_finished_jobs(workspace: Workspace, person: PersonRecord, page: str) -> None:
+def notify_finished_jobs(lab: Lab, page: str) -> None:
     """Say which jobs finished since the last look; a page of results is drawn anew first."""
-    jobs = list_jobs(workspace, JobFilter(top=True), limit=LOOKED_AT).rows
-    finished = newly_finished(jobs, person, st.session_state.get(Key.JOBS_SEEN, []))
-    st.session_state[Key.JOBS_SEEN] = active_now(jobs, person)
+    jobs = list_jobs(lab.workspace, JobFilter(top=True), limit=LOOKED_AT).rows
+    finished = newly_finished(jobs, lab.person, st.session_state.get(Key.JOBS_SEEN, []))
+    st.session_state[Key.JOBS_SEEN] = active_now(jobs, lab.person)
     loud = [job for job in finished if job.kind not in QUIET or job.state is JobState.FAILED]
     messages = [*st.session_state.pop(Key.TOASTS, []), *map(_message, loud)]
     if loud and page in REDRAWN:

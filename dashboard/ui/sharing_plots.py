@@ -51,7 +51,7 @@ def balance(plan: TrainingSetPlan) -> go.Figure:
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_yaxes(autorange="reversed", type="category", title=None)
     figure.update_xaxes(title="Voxels (%)", range=[0, 100])
-    return _finished(figure, 110 + 34 * len(splits))
+    return _apply_style(figure, 110 + 34 * len(splits))
 
 
 def shares(figures: Sequence[LabelFigures]) -> go.Figure:
@@ -71,7 +71,7 @@ def shares(figures: Sequence[LabelFigures]) -> go.Figure:
             )
     figure.update_xaxes(title="Ignore inside the border (%)", rangemode="tozero")
     figure.update_yaxes(title="Membrane of what is labelled (%)", rangemode="tozero")
-    return _finished(figure, 340)
+    return _apply_style(figure, 340)
 
 
 def changes(figures: Sequence[LabelFigures]) -> go.Figure:
@@ -91,7 +91,7 @@ def changes(figures: Sequence[LabelFigures]) -> go.Figure:
     figure.update_layout(barmode="stack", bargap=0.2)
     figure.update_yaxes(type="category", autorange="reversed", title=None)
     figure.update_xaxes(title="Voxels changed, most changed patches", rangemode="tozero")
-    return _finished(figure, 340)
+    return _apply_style(figure, 340)
 
 
 def describe_sample(figures: Sequence[LabelFigures]) -> str:
@@ -129,7 +129,7 @@ def scores_by_model(scores: Sequence[ScoreRecord], field: str, title: str) -> go
     figure.update_layout(boxmode="group")
     figure.update_yaxes(title=title, range=[0, 1.02])
     figure.update_xaxes(type="category", title=None)
-    return _finished(figure, 340)
+    return _apply_style(figure, 340)
 
 
 def before_and_after(pairs: Mapping[str, tuple[float, float]], names: tuple[str, str]) -> go.Figure:
@@ -154,7 +154,7 @@ def before_and_after(pairs: Mapping[str, tuple[float, float]], names: tuple[str,
     )
     figure.update_xaxes(title=escape_html(names[0]), range=[0, 1.02])
     figure.update_yaxes(title=escape_html(names[1]), range=[0, 1.02])
-    return _finished(figure, 380)
+    return _apply_style(figure, 380)
 
 
 def model_of(score: ScoreRecord) -> str:
@@ -167,7 +167,7 @@ def _total(plan: TrainingSetPlan, split: Split) -> int:
     return max(1, counts.background + counts.membrane + counts.ignore)
 
 
-def _finished(figure: go.Figure, height: int) -> go.Figure:
+def _apply_style(figure: go.Figure, height: int) -> go.Figure:
     """As all our plots: dense, flat, the legend above."""
     figure.update_layout(
         height=height,

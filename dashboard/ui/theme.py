@@ -1,4 +1,4 @@
-"""How every page looks: its head, our type and spacing, and one colour for one meaning.
+"""Theme of the pages: header, spacing, and one colour per meaning.
 
 Streamlit's theme (theme.toml) sets colours and fonts; the few rules here do what it cannot.
 """

@@ -1,4 +1,4 @@
-"""How Alembic meets the catalog: on the connection that db.schema gives it, in its transaction."""
+"""Run Alembic on the connection that db.schema provides, in its transaction."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""What every table shares: names of constraints, UTC times, words by value, who changed it."""
+"""Base of every table: names of constraints, UTC times, enums by value, who changed it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -118,7 +118,7 @@ class Review(Base):
 
 
 class Comment(Base):
-    """What somebody says about a patch, perhaps at one voxel of it."""
+    """A comment on a patch, possibly at one voxel."""
 
     __tablename__ = "comments"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -141,7 +141,7 @@ class Comment(Base):
 
 
 class Hold(Base):
-    """Who is painting on a patch now; given up when its heartbeat stops."""
+    """The person who is painting on a patch; released when the heartbeat stops."""
 
     __tablename__ = "holds"
     patch_id: Mapped[int] = mapped_column(ForeignKey("patches.id"), primary_key=True)
@@ -151,7 +151,7 @@ class Hold(Base):
 
 
 class Draft(Base):
-    """What somebody has painted and not submitted; its voxels lie in the store."""
+    """Unsaved strokes of a person on a patch; the voxels are in the drafts folder."""
 
     __tablename__ = "drafts"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -67,7 +67,7 @@ class Bundle(Base):
 
 
 class Score(Base):
-    """How well a segmentation agrees with an accepted label, where that does not ignore."""
+    """Agreement of a segmentation with an accepted label, outside ignored voxels."""
 
     __tablename__ = "scores"
     id: Mapped[int] = mapped_column(primary_key=True)

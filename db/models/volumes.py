@@ -107,7 +107,7 @@ class Segmentation(OnDisk, Base):
 
 
 class Permission(Changed, Base):
-    """How far the owner of a tomogram lets its patches go; one a tomogram."""
+    """Permission of a tomogram's owner to share its patches; one per tomogram."""
 
     __tablename__ = "permissions"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -87,7 +87,7 @@ class Job(Base):
 
 
 class JobEvent(Base):
-    """What happened to a job: claimed, failed once, cancelled, finished."""
+    """Event of a job: claimed, failed, cancelled, finished."""
 
     __tablename__ = "job_events"
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
@@ -143,7 +143,7 @@ class Backup(Base):
 
 
 class Fact(Base):
-    """What this catalog is: its identity, and the program that made it."""
+    """Identity of this catalog, and the program that made it."""
 
     __tablename__ = "facts"
     key: Mapped[str] = mapped_column(primary_key=True)

@@ -83,9 +83,9 @@ def split_units(session: Session) -> dict[int, SplitUnit]:
         # one list may stand under several keys
         old = {id(groups[key]): groups[key] for key in keys if key in groups}
         joined = [*chain.from_iterable(old.values()), member]
-        groups |= {key: joined for each in joined for key in _keys(each)}
+        groups |= {key: joined for item in joined for key in _keys(item)}
     units = {id(group): _unit(group) for group in groups.values()}
-    return {each.id: units[id(group)] for group in groups.values() for each in group}
+    return {item.id: units[id(group)] for group in groups.values() for item in group}
 
 
 def split_unit(session: Session, tomogram_id: int) -> SplitUnit:
@@ -140,7 +140,7 @@ class CuratedRecord:
 
 @dataclass(frozen=True)
 class AcceptedLabel:
-    """What the catalog counted of an accepted label, in voxels."""
+    """Voxel counts of an accepted label."""
 
     patch: str
     tomogram: str
@@ -170,11 +170,11 @@ def curated_records(
         taken |= _merged_only(session, [p for p in patches if p.accepted_merge_id is None])
     labels = labels_by_id(session, [merge for merge in taken.values() if merge is not None])
     kept = [(patch, labels[merge]) for patch in patches if (merge := taken[patch.id]) in labels]
-    return tuple(_curated(session, kept))
+    return tuple(_curate(session, kept))
 
 
 def accepted_labels(session: Session) -> tuple[AcceptedLabel, ...]:
-    """What every accepted label counts, by the patch's name: one statement, and one for splits."""
+    """Return the counts of every accepted label by patch name."""
     statement = (
         select(Patch, Dataset.token, Segmentation.model, Merge.values, Merge.counts)
         .join(Merge, Merge.id == Patch.accepted_merge_id)
@@ -217,7 +217,7 @@ def _merged_only(session: Session, patches: Sequence[PatchRecord]) -> dict[int, 
     return {p.id: p.current_merge_id for p in patches if p.current_merge_id not in rejected}
 
 
-def _curated(
+def _curate(
     session: Session, kept: Sequence[tuple[PatchRecord, LabelRecord]]
 ) -> Iterator[CuratedRecord]:
     ids = [patch.id for patch, _ in kept]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from db.errors import UnknownNameError
 from db.models.people import Person
 from db.models.work import Job, JobEvent, Worker
-from db.queries.page import LIMIT, Page, count, paged
+from db.queries.page import LIMIT, Page, count, page_of
 from db.vocabulary import JobKind, JobState
 
 LONGEST_WAIT = timedelta(days=2)
@@ -56,7 +56,7 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs to list; None does not filter. ``top`` leaves out the parts of batches."""
+    """Filter of jobs; None does not filter. ``top`` leaves out the parts of batches."""
 
     state: JobState | None = None
     kind: JobKind | None = None
@@ -67,7 +67,7 @@ class JobFilter:
 
 @dataclass(frozen=True)
 class JobEventRecord:
-    """What happened to a job."""
+    """Event of a job."""
 
     at: datetime
     action: str
@@ -100,7 +100,7 @@ def list_jobs(
     """A page of jobs, the newest first, in three statements."""
     where = list(_conditions(wanted or JobFilter()))
     now = database_time(session)
-    statement = paged(_jobs().where(*where).order_by(Job.id.desc()), offset, limit)
+    statement = page_of(_jobs().where(*where).order_by(Job.id.desc()), offset, limit)
     rows = tuple(_record(row, name, now) for row, name in session.execute(statement))
     return Page(_with_parts(session, rows), count(session, Job.id, where), offset)
 
@@ -119,7 +119,7 @@ def job_by_id(session: Session, job_id: int) -> JobRecord:
 
 
 def job_events(session: Session, job_id: int) -> tuple[JobEventRecord, ...]:
-    """What happened to a job, the latest last."""
+    """Return the events of a job, the latest last."""
     statement = select(JobEvent).where(JobEvent.job_id == job_id).order_by(JobEvent.id)
     return tuple(
         JobEventRecord(at=e.at, action=e.action, detail=e.detail)
@@ -135,7 +135,7 @@ def parts_of(session: Session, parent_id: int) -> tuple[JobRecord, ...]:
 
 
 def jobs_by_state(session: Session) -> dict[JobState, int]:
-    """How many jobs stand where."""
+    """Count jobs by state."""
     statement = select(Job.state, func.count()).group_by(Job.state)
     return dict(session.execute(statement).all())
 
@@ -143,19 +143,19 @@ def jobs_by_state(session: Session) -> dict[JobState, int]:
 def active_job(session: Session, key: str) -> JobRecord | None:
     """The job of a key that is queued or running, if any."""
     statement = _jobs().where(Job.idempotency_key == key, Job.state.in_(ACTIVE))
-    found = session.execute(statement).one_or_none()
-    return _record(found[0], found[1], database_time(session)) if found else None
+    row = session.execute(statement).one_or_none()
+    return _record(row[0], row[1], database_time(session)) if row else None
 
 
 def last_job(session: Session, key: str) -> JobRecord | None:
     """The newest job of a key, whatever its state."""
     statement = _jobs().where(Job.idempotency_key == key).order_by(Job.id.desc()).limit(1)
-    found = session.execute(statement).one_or_none()
-    return _record(found[0], found[1], database_time(session)) if found else None
+    row = session.execute(statement).one_or_none()
+    return _record(row[0], row[1], database_time(session)) if row else None
 
 
 def something_is_due(session: Session) -> bool:
-    """Whether a worker would find a job now."""
+    """Return whether a worker would find a job now."""
     return (
         session.scalar(select(Job.id).where(claimable(database_time(session))).limit(1)) is not None
     )

@@ -13,7 +13,7 @@ from db.models.patches import Comment, Hold, Patch, Review
 from db.models.people import Person
 from db.models.sharing import Export, ExportPatch
 from db.models.work import Event
-from db.queries.page import LIMIT, paged
+from db.queries.page import LIMIT, page_of
 from db.vocabulary import CorrectionKind, ExportKind, Origin, Split, Verdict
 
 Zyx = tuple[int, int, int]
@@ -60,7 +60,7 @@ class SlotRecord:
 
     @property
     def counts(self) -> bool:
-        """Whether the next merge takes it."""
+        """Return whether the next merge takes it."""
         return not self.withdrawn and not self.missing
 
 
@@ -98,7 +98,7 @@ class ReviewRecord:
 
 @dataclass(frozen=True)
 class CommentRecord:
-    """What somebody said, perhaps at one voxel (z, y, x) of the patch."""
+    """A comment, possibly at one voxel (z, y, x) of the patch."""
 
     id: int
     author: str | None
@@ -123,7 +123,7 @@ class ExportRecord:
 
 @dataclass(frozen=True)
 class HoldRecord:
-    """Who paints on a patch now."""
+    """The person who is painting on a patch."""
 
     person: str
     person_id: int
@@ -148,7 +148,7 @@ class EventRecord:
 
 @dataclass(frozen=True)
 class EventFilter:
-    """Which events to list; None does not filter."""
+    """Filter of events; None does not filter."""
 
     patch_id: int | None = None
     person: str | None = None
@@ -216,7 +216,7 @@ def merge_by_id(session: Session, merge_id: int) -> MergeRecord:
 
 def authors_of_merge(session: Session, patch_id: int, merge: MergeRecord) -> tuple[int, ...]:
     """The ids of who painted what a merge holds, the latest correction's author first."""
-    wanted = {(each["slot"], each["version"]) for each in merge.inputs if "slot" in each}
+    wanted = {(item["slot"], item["version"]) for item in merge.inputs if "slot" in item}
     statement = (
         select(CorrectionSlot.name, CorrectionVersion.number, CorrectionVersion.author_id)
         .join(CorrectionSlot, CorrectionSlot.id == CorrectionVersion.slot_id)
@@ -283,7 +283,7 @@ def exports_of(session: Session, patch_id: int) -> tuple[ExportRecord, ...]:
 
 
 def hold_on(session: Session, patch_id: int) -> HoldRecord | None:
-    """Who paints on a patch now, if anybody."""
+    """Return who is painting on a patch, if anybody."""
     statement = select(Hold, Person.name).join(Person).where(Hold.patch_id == patch_id)
     row = session.execute(statement).one_or_none()
     if row is None:
@@ -309,7 +309,7 @@ def list_events(
         statement = statement.where(condition)
     if before_id is not None:
         statement = statement.where(Event.id < before_id)
-    rows = session.execute(paged(statement.order_by(Event.id.desc()), 0, limit))
+    rows = session.execute(page_of(statement.order_by(Event.id.desc()), 0, limit))
     return tuple(
         EventRecord(
             id=row.id,

@@ -43,16 +43,16 @@ def last_backup(session: Session) -> BackupRecord | None:
     """The newest backup that succeeded and is still there."""
     good = Backup.error.is_(None), Backup.removed_at.is_(None)
     newest = _backups().where(*good).order_by(Backup.id.desc()).limit(1)
-    found = session.execute(newest).one_or_none()
-    return _record(found[0], found[1]) if found else None
+    row = session.execute(newest).one_or_none()
+    return _record(row[0], row[1]) if row else None
 
 
 def last_verified_backup(session: Session) -> BackupRecord | None:
     """The backup that was last restored on trial and is still there."""
     good = Backup.verified_at.is_not(None), Backup.removed_at.is_(None)
     newest = _backups().where(*good).order_by(Backup.id.desc()).limit(1)
-    found = session.execute(newest).one_or_none()
-    return _record(found[0], found[1]) if found else None
+    row = session.execute(newest).one_or_none()
+    return _record(row[0], row[1]) if row else None
 
 
 def _backups() -> Any:
@@ -180,7 +180,7 @@ def latest_time(session: Session) -> datetime | None:
 
 
 def unsound(session: Session) -> tuple[str, ...]:
-    """What is broken inside a SQLite catalog; PostgreSQL looks after itself."""
+    """Return what is broken inside a SQLite catalog; PostgreSQL checks itself."""
     if session.get_bind().dialect.name != "sqlite":
         return ()
     connection = session.connection()

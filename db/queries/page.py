@@ -31,10 +31,10 @@ class Page(Generic[Row]):
 
 
 def count(session: Session, counted: Any, where: Iterable[Any]) -> int:
-    """How many rows fulfil all conditions."""
+    """Count the rows that fulfil all conditions."""
     return session.scalar(select(func.count(counted)).where(*where)) or 0
 
 
-def paged(statement: Any, offset: int, limit: int) -> Any:
+def page_of(statement: Any, offset: int, limit: int) -> Any:
     """The rows of one page; a limit beyond ``MAX_LIMIT`` is cut to it."""
     return statement.offset(max(0, offset)).limit(max(1, min(limit, MAX_LIMIT)))

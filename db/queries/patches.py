@@ -14,7 +14,7 @@ from db.models.patches import Draft, Patch
 from db.models.people import Person
 from db.models.volumes import Dataset, Segmentation
 from db.models.work import Event
-from db.queries.page import LIMIT, MAX_LIMIT, Page, count, paged
+from db.queries.page import LIMIT, MAX_LIMIT, Page, count, page_of
 from db.vocabulary import ChosenBecause, Stage
 
 Zyx = tuple[int, int, int]
@@ -78,7 +78,9 @@ class PatchRecord:
 
     @property
     def newer_corrections_wait(self) -> bool:
-        """Whether an accepted patch has corrections that its accepted label does not hold."""
+        """Return whether an accepted patch has corrections that its accepted label does not
+        hold.
+        """
         return self.accepted_merge_id is not None and (
             self.stale or self.current_merge_id != self.accepted_merge_id
         )
@@ -86,7 +88,7 @@ class PatchRecord:
 
 @dataclass(frozen=True)
 class PatchState:
-    """What a round over all patches needs to know of each."""
+    """State of a patch, for a pass over all patches."""
 
     stage: Stage
     correction_count: int
@@ -94,7 +96,7 @@ class PatchState:
 
 @dataclass(frozen=True)
 class PatchFilter:
-    """Which patches to list; None does not filter."""
+    """Filter of patches; None does not filter."""
 
     dataset: str | None = None
     tomogram: str | None = None
@@ -122,7 +124,7 @@ class PatchFilter:
         try:
             known = dict(rules)
             if "stage" in known:
-                known["stage"] = tuple(map(Stage, _listed(known["stage"])))
+                known["stage"] = tuple(map(Stage, _as_list(known["stage"])))
             if known.get("chosen_because") is not None:
                 known["chosen_because"] = ChosenBecause(known["chosen_because"])
             made = cls(**known)
@@ -140,10 +142,10 @@ def get_patch(session: Session, name: str) -> PatchRecord:
 
     Errors: UnknownNameError with the nearest names.
     """
-    found = find_patch(session, name)
-    if found is None:
+    patch = find_patch(session, name)
+    if patch is None:
         raise unknown_patch(session, name)
-    return found
+    return patch
 
 
 def unknown_patch(session: Session, name: str) -> UnknownNameError:
@@ -192,7 +194,7 @@ def list_patches(
 ) -> Page[PatchRecord]:
     """Patches that a filter hits, a page of them."""
     where = list(_conditions(wanted or PatchFilter()))
-    statement = paged(_patches().where(*where).order_by(*_ORDER[sort]), offset, limit)
+    statement = page_of(_patches().where(*where).order_by(*_ORDER[sort]), offset, limit)
     rows = tuple(patch_record(*row) for row in session.execute(statement))
     return Page(rows, count(session, Patch.id, where), offset)
 
@@ -212,7 +214,7 @@ def patch_states(session: Session) -> dict[str, PatchState]:
 
 
 def count_patches(session: Session, wanted: PatchFilter | None = None) -> int:
-    """How many patches a filter hits, so that a bulk action can say so first."""
+    """Count the patches that match a filter, for bulk actions."""
     return count(session, Patch.id, _conditions(wanted or PatchFilter()))
 
 
@@ -358,7 +360,7 @@ def _zyx(z: int | None, y: int | None, x: int | None) -> Zyx | None:
     return None if z is None or y is None or x is None else (z, y, x)
 
 
-def _listed(words: object) -> list[Any]:
+def _as_list(words: object) -> list[Any]:
     return list(words) if isinstance(words, list | tuple) else [words]
 
 

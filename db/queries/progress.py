@@ -72,7 +72,7 @@ def stages_by_person(session: Session) -> dict[str, dict[Stage, int]]:
         .group_by(Person.name, Patch.stage)
         .order_by(Person.name)
     )
-    return _nested(list(session.execute(statement)))
+    return _nest(list(session.execute(statement)))
 
 
 def stages_by_dataset(session: Session) -> dict[str, dict[Stage, int]]:
@@ -84,7 +84,7 @@ def stages_by_dataset(session: Session) -> dict[str, dict[Stage, int]]:
         .group_by(Dataset.token, Patch.stage)
         .order_by(Dataset.token)
     )
-    return _nested(list(session.execute(statement)))
+    return _nest(list(session.execute(statement)))
 
 
 def verdicts_by_week(
@@ -129,7 +129,7 @@ def rejections(session: Session, limit: int = 100) -> tuple[Rejection, ...]:
     )
 
 
-def _nested(rows: list[tuple[str, Stage, int]]) -> dict[str, dict[Stage, int]]:
+def _nest(rows: list[tuple[str, Stage, int]]) -> dict[str, dict[Stage, int]]:
     nested: dict[str, dict[Stage, int]] = {}
     for name, stage, number in rows:
         nested.setdefault(name, {})[stage] = number

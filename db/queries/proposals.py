@@ -14,7 +14,7 @@ from db.models.patches import Patch
 from db.models.people import Person
 from db.models.proposals import Proposal
 from db.models.volumes import Dataset, Tomogram
-from db.queries.page import LIMIT, Page, count, paged
+from db.queries.page import LIMIT, Page, count, page_of
 from db.vocabulary import Dismissal, ProposalState
 
 Zyx = tuple[int, int, int]
@@ -62,7 +62,7 @@ class ProposalRecord:
 
 @dataclass(frozen=True)
 class ProposalFilter:
-    """Which proposals to list; None does not filter."""
+    """Filter of proposals; None does not filter."""
 
     state: ProposalState | None = ProposalState.WAITING
     tomogram_id: int | None = None
@@ -79,11 +79,11 @@ def list_proposals(
 ) -> Page[ProposalRecord]:
     """Proposals, those first that are expected to correct most; audits last."""
     where = list(_conditions(wanted or ProposalFilter()))
-    total = session.scalar(_narrowed(select(func.count(Proposal.id)), wanted).where(*where)) or 0
+    total = session.scalar(_narrow(select(func.count(Proposal.id)), wanted).where(*where)) or 0
     order = Proposal.audit, Proposal.score.desc(), Proposal.id
     # Numbers first: an index holds them in this order, and the long rows are few.
-    numbers = _narrowed(select(Proposal.id), wanted).where(*where).order_by(*order)
-    shown = list(session.scalars(paged(numbers, offset, limit)))
+    numbers = _narrow(select(Proposal.id), wanted).where(*where).order_by(*order)
+    shown = list(session.scalars(page_of(numbers, offset, limit)))
     rows: list[ProposalRecord] = []
     for start in range(0, len(shown), AT_ONCE):
         some = _proposals().where(Proposal.id.in_(shown[start : start + AT_ONCE])).order_by(*order)
@@ -103,12 +103,12 @@ def proposal_by_id(session: Session, number: int) -> ProposalRecord:
 
 
 def count_waiting(session: Session) -> int:
-    """How many proposals nobody has decided on."""
+    """Count the proposals that nobody has decided on."""
     return count(session, Proposal.id, [Proposal.state == ProposalState.WAITING])
 
 
 def count_proposed(session: Session) -> int:
-    """How many proposals were ever made."""
+    """Count all proposals that were made."""
     return count(session, Proposal.id, [])
 
 
@@ -119,7 +119,7 @@ def decided_rounds(session: Session, tomogram_id: int) -> int:
     return session.scalar(statement) or 0
 
 
-def _narrowed(statement: Any, wanted: ProposalFilter | None) -> Any:
+def _narrow(statement: Any, wanted: ProposalFilter | None) -> Any:
     """Join what the filter looks at, and no more."""
     if wanted is not None and wanted.dataset is not None:
         statement = statement.join(Tomogram, Proposal.tomogram_id == Tomogram.id)

@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 from db.models.patches import Patch
 from db.models.sharing import Export, ExportPatch, Score
 from db.models.volumes import Segmentation
-from db.queries.page import LIMIT, Page, paged
+from db.queries.page import LIMIT, Page, page_of
 from db.queries.sharing import first_splits
 from db.vocabulary import ExportKind, Split
 
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """How well a segmentation agrees with an accepted label of a patch."""
+    """Agreement of a segmentation with an accepted label of a patch."""
 
     patch: str
     tomogram_id: int | None
@@ -82,7 +82,7 @@ def list_scores(
         .where(*where)
         .order_by(Patch.name, Score.segmentation_id)
     )
-    rows = session.execute(paged(statement, offset, limit)).all()
+    rows = session.execute(page_of(statement, offset, limit)).all()
     splits = first_splits(session, {row.patch_id for row, _, _ in rows})
     return Page(
         tuple(

@@ -16,7 +16,7 @@ from db.models.people import Person
 from db.models.sharing import Bundle, Export, ExportPatch
 from db.models.volumes import Permission, Tomogram
 from db.models.work import Fact, Host
-from db.queries.page import LIMIT, paged
+from db.queries.page import LIMIT, page_of
 from db.queries.volumes import list_roots, segmentations_of
 from db.vocabulary import ExportKind, Licence, Scope, Split
 
@@ -52,7 +52,7 @@ class LabelRecord:
 
 @dataclass(frozen=True)
 class OwnerPermission:
-    """What the owner of a tomogram allows, and the day it was stated."""
+    """Permission of a tomogram's owner, and the day it was stated."""
 
     owner: str | None
     scope: Scope
@@ -97,7 +97,7 @@ class MadeExportRecord:
 
 @dataclass(frozen=True)
 class KnownNames:
-    """What the whole catalog names."""
+    """Names in the whole catalog."""
 
     people: frozenset[str]
     """Names and accounts."""
@@ -136,7 +136,7 @@ def list_exports(
     statement = select(Export, Person.name).outerjoin(Person, Person.id == Export.made_by_id)
     if kind is not None:
         statement = statement.where(Export.kind == kind)
-    rows = session.execute(paged(statement.order_by(Export.id.desc()), 0, limit))
+    rows = session.execute(page_of(statement.order_by(Export.id.desc()), 0, limit))
     return tuple(
         MadeExportRecord(
             id=row.id,
@@ -160,7 +160,7 @@ def export_path(session: Session, number: int) -> str | None:
 
 
 def export_is_known(session: Session, path: str, manifest_sha256: str) -> bool:
-    """Whether just this export is recorded already."""
+    """Return whether just this export is recorded already."""
     statement = select(Export.id).where(
         Export.path == path, Export.manifest_sha256 == manifest_sha256
     )
@@ -190,8 +190,8 @@ def bundle_of(session: Session, patch_id: int) -> BundleRecord | None:
         .outerjoin(Person, Person.id == Bundle.imported_by_id)
         .where(Patch.id == patch_id)
     )
-    found = session.execute(statement).one_or_none()
-    return None if found is None else bundle_record(found[0], found[1], 0)
+    row = session.execute(statement).one_or_none()
+    return None if row is None else bundle_record(row[0], row[1], 0)
 
 
 def own_bundle(session: Session, bundle_id: str) -> dict[str, int]:
@@ -237,7 +237,7 @@ def taken_names(session: Session) -> set[str]:
 
 
 def first_splits(session: Session, patch_ids: Iterable[int]) -> dict[int, Split]:
-    """Where patches went when they were first exported."""
+    """Return the split of patches at their first export."""
     first: dict[int, Split] = {}
     for part in in_parts(patch_ids):
         statement = (

@@ -14,7 +14,7 @@ from db.errors import CatalogError, UnknownNameError
 from db.models.patches import Patch
 from db.models.people import Person
 from db.models.volumes import DataRoot, Dataset, Permission, Segmentation, Tomogram
-from db.queries.page import LIMIT, Page, count, paged
+from db.queries.page import LIMIT, Page, count, page_of
 from db.vocabulary import Licence, PictureState, Scope, Split, Stage
 
 _VERSION = re.compile(
@@ -155,7 +155,7 @@ def list_tomograms(
     where = list(_tomogram_conditions(wanted or TomogramFilter()))
     total = count(session, Tomogram.id, where)
     statement = _tomograms().where(*where).order_by(Dataset.token, Tomogram.token)
-    records = [_tomogram_record(*row) for row in session.execute(paged(statement, offset, limit))]
+    records = [_tomogram_record(*row) for row in session.execute(page_of(statement, offset, limit))]
     ids = [record.id for record in records]
     segmentations = _segmentation_counts(session, ids)
     stages = _stage_counts(session, ids)
@@ -232,8 +232,8 @@ def tomogram_at(session: Session, file: Path) -> TomogramRecord | None:
     for root_id, root in session.execute(select(DataRoot.id, DataRoot.path)):
         if file.is_relative_to(root):
             below = file.relative_to(root).as_posix()
-            found = _tomograms().where(Tomogram.root_id == root_id, Tomogram.path == below)
-            row = session.execute(found).one_or_none()
+            where = _tomograms().where(Tomogram.root_id == root_id, Tomogram.path == below)
+            row = session.execute(where).one_or_none()
             if row:
                 return _tomogram_record(*row)
     return None

@@ -117,7 +117,7 @@ def add_merge(session: Session, change: Change, patch: PatchRecord, made: MadeMe
         patch_id=patch.id,
         number=(number or 0) + 1,
         predicted_hash=made.predicted_hash,
-        inputs=[dict(each) for each in made.inputs],
+        inputs=[dict(item) for item in made.inputs],
         rule=made.rule,
         counts=dict(made.counts),
         values=dict(made.values),

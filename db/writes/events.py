@@ -17,7 +17,7 @@ from db.models.work import Event
 
 @dataclass(frozen=True)
 class Change:
-    """Who changes something, when (UTC), and why if they say so."""
+    """Person, time (UTC) and reason of a change."""
 
     by_id: int | None
     at: datetime
@@ -30,7 +30,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Subject:
-    """What an event is about: its kind, id and name, and the patch it belongs to."""
+    """Subject of an event: kind, id and name, and the patch it belongs to."""
 
     kind: str
     id: int | None
@@ -64,7 +64,7 @@ def record_event(
 
 
 def check_version(session: Session, row: Changed, name: str, seen: int | None) -> None:
-    """What is changed is at the version that the caller saw; None asks for no check.
+    """Check that a row is at the version that the caller saw; None skips the check.
 
     Errors: ConflictError names who changed it and when.
     """

@@ -174,16 +174,16 @@ def cancel_job(session: Session, change: Change, job_id: int) -> JobRecord:
 
     One that has ended already stays as it is. Errors: UnknownNameError.
     """
-    row = _locked(session, job_id)
+    row = _lock(session, job_id)
     now = database_time(session)
     statement = select(Job).where(Job.parent_id == job_id, Job.state.in_(ACTIVE)).order_by(Job.id)
     parts = session.scalars(statement.with_for_update()).all()
-    for each in (*parts, row):
-        if each.state == JobState.QUEUED or lease_is_over(each.lease_until, now):
-            _end(session, each, JobState.CANCELLED, now)
-        elif each.state == JobState.RUNNING and not each.cancel_requested:
-            each.cancel_requested = True
-            _note(session, each.id, now, "asked to stop")
+    for item in (*parts, row):
+        if item.state == JobState.QUEUED or lease_is_over(item.lease_until, now):
+            _end(session, item, JobState.CANCELLED, now)
+        elif item.state == JobState.RUNNING and not item.cancel_requested:
+            item.cancel_requested = True
+            _note(session, item.id, now, "asked to stop")
     record_event(session, change, "job cancelled", Subject("job", row.id, row.idempotency_key))
     session.flush()
     return job_by_id(session, job_id)
@@ -194,7 +194,7 @@ def repeat_job(session: Session, change: Change, job_id: int) -> JobRecord:
 
     Errors: UnknownNameError; StepError for one that is done or not ended, or has a successor.
     """
-    row = _locked(session, job_id)
+    row = _lock(session, job_id)
     if row.state not in (JobState.FAILED, JobState.CANCELLED):
         raise StepError(
             f"job {job_id}: is {row.state}; only a failed or cancelled job can be repeated."
@@ -236,7 +236,7 @@ def _insert_for(session: Session) -> Any:
     return postgresql.insert if postgres else sqlite.insert
 
 
-def _locked(session: Session, job_id: int) -> Job:
+def _lock(session: Session, job_id: int) -> Job:
     row = session.scalar(select(Job).where(Job.id == job_id).with_for_update())
     if row is None:
         last = session.scalars(select(Job.id).order_by(Job.id.desc()).limit(20))

@@ -37,10 +37,10 @@ def choose_patch(
         number=number,
         tomogram_id=tomogram_id,
         stage=Stage.CHOSEN,
-        **_chosen(change),
+        **_chosen_columns(change),
         **values,
     )
-    return _added(session, change, row, "patch chosen")
+    return _add(session, change, row, "patch chosen")
 
 
 def adopt_patch(
@@ -53,8 +53,8 @@ def adopt_patch(
     if session.scalar(select(Patch.id).where(Patch.name == name)):
         raise TakenNameError(f"patch {name}: is in the catalog already.")
     dataset_id = add_dataset(session, change, dataset)
-    row = Patch(name=name, dataset_id=dataset_id, **_chosen(change), **values)
-    return _added(session, change, row, "patch adopted")
+    row = Patch(name=name, dataset_id=dataset_id, **_chosen_columns(change), **values)
+    return _add(session, change, row, "patch adopted")
 
 
 def lock_patch(session: Session, name: str, seen: int | None = None) -> PatchRecord:
@@ -237,7 +237,7 @@ def save_draft(
     return draft.revision
 
 
-def _chosen(change: Change) -> dict[str, Any]:
+def _chosen_columns(change: Change) -> dict[str, Any]:
     return {
         "chosen_at": change.at,
         "chosen_by_id": change.by_id,
@@ -251,7 +251,7 @@ def _chosen(change: Change) -> dict[str, Any]:
     }
 
 
-def _added(session: Session, change: Change, row: Patch, action: str) -> PatchRecord:
+def _add(session: Session, change: Change, row: Patch, action: str) -> PatchRecord:
     session.add(row)
     session.flush()
     patch = patch_by_id(session, row.id)

@@ -79,7 +79,7 @@ def accept_proposal(session: Session, change: Change, number: int, patch: tuple[
 
     Errors: UnknownNameError; StepError where it was dismissed meanwhile.
     """
-    row = _locked(session, number)
+    row = _lock(session, number)
     if row.state is ProposalState.ACCEPTED:
         return
     if row.state is ProposalState.DISMISSED:
@@ -98,7 +98,7 @@ def dismiss_proposal(
 
     Errors: UnknownNameError; StepError where it is a patch.
     """
-    row = _locked(session, number)
+    row = _lock(session, number)
     if row.state is ProposalState.DISMISSED:
         return False
     if row.state is ProposalState.ACCEPTED:
@@ -115,7 +115,7 @@ def _decide(row: Proposal, change: Change, state: ProposalState) -> None:
     row.state, row.decided_at, row.decided_by_id = state, change.at, change.by_id
 
 
-def _locked(session: Session, number: int) -> Proposal:
+def _lock(session: Session, number: int) -> Proposal:
     row = session.scalar(select(Proposal).where(Proposal.id == number).with_for_update())
     if row is None:
         raise UnknownNameError(f"there is no proposal {number}; see: tomocurate proposals.")

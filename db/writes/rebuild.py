@@ -167,54 +167,54 @@ def _segmentation(
 
 def _bundle_id(session: Session, record: Record, people: People) -> int | None:
     """The bundle of another group that an imported patch came with; None for our own."""
-    said = record.get("bundle")
-    if said is None:
+    message = record.get("bundle")
+    if message is None:
         return None
-    row = session.scalar(select(Bundle).where(Bundle.bundle_id == said["bundle_id"]))
+    row = session.scalar(select(Bundle).where(Bundle.bundle_id == message["bundle_id"]))
     if row is None:
         same = ("bundle_id", "title", "licence", "attribution", "sha256")
         row = Bundle(
-            imported_at=_moment(said["imported_at"]),
-            imported_by_id=people.get(said["imported_by"]),
-            **{name: said[name] for name in same},
+            imported_at=_moment(message["imported_at"]),
+            imported_by_id=people.get(message["imported_by"]),
+            **{name: message[name] for name in same},
         )
         session.add(row)
         session.flush()
     return row.id
 
 
-def _on_disk(session: Session, change: Change, said: Record) -> dict[str, Any]:
-    root = session.scalar(select(DataRoot).where(DataRoot.path == said["root"]))
+def _on_disk(session: Session, change: Change, record: Record) -> dict[str, Any]:
+    root = session.scalar(select(DataRoot).where(DataRoot.path == record["root"]))
     if root is None:
-        root = DataRoot(path=said["root"], added_at=change.at, added_by_id=change.by_id)
+        root = DataRoot(path=record["root"], added_at=change.at, added_by_id=change.by_id)
         session.add(root)
         session.flush()
-    z, y, x = said["shape"]
+    z, y, x = record["shape"]
     return {
         "root_id": root.id,
-        "path": said["path"],
+        "path": record["path"],
         "shape_z": z,
         "shape_y": y,
         "shape_x": x,
-        "dtype": said["dtype"],
-        "size_bytes": said["size_bytes"],
-        "mtime_ns": said["mtime_ns"],
-        "content_hash": said["content_hash"],
+        "dtype": record["dtype"],
+        "size_bytes": record["size_bytes"],
+        "mtime_ns": record["mtime_ns"],
+        "content_hash": record["content_hash"],
     }
 
 
-def _add_permission(session: Session, change: Change, tomogram: Tomogram, said: Record) -> None:
+def _add_permission(session: Session, change: Change, tomogram: Tomogram, record: Record) -> None:
     days = {
-        name: date.fromisoformat(said[name]) if said[name] else None
+        name: date.fromisoformat(record[name]) if record[name] else None
         for name in ("until", "embargo")
     }
     session.add(
         Permission(
             tomogram_id=tomogram.id,
-            owner=said["owner"],
-            scope=Scope(said["scope"]),
-            licence=Licence(said["licence"]) if said["licence"] else None,
-            approved_by=said["approved_by"],
+            owner=record["owner"],
+            scope=Scope(record["scope"]),
+            licence=Licence(record["licence"]) if record["licence"] else None,
+            approved_by=record["approved_by"],
             updated_at=change.at,
             updated_by_id=change.by_id,
             **days,
@@ -360,5 +360,5 @@ def _set_standing(
     session.expire(patch)
 
 
-def _moment(said: str) -> datetime:
-    return datetime.fromisoformat(said)
+def _moment(message: str) -> datetime:
+    return datetime.fromisoformat(message)

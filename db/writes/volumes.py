@@ -98,7 +98,7 @@ def add_tomogram(
     session: Session,
     change: Change,
     name: tuple[str, str],
-    found: FoundFile,
+    file: FoundFile,
     voxel_size: tuple[float | None, bool],
     header: Mapping[str, Any],
 ) -> TomogramRecord:
@@ -109,7 +109,7 @@ def add_tomogram(
     """
     dataset, token = name
     dataset_id = add_dataset(session, change, dataset)
-    root_id, path = _below_root(session, found.path)
+    root_id, path = _below_root(session, file.path)
     _check_free(session, dataset_id, name, (root_id, path))
     row = Tomogram(
         dataset_id=dataset_id,
@@ -123,11 +123,11 @@ def add_tomogram(
         updated_by_id=change.by_id,
         thumbnail=PictureState.ABSENT,
         preview=PictureState.ABSENT,
-        **_on_disk(found, root_id, path),
+        **_on_disk(file, root_id, path),
     )
     session.add(row)
     session.flush()
-    after = {"path": str(found.path), "shape": found.shape, "voxel_size": voxel_size[0]}
+    after = {"path": str(file.path), "shape": file.shape, "voxel_size": voxel_size[0]}
     subject = Subject("tomogram", row.id, f"{dataset}/{token}")
     record_event(session, change, "tomogram registered", subject, None, after)
     return tomogram_by_id(session, row.id)
@@ -142,7 +142,7 @@ def add_segmentation(
     session: Session,
     change: Change,
     tomogram: TomogramRecord,
-    found: FoundFile,
+    file: FoundFile,
     model: str | None = None,
     checkpoint: str | None = None,
     threshold: float | None = None,
@@ -154,7 +154,7 @@ def add_segmentation(
 
     Errors: CatalogError where it lies below no root.
     """
-    root_id, path = _below_root(session, found.path)
+    root_id, path = _below_root(session, file.path)
     earlier = select(func.max(Segmentation.run)).where(
         Segmentation.tomogram_id == tomogram.id,
         Segmentation.root_id == root_id,
@@ -169,11 +169,11 @@ def add_segmentation(
         run=(session.scalar(earlier) or 0) + 1,
         registered_at=change.at,
         registered_by_id=change.by_id,
-        **_on_disk(found, root_id, path),
+        **_on_disk(file, root_id, path),
     )
     session.add(row)
     session.flush()
-    after = {"path": str(found.path), "model": model, "threshold": threshold, "run": row.run}
+    after = {"path": str(file.path), "model": model, "threshold": threshold, "run": row.run}
     subject = Subject("tomogram", tomogram.id, tomogram.name)
     record_event(session, change, "segmentation registered", subject, None, after)
     return segmentation_by_id(session, row.id)
@@ -222,26 +222,26 @@ def change_tomogram(
 
 
 def relocate_tomogram(
-    session: Session, change: Change, tomogram: TomogramRecord, found: FoundFile
+    session: Session, change: Change, tomogram: TomogramRecord, file: FoundFile
 ) -> TomogramRecord:
     """State where the file of a tomogram lies now.
 
     Errors: CatalogError where it lies below no data root; TakenNameError where it is registered.
     """
-    place = _below_root(session, found.path)
+    place = _below_root(session, file.path)
     _check_file_free(session, place)
-    values = _on_disk(found, *place)
+    values = _on_disk(file, *place)
     return change_tomogram(session, change, tomogram.id, "tomogram relocated", **values)
 
 
 def relocate_segmentation(
-    session: Session, change: Change, segmentation: SegmentationRecord, found: FoundFile
+    session: Session, change: Change, segmentation: SegmentationRecord, file: FoundFile
 ) -> None:
     """State where the file of a segmentation lies now.
 
     Errors: CatalogError where it lies below no data root.
     """
-    values = _on_disk(found, *_below_root(session, found.path))
+    values = _on_disk(file, *_below_root(session, file.path))
     change_segmentation(session, change, segmentation, "segmentation relocated", **values)
 
 
@@ -286,8 +286,8 @@ def hash_tomogram(
     """
     noted = update(Tomogram).where(Tomogram.id == tomogram_id).values(content_hash=content_hash)
     session.execute(noted.execution_options(synchronize_session=False))
-    same = [each for each in tomograms_hashed(session, content_hash) if each.id != tomogram_id]
-    names = tuple(each.name for each in same)
+    same = [item for item in tomograms_hashed(session, content_hash) if item.id != tomogram_id]
+    names = tuple(item.name for item in same)
     after = {"content_hash": content_hash} | ({"same_bytes_as": names} if names else {})
     subject = Subject("tomogram", tomogram_id, tomogram_by_id(session, tomogram_id).name)
     record_event(session, change, "hashed", subject, None, after)
@@ -363,15 +363,15 @@ def _check_file_free(session: Session, place: tuple[int, str]) -> None:
         raise TakenNameError(f"{place[1]}: is registered already, as tomogram {taken}.")
 
 
-def _on_disk(found: FoundFile, root_id: int, path: str) -> dict[str, Any]:
-    z, y, x = found.shape
+def _on_disk(file: FoundFile, root_id: int, path: str) -> dict[str, Any]:
+    z, y, x = file.shape
     return {
         "root_id": root_id,
         "path": path,
         "shape_z": z,
         "shape_y": y,
         "shape_x": x,
-        "dtype": found.dtype,
-        "size_bytes": found.size_bytes,
-        "mtime_ns": found.mtime_ns,
+        "dtype": file.dtype,
+        "size_bytes": file.size_bytes,
+        "mtime_ns": file.mtime_ns,
     }

@@ -25,7 +25,7 @@ from core.patches import assign
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workspace.results import failed
+from core.workspace.results import count_failed
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from dashboard.ui import context as state
 from db.queries.people import PersonRecord
@@ -166,7 +166,7 @@ def _fill(workspace: Workspace, data: Path) -> None:
     ada = people.add(workspace, me, "Ada", Role.ANNOTATOR)
     people.add(workspace, me, "Ben", Role.REVIEWER)
     pairings = plan_registration(workspace, [data])
-    assert not failed(register(ActingLab(workspace, me), pairings, add_roots=True))
+    assert not count_failed(register(ActingLab(workspace, me), pairings, add_roots=True))
     chosen = choose(
         ActingLab(workspace, me),
         "TS_001",
@@ -174,9 +174,9 @@ def _fill(workspace: Workspace, data: Path) -> None:
         reason=ChosenBecause.MISSED_MEMBRANE,
         note=PROBE,
     )
-    assert not failed(chosen)
+    assert not count_failed(chosen)
     names = [each.name for each in chosen]
-    assert not failed(extract(ActingLab(workspace, me), names[1:]))
+    assert not count_failed(extract(ActingLab(workspace, me), names[1:]))
     for name in names[2:]:
         assign.assign(ActingLab(workspace, me), name, "Ada")
         receive(
@@ -186,7 +186,7 @@ def _fill(workspace: Workspace, data: Path) -> None:
             paint(workspace, name, CorrectionKind.ADD),
         )
     assign.assign(ActingLab(workspace, me), names[1], me.name)
-    assert not failed(merge(ActingLab(workspace, ada), names[3:]))
+    assert not count_failed(merge(ActingLab(workspace, ada), names[3:]))
     for name in names[3:]:
         review.submit(ActingLab(workspace, ada), name)
     review.comment(ActingLab(workspace, ada), names[3], PROBE)
@@ -197,7 +197,7 @@ def _fill(workspace: Workspace, data: Path) -> None:
         "Ignore1.nrrd",
         paint(workspace, names[4], CorrectionKind.IGNORE, 5),
     )
-    assert not failed(merge(ActingLab(workspace, ada), [names[4]]))
+    assert not count_failed(merge(ActingLab(workspace, ada), [names[4]]))
     review.submit(ActingLab(workspace, ada), names[4])
     review.accept(ActingLab(workspace, me), names[4], merge_number=2)
 

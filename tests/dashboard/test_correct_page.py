@@ -10,6 +10,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.lab.lab import Lab as ActingLab
+from core.lab.lab import Lab as OpenedLab
 from core.painting.draft import keep_draft
 from core.workspace.results import DONE, FAILED
 from dashboard.components.patch.upload import (
@@ -39,7 +40,7 @@ def test_several_dropped_files_are_taken_in_and_each_is_pictured(lab: Lab) -> No
         DroppedFile("Add1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.ADD)),
         DroppedFile("Remove1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.REMOVE, 6)),
     ]
-    taken = receive_files(lab.workspace, lab.me, lab.extracted, files, seen={})
+    taken = receive_files(OpenedLab(lab.workspace, lab.me), lab.extracted, files, seen={})
     assert [each.outcome for each in taken] == [DONE, DONE]
     assert "saved as version 1: add" in taken[0].message
     picture = draw_painted(lab.workspace, lab.extracted, taken[0])
@@ -65,7 +66,7 @@ def test_a_file_that_cannot_be_taken_gets_its_sentence_and_stops_no_other(
 ) -> None:
     good = DroppedFile("Ignore1.nrrd", paint(lab.workspace, lab.extracted, CorrectionKind.IGNORE))
     taken = receive_files(
-        lab.workspace, lab.me, lab.extracted, [DroppedFile(name, content), good], {}
+        OpenedLab(lab.workspace, lab.me), lab.extracted, [DroppedFile(name, content), good], {}
     )
     assert [each.outcome for each in taken] == [FAILED, DONE]
     assert sentence in taken[0].message
@@ -74,7 +75,7 @@ def test_a_file_that_cannot_be_taken_gets_its_sentence_and_stops_no_other(
 
 def test_a_file_that_replaces_another_is_held_against_what_the_page_showed(lab: Lab) -> None:
     again = DroppedFile("Add1.nrrd", paint(lab.workspace, lab.correcting, CorrectionKind.ADD, 5))
-    taken = receive_files(lab.workspace, lab.me, lab.correcting, [again], seen={})
+    taken = receive_files(OpenedLab(lab.workspace, lab.me), lab.correcting, [again], seen={})
     assert taken[0].outcome == FAILED
     assert "changed it" in taken[0].message
     with lab.workspace.catalog.read() as session:
@@ -84,7 +85,7 @@ def test_a_file_that_replaces_another_is_held_against_what_the_page_showed(lab: 
         file = DroppedFile(
             "Add1.nrrd", paint(lab.workspace, lab.correcting, CorrectionKind.ADD, edge)
         )
-        taken = receive_files(lab.workspace, person, lab.correcting, [file], seen)
+        taken = receive_files(OpenedLab(lab.workspace, person), lab.correcting, [file], seen)
         assert taken[0].outcome == outcome
     assert f"{lab.me.name} changed it" in taken[0].message
     assert "version 2, you saw 1" in taken[0].message
@@ -100,15 +101,15 @@ def test_a_kit_comes_back_sorted_by_its_folders(lab: Lab) -> None:
         painted = paint(lab.workspace, lab.extracted, CorrectionKind.ADD)
         archive.writestr(f"{folder.rstrip('/')}/Add7.nrrd", painted)
     dropped = [DroppedFile("kit.zip", filled.getvalue())]
-    receive_files(lab.workspace, lab.me, lab.correcting, dropped, seen={})
+    receive_files(OpenedLab(lab.workspace, lab.me), lab.correcting, dropped, seen={})
     with lab.workspace.catalog.read() as session:
         slots = slots_of(session, get_patch(session, lab.extracted).id)
     assert [slot.name for slot in slots] == ["Add7.nrrd"]
 
 
 def test_my_work_is_what_is_mine_and_unfinished(lab: Lab) -> None:
-    assert [patch.name for patch in my_work(lab.workspace, lab.me)] == [lab.extracted]
-    assert [patch.name for patch in my_work(lab.workspace, lab.ada)] == [lab.correcting]
+    assert [patch.name for patch in my_work(OpenedLab(lab.workspace, lab.me))] == [lab.extracted]
+    assert [patch.name for patch in my_work(OpenedLab(lab.workspace, lab.ada))] == [lab.correcting]
 
 
 def test_one_turns_through_a_list_round_its_ends() -> None:

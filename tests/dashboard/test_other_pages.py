@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.access import people
 from core.jobs import queue
 from core.lab.lab import Lab as ActingLab
+from core.lab.lab import Lab as OpenedLab
 from core.tomograms.data_roots import list_roots
 from core.workspace.workspace import Workspace
 from dashboard.pages.progress import read_board, target_of
@@ -25,7 +26,7 @@ Open = Callable[..., AppTest]
 
 
 def test_progress_tells_my_work_first_and_what_waits(lab: Lab, page: Open) -> None:
-    board = read_board(lab.workspace, lab.me, datetime.now(UTC))
+    board = read_board(OpenedLab(lab.workspace, lab.me), datetime.now(UTC))
     assert [patch.name for patch in board.mine] == [lab.extracted]
     assert [waiting.name for waiting in board.to_review] == [lab.in_review]
     assert board.by_tomogram["other/TS_001"][Stage.ACCEPTED] == 1

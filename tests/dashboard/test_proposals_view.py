@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.lab.lab import Lab as ActingLab
+from core.lab.lab import Lab as OpenedLab
 from core.proposals.channels import Channel
 from core.proposals.propose import propose
 from dashboard.components.proposals import decide, heat_data, proposed_data, waiting
@@ -72,12 +73,12 @@ def test_the_viewer_is_told_the_places_their_pins_and_the_heat(proposed: Lab) ->
 def test_accepting_and_dismissing_by_a_key_saves_and_goes_on(proposed: Lab) -> None:
     workspace = proposed.workspace
     before = waiting(workspace)
-    told = decide(workspace, proposed.ada, {"id": before[0].id, "decision": "accept"})
+    told = decide(Lab(workspace, proposed.ada), {"id": before[0].id, "decision": "accept"})
     assert told.saved
     assert before[0].reason in told.sentence
     if len(before) > 1:
         assert decide(
-            workspace, proposed.ada, {"id": before[1].id, "decision": "nothing_wrong"}
+            Lab(workspace, proposed.ada), {"id": before[1].id, "decision": "nothing_wrong"}
         ).saved
     assert len(waiting(workspace)) == max(0, len(before) - 2)
     with workspace.catalog.read() as session:
@@ -89,16 +90,18 @@ def test_accepting_and_dismissing_by_a_key_saves_and_goes_on(proposed: Lab) -> N
 )
 def test_what_is_no_decision_changes_nothing(proposed: Lab, told: object) -> None:
     before = waiting(proposed.workspace)
-    assert not decide(proposed.workspace, proposed.ada, told).saved
+    assert not decide(OpenedLab(proposed.workspace, proposed.ada), told).saved
     assert waiting(proposed.workspace) == before
 
 
 def test_who_may_only_look_decides_nothing(proposed: Lab) -> None:
     act_as(proposed, Role.VIEWER)
     number = waiting(proposed.workspace)[0].id
-    assert not decide(proposed.workspace, proposed.me, {"id": number, "decision": "accept"}).saved
     assert not decide(
-        proposed.workspace, proposed.me, {"id": number, "decision": "nothing_wrong"}
+        OpenedLab(proposed.workspace, proposed.me), {"id": number, "decision": "accept"}
+    ).saved
+    assert not decide(
+        OpenedLab(proposed.workspace, proposed.me), {"id": number, "decision": "nothing_wrong"}
     ).saved
 
 

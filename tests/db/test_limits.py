@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from db.engine import Catalog, parse_url, shown
+from db.engine import Catalog, parse_url, show_url
 from db.errors import CatalogBusyError
 from db.queries.people import list_people
 from db.schema import create_catalog
@@ -56,7 +56,7 @@ def test_a_forgotten_transaction_blocks_one_write_briefly_and_nobody_else(
 
 @pytest.mark.parametrize("address", ["lab:s3cret@db/lab", "lab@db/lab?password=s3cret"])
 def test_a_password_is_never_shown(address: str):
-    assert "s3cret" not in shown(parse_url(f"postgresql://{address}"))
+    assert "s3cret" not in show_url(parse_url(f"postgresql://{address}"))
 
 
 @pytest.mark.parametrize("database", ["sqlite"])

@@ -23,7 +23,7 @@ from core.patches import assign
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workspace.results import failed
+from core.workspace.results import count_failed
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.life import comments_of
 from db.queries.patches import PatchRecord, get_patch
@@ -137,13 +137,13 @@ def make_lab(folder: Path) -> None:
         register(Lab(workspace, me), plan_registration(workspace, [data]), add_roots=True)
         centers = [Zyx(84, 90 + 12 * step, 90 + 12 * step) for step in range(len(P))]
         why = ChosenBecause.MISSED_MEMBRANE
-        assert not failed(choose(Lab(workspace, me), "TS_001", centers, reason=why))
-        assert not failed(extract(Lab(workspace, me), P[:-1]))
+        assert not count_failed(choose(Lab(workspace, me), "TS_001", centers, reason=why))
+        assert not count_failed(extract(Lab(workspace, me), P[:-1]))
         for name, person in ((MINE, me), (MINE_TOO, me), (WAITS, ada), (WAITS_TOO, ada)):
             assign.assign(Lab(workspace, me), name, person.name)
             add = paint(workspace, name, CorrectionKind.ADD)
             receive(Lab(workspace, person), name, "Add1.nrrd", add)
-        assert not failed(merge(Lab(workspace, ada), [WAITS, WAITS_TOO]))
+        assert not count_failed(merge(Lab(workspace, ada), [WAITS, WAITS_TOO]))
         for name in (WAITS, WAITS_TOO):
             review.submit(Lab(workspace, ada), name)
 

@@ -25,7 +25,7 @@ from core.patches.extract import extract
 from core.patches.saved_filters import save_view
 from core.tomograms.data_permissions import permit
 from core.tomograms.register import plan_registration, register
-from core.workspace.results import failed
+from core.workspace.results import count_failed
 from core.workspace.workspace import init_workspace
 from dashboard.ui.navigation import PLACES
 from db.vocabulary import ChosenBecause, CorrectionKind, Licence, Role, Scope
@@ -63,11 +63,11 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             segmentation=data / f"vol_seg {IMG}.mrc",
             token="TS_001",
         )
-        assert not failed(register(Lab(workspace, me), pairs, add_roots=True))
+        assert not count_failed(register(Lab(workspace, me), pairs, add_roots=True))
         centers = [Zyx(84, 90, 90), Zyx(84, 110, 110), Zyx(84, 100, 90)]
         chosen = choose(Lab(workspace, me), "TS_001", centers, reason=ChosenBecause.OTHER, note=ALL)
         names = [outcome.name for outcome in chosen]
-        assert not failed(extract(Lab(workspace, me), names))
+        assert not count_failed(extract(Lab(workspace, me), names))
         for name in names:
             assign.assign(Lab(workspace, me), name, ada.name)
             path = correction(folder, workspace.folders.label_of(name))
@@ -77,12 +77,12 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
             assert refused.outcome == "failed"
             review.comment(Lab(workspace, ada), name, ALL)
-        assert failed(merge(Lab(workspace, ada), names)) == len(names)
+        assert count_failed(merge(Lab(workspace, ada), names)) == len(names)
         for name in names:
             from core.corrections.withdraw import withdraw_correction
 
             withdraw_correction(Lab(workspace, ada), name, f"Add {IMG[:20]}.nrrd", reason=ALL)
-        assert not failed(merge(Lab(workspace, ada), names))
+        assert not count_failed(merge(Lab(workspace, ada), names))
         for name in names:
             review.submit(Lab(workspace, ada), name)
         review.accept(Lab(workspace, me), names[0])

@@ -21,7 +21,7 @@ from core.lab.lab import Lab
 from core.maintenance.backup import back_up, list_backups, make_backup
 from core.maintenance.manifest import STAMP, manifests, read_manifest
 from core.maintenance.restore import restore
-from core.maintenance.retention import kept
+from core.maintenance.retention import backups_to_keep
 from core.maintenance.verify_backup import try_backup, verify_backup
 from core.painting.draft import keep_draft, read_draft
 from core.workspace.workspace import Workspace, open_workspace
@@ -368,19 +368,19 @@ def test_an_archive_without_a_manifest_is_swept_the_day_after(
 def test_seven_days_four_weeks_and_twelve_months_are_kept():
     newest = datetime(2026, 11, 25, 3, tzinfo=UTC)
     times = {Path(f"{n}"): newest - timedelta(days=n) for n in range(500)}
-    keep = kept(times)
+    keep = backups_to_keep(times)
     days = sorted((newest - times[path]).days for path in keep)
     assert days[:7] == list(range(7))
     assert 7 + 2 + 10 <= len(keep) <= 7 + 4 + 12
     assert max(days) > 300
-    assert kept({}) == set()
-    assert kept({Path("a"): newest}) == {Path("a")}
+    assert backups_to_keep({}) == set()
+    assert backups_to_keep({Path("a"): newest}) == {Path("a")}
 
 
 def test_several_backups_of_a_day_leave_the_newest():
     day = datetime(2026, 11, 25, tzinfo=UTC)
     times = {Path(f"{hour}"): day + timedelta(hours=hour) for hour in range(24)}
-    assert kept(times) == {Path("23")}
+    assert backups_to_keep(times) == {Path("23")}
 
 
 @ON_SQLITE

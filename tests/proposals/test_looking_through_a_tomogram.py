@@ -13,7 +13,7 @@ from core.errors import SegmentationError, VolumeError
 from core.imaging.formats.volume import open_volume
 from core.imaging.geometry import Zyx, whole
 from core.proposals import reading
-from core.proposals.boxes import core_sums, legal_boxes, shared
+from core.proposals.boxes import core_sums, legal_boxes, shared_fraction
 from core.proposals.channels import (
     Channel,
     disagreement,
@@ -275,4 +275,4 @@ def test_a_thin_tomogram_has_no_legal_box(cells: Cells) -> None:
 
 def test_boxes_share_what_they_share() -> None:
     starts = np.array([[0, 0, 0], [80, 0, 0], [160, 0, 0]])
-    assert shared(starts, (0, 0, 0)).tolist() == [1.0, 0.5, 0.0]
+    assert shared_fraction(starts, (0, 0, 0)).tolist() == [1.0, 0.5, 0.0]

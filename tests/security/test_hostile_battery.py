@@ -19,7 +19,7 @@ from core.lab.lab import Lab as ActingLab
 from core.patches.choose import choose
 from core.patches.extract import extract
 from core.tomograms.register import plan_registration, register
-from core.workspace.results import failed
+from core.workspace.results import count_failed
 from core.workspace.workspace import init_workspace
 from db.vocabulary import ChosenBecause
 from tests.security.battery import ROWS, SECRET
@@ -70,12 +70,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with init_workspace(folder / "lab") as workspace:
         me = acting_person(workspace)
         pairings = plan_registration(workspace, [folder / "data"])
-        assert not failed(register(ActingLab(workspace, me), pairings, add_roots=True))
+        assert not count_failed(register(ActingLab(workspace, me), pairings, add_roots=True))
         (folder / "inbox" / "TS_003.mrc").hardlink_to(folder / "data" / "TS_002.mrc")
         pairings = plan_registration(workspace, [folder / "inbox" / "TS_003.mrc"])
-        assert not failed(register(ActingLab(workspace, me), pairings, add_roots=True))
+        assert not count_failed(register(ActingLab(workspace, me), pairings, add_roots=True))
         choose(ActingLab(workspace, me), "TS_001", [Zyx(84, 90, 90)], reason=ChosenBecause.OTHER)
-        assert not failed(extract(ActingLab(workspace, me), [PATCH]))
+        assert not count_failed(extract(ActingLab(workspace, me), [PATCH]))
     doors = subprocess.Popen(
         [
             sys.executable,

@@ -283,7 +283,7 @@ def test_what_another_machine_imported_since_is_compared_again(lab, shared, monk
         found = sort_cases(opened, bundle, cases)
         if not others:
             others.append(True)
-            placed = module._placed(opened.workspace, bundle, found)
+            placed = module._place_files(opened.workspace, bundle, found)
             with opened.workspace.catalog.write() as session:
                 module._record(session, Change.now(lab.by.id), bundle, placed)
         return found

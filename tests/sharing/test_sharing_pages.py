@@ -15,7 +15,7 @@ from core.errors import ExportError
 from core.evaluation.scores import score_segmentations
 from core.jobs.queue import list_jobs
 from dashboard.components.sharing.parse import out_folder, parse_creators, parse_names
-from dashboard.pages.quality import paired
+from dashboard.pages.quality import pair_scores
 from dashboard.ui import context as state
 from db.queries.patches import list_patches
 from db.queries.scores import ScoreRecord, list_scores
@@ -238,7 +238,7 @@ def test_models_are_compared_on_patches_that_neither_trained_on():
         score("b", "new", 0.9, trained=True),
         score("c", "new", 0.1),
     ]
-    assert paired(scores, "dice", ("old", "new")) == {"a": (0.5, 0.7)}
+    assert pair_scores(scores, "dice", ("old", "new")) == {"a": (0.5, 0.7)}
 
 
 @pytest.mark.parametrize("name", ["", "../x", "/abs", ".hidden", "a b", "x" * 200])

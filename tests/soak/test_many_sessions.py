@@ -21,7 +21,7 @@ from core.imaging.geometry import Zyx
 from core.lab.lab import Lab
 from core.patches.choose import choose
 from core.tomograms.register import plan_registration, register
-from core.workspace.results import failed
+from core.workspace.results import count_failed
 from core.workspace.workspace import Workspace, init_workspace, open_workspace
 from db.queries.life import comments_of
 from db.queries.patches import get_patch
@@ -81,7 +81,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         )
         centers = [Zyx(84, 82 + number, 90) for number in range(PEOPLE)]
         chosen = choose(Lab(workspace, me), "TS_001", centers, reason=ChosenBecause.OTHER)
-        assert not failed(chosen)
+        assert not count_failed(chosen)
     with (
         open_workspace(folder / "lab") as workspace,
         serving(folder / "lab") as (address, process),

@@ -240,7 +240,7 @@ def test_a_correction_that_comes_in_during_a_merge_is_in_the_label(lab, monkeypa
 
 def test_a_label_that_was_replaced_since_it_was_read_is_not_taken_from_memory(lab):
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
-    assert inputs._remembered.cache_info().currsize
+    assert inputs._read_cached.cache_info().currsize
     label = lab.label()
     target = lab.folders.label_of(lab.name)
     target.unlink()

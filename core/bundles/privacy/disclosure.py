@@ -10,7 +10,7 @@ from core.imaging.geometry import Box, Zyx
 
 @dataclass(frozen=True)
 class Disclosure:
-    """What a bundle tells of one group: a tomogram, or where that is hidden, a contributor."""
+    """Amount of data that a bundle discloses of one group (a tomogram, or a contributor)."""
 
     group: str
     """As the reader of the bundle knows it."""
@@ -71,9 +71,9 @@ def _put_together(boxes: Sequence[Box]) -> list[Box]:
     """Join boxes that share voxels, time and again, into the boxes around them."""
     joined: list[tuple[Box, list[Box]]] = []
     for box in boxes:
-        touching = [each for each in joined if any(box.overlap(part) for part in each[1])]
+        touching = [item for item in joined if any(box.overlap(part) for part in item[1])]
         parts = [box, *(part for _, others in touching for part in others)]
-        joined = [each for each in joined if each not in touching]
+        joined = [item for item in joined if item not in touching]
         joined.append((_around(parts), parts))
     return [around for around, _ in joined]
 

@@ -26,7 +26,7 @@ DUMMY, EMPTIED, REMOVED = "replaced by a dummy", "emptied", "removed"
 
 @dataclass(frozen=True)
 class FieldAction:
-    """What happens to one field at each level."""
+    """Action on a field at each disclosure level."""
 
     format: str
     field: str

@@ -74,7 +74,7 @@ _SESSION_DAY = re.compile(r"(?<!\d)(20\d\d)[-_.]?([01]\d)[-_.]?([0-3]\d)(?!\d)")
 
 
 class SecretKind(StrEnum):
-    """What kind of name a secret is; reports say the kind, never the secret."""
+    """Kind of a secret; reports state the kind, never the secret."""
 
     PERSON = "person"
     PATH = "path"

@@ -54,7 +54,7 @@ KEY = "Whoever gets hold of the pseudonym key can undo the pseudonyms; keep it, 
 
 @dataclass(frozen=True)
 class PrivacyReport:
-    """What was looked at and found. ``faults`` block the bundle."""
+    """Result of the privacy check. ``faults`` block the bundle."""
 
     level: Level
     signed_by: str
@@ -94,7 +94,7 @@ class PrivacyReport:
         return not self.faults
 
     def as_json(self) -> dict[str, Any]:
-        """What stands in ``privacy_report.json``."""
+        """Return the content of ``privacy_report.json``."""
         return {
             "schema_version": REPORT_SCHEMA,
             "level": self.level.value,
@@ -109,22 +109,22 @@ class PrivacyReport:
             },
             "fields": [
                 {
-                    "format": each.format,
-                    "field": each.field,
-                    "action": each.at(self.level, keeps_places=self.keeps_places),
+                    "format": item.format,
+                    "field": item.field,
+                    "action": item.at(self.level, keeps_places=self.keeps_places),
                 }
-                for each in ACTIONS
+                for item in ACTIONS
             ],
             "exposure": [
                 {
-                    "group": each.group,
-                    "patches": each.patches,
-                    "voxels": each.voxels,
-                    "share_of_tomogram": round(each.share, 4),
-                    "overlapping_pairs": each.overlapping_pairs,
-                    "largest_box_zyx": list(each.largest_box),
+                    "group": disclosure.group,
+                    "patches": disclosure.patches,
+                    "voxels": disclosure.voxels,
+                    "share_of_tomogram": round(disclosure.share, 4),
+                    "overlapping_pairs": disclosure.overlapping_pairs,
+                    "largest_box_zyx": list(disclosure.largest_box),
                 }
-                for each in self.disclosures
+                for disclosure in self.disclosures
             ],
             "permissions": list(self.permissions),
             "residual_risk": list(self.residual),
@@ -140,11 +140,11 @@ def permission_faults(patches: Iterable[CuratedPatch], facts: BundleFacts) -> li
         else:
             name = f"{patch.dataset}/{patch.tomogram}"
             faults |= dict.fromkeys(_owner_faults(name, patch.permission, facts))
-    return [Fault(Rule.PERMISSION, each) for each in faults]
+    return [Fault(Rule.PERMISSION, fault) for fault in faults]
 
 
 def detail_faults(voxel_size: float | None, facts: BundleFacts) -> list[Fault]:
-    """What is published is no finer than membranes need, unless somebody says so."""
+    """Return a fault if the voxels are finer than membranes need and nobody approved it."""
     if facts.level not in PUBLISHED or facts.finer_than_10_angstrom or voxel_size is None:
         return []
     if voxel_size >= FINEST * 0.99:
@@ -175,7 +175,7 @@ def examine(
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return PrivacyReport(
         level=facts.level,
-        signed_by=shipped_signer(facts, pseudonyms),
+        signed_by=signer_for_strangers(facts, pseudonyms),
         created=facts.created_text,
         files=len(files),
         secrets=count,
@@ -264,12 +264,12 @@ def named_people(facts: BundleFacts) -> Allowed:
         "croissant.json": ("creator[].name",),
     }
     return Allowed(
-        frozenset(f"{name}: {each}" for name, known in fields.items() for each in known),
+        frozenset(f"{name}: {item}" for name, known in fields.items() for item in known),
         frozenset({creators_line(facts), contact_line(facts)}),
     )
 
 
-def shipped_signer(facts: BundleFacts, pseudonyms: Pseudonyms) -> str:
+def signer_for_strangers(facts: BundleFacts, pseudonyms: Pseudonyms) -> str:
     """Say who signed, as a stranger may know it; the catalog keeps the name."""
     if facts.level is Level.INTERNAL or not facts.signed_by:
         return facts.signed_by
@@ -277,7 +277,7 @@ def shipped_signer(facts: BundleFacts, pseudonyms: Pseudonyms) -> str:
 
 
 def residual_risk(facts: BundleFacts, voxel_size: float) -> list[str]:
-    """What anybody can still find out."""
+    """Describe what recipients can still find out."""
     risks = [NAMED] if facts.level is Level.INTERNAL else [UNLINKABLE, KEY]
     if facts.level is not Level.MINIMAL:
         risks += [STITCHED, COUNTED]
@@ -338,9 +338,9 @@ def _signature(report: PrivacyReport) -> str:
 
 def _field_lines(report: PrivacyReport) -> list[str]:
     return [
-        f"| {each.format} | {each.field} | "
-        f"{each.at(report.level, keeps_places=report.keeps_places)} |"
-        for each in ACTIONS
+        f"| {item.format} | {item.field} | "
+        f"{item.at(report.level, keeps_places=report.keeps_places)} |"
+        for item in ACTIONS
     ]
 
 
@@ -381,7 +381,7 @@ def _is_stricter(licence: Licence | None, than: Licence) -> bool:
 
 
 def _permission_rows(cases: Sequence[PlannedCase], facts: BundleFacts) -> list[dict[str, Any]]:
-    """How many patches of each group go, and what allows it (no names)."""
+    """Return the number of patches per group and the permission that allows them, without names."""
     rows: Counter[tuple[str, str, str]] = Counter()
     for case in cases:
         patch = case.patch

@@ -38,7 +38,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Allowed:
-    """Where people who agreed are named: fields (``bundle.json: contact``) and whole lines."""
+    """Fields and lines in which people who agreed to be named may appear."""
 
     fields: frozenset[str] = field(default_factory=frozenset)
     lines: frozenset[str] = field(default_factory=frozenset)
@@ -55,7 +55,7 @@ class Scanner:
 
     @property
     def searched(self) -> int:
-        """How many secrets can be searched for."""
+        """Return the number of secrets that can be searched for."""
         return len({needle.secret for needle in self.needles}) + len(self.days)
 
     def text(self, where: str, text: str) -> list[Hit]:

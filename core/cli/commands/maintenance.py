@@ -156,7 +156,7 @@ def list_backups(call: Call) -> int:
         )
         for b in found
     ]
-    values = [{"name": Path(each.path).stem} | to_json(each) for each in found]
+    values = [{"name": Path(item.path).stem} | to_json(item) for item in found]
     call.tell(("backup", "kind", "made (UTC)", "bytes", "verified"), rows, values)
     return DONE
 

@@ -356,7 +356,7 @@ def _row(patch: "PatchRecord") -> tuple[Any, ...]:
 
 
 def marks_of(patch: "PatchRecord") -> list[str]:
-    """What stands beside a patch's stage."""
+    """Return the marks of a patch."""
     marks = {
         "rejected": patch.rejected_reason is not None,
         "stale": patch.stale,

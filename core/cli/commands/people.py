@@ -216,7 +216,7 @@ def list_events(call: Call, limit: int, **filters: Any) -> int:
 
     from core.access.audit_log import all_events
 
-    wanted = _wanted(call, **filters)
+    wanted = _event_filter(call, **filters)
     found = list(itertools.islice(all_events(call.workspace, wanted), limit))
     rows = [(f"{e.at:%Y-%m-%d %H:%M:%S}", e.person, e.action, e.name, e.reason) for e in found]
     call.tell(("when (UTC)", "who", "what", "on", "because"), rows, found)
@@ -236,14 +236,14 @@ def export_events(call: Call, out: Path, **filters: Any) -> int:
     from core.access.audit_log import export_events as write
 
     with steps("exporting") as told:
-        count = write(call.workspace, call.by, out, _wanted(call, **filters), told.count)
+        count = write(call.workspace, call.by, out, _event_filter(call, **filters), told.count)
     if call.as_json:
         say_json({"name": str(out), "events": count})
     call.say(f"{out}: {count} events.")
     return DONE
 
 
-def _wanted(
+def _event_filter(
     call: Call, patch: str | None, person: str | None, action: str | None, since: datetime | None
 ) -> "EventFilter":
     from db.queries.life import EventFilter

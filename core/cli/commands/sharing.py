@@ -215,16 +215,16 @@ def list_exports(call: Call) -> int:
         found = list(exports_of(session))
     rows = [
         (
-            each.id,
-            each.kind,
-            each.path,
-            each.patch_count,
-            each.made_by,
-            f"{each.made_at:%Y-%m-%d %H:%M}",
+            item.id,
+            item.kind,
+            item.path,
+            item.patch_count,
+            item.made_by,
+            f"{item.made_at:%Y-%m-%d %H:%M}",
         )
-        for each in found
+        for item in found
     ]
-    values = [{"name": each.path} | to_json(each) for each in found]
+    values = [{"name": item.path} | to_json(item) for item in found]
     call.tell(("export", "kind", "folder", "patches", "by", "when (UTC)"), rows, values)
     return DONE
 
@@ -286,7 +286,7 @@ def _set_options(options: dict[str, Any]) -> "SetOptions":
 
 
 def _tell_plan(call: Call, plan: "TrainingSetPlan") -> int:
-    """What a training set would hold; one that would not load fails."""
+    """Print a training set's plan; fail if it would not load."""
     for fault in plan.faults:
         say_error(fault.message)
     rows = [(case.patch.name, case.case, case.split) for case in plan.cases]
@@ -324,7 +324,7 @@ def import_bundle(call: Call, source: Path, dry_run: bool, **stated: Any) -> int
     from core.bundles.import_bundle import import_bundle as take_in
     from core.bundles.import_bundle import preview_bundle
 
-    statement = _stated(**stated)
+    statement = _read_statement(**stated)
     with steps("importing") as told:
         if dry_run:
             seen = preview_bundle(call.lab, source, statement, progress=told.of_all)
@@ -376,18 +376,18 @@ def scores(call: Call, patch: str | None) -> int:
         if patch is not None:
             get_patch(session, patch)
         listed = list_scores(session, limit=MAX_LIMIT)
-        found = [each for each in listed if patch in (None, each.patch)]
+        found = [item for item in listed if patch in (None, item.patch)]
     rows = [
         (
-            each.patch,
-            each.model,
-            _three(each.dice),
-            _three(each.surface_dice),
-            "trained on it" if each.in_training else "",
+            item.patch,
+            item.model,
+            _three(item.dice),
+            _three(item.surface_dice),
+            "trained on it" if item.in_training else "",
         )
-        for each in found
+        for item in found
     ]
-    values = [{"name": each.patch} | to_json(each) for each in found]
+    values = [{"name": item.patch} | to_json(item) for item in found]
     call.tell(("patch", "model", "Dice", "surface Dice", ""), rows, values)
     return DONE
 
@@ -415,7 +415,7 @@ def _three(share: float | None) -> str:
     return "" if share is None else f"{share:.3f}"
 
 
-def _stated(
+def _read_statement(
     title: str | None, licence: str | None, attribution: str | None, voxel_size: float | None
 ) -> "FolderFacts | None":
     from core.bundles.import_preview import FolderFacts
@@ -428,14 +428,14 @@ def _stated(
 
 
 def _tell_quarantine(call: Call, seen: "ImportPreview") -> int:
-    """What a bundle would bring."""
+    """Print what a bundle would add."""
     rows = [
         (
-            each.case.patch_id,
-            each.status,
-            seen.names.get(each.like, each.like) if isinstance(each.like, int) else each.like,
+            item.case.patch_id,
+            item.status,
+            seen.names.get(item.like, item.like) if isinstance(item.like, int) else item.like,
         )
-        for each in seen.incoming
+        for item in seen.incoming
     ]
     values = [{"name": name, "fate": fate, "like": like} for name, fate, like in rows]
     call.tell(("patch", "is", "like"), rows, values)

@@ -13,7 +13,7 @@ from core.cli.context import (
     dry_run_option,
     on_workspace,
     queue_option,
-    queued,
+    queued_outcome,
     steps,
     tell_outcomes,
     unique,
@@ -95,14 +95,14 @@ def register(
         _show_pairs(call, read_voxel_sizes(call.workspace, pairs))
     if dry_run:
         return FAILED if any(pair.error for pair in pairs) else DONE
-    if asked and not _agreed(len(pairs)):
+    if asked and not _ask_agreement(len(pairs)):
         call.say("nothing was registered.")
         return DONE
     add_roots = may(call.by.role, Action.ADD_ROOT)
     with steps("registering", len(pairs)) as told:
         done = register_pairs(call.lab, pairs, add_roots=add_roots, progress=told)
     if specimen:
-        names = [each.name for each in done if each.outcome != "failed"]
+        names = [item.name for item in done if item.outcome != "failed"]
         group_tomograms(call.lab, names, specimen)
     return tell_outcomes(call, done, "registered")
 
@@ -203,7 +203,7 @@ def hash(call: Call, tomogram: tuple[str, ...], every: bool, queue: bool) -> int
 
         for volume, _ in files:
             submit(call.lab, JobKind.HASH, {"object": volume}, f"hash {volume}")
-        return tell_outcomes(call, [queued(name) for _, name in files], "queued")
+        return tell_outcomes(call, [queued_outcome(name) for _, name in files], "queued")
     done = []
     with steps("hashing", len(files)) as told:
         for volume, name in files:
@@ -447,10 +447,13 @@ def _pair_rows(pairing: "Pairing") -> list[tuple[Any, ...]]:
     rest = pairing.voxel_size or pairing.header_voxel_size, "; ".join(pairing.findings)
     if not pairing.segmentations:
         return [(*named, "none", "", *rest)]
-    return [(*named, str(each.path), each.model, *rest) for each in pairing.segmentations]
+    return [
+        (*named, str(segmentation.path), segmentation.model, *rest)
+        for segmentation in pairing.segmentations
+    ]
 
 
-def _agreed(count: int) -> bool:
+def _ask_agreement(count: int) -> bool:
     """Ask a person; a script must have said --yes.
 
     Errors: click's UsageError.
@@ -498,9 +501,9 @@ def _volumes(call: Call, names: tuple[str, ...] | None) -> list[tuple[str, str]]
             tomogram = get_tomogram(session, name)
             if names or tomogram.on_disk.content_hash is None:
                 found.append((tomogram_name(tomogram.id), tomogram.name))
-            for each in segmentations_of(session, tomogram.id):
-                if names or each.on_disk.content_hash is None:
-                    found.append((segmentation_name(each.id), each.on_disk.path))
+            for item in segmentations_of(session, tomogram.id):
+                if names or item.on_disk.content_hash is None:
+                    found.append((segmentation_name(item.id), item.on_disk.path))
     return found
 
 

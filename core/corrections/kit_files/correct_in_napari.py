@@ -57,7 +57,7 @@ def write_nrrd(path: Path, painted: Any, lps: list[list[float]]) -> None:
 
 
 def free_names(folder: Path) -> dict[str, Path]:
-    """Where the layers of this session are saved: the next number that is free for each kind."""
+    """Return the next free file name of each kind."""
     names = {}
     for kind in KINDS:
         number = 1

@@ -72,7 +72,7 @@ def _write_split(pairs: Sequence[Pair], facts: dict[str, dict[str, str]], folder
 
 
 def _facts_by_case(source: Path) -> dict[str, dict[str, str]]:
-    """What a bundle says of each case; nothing for a bare training set."""
+    """Return a bundle's facts by case; empty for a plain training set."""
     table = source / "patches.csv"
     if not table.is_file():
         return {}

@@ -35,7 +35,7 @@ _NSYMBT, _MAP, _MACHST = slice(92, 96), slice(208, 212), slice(212, 216)
 
 
 class _Facts(NamedTuple):
-    """What a header says; ``columns rows sections`` as they lie in the file."""
+    """Fields of an MRC header; ``columns rows sections`` in file order."""
 
     sides: tuple[int, int, int]
     stored: np.dtype[Any]

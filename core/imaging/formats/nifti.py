@@ -56,7 +56,7 @@ _HEADER = struct.Struct("<i10s18sihBB8h3fhhhh8ffffhBBffffii80s24shh6f4f4f4f16s4s
 
 
 class _Facts(NamedTuple):
-    """What a header says."""
+    """Fields of a header."""
 
     shape: Zyx
     stored: np.dtype[Any]
@@ -110,12 +110,12 @@ class NiftiVolume:
                 f"{self.path}: box {box.start} to {box.stop} (z, y, x) leaves the volume "
                 f"of shape {tuple(self.shape)}."
             )
-        stored = self._inflated(box) if self._in_memory else self._rows(box)
+        stored = self._inflate_box(box) if self._in_memory else self._rows(box)
         if (self._facts.slope, self._facts.intercept) != (1.0, 0.0):
             return (stored * self._facts.slope + self._facts.intercept).astype("f4")
         return np.ascontiguousarray(stored, dtype=self.dtype)
 
-    def _inflated(self, box: Box) -> NDArray[Any]:
+    def _inflate_box(self, box: Box) -> NDArray[Any]:
         """Return the box of the inflated voxels; the whole of them is handed over, not copied."""
         if self._voxels is None:
             self._voxels = self._inflate()
@@ -329,11 +329,11 @@ def _qform(raw: bytes, order: str, pixdim: tuple[float, ...]) -> NDArray[np.floa
     return np.column_stack([_rotation(b, c, d) * scale, offset])
 
 
-def _farthest(one: Grid, other: Grid, shape: Zyx) -> float:
+def _farthest(grid: Grid, other: Grid, shape: Zyx) -> float:
     """Return the largest distance between the same corner on two grids, in voxels."""
     ends = np.array([*product(*((0, n - 1) for n in shape.to_xyz()))], dtype=float)
     corners = np.column_stack([ends, np.ones(8)]).T
-    apart = np.linalg.solve(one.matrix, other.matrix) @ corners - corners
+    apart = np.linalg.solve(grid.matrix, other.matrix) @ corners - corners
     return float(np.abs(apart).max())
 
 

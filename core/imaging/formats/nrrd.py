@@ -84,7 +84,7 @@ _UNITS = {
 
 
 class _Facts(NamedTuple):
-    """What a header says."""
+    """Fields of a header."""
 
     shape: Zyx
     layers: int
@@ -198,7 +198,7 @@ class NrrdVolume:
 def _parse(source: Source, path: Path) -> _Facts:
     lines, offset = _header_lines(source, path)
     header = _read_header(lines, path)
-    stored = _stored(header, path)
+    stored = _stored_dtype(header, path)
     sizes = _sizes(header, path)
     layer = _layer_position(header, sizes, path)
     layers = 1 if layer is None else sizes[layer]
@@ -271,7 +271,7 @@ def _pairs(header: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in header.items() if isinstance(value, str)}
 
 
-def _stored(header: dict[str, Any], path: Path) -> np.dtype[Any]:
+def _stored_dtype(header: dict[str, Any], path: Path) -> np.dtype[Any]:
     stated = str(header.get("type", "")).lower()
     short = stated.removesuffix("_t").replace("unsigned ", "u").replace("long long", "longlong")
     short = short.removesuffix(" int") if " " in short else short

@@ -40,7 +40,7 @@ _MEMBERS, _MEMBER_BYTES = 1000, 1000
 
 
 class _Inflater(Protocol):
-    """What zlib's and bz2's decompressors share."""
+    """Common interface of zlib's and bz2's decompressors."""
 
     @property
     def eof(self) -> bool: ...
@@ -86,7 +86,7 @@ class Source:
         """Return the first bytes, inflated; fewer where the file is shorter."""
         if not self.compression:
             return os.pread(self._descriptor, count, 0)
-        return b"".join(inflated(self.compression, self.more(), count, self.path))
+        return b"".join(inflate(self.compression, self.more(), count, self.path))
 
     def more(self, start: int = 0, stop: int | None = None) -> More:
         """Return a function that gives the bytes on disk from here on, piece by piece."""
@@ -191,7 +191,7 @@ class Source:
         try:
             # One byte further than promised, so that the check sum at the end is looked at.
             more, limit = self.more(self._start), self._promised + 1
-            for piece in inflated(self.compression, more, limit, self.path):
+            for piece in inflate(self.compression, more, limit, self.path):
                 _write(out, piece, self.path)
             self._check_inflated(out.tell())
         except BaseException:
@@ -204,7 +204,7 @@ class Source:
             check_length(found, self._promised, self.path)
 
 
-def inflated(compression: str, more: More, limit: int, path: Path) -> Iterator[bytes]:
+def inflate(compression: str, more: More, limit: int, path: Path) -> Iterator[bytes]:
     """Inflate the first ``limit`` bytes, piece by piece.
 
     Errors: VolumeError for data that is damaged, or ends too early.
@@ -227,7 +227,7 @@ def inflate_exactly(compression: str, more: More, length: int, path: Path) -> By
     """
     out = np.empty(length + 1, np.uint8)
     done = 0
-    for piece in inflated(compression, more, length + 1, path):
+    for piece in inflate(compression, more, length + 1, path):
         out[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
         done += len(piece)
     check_length(done, length, path)
@@ -255,7 +255,7 @@ def _members(compression: str, more: More, limit: int) -> Iterator[bytes]:
         while not inflater.eof:
             if done == limit:
                 return
-            raw = _fed(inflater, raw, more)
+            raw = _next_bytes(inflater, raw, more)
             piece = inflater.decompress(raw, min(limit - done, _PIECE))
             done, raw = done + len(piece), b""
             yield piece
@@ -263,7 +263,7 @@ def _members(compression: str, more: More, limit: int) -> Iterator[bytes]:
         raw = raw if len(raw) > len("BZh") else raw + more()
 
 
-def _fed(inflater: _Inflater, raw: bytes, more: More) -> bytes:
+def _next_bytes(inflater: _Inflater, raw: bytes, more: More) -> bytes:
     """Feed it the next piece, or nothing while it still holds some."""
     if raw or not inflater.needs_input:
         return raw

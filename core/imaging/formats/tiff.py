@@ -36,7 +36,7 @@ class _Strip(NamedTuple):
 
 
 class _Facts(NamedTuple):
-    """What the tags say."""
+    """Fields of the TIFF tags."""
 
     shape: Zyx
     stored: np.dtype[Any]

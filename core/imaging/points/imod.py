@@ -147,12 +147,12 @@ def _points(raw: bytes) -> Iterator[XYZ]:
         position += 4
         if name == b"CONT":
             (count,) = struct.unpack_from(">i", raw, position)
-            position = _advanced(raw, position, CONTOUR_BYTES)
-            end = _advanced(raw, position, 12 * count)
+            position = _advance(raw, position, CONTOUR_BYTES)
+            end = _advance(raw, position, 12 * count)
             yield from struct.iter_unpack(">3f", raw[position:end])
             position = end
         else:
-            position = _advanced(raw, position, _length(name, raw, position))
+            position = _advance(raw, position, _length(name, raw, position))
 
 
 def _length(name: bytes, raw: bytes, position: int) -> int:
@@ -166,7 +166,7 @@ def _length(name: bytes, raw: bytes, position: int) -> int:
     return 4 + _count(length)
 
 
-def _advanced(raw: bytes, position: int, by: int) -> int:
+def _advance(raw: bytes, position: int, by: int) -> int:
     if by < 0 or position + by > len(raw):
         raise ValueError(f"a count at byte {position} leads out of it")
     return position + by

@@ -1,4 +1,4 @@
-"""What every reader of coordinates gives: rows of (x, y, z) numbers, and what they mean."""
+"""Rows of (x, y, z) numbers and their meaning, as every coordinate reader returns them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ MAX_ROWS = 100_000
 
 
 class Unit(StrEnum):
-    """What one step of a coordinate is."""
+    """Unit of a coordinate."""
 
     VOXEL = "voxel"
     ANGSTROM = "angstrom"
 
 
 class Origin(StrEnum):
-    """Where a coordinate file counts from."""
+    """Origin of a coordinate file's counting."""
 
     VOXEL = "first voxel is 0"
     PIXEL_CORNER = "corner of the first pixel is 0 in x and y, first section is 0 (IMOD)"

@@ -90,7 +90,7 @@ def _tomograms(table: Any) -> dict[int, str]:
 
 def _with_pixel_size(rows: Rows, tables: list[Any], path: Path) -> Rows:
     """Rows with the size of the pixels they count in; RELION 4's unbinned ones as angstrom."""
-    unbinned = _one_size(_stated(tables, _UNBINNED_SIZE), path)
+    unbinned = _one_size(_stated_values(tables, _UNBINNED_SIZE), path)
     if unbinned is None:
         return replace(rows, pixel_size=_one_size(_pixel_sizes(tables), path))
     values = tuple(
@@ -104,18 +104,18 @@ def _with_pixel_size(rows: Rows, tables: list[Any], path: Path) -> Rows:
 
 def _pixel_sizes(tables: list[Any]) -> set[float]:
     """Pixel sizes in angstrom; a detector's is in micrometre, before magnification."""
-    found = set.union(*(_stated(tables, name) for name in _PIXEL_SIZES))
+    union = set.union(*(_stated_values(tables, name) for name in _PIXEL_SIZES))
     for table in tables:
         if _DETECTOR_SIZE in table:
             (detector, enlarged) = (
-                _stated([table], name) for name in (_DETECTOR_SIZE, _MAGNIFICATION)
+                _stated_values([table], name) for name in (_DETECTOR_SIZE, _MAGNIFICATION)
             )
             factor = 1e4 / enlarged.pop() if len(enlarged) == 1 else 1.0
-            found |= {round(size * factor, 6) for size in detector}
-    return found
+            union |= {round(size * factor, 6) for size in detector}
+    return union
 
 
-def _stated(tables: list[Any], name: str) -> set[float]:
+def _stated_values(tables: list[Any], name: str) -> set[float]:
     columns = (table[name].tolist() for table in tables if name in table)
     return {float(size) for sizes in columns for size in sizes if _is_size(size)}
 

@@ -42,7 +42,7 @@ Row = tuple[int, list[str]]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which cells of a row are x, y and z."""
+    """Columns of x, y and z."""
 
     xyz: tuple[int, int, int] = (0, 1, 2)
     named: bool = False
@@ -76,14 +76,14 @@ def read_text(path: Path, frame: Frame | None = None) -> Rows:
     head = next(rows, None)
     if head is None:
         return Rows(())
-    columns = _commented_header(comment, head[1])
+    columns = _header_in_comment(comment, head[1])
     if columns is None:
         columns = _columns(head, path)
     rows = rows if columns.named and not columns.commented else chain([head], rows)
-    return _placed(rows, columns, delimiter, path)
+    return _make_rows(rows, columns, delimiter, path)
 
 
-def _placed(rows: Iterable[Row], columns: Columns, delimiter: str | None, path: Path) -> Rows:
+def _make_rows(rows: Iterable[Row], columns: Columns, delimiter: str | None, path: Path) -> Rows:
     values, failed, numbers, tomograms = [], [], {}, {}
     for row, (line, cells) in enumerate(rows):
         numbers[row] = line
@@ -174,7 +174,7 @@ def _columns(head: Row, path: Path) -> Columns:
             f"{path}: is a napari shapes layer, whose rows are corners, not centers; save a "
             "points layer."
         )
-    columns = _named_columns(names)
+    columns = _columns_by_name(names)
     if columns is None:
         raise PointsError(
             f"{path}, line {number}: the header {', '.join(cells)[:80]!r} does not name x, y and z "
@@ -183,18 +183,18 @@ def _columns(head: Row, path: Path) -> Columns:
     return columns
 
 
-def _commented_header(comment: str, cells: list[str]) -> Columns | None:
+def _header_in_comment(comment: str, cells: list[str]) -> Columns | None:
     """Read the header in a comment, as numpy.savetxt writes it, if it fits the cells."""
     names = re.split(r"[\s,;|]+", comment.lower().lstrip("# "))
-    columns = _named_columns(names) if len(names) == len(cells) else None
+    columns = _columns_by_name(names) if len(names) == len(cells) else None
     return columns and replace(columns, commented=True)
 
 
-def _named_columns(names: list[str]) -> Columns | None:
+def _columns_by_name(names: list[str]) -> Columns | None:
     """Columns plainly called x, y, z; else the only ones that are called like it."""
     tomogram = next((i for i, name in enumerate(names) if _TOMOGRAM.fullmatch(name)), None)
-    found = _position_columns(names)
-    return found and replace(found, tomogram=tomogram, count=len(names))
+    columns = _position_columns(names)
+    return columns and replace(columns, tomogram=tomogram, count=len(names))
 
 
 def _position_columns(names: list[str]) -> Columns | None:
@@ -233,22 +233,24 @@ def _numbers(
 ) -> tuple[float, float, float]:
     if not columns.named and len(cells) != 3 and len([cell for cell in cells if cell]) != 3:
         raise ValueError(
-            f"{_shown(cells, delimiter)} has {len(cells)} columns; a row is x, y, z of one center."
+            f"{_quote_cells(cells, delimiter)} has {len(cells)} columns; "
+            "a row is x, y, z of one center."
         )
     if columns.named and any(cells[columns.count :]):
         raise ValueError(
-            f"{_shown(cells, delimiter)} has {len(cells)} values under {columns.count} headings; "
+            f"{_quote_cells(cells, delimiter)} has {len(cells)} values "
+            f"under {columns.count} headings; "
             "write decimal points, or separate the columns by semicolons."
         )
     if len(cells) <= max(columns.xyz):
         raise ValueError(
-            f"{_shown(cells, delimiter)} has {len(cells)} columns; the header names more."
+            f"{_quote_cells(cells, delimiter)} has {len(cells)} columns; the header names more."
         )
     x, y, z = (_number(cells[column], delimiter) for column in columns.xyz)
     return x, y, z
 
 
-def _shown(cells: list[str], delimiter: str | None) -> str:
+def _quote_cells(cells: list[str], delimiter: str | None) -> str:
     return repr((delimiter or " ").join(cells)[:80])
 
 

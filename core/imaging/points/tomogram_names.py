@@ -33,7 +33,7 @@ def rows_of_tomogram(rows: Rows, frame: Frame | None, path: Path) -> Rows:
     if len(names) == 1 and (not own or names[0].isdigit()):
         return replace(rows, findings=(*rows.findings, f"its rows are of tomogram {shown}"))
     wanted = set(names_of_tomogram(names, own))
-    if len({_folded(name) for name in wanted}) != 1:
+    if len({_fold(name) for name in wanted}) != 1:
         listed = f"lists {len(names)} tomograms" if len(names) > 1 else "is of another tomogram"
         mine = repr(own[0]) if own else "this one"
         raise PointsError(
@@ -47,7 +47,7 @@ def rows_of_tomogram(rows: Rows, frame: Frame | None, path: Path) -> Rows:
     if len(names) > 1:
         total = len(rows.values) + len(rows.failed)
         findings += (f"{len(keep)} of {total} rows are of {stem(min(wanted))}",)
-    elif _folded(names[0]) not in map(_folded, own):
+    elif _fold(names[0]) not in map(_fold, own):
         findings += (f"rows of {shown} taken as of {own[0]}",)
     return replace(
         rows,
@@ -59,10 +59,10 @@ def rows_of_tomogram(rows: Rows, frame: Frame | None, path: Path) -> Rows:
 
 def names_of_tomogram(names: Iterable[str], own: Iterable[str]) -> list[str]:
     """Find the names that mean this tomogram: equal ones, else those that share the most."""
-    mine = {_folded(name) for name in own}
+    mine = {_fold(name) for name in own}
     by_overlap: dict[int, list[str]] = {}
     for name in names:
-        stated = _folded(name)
+        stated = _fold(name)
         if stated in mine:
             by_overlap.setdefault(1 << 16, []).append(name)
         else:
@@ -80,13 +80,13 @@ def stem(name: str) -> str:
     return short
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", stem(name)).casefold()
 
 
-def _overlap(one: str, other: str) -> int:
+def _overlap(message: str, other: str) -> int:
     """Characters of the shorter name, where it stands in the longer one between other signs."""
-    short, long = sorted((one, other), key=len)
+    short, long = sorted((message, other), key=len)
     at = long.find(short) if any(sign.isalpha() for sign in short) else -1
     while at >= 0:
         around = long[at - 1 : at] + long[at + len(short) : at + len(short) + 1]

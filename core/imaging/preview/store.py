@@ -81,7 +81,7 @@ NO_WINDOW: tuple[Window, tuple[int, ...]] = (Window(0.0, 1.0), ())
 
 @dataclass(frozen=True)
 class PreviewFacts:
-    """What preview.json holds. Shapes are (z, y, x)."""
+    """Content of preview.json. Shapes are (z, y, x)."""
 
     look: Look
     full_shape: tuple[int, int, int]

@@ -135,10 +135,10 @@ class VolumeView:
 
     def _version(self) -> str:
         """Changes whenever a plane could look different: it stands in the planes' addresses."""
-        told = self.path.stat()
+        stat = self.path.stat()
         facts: PreviewFacts = self.facts
         reading = self._threshold, self._file.membrane
-        seen = (told.st_size, told.st_mtime_ns, facts, reading, self.has_preview)
+        seen = (stat.st_size, stat.st_mtime_ns, facts, reading, self.has_preview)
         return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
     def __enter__(self) -> Self:

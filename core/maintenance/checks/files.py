@@ -12,7 +12,7 @@ from core.files.atomic import PARTIAL
 from core.imaging.formats.nifti import NiftiVolume
 from core.imaging.geometry import Box, Zyx
 from core.imaging.hashes import content_hash, file_hash
-from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
+from core.maintenance.checks.findings import BAD, OK, WARN, Finding, name_some
 from core.patches.record import AHEAD_FOLDER, NOT_OURS, RecordState, record_states
 from core.tomograms.source_files import check_unchanged
 from core.workspace.workspace import Workspace
@@ -43,17 +43,19 @@ def store_of(workspace: Workspace) -> Iterator[Finding]:
     changed = [sha256[:12] for sha256, same in zip(held, sound, strict=True) if not same]
     orphans = sorted(there - set(expected))
     if missing:
-        said = f"{len(missing)} files are gone: {named(missing)}; restore them from a backup."
-        yield Finding("store", BAD, said)
+        message = (
+            f"{len(missing)} files are gone: {name_some(missing)}; restore them from a backup."
+        )
+        yield Finding("store", BAD, message)
     if changed:
-        said = f"{len(changed)} files changed: {named(changed)}; restore them from a backup."
-        yield Finding("store", BAD, said)
+        message = f"{len(changed)} files changed: {name_some(changed)}; restore them from a backup."
+        yield Finding("store", BAD, message)
     if orphans:
-        said = (
+        message = (
             f"{len(orphans)} files that no correction or label names (of steps that were broken "
             "off); they harm nothing."
         )
-        yield Finding("store", OK, said)
+        yield Finding("store", OK, message)
     if not (missing or changed):
         yield Finding("store", OK, f"{len(expected)} files are there, byte by byte.")
 
@@ -64,7 +66,7 @@ def images_of(workspace: Workspace) -> Iterator[Finding]:
     with workspace.catalog.read() as session:
         extracted = extracted_patches(session)
     there = [(folders.image_of(name), image) for name, image, _ in extracted]
-    yield from _changed_voxels(workspace, [each for each in there if each[0].is_file()])
+    yield from _changed_voxels(workspace, [item for item in there if item[0].is_file()])
 
 
 def _changed_voxels(
@@ -74,11 +76,13 @@ def _changed_voxels(
     pairs = zip(files, sound, strict=True)
     changed = [str(path.relative_to(workspace.folder)) for (path, _), same in pairs if not same]
     if changed:
-        said = f"other voxels than were cut: {named(changed)}; move them away and extract again."
-        yield Finding("patches", BAD, said)
+        message = (
+            f"other voxels than were cut: {name_some(changed)}; move them away and extract again."
+        )
+        yield Finding("patches", BAD, message)
 
 
-def extracted_of(workspace: Workspace) -> Iterator[Finding]:
+def check_extracted(workspace: Workspace) -> Iterator[Finding]:
     """Images and labels of the extracted patches are there; labels hold what was cut."""
     folders = workspace.folders
     with workspace.catalog.read() as session:
@@ -93,34 +97,36 @@ def extracted_of(workspace: Workspace) -> Iterator[Finding]:
     changed = list(_changed_voxels(workspace, checked))
     yield from changed
     if gone:
-        said = f"not there: {named(gone)}; tomocurate extract cuts them again."
-        yield Finding("patches", WARN, said)
+        message = f"not there: {name_some(gone)}; tomocurate extract cuts them again."
+        yield Finding("patches", WARN, message)
     strange = [name for name in _volumes(folders.labels) if name not in known]
     if strange:
-        said = f"labels of no patch of the catalog: {named(strange)}; tomocurate adopt takes them."
-        yield Finding("patches", WARN, said)
+        message = (
+            f"labels of no patch of the catalog: {name_some(strange)}; tomocurate adopt takes them."
+        )
+        yield Finding("patches", WARN, message)
     if not (gone or changed):
         yield Finding("patches", OK, f"{len(extracted)} extracted patches are whole.")
 
 
-def merged_of(workspace: Workspace) -> Iterator[Finding]:
+def check_merged(workspace: Workspace) -> Iterator[Finding]:
     """The merged label in the folder is the current version of the store."""
     with workspace.catalog.read() as session:
         labels = current_labels(session)
-    paths = [workspace.folders.merged_of(each.patch) for each in labels]
+    paths = [workspace.folders.merged_of(label.patch) for label in labels]
     hashes = _each(_hash, paths)
-    gone = [each.patch for each, found in zip(labels, hashes, strict=True) if found is None]
+    gone = [item.patch for item, found in zip(labels, hashes, strict=True) if found is None]
     other = [
-        each.patch
-        for each, found in zip(labels, hashes, strict=True)
-        if found is not None and found != each.sha256
+        item.patch
+        for item, found in zip(labels, hashes, strict=True)
+        if found is not None and found != item.sha256
     ]
     if gone:
-        said = f"not there: {named(gone)}; tomocurate merge puts them back."
-        yield Finding("merged", WARN, said)
+        message = f"not there: {name_some(gone)}; tomocurate merge puts them back."
+        yield Finding("merged", WARN, message)
     if other:
-        said = f"not the current version: {named(other)}; somebody wrote over them."
-        yield Finding("merged", BAD, said)
+        message = f"not the current version: {name_some(other)}; somebody wrote over them."
+        yield Finding("merged", BAD, message)
     if not (gone or other):
         yield Finding("merged", OK, f"{len(labels)} merged labels are the current ones.")
 
@@ -134,15 +140,17 @@ def records_of(workspace: Workspace) -> Iterator[Finding]:
     ahead = [name for name, state in states if state in NOT_OURS]
     aside = sorted(path.name for path in workspace.folders.records.glob(f"{AHEAD_FOLDER}/*.json"))
     if behind:
-        said = f"gone or behind the catalog: {named(behind)}; the daily backup writes them anew."
-        yield Finding("records", WARN, said)
+        message = (
+            f"gone or behind the catalog: {name_some(behind)}; the daily backup writes them anew."
+        )
+        yield Finding("records", WARN, message)
     if ahead or aside:
-        said = (
-            f"newer than the catalog, or of another one: {named([*ahead, *aside])}; an older "
+        message = (
+            f"newer than the catalog, or of another one: {name_some([*ahead, *aside])}; an older "
             "catalog was put back. Put the newer one back, or rebuild it from the records; they "
             "are not overwritten."
         )
-        yield Finding("records", BAD, said)
+        yield Finding("records", BAD, message)
     if not states and not aside:
         yield Finding("records", OK, f"{len(names)} patches have their records.")
 
@@ -160,13 +168,13 @@ def originals_of(workspace: Workspace) -> Iterator[Finding]:
         except OSError as error:
             faults.append(f"{file.file}: cannot be read ({error.strerror}).")
     if faults:
-        said = f"{len(faults)} of {len(files)} registered files moved or changed; {faults[0]}"
-        yield Finding("tomograms", BAD, said)
+        message = f"{len(faults)} of {len(files)} registered files moved or changed; {faults[0]}"
+        yield Finding("tomograms", BAD, message)
     else:
         yield Finding("tomograms", OK, f"{len(files)} registered files are as they were.")
 
 
-def left_behind(workspace: Workspace) -> Iterator[Finding]:
+def check_partial_files(workspace: Workspace) -> Iterator[Finding]:
     """Partial files of processes that were killed."""
     before = time.time() - LEFT_BEHIND_S
     cache = workspace.folders.cache
@@ -176,8 +184,10 @@ def left_behind(workspace: Workspace) -> Iterator[Finding]:
         paths = (Path(folder) / name for name in names if name.startswith(PARTIAL))
         found += [str(path) for path in paths if _older(path, before)]
     if found:
-        said = f"{len(found)} partial files of killed processes: {named(found)}; remove them."
-        yield Finding("partial files", WARN, said)
+        message = (
+            f"{len(found)} partial files of killed processes: {name_some(found)}; remove them."
+        )
+        yield Finding("partial files", WARN, message)
     else:
         yield Finding("partial files", OK, "no killed process left any behind.")
 

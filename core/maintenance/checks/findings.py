@@ -1,4 +1,4 @@
-"""What an examination finds: one sentence each, and how bad it is."""
+"""Findings of ``doctor``: one sentence each, with a level."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Finding:
     said: str
 
 
-def named(names: Iterable[str]) -> str:
+def name_some(names: Iterable[str]) -> str:
     """A few names, and how many more there are."""
     listed = list(names)
     more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
+from core.maintenance.checks.findings import BAD, OK, WARN, Finding, name_some
 from core.workspace.folders import Folders
 from core.workspace.workspace import Workspace
 from db.engine import wal_is_safe
@@ -31,7 +31,7 @@ SECRETS = ("*.key", "*.secret", "secrets.toml", "*.pgpass")
 
 
 def file_systems(workspace: Workspace, mountinfo: str | None = None) -> Iterator[Finding]:
-    """Where catalog and workspace lie; ``mountinfo`` as in ``mount_of``."""
+    """Check the file systems of catalog and workspace; ``mountinfo`` as in ``mount_of``."""
     file = workspace.catalog.file
     if file is not None:
         yield _catalog_disk(file, mountinfo)
@@ -51,14 +51,14 @@ def _catalog_disk(file: Path, mountinfo: str | None) -> Finding:
     if mount is None:
         return Finding("catalog disk", WARN, f"{file}: its file system is not known.")
     if mount.is_network:
-        said = (
+        message = (
             f"{file}: lies on a network file system ({mount.kind} at {mount.point}), where SQLite "
             "loses data; put it on a local disk, or use PostgreSQL."
         )
-        return Finding("catalog disk", BAD, said)
+        return Finding("catalog disk", BAD, message)
     if mount.kind in NOT_DURABLE:
-        said = f"{file}: lies on {mount.kind}, which does not outlive this machine or container."
-        return Finding("catalog disk", WARN, said)
+        message = f"{file}: lies on {mount.kind}, which does not outlive this machine or container."
+        return Finding("catalog disk", WARN, message)
     return Finding("catalog disk", OK, f"{file}: is on a local disk ({mount.kind}).")
 
 
@@ -69,18 +69,18 @@ def sqlite_library(workspace: Workspace) -> Iterator[Finding]:
     safe = wal_is_safe(sqlite3.sqlite_version_info)
     with workspace.catalog.read() as session:
         journal = str(session.connection().exec_driver_sql("PRAGMA journal_mode").scalar())
-    said = f"SQLite {sqlite3.sqlite_version} with journal {journal.upper()}"
+    message = f"SQLite {sqlite3.sqlite_version} with journal {journal.upper()}"
     if safe:
-        yield Finding("sqlite", OK, f"{said}.")
+        yield Finding("sqlite", OK, f"{message}.")
     elif journal.lower() == "wal":
-        said += ": this library can corrupt a WAL catalog; SQLite 3.51.3 does not."
-        yield Finding("sqlite", BAD, said)
+        message += ": this library can corrupt a WAL catalog; SQLite 3.51.3 does not."
+        yield Finding("sqlite", BAD, message)
     else:
-        yield Finding("sqlite", OK, f"{said}: chosen since this library's WAL is not safe.")
+        yield Finding("sqlite", OK, f"{message}: chosen since this library's WAL is not safe.")
 
 
 def versions(floors: Mapping[str, tuple[int, ...]]) -> Iterator[Finding]:
-    """What is installed is not older than what we need."""
+    """Check that installed packages are not older than required."""
     old = []
     for name, floor in floors.items():
         try:
@@ -116,18 +116,22 @@ def folders_of(workspace: Workspace) -> Iterator[Finding]:
         folders.cache,
         workspace.backup_folder,
     )
-    missing = [str(each) for each in expected if not each.is_dir()]
-    there = [each for each in expected if each.is_dir()]
-    closed = [str(each) for each in there if not os.access(each, os.W_OK | os.X_OK)]
+    missing = [str(item) for item in expected if not item.is_dir()]
+    there = [item for item in expected if item.is_dir()]
+    closed = [str(item) for item in there if not os.access(item, os.W_OK | os.X_OK)]
     shared = stat.S_IWGRP | stat.S_ISGID
-    alone = [str(each) for each in there if each.stat().st_mode & shared != shared]
+    alone = [str(item) for item in there if item.stat().st_mode & shared != shared]
     if missing:
-        yield Finding("folders", WARN, f"not there: {named(missing)}; they are made when needed.")
+        yield Finding(
+            "folders", WARN, f"not there: {name_some(missing)}; they are made when needed."
+        )
     if closed:
-        yield Finding("folders", BAD, f"not writable for this account: {named(closed)}.")
+        yield Finding("folders", BAD, f"not writable for this account: {name_some(closed)}.")
     if alone:
-        said = f"not group-writable with setgid: {named(alone)}; chmod g+ws lets a group share."
-        yield Finding("folders", WARN, said)
+        message = (
+            f"not group-writable with setgid: {name_some(alone)}; chmod g+ws lets a group share."
+        )
+        yield Finding("folders", WARN, message)
     if not (missing or closed or alone):
         yield Finding("folders", OK, "every folder is there, writable and shared with its group.")
 
@@ -140,13 +144,13 @@ def disk_space(workspace: Workspace) -> Iterator[Finding]:
         if place.is_dir():
             free[place.stat().st_dev] = (shutil.disk_usage(place).free, place)
     for bytes_free, place in free.values():
-        said = f"{bytes_free / 1e9:.1f} GB are free at {place}"
+        message = f"{bytes_free / 1e9:.1f} GB are free at {place}"
         if bytes_free < TOO_LITTLE_BYTES:
-            yield Finding("disk space", BAD, f"only {said}; make space before work is lost.")
+            yield Finding("disk space", BAD, f"only {message}; make space before work is lost.")
         elif bytes_free < LITTLE_BYTES:
-            yield Finding("disk space", WARN, f"only {said}; make space soon.")
+            yield Finding("disk space", WARN, f"only {message}; make space soon.")
         else:
-            yield Finding("disk space", OK, f"{said}.")
+            yield Finding("disk space", OK, f"{message}.")
 
 
 def secrets_of(workspace: Workspace) -> Iterator[Finding]:
@@ -155,11 +159,11 @@ def secrets_of(workspace: Workspace) -> Iterator[Finding]:
     found = [path for pattern in SECRETS for path in folder.glob(pattern)]
     open_to = [str(path) for path in found if path.stat().st_mode & 0o077]
     if open_to:
-        said = f"others may read {named(open_to)}; chmod 600, and renew what they hold."
-        yield Finding("secrets", BAD, said)
+        message = f"others may read {name_some(open_to)}; chmod 600, and renew what they hold."
+        yield Finding("secrets", BAD, message)
     else:
         yield Finding("secrets", OK, f"{len(found)} secrets, readable by their owner alone.")
 
 
-def _numbers(said: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", said.split("+")[0])[:3])
+def _numbers(message: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", message.split("+")[0])[:3])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.access.sign_in import SECRET_VARIABLE, Oidc, SignIn, is_here
-from core.maintenance.checks.findings import BAD, OK, WARN, Finding, named
+from core.maintenance.checks.findings import BAD, OK, WARN, Finding, name_some
 from core.tomograms.data_roots import list_roots
 from core.workspace.settings import CATALOG_VARIABLE, SETTINGS_VARIABLE, settings_file
 from core.workspace.workspace import Workspace
@@ -36,7 +36,7 @@ def openness_of(workspace: Workspace) -> Iterator[Finding]:
 
 
 def sign_in_of(workspace: Workspace) -> Iterator[Finding]:
-    """Who comes in at the dashboard, and by which way."""
+    """Check the sign-in settings."""
     stated = workspace.settings.sign_in
     if stated is None:
         return
@@ -65,16 +65,18 @@ def _way_in(stated: SignIn) -> Iterator[Finding]:
                 f"sign_in.provider {stated.provider} is plain http, good for trying out alone."
             )
         return
-    here = [each for each in stated.proxies if is_here(each)]
-    away = [each for each in stated.proxies if not is_here(each)]
+    here = [proxy for proxy in stated.proxies if is_here(proxy)]
+    away = [proxy for proxy in stated.proxies if not is_here(proxy)]
     if here:
         yield _warn(
-            f"the header {stated.header} is believed from {named(here)}, so every account of this "
+            f"the header {stated.header} is believed from {name_some(here)}, "
+            "so every account of this "
             "machine can sign in as anybody; let nobody else have an account, or use oidc."
         )
     if away:
         yield _warn(
-            f"the header {stated.header} is believed from {named(away)}; see that nobody else on "
+            f"the header {stated.header} is believed from {name_some(away)}; "
+            "see that nobody else on "
             "the way can send from there."
         )
 
@@ -92,7 +94,7 @@ def client_secret_of(workspace: Workspace) -> Iterator[Finding]:
         return
     if path.stat().st_mode & 0o077:
         yield _bad(f"{path}: others may read the client's secret; chmod 600, and renew it.")
-    if path.is_relative_to(workspace.folder) and _shared(workspace.folder):
+    if path.is_relative_to(workspace.folder) and _is_shared(workspace.folder):
         yield _warn(
             f"{path}: the client's secret lies in a workspace that others share; move it beside "
             "the service's own settings, such as /etc/tomocurate."
@@ -138,16 +140,16 @@ def writable_of(workspace: Workspace) -> Iterator[Finding]:
         folders.cache,
         workspace.backup_folder,
     )
-    wide = [str(each) for each in ours if _others_may(each, stat.S_IWOTH)]
+    wide = [str(our) for our in ours if _others_may(our, stat.S_IWOTH)]
     if wide:
-        yield _bad(f"every account of this machine may write {named(wide)}; chmod o-w.")
+        yield _bad(f"every account of this machine may write {name_some(wide)}; chmod o-w.")
     settings = settings_file(workspace.folder)
     if _others_may(settings, stat.S_IWOTH):
         yield _bad(f"{settings}: every account of this machine may change it; chmod o-w.")
-    roots = [str(each) for each in list_roots(workspace) if _others_may(each, stat.S_IWOTH)]
+    roots = [str(root) for root in list_roots(workspace) if _others_may(root, stat.S_IWOTH)]
     if roots:
         yield _warn(
-            f"every account of this machine may put files below the data roots {named(roots)}; "
+            f"every account of this machine may put files below the data roots {name_some(roots)}; "
             "chmod o-w."
         )
 
@@ -183,12 +185,12 @@ def group_may_write(path: Path) -> bool:
         group = grp.getgrgid(facts.st_gid)
     except (OSError, KeyError):
         return False
-    members = {*group.gr_mem, *(each.pw_name for each in pwd.getpwall() if each.pw_gid == group[2])}
+    members = {*group.gr_mem, *(item.pw_name for item in pwd.getpwall() if item.pw_gid == group[2])}
     return bool(facts.st_mode & stat.S_IWGRP and members - {owner, "root"})
 
 
 def limits_of(workspace: Workspace) -> Iterator[Finding]:
-    """What one upload may cost, and as whom the server runs."""
+    """Check the upload limit and the account that serves."""
     limit = workspace.settings.upload_mb
     if limit > LARGE_UPLOAD_MB:
         yield _warn(
@@ -199,20 +201,22 @@ def limits_of(workspace: Workspace) -> Iterator[Finding]:
         yield _warn("this account is root; serve as an account that owns the workspace alone.")
 
 
-def _warn(said: str) -> Finding:
-    return Finding("openness", WARN, said)
+def _warn(message: str) -> Finding:
+    return Finding("openness", WARN, message)
 
 
-def _bad(said: str) -> Finding:
-    return Finding("openness", BAD, said)
+def _bad(message: str) -> Finding:
+    return Finding("openness", BAD, message)
 
 
-def _shared(folder: Path) -> bool:
+def _is_shared(folder: Path) -> bool:
     return bool(folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def _others_may(path: Path, bit: int) -> bool:
-    """Whether any account has this right, and reaches the path through the folders above it."""
+    """Return whether any account has this right, and reaches the path through the folders above
+    it.
+    """
     try:
         above = all(folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents)
         return above and bool(path.stat().st_mode & bit)

@@ -1,4 +1,4 @@
-"""What is done to many patches at once: how many it would hit is said first.
+"""Actions on many patches at once; the number affected is shown first.
 
 A few are done at once with a bar; many become jobs, so that nobody waits before an open page.
 """
@@ -17,7 +17,6 @@ from core.patches import assign
 from core.patches.extract import extract
 from core.patches.lifecycle import Transition, action_of, is_legal
 from core.workspace.results import DONE, FAILED, Outcome
-from core.workspace.workspace import Workspace
 from dashboard.ui.escape import escape
 from dashboard.ui.job_notices import KIND_NAMES
 from dashboard.ui.notifications import notify_outcomes, notify_refusal, run_action
@@ -75,17 +74,15 @@ def hits(move: Transition, patches: Sequence[PatchRecord], person: PersonRecord)
     return Hits(move, names, len(patches))
 
 
-def run_many(
-    workspace: Workspace, person: PersonRecord, move: Transition, names: Sequence[str]
-) -> None:
+def run_many(lab: Lab, move: Transition, names: Sequence[str]) -> None:
     """Extract or merge: a few now, many as jobs; what came of it is told."""
     if len(names) <= AT_ONCE:
-        outcomes = _run(workspace, person, move, names)
+        outcomes = _run(lab, move, names)
         if outcomes is not None:
             notify_outcomes(outcomes, DONE_WORDS[move])
         return
     run_action(
-        lambda: queue.submit_batch(Lab(workspace, person), JOB_OF[move], names),
+        lambda: queue.submit_batch(lab, JOB_OF[move], names),
         lambda job: (
             f"{KIND_NAMES[JOB_OF[move]]} of {count(len(names), 'patch', 'patches')} is "
             f"queued as job {job}. Activity shows progress; a message appears when it is finished."
@@ -93,17 +90,15 @@ def run_many(
     )
 
 
-def assign_many(workspace: Workspace, person: PersonRecord, names: Sequence[str], to: str) -> None:
+def assign_many(lab: Lab, names: Sequence[str], to: str) -> None:
     """Assign patches, each in its own transaction, and show the result."""
-    outcomes = [
-        _moved(partial(assign.assign, Lab(workspace, person), name, to), name) for name in names
-    ]
+    outcomes = [_move_one(partial(assign.assign, lab, name, to), name) for name in names]
     notify_outcomes(outcomes, f"assigned to {escape(to)}")
 
 
-def claim_many(workspace: Workspace, person: PersonRecord, names: Sequence[str]) -> None:
+def claim_many(lab: Lab, names: Sequence[str]) -> None:
     """Take patches that nobody has."""
-    outcomes = [_moved(partial(assign.claim, Lab(workspace, person), name), name) for name in names]
+    outcomes = [_move_one(partial(assign.claim, lab, name), name) for name in names]
     notify_outcomes(outcomes, "claimed")
 
 
@@ -113,7 +108,7 @@ def _due(patch: PatchRecord, move: Transition) -> bool:
     return patch.correction_count > 0 if move is Transition.MERGE else True
 
 
-def _moved(step: Callable[[], PatchRecord], name: str) -> Outcome:
+def _move_one(step: Callable[[], PatchRecord], name: str) -> Outcome:
     """Run one patch of a batch; a refusal stops no other."""
     try:
         step()
@@ -122,9 +117,7 @@ def _moved(step: Callable[[], PatchRecord], name: str) -> Outcome:
     return Outcome(name, DONE)
 
 
-def _run(
-    workspace: Workspace, person: PersonRecord, move: Transition, names: Sequence[str]
-) -> tuple[Outcome, ...] | None:
+def _run(lab: Lab, move: Transition, names: Sequence[str]) -> tuple[Outcome, ...] | None:
     bar = st.progress(0.0, text=f"{VERBS[move]} {count(len(names), 'patch', 'patches')}…")
     done: list[str] = []
 
@@ -133,7 +126,7 @@ def _run(
         bar.progress(min(len(done) / len(names), 1.0), text=f"{len(done)} of {len(names)}")
 
     try:
-        return STEP_OF[move](Lab(workspace, person), names, progress=progress)
+        return STEP_OF[move](lab, names, progress=progress)
     except TomocurateError as error:
         notify_refusal(error)
         return None

@@ -8,7 +8,6 @@ import streamlit as st
 from core.lab.lab import Lab
 from core.labels import review
 from core.patches.lifecycle import Transition
-from core.workspace.workspace import Workspace
 from dashboard.components.patch.steps import bind, can
 from dashboard.ui.escape import escape
 from dashboard.ui.notifications import run_action
@@ -16,12 +15,10 @@ from dashboard.ui.theme import count, format_xyz, person_name
 from dashboard.ui.times import format_time
 from db.queries.life import CommentRecord
 from db.queries.patches import PatchRecord
-from db.queries.people import PersonRecord
 
 
 def show_comments(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     patch: PatchRecord,
     comments: Sequence[CommentRecord],
     look: Callable[[Sequence[int]], None] | None = None,
@@ -32,35 +29,36 @@ def show_comments(
     if comments:
         st.caption(f"{count(len(comments), 'comment')}, {open_ones} open")
     for comment in comments:
-        _comment(workspace, by, patch, comment, look)
-    if can(patch, Transition.COMMENT, by):
+        _comment(lab, patch, comment, look)
+    if can(patch, Transition.COMMENT, lab.person):
         key = f"comment_on_{patch.name}"
         with st.form(f"comment_{patch.name}", border=False, clear_on_submit=True):
             st.text_area("Comment on this patch", height=70, max_chars=10_000, key=key)
             st.form_submit_button(
-                "Comment", on_click=bind(patch, add_comment), args=(workspace, by, patch.name, key)
+                "Comment", on_click=bind(patch, add_comment), args=(lab, patch.name, key)
             )
 
 
-def add_comment(workspace: Workspace, by: PersonRecord, name: str, key: str) -> None:
+def add_comment(lab: Lab, name: str, key: str) -> None:
     """Save the comment that was written into a field."""
     run_action(
-        partial(review.comment, Lab(workspace, by), name, st.session_state[key]),
-        lambda saved: f"Comment saved at {format_time(saved.made_at)} by {escape(by.name)}.",
+        partial(review.comment, lab, name, st.session_state[key]),
+        lambda saved: (
+            f"Comment saved at {format_time(saved.made_at)} by {escape(lab.person.name)}."
+        ),
     )
 
 
-def resolve_comment(workspace: Workspace, by: PersonRecord, name: str, comment_id: int) -> None:
+def resolve_comment(lab: Lab, name: str, comment_id: int) -> None:
     """Mark a comment as resolved."""
     run_action(
-        partial(review.resolve_comment, Lab(workspace, by), name, comment_id),
-        lambda _: f"Comment resolved by {escape(by.name)}.",
+        partial(review.resolve_comment, lab, name, comment_id),
+        lambda _: f"Comment resolved by {escape(lab.person.name)}.",
     )
 
 
 def _comment(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     patch: PatchRecord,
     comment: CommentRecord,
     look: Callable[[Sequence[int]], None] | None,
@@ -82,11 +80,11 @@ def _comment(
                 )
             if comment.resolved_at:
                 st.caption(f"resolved by {person_name(comment.resolved_by)}")
-            elif can(patch, Transition.COMMENT, by):
+            elif can(patch, Transition.COMMENT, lab.person):
                 st.button(
                     "Resolve",
                     key=f"resolve_{comment.id}",
                     type="tertiary",
                     on_click=bind(patch, resolve_comment),
-                    args=(workspace, by, patch.name, comment.id),
+                    args=(lab, patch.name, comment.id),
                 )

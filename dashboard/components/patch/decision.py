@@ -8,7 +8,6 @@ from core.lab.lab import Lab
 from core.labels import review
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
-from core.workspace.workspace import Workspace
 from dashboard.components.patch.steps import (
     bind,
     can,
@@ -17,7 +16,6 @@ from dashboard.ui.notifications import describe_saved, run_action
 from dashboard.ui.session_keys import Key, Query
 from db.queries.life import MergeRecord
 from db.queries.patches import PatchRecord
-from db.queries.people import PersonRecord
 
 REASON = "reason"
 
@@ -32,8 +30,7 @@ REASONS = (
 
 
 def decide(
-    workspace: Workspace,
-    person: PersonRecord,
+    lab: Lab,
     patch: PatchRecord,
     merge: MergeRecord,
     reason: str | None,
@@ -43,13 +40,17 @@ def decide(
     number, version = merge.number, patch.version
     if reason is None:
         step = partial(
-            review.accept, Lab(workspace, person), patch.name, merge_number=number, seen=version
+            review.accept,
+            lab,
+            patch.name,
+            merge_number=number,
+            seen=version,
         )
         word = f"merge {number} accepted"
     else:
         step = partial(
             review.reject,
-            Lab(workspace, person),
+            lab,
             patch.name,
             reason,
             merge_number=number,
@@ -57,7 +58,9 @@ def decide(
         )
         word = f"merge {number} rejected and returned to its annotator"
     done = run_action(
-        step, lambda saved: describe_saved(word, saved, person), about=(workspace, patch.name)
+        step,
+        lambda saved: describe_saved(word, saved, lab.person),
+        about=(lab.workspace, patch.name),
     )
     if done is None:
         return
@@ -66,8 +69,7 @@ def decide(
 
 
 def reject_written(
-    workspace: Workspace,
-    person: PersonRecord,
+    lab: Lab,
     patch: PatchRecord,
     merge: MergeRecord,
     next_name: str | None,
@@ -77,7 +79,7 @@ def reject_written(
     if not reason:
         st.session_state[Key.MISSING] = reason_key(patch, merge)
         return
-    decide(workspace, person, patch, merge, reason, next_name)
+    decide(lab, patch, merge, reason, next_name)
 
 
 def reason_key(patch: PatchRecord, merge: MergeRecord) -> str:
@@ -94,8 +96,7 @@ def write_reason(pills: str, field: str) -> None:
 
 
 def show_decision(
-    workspace: Workspace,
-    person: PersonRecord,
+    lab: Lab,
     history: PatchHistory,
     merge: MergeRecord,
     next_name: str | None,
@@ -104,9 +105,9 @@ def show_decision(
 ) -> None:
     """Accept or reject; ``compact`` leaves room for the view below and hides the reason."""
     patch = history.patch
-    may_accept = can(patch, Transition.ACCEPT, person) and not patch.stale
-    may_reject = can(patch, Transition.REJECT, person)
-    if not can(patch, Transition.ACCEPT, person) and not may_reject:
+    may_accept = can(patch, Transition.ACCEPT, lab.person) and not patch.stale
+    may_reject = can(patch, Transition.REJECT, lab.person)
+    if not can(patch, Transition.ACCEPT, lab.person) and not may_reject:
         st.caption("Only reviewers accept or reject.")
         return
     accept = partial(
@@ -118,7 +119,7 @@ def show_decision(
         icon=":material/check:",
         disabled=not may_accept,
         on_click=bind(patch, decide),
-        args=(workspace, person, patch, merge, None, next_name),
+        args=(lab, patch, merge, None, next_name),
     )
     reject = partial(
         st.button,
@@ -128,7 +129,7 @@ def show_decision(
         icon=":material/undo:",
         disabled=not may_reject,
         on_click=bind(patch, reject_written),
-        args=(workspace, person, patch, merge, next_name),
+        args=(lab, patch, merge, next_name),
     )
     if compact:
         accept()

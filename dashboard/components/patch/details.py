@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from core.lab.lab import Lab
 from core.labels import review
 from core.patches import assign
 from core.patches import history as life
@@ -61,18 +62,18 @@ def read_history(workspace: Workspace, name: str) -> PatchHistory | None:
         return None
 
 
-def show_patch(workspace: Workspace, by: PersonRecord, name: str) -> None:
+def show_patch(lab: Lab, name: str) -> None:
     """Show everything of one patch."""
-    history = read_history(workspace, name)
+    history = read_history(lab.workspace, name)
     if history is None:
         return
     patch = history.patch
     begin_page(patch.name)
-    _where_to(history, by)
-    _moves(workspace, by, patch)
+    _where_to(history, lab.person)
+    _moves(lab, patch)
     left, right = st.columns([7, 5], gap="medium")
     with left:
-        show_planes(workspace, by, patch)
+        show_planes(lab, patch)
         corrections, merges, events = st.tabs(["Corrections", "Merges and reviews", "History"])
         with corrections:
             show_slots(history.slots)
@@ -83,7 +84,7 @@ def show_patch(workspace: Workspace, by: PersonRecord, name: str) -> None:
                 st.caption(format_change(event))
     with right:
         _facts(history)
-        show_comments(workspace, by, patch, history.comments)
+        show_comments(lab, patch, history.comments)
         _exports(history)
 
 
@@ -109,47 +110,45 @@ def _link(page: str, label: str, icon: str, query: Mapping[str, str]) -> None:
     st.page_link(page_file(page), label=label, icon=icon, query_params=dict(query), width="content")
 
 
-def _moves(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
+def _moves(lab: Lab, patch: PatchRecord) -> None:
     """Buttons for what is legal now and may be done by this person."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if can(patch, Transition.CLAIM, by) and patch.assignee is None:
-            _button(workspace, by, patch, "Claim", assign.claim, "claimed")
-        if can(patch, Transition.RELEASE, by) and patch.assignee == by.name:
-            _button(workspace, by, patch, "Release", assign.release, "released")
-        if can(patch, Transition.ASSIGN, by):
-            _give(workspace, by, patch)
-        if can(patch, Transition.SUBMIT, by):
-            _submit(workspace, by, patch)
-        if can(patch, Transition.WITHDRAW, by):
-            _withdraw(workspace, by, patch)
-        if can(patch, Transition.REINSTATE, by):
-            _button(workspace, by, patch, "Reinstate", review.reinstate, "reinstated")
+        if can(patch, Transition.CLAIM, lab.person) and patch.assignee is None:
+            _button(lab, patch, "Claim", assign.claim, "claimed")
+        if can(patch, Transition.RELEASE, lab.person) and patch.assignee == lab.person.name:
+            _button(lab, patch, "Release", assign.release, "released")
+        if can(patch, Transition.ASSIGN, lab.person):
+            _give(lab, patch)
+        if can(patch, Transition.SUBMIT, lab.person):
+            _submit(lab, patch)
+        if can(patch, Transition.WITHDRAW, lab.person):
+            _withdraw(lab, patch)
+        if can(patch, Transition.REINSTATE, lab.person):
+            _button(lab, patch, "Reinstate", review.reinstate, "reinstated")
 
 
-def _button(
-    workspace: Workspace, by: PersonRecord, patch: PatchRecord, label: str, step: Step, what: str
-) -> None:
+def _button(lab: Lab, patch: PatchRecord, label: str, step: Step, what: str) -> None:
     st.button(
         label,
         key=f"move_{what}_{patch.name}",
         on_click=bind(patch, run_step),
-        args=(workspace, by, step, what, patch.name),
+        args=(lab, step, what, patch.name),
         kwargs={"seen": patch.version},
     )
 
 
-def _submit(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
+def _submit(lab: Lab, patch: PatchRecord) -> None:
     st.button(
         "Submit for review",
         key=f"move_submitted_{patch.name}",
-        on_click=only_saved(workspace, by, patch, run_step),
-        args=(workspace, by, review.submit, "submitted", patch.name),
+        on_click=only_saved(lab, patch, run_step),
+        args=(lab.workspace, lab.person, review.submit, "submitted", patch.name),
         kwargs={"seen": patch.version},
     )
 
 
-def _give(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
-    with workspace.catalog.read() as session:
+def _give(lab: Lab, patch: PatchRecord) -> None:
+    with lab.workspace.catalog.read() as session:
         people = list_people(session)
     able = [
         member.name for member in people if not member.disabled and member.role is not Role.VIEWER
@@ -161,12 +160,12 @@ def _give(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
             key=f"give_{patch.name}",
             type="primary",
             on_click=bind(patch, run_step),
-            args=(workspace, by, assign.assign, f"assigned to {escape(to)}", patch.name, to),
+            args=(lab, assign.assign, f"assigned to {escape(to)}", patch.name, to),
             kwargs={"seen": patch.version},
         )
 
 
-def _withdraw(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
+def _withdraw(lab: Lab, patch: PatchRecord) -> None:
     with st.popover("Withdraw…"):
         st.caption("Nothing is deleted; the patch can be reinstated.")
         reason = st.text_input("Reason", key=f"withdraw_reason_{patch.name}")
@@ -174,17 +173,17 @@ def _withdraw(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> Non
             "Withdraw",
             key=f"withdraw_{patch.name}",
             on_click=bind(patch, run_step),
-            args=(workspace, by, review.withdraw, "withdrawn", patch.name, reason),
+            args=(lab, review.withdraw, "withdrawn", patch.name, reason),
             kwargs={"seen": patch.version},
         )
 
 
-def show_planes(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
+def show_planes(lab: Lab, patch: PatchRecord) -> None:
     """Show three planes through the place of most change."""
-    folders = workspace.folders
+    folders = lab.workspace.folders
     after = folders.merged_of(patch.name) if patch.current_merge_id is not None else None
     if patch.stage is Stage.CHOSEN:
-        show_not_extracted(workspace, by, patch)
+        show_not_extracted(lab, patch)
         return
     try:
         picture = patch_picture(folders.image_of(patch.name), folders.label_of(patch.name), after)
@@ -219,11 +218,11 @@ def _facts(history: PatchHistory) -> None:
 
 
 def _segmentation(history: PatchHistory) -> str:
-    found = history.segmentation
-    if found is None:
+    segmentation = history.segmentation
+    if segmentation is None:
         return "unknown"
-    model = f"{escape(found.model)}, " if found.model else ""
-    return f"{model}{escape(found.on_disk.path)}"
+    model = f"{escape(segmentation.model)}, " if segmentation.model else ""
+    return f"{model}{escape(segmentation.on_disk.path)}"
 
 
 def show_slots(slots: Sequence[SlotRecord]) -> None:
@@ -240,7 +239,7 @@ def show_slots(slots: Sequence[SlotRecord]) -> None:
             painted = ", ".join(f"{kind} {number:,}" for kind, number in last.painted.items())
             by = person_name(last.author or last.author_account or last.received_by)
             st.caption(
-                f"version {last.number} · {_painted(last.error, painted)} · {by} · "
+                f"version {last.number} · {_describe_painted(last.error, painted)} · {by} · "
                 f"{format_time(last.received_at)} · {format_size(last.size_bytes)}"
             )
             for finding in last.findings:
@@ -249,7 +248,7 @@ def show_slots(slots: Sequence[SlotRecord]) -> None:
                 st.caption(f":material/block: {escape(last.error)}")
 
 
-def _painted(error: str | None, painted: str) -> str:
+def _describe_painted(error: str | None, painted: str) -> str:
     if error:
         return "cannot be used"
     return escape(painted) or "nothing painted"

@@ -12,7 +12,6 @@ from core.lab.lab import Lab
 from core.patches.history import PatchHistory
 from core.patches.lifecycle import Transition
 from core.workspace.results import Outcome
-from core.workspace.workspace import Workspace
 from dashboard.components.patch.details import (
     show_slots,
 )
@@ -37,16 +36,13 @@ from dashboard.ui.theme import (
 from db.errors import TomocurateError
 from db.queries.life import SlotRecord
 from db.queries.patches import PatchRecord
-from db.queries.people import PersonRecord
 
 
-def drop_files(
-    workspace: Workspace, person: PersonRecord, patch: str, seen: Mapping[str, int], key: str
-) -> None:
+def drop_files(lab: Lab, patch: str, seen: Mapping[str, int], key: str) -> None:
     """Receive the files that were dropped on the page, and empty the field for the next."""
     files = [DroppedFile(file.name, file.getvalue()) for file in st.session_state.get(key) or []]
     try:
-        taken = receive_files(workspace, person, patch, files, seen)
+        taken = receive_files(lab, patch, files, seen)
     except TomocurateError as error:
         notify_refusal(error)
         return
@@ -56,104 +52,102 @@ def drop_files(
     notify_outcomes(outcomes, "received", ("correction", "corrections"))
 
 
-def collect_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
+def collect_now(lab: Lab, name: str) -> None:
     """Receive the files of the patch's folder of corrections."""
     try:
-        outcomes = collect(Lab(workspace, person), [name])
+        outcomes = collect(lab, [name])
     except TomocurateError as error:
         notify_refusal(error)
         return
     notify_outcomes(outcomes, "received", ("file", "files"))
 
 
-def exclude(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
+def exclude(lab: Lab, name: str, slot: str, seen: int) -> None:
     """Exclude a correction from further merges."""
     run_action(
-        partial(withdraw_correction, Lab(workspace, person), name, slot, seen=seen),
+        partial(withdraw_correction, lab, name, slot, seen=seen),
         lambda _: (
-            f"**{escape(slot)}** excluded from merges by {escape(person.name)}; its file is kept."
+            f"**{escape(slot)}** excluded from merges "
+            f"by {escape(lab.person.name)}; its file is kept."
         ),
-        about=(workspace, name),
+        about=(lab.workspace, name),
     )
 
 
-def include(workspace: Workspace, person: PersonRecord, name: str, slot: str, seen: int) -> None:
+def include(lab: Lab, name: str, slot: str, seen: int) -> None:
     """Include an excluded correction again."""
     run_action(
-        partial(reinstate_correction, Lab(workspace, person), name, slot, seen=seen),
-        lambda _: f"**{escape(slot)}** included again by {escape(person.name)}.",
-        about=(workspace, name),
+        partial(reinstate_correction, lab, name, slot, seen=seen),
+        lambda _: f"**{escape(slot)}** included again by {escape(lab.person.name)}.",
+        about=(lab.workspace, name),
     )
 
 
-def kit_button(
-    workspace: Workspace, person: PersonRecord, names: Sequence[str], label: str, key: str
-) -> None:
+def kit_button(lab: Lab, names: Sequence[str], label: str, key: str) -> None:
     """Offer a zip that is made on request; the log keeps who took it."""
     stem = names[0] if len(names) == 1 else f"{len(names)}_patches"
     st.download_button(
         label,
-        data=partial(make_kit, workspace, names),
+        data=partial(make_kit, lab.workspace, names),
         key=key,
         mime="application/zip",
         file_name=download_name(f"kit_{stem}", ".zip"),
         icon=":material/download:",
         on_click=note_download,
-        args=(workspace, person, "kits", list(names)),
+        args=(lab.workspace, lab.person, "kits", list(names)),
         help="Image, label, a folder for the corrections, instructions, and a task list for MITK. "
         "Drop the zip here again when you have painted.",
     )
 
 
-def show_files(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:
+def show_files(lab: Lab, history: PatchHistory) -> None:
     """Show how to correct a patch in other software: download, paint, upload."""
     patch = history.patch
     st.markdown("**1 · Download**")
-    kit_button(workspace, person, [patch.name], "Download kit", "kit_of_this")
+    kit_button(lab, [patch.name], "Download kit", "kit_of_this")
     st.markdown("**2 · Paint** Add, Remove and Ignore in MITK, napari, Amira or 3D Slicer")
     show_rules()
     st.markdown("**3 · Upload**")
-    if not can(patch, Transition.CORRECT, person):
+    if not can(patch, Transition.CORRECT, lab.person):
         st.caption("Corrections cannot be added at this stage, or not with your role.")
         return
     key = f"drop_{patch.id}_{st.session_state.get(Key.UPLOADS, 0)}"
     st.file_uploader(
         "Drop Add1.nrrd, Remove1.nrrd, Ignore1.nrrd …, or the kit's zip, here (at most "
-        f"{workspace.settings.upload_mb} MB each)",
+        f"{lab.workspace.settings.upload_mb} MB each)",
         accept_multiple_files=True,
         key=key,
-        max_upload_size=workspace.settings.upload_mb,
+        max_upload_size=lab.workspace.settings.upload_mb,
         on_change=bind(patch, drop_files),
-        args=(workspace, person, patch.name, versions_of(history.slots), key),
+        args=(lab, patch.name, versions_of(history.slots), key),
     )
     st.button(
         "Collect from the folder",
         key=f"collect_{patch.name}",
         icon=":material/folder_open:",
         on_click=bind(patch, collect_now),
-        args=(workspace, person, patch.name),
+        args=(lab, patch.name),
         help="For files that you saved into the workspace's folder on a shared disk.",
     )
-    st.code(str(workspace.folders.corrections_of(patch.name)), language=None)
+    st.code(str(lab.workspace.folders.corrections_of(patch.name)), language=None)
     kept = st.session_state.get(Key.RECEIVED)
     if kept and kept[0] == patch.name:
-        show_received(workspace, patch.name, [ReceivedFile.of(values) for values in kept[1]])
+        show_received(lab.workspace, patch.name, [ReceivedFile.of(values) for values in kept[1]])
 
 
-def show_corrections(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:
+def show_corrections(lab: Lab, history: PatchHistory) -> None:
     """Show the corrections of a patch, and let some be excluded."""
     st.header("Corrections", anchor=False)
     show_slots(history.slots)
-    if history.slots and can(history.patch, Transition.CORRECT, person):
+    if history.slots and can(history.patch, Transition.CORRECT, lab.person):
         with st.popover("Exclude a correction…"):
             st.caption("The file is kept; the correction can be included again.")
             for slot in history.slots:
-                slot_button(workspace, person, history.patch, slot)
+                slot_button(lab, history.patch, slot)
 
 
 def slot_button(
-    workspace: Workspace,
-    person: PersonRecord,
+    lab: Lab,
     patch: PatchRecord,
     slot: SlotRecord,
     place: str = "slot",
@@ -164,5 +158,5 @@ def slot_button(
         f"{label} {escape(slot.name)}",
         key=f"{place}_{slot.id}",
         on_click=bind(patch, step),
-        args=(workspace, person, patch.name, slot.name, patch.version),
+        args=(lab.workspace, lab.person, patch.name, slot.name, patch.version),
     )

@@ -44,53 +44,50 @@ from dashboard.ui.theme import (
 from dashboard.ui.times import format_time
 from db.errors import TomocurateError
 from db.queries.patches import DraftRecord, PatchRecord
-from db.queries.people import PersonRecord
 from db.vocabulary import Stage
 
 
-def merge_now(workspace: Workspace, person: PersonRecord, name: str) -> None:
+def merge_now(lab: Lab, name: str) -> None:
     """Merge what counts now into the patch's next training label."""
     try:
         with st.spinner("Merging…"):
-            outcomes = merge(Lab(workspace, person), [name])
+            outcomes = merge(lab, [name])
     except TomocurateError as error:
         notify_refusal(error)
         return
     notify_outcomes(outcomes, "merged")
 
 
-def show_merging(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:
+def show_merging(lab: Lab, history: PatchHistory) -> None:
     """Show the preview of a merge, then merging and submitting."""
     patch = history.patch
-    draft = expected_draft(workspace, person, patch)
+    draft = expected_draft(lab, patch)
     if draft:
-        _save_or_discard(workspace, person, patch, draft)
+        _save_or_discard(lab, patch, draft)
         return
-    if can(patch, Transition.MERGE, person) and patch.correction_count:
-        _preview(workspace, person, history)
-    if can(patch, Transition.SUBMIT, person) and not patch.stale:
+    if can(patch, Transition.MERGE, lab.person) and patch.correction_count:
+        _preview(lab, history)
+    if can(patch, Transition.SUBMIT, lab.person) and not patch.stale:
         st.button(
             "Submit for review",
             key=f"submit_{patch.name}",
             type="primary",
-            on_click=only_saved(workspace, person, patch, run_step),
-            args=(workspace, person, review.submit, "submitted for review", patch.name),
+            on_click=only_saved(lab, patch, run_step),
+            args=(lab.workspace, lab.person, review.submit, "submitted for review", patch.name),
             kwargs={"seen": patch.version},
         )
-    if can(patch, Transition.LEAVE_AS_IT_IS, person) and not patch.correction_count:
-        _nothing_to_change(workspace, person, patch)
+    if can(patch, Transition.LEAVE_AS_IT_IS, lab.person) and not patch.correction_count:
+        _nothing_to_change(lab, patch)
     if patch.stage is Stage.IN_REVIEW:
         st.info("Waiting for a reviewer.", icon=":material/rate_review:")
     if patch.stage is Stage.ACCEPTED and not patch.stale:
         st.success("Accepted: exports may include it.", icon=":material/verified:")
 
 
-def _save_or_discard(
-    workspace: Workspace, person: PersonRecord, patch: PatchRecord, draft: DraftRecord
-) -> None:
+def _save_or_discard(lab: Lab, patch: PatchRecord, draft: DraftRecord) -> None:
     with st.container(border=True):
-        said = not_saved(patch, draft)
-        st.warning(said[0].upper() + said[1:], icon=":material/edit_off:")
+        saved = not_saved(patch, draft)
+        st.warning(saved[0].upper() + saved[1:], icon=":material/edit_off:")
         with st.container(horizontal=True):
             st.button(
                 "Save in the painter",
@@ -104,7 +101,7 @@ def _save_or_discard(
                     "Discard unsaved strokes",
                     key=f"discard_{patch.name}",
                     on_click=bind(patch, discard_draft),
-                    args=(workspace, person, patch.name),
+                    args=(lab, patch.name),
                 )
 
 
@@ -112,15 +109,15 @@ def _open_painter() -> None:
     st.query_params[Query.WAY] = PAINT
 
 
-def discard_draft(workspace: Workspace, person: PersonRecord, name: str) -> None:
+def discard_draft(lab: Lab, name: str) -> None:
     """Discard one's own unsaved strokes."""
     run_action(
-        partial(draft.discard_draft, Lab(workspace, person), name),
+        partial(draft.discard_draft, lab, name),
         lambda _: f"Unsaved strokes on **{escape(name)}** discarded.",
     )
 
 
-def _preview(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:
+def _preview(lab: Lab, history: PatchHistory) -> None:
     patch = history.patch
     merged = history.current_merge
     if merged and not patch.stale:
@@ -129,34 +126,34 @@ def _preview(workspace: Workspace, person: PersonRecord, history: PatchHistory) 
             f"{format_time(merged.made_at)} by {escape(merged.made_by or 'tomocurate')}."
         )
         st.caption(counts(merged.counts))
-        _planes(workspace, patch.name, None)
+        _planes(lab.workspace, patch.name, None)
         return
     st.markdown("**Preview of the merge**")
     with st.spinner("Merging in memory…"):
-        preview = preview_merge(workspace, patch.name)
+        preview = preview_merge(lab.workspace, patch.name)
     if preview.error:
         st.error(escape(preview.error), icon=":material/block:")
-        _exclude_refused(workspace, person, history)
+        _exclude_refused(lab, history)
         return
     _numbers(preview)
-    _planes(workspace, patch.name, preview)
+    _planes(lab.workspace, patch.name, preview)
     st.button(
         f"Merge {count(len(preview.inputs), 'correction')}",
         key=f"merge_{patch.name}",
         type="primary",
-        on_click=only_saved(workspace, person, patch, merge_now),
-        args=(workspace, person, patch.name),
+        on_click=only_saved(lab, patch, merge_now),
+        args=(lab.workspace, lab.person, patch.name),
     )
 
 
-def _exclude_refused(workspace: Workspace, person: PersonRecord, history: PatchHistory) -> None:
+def _exclude_refused(lab: Lab, history: PatchHistory) -> None:
     """Offer the way out where files that cannot be read stop a merge."""
     refused = [slot for slot in history.slots if slot.counts and slot.latest.error]
-    if refused and can(history.patch, Transition.CORRECT, person):
+    if refused and can(history.patch, Transition.CORRECT, lab.person):
         st.caption("Exclude the files that cannot be used, or upload them again:")
         with st.container(horizontal=True):
             for slot in refused:
-                slot_button(workspace, person, history.patch, slot, "refused")
+                slot_button(lab, history.patch, slot, "refused")
 
 
 def _numbers(preview: MergePreview) -> None:
@@ -199,7 +196,7 @@ def _planes(workspace: Workspace, name: str, preview: MergePreview | None) -> No
     show_chips(LEGEND, "legend")
 
 
-def _nothing_to_change(workspace: Workspace, person: PersonRecord, patch: PatchRecord) -> None:
+def _nothing_to_change(lab: Lab, patch: PatchRecord) -> None:
     with st.container(border=True):
         st.markdown("**No correction needed?**")
         st.caption(
@@ -212,7 +209,7 @@ def _nothing_to_change(workspace: Workspace, person: PersonRecord, patch: PatchR
             "Submit unchanged",
             key=f"submit_nothing_{patch.name}",
             disabled=not sure,
-            on_click=only_saved(workspace, person, patch, run_step),
-            args=(workspace, person, review.submit, "submitted unchanged", patch.name),
+            on_click=only_saved(lab, patch, run_step),
+            args=(lab.workspace, lab.person, review.submit, "submitted unchanged", patch.name),
             kwargs={"nothing_to_change": True, "seen": patch.version},
         )

@@ -35,7 +35,7 @@ KEPT = 12
 
 
 class Shown(StrEnum):
-    """What is drawn over the image."""
+    """Overlay of a plane."""
 
     DIFFERENCE = "Difference"
     BEFORE = "Before"
@@ -89,7 +89,9 @@ def patch_picture(image: Path, before: Path, after: Path | None) -> PatchPicture
     Errors: VolumeError for files that are not there, or of different shapes.
     """
     picture = PatchPicture(
-        _grays(*_seen(image)), _label(*_seen(before)), _label(*_seen(after)) if after else None
+        _grays(*_file_state(image)),
+        _label(*_file_state(before)),
+        _label(*_file_state(after)) if after else None,
     )
     for label in (picture.before, picture.after):
         if label is not None and label.shape != picture.gray.shape:
@@ -140,7 +142,7 @@ def plane_png(picture: PatchPicture, shown: Shown, axis: int, at: Zyx) -> bytes:
         for value, color in meanings.items():
             inside = (plane == value) & ~border
             rgb[inside] = (1 - OPACITY) * rgb[inside] + OPACITY * np.array(colors.rgb(color))
-    return png(_crossed(rgb, axis, at).astype(np.uint8))
+    return png(_draw_cross(rgb, axis, at).astype(np.uint8))
 
 
 def show_three(picture: PatchPicture, shown: Shown, at: Zyx) -> None:
@@ -167,7 +169,7 @@ def _plane(voxels: Bytes, axis: int, at: Zyx) -> Bytes:
     return plane
 
 
-def _crossed(rgb: NDArray[np.float32], axis: int, at: Zyx) -> NDArray[np.float32]:
+def _draw_cross(rgb: NDArray[np.float32], axis: int, at: Zyx) -> NDArray[np.float32]:
     """Lift the row and the column of ``at`` a little, so that one finds it again."""
     row, column = ((at.y, at.x), (at.z, at.x), (at.z, at.y))[axis]
     rgb[row, :] = 0.8 * rgb[row, :] + 50
@@ -184,7 +186,7 @@ def png(rgb: Bytes) -> bytes:
     return out.getvalue()
 
 
-def _seen(path: Path) -> tuple[str, int, int]:
+def _file_state(path: Path) -> tuple[str, int, int]:
     """Give a file's path, size and time, which tell whether it changed."""
     try:
         facts = path.stat()
@@ -200,16 +202,16 @@ def _grays(path: str, size: int, mtime_ns: int) -> Bytes:
     sample = values[BORDER:-BORDER:4, ::3, ::3]
     finite = sample[np.isfinite(sample)]
     low, high = np.percentile(finite, PERCENT) if finite.size else (0.0, 1.0)
-    return _fixed(Window(float(low), float(high)).apply(values))
+    return _freeze(Window(float(low), float(high)).apply(values))
 
 
 @st.cache_resource(max_entries=2 * KEPT, show_spinner="Reads the label…")
 def _label(path: str, size: int, mtime_ns: int) -> Bytes:
     with open_volume(Path(path)) as volume:
-        return _fixed(volume.read(whole(volume.shape)).astype(np.uint8))
+        return _freeze(volume.read(whole(volume.shape)).astype(np.uint8))
 
 
-def _fixed(voxels: Bytes) -> Bytes:
+def _freeze(voxels: Bytes) -> Bytes:
     """Shared by all sessions, so nobody may change it."""
     voxels.setflags(write=False)
     return voxels

@@ -11,7 +11,6 @@ from core.access.permissions import may
 from core.lab.lab import Lab
 from core.patches.extract import extract
 from core.patches.lifecycle import Transition, action_of, is_legal
-from core.workspace.workspace import Workspace
 from dashboard.ui.escape import escape
 from dashboard.ui.notifications import (
     REFUSED,
@@ -36,8 +35,7 @@ DRAFT_WAIT_S = 3.0
 
 
 def run_step(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     step: Step,
     what: str,
     name: str,
@@ -46,47 +44,42 @@ def run_step(
 ) -> None:
     """Run a step of a patch and show what was saved; a conflict shows the other's change."""
     run_action(
-        partial(step, Lab(workspace, by), name, *arguments, **more),
-        lambda patch: describe_saved(what, patch, by),
-        about=(workspace, name),
+        partial(step, lab, name, *arguments, **more),
+        lambda patch: describe_saved(what, patch, lab.person),
+        about=(lab.workspace, name),
     )
 
 
-def unsaved_draft(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> DraftRecord | None:
+def unsaved_draft(lab: Lab, patch: PatchRecord) -> DraftRecord | None:
     """Find what somebody painted on a patch and did not save."""
-    with workspace.catalog.read() as session:
-        return draft_of(session, patch.id, by.id)
+    with lab.workspace.catalog.read() as session:
+        return draft_of(session, patch.id, lab.person.id)
 
 
-def expected_draft(
-    workspace: Workspace, by: PersonRecord, patch: PatchRecord
-) -> DraftRecord | None:
+def expected_draft(lab: Lab, patch: PatchRecord) -> DraftRecord | None:
     """Find the unsaved strokes; wait for them where the painter reported some a moment ago."""
-    draft = unsaved_draft(workspace, by, patch)
+    draft = unsaved_draft(lab, patch)
     reported = st.session_state.pop(f"{Key.UNSAVED}_{patch.id}", 0)
     deadline = time.monotonic() + DRAFT_WAIT_S
     while reported and draft is None and time.monotonic() < deadline:
         time.sleep(0.1)
-        draft = unsaved_draft(workspace, by, patch)
+        draft = unsaved_draft(lab, patch)
     return draft
 
 
-def only_saved(
-    workspace: Workspace, by: PersonRecord, patch: PatchRecord, step: Callable[..., None]
-) -> Callable[..., None]:
+def only_saved(lab: Lab, patch: PatchRecord, step: Callable[..., None]) -> Callable[..., None]:
     """Bind a handler to its patch, and refuse it while strokes of the person are not saved."""
-    return bind(patch, partial(_unless_unsaved, workspace, by, patch, step))
+    return bind(patch, partial(_unless_unsaved, lab, patch, step))
 
 
 def _unless_unsaved(
-    workspace: Workspace,
-    by: PersonRecord,
+    lab: Lab,
     patch: PatchRecord,
     step: Callable[..., None],
     *args: Any,
     **options: Any,
 ) -> None:
-    draft = unsaved_draft(workspace, by, patch)
+    draft = unsaved_draft(lab, patch)
     if draft is None:
         step(*args, **options)
     else:
@@ -132,25 +125,25 @@ def can(patch: PatchRecord, move: Transition, by: PersonRecord) -> bool:
     return is_legal(patch, move) and may(by.role, action_of(move))
 
 
-def show_not_extracted(workspace: Workspace, by: PersonRecord, patch: PatchRecord) -> None:
+def show_not_extracted(lab: Lab, patch: PatchRecord) -> None:
     """Say that a patch has no files yet, and offer to extract it."""
     st.info("Not extracted yet.", icon=":material/content_cut:")
-    if can(patch, Transition.EXTRACT, by):
+    if can(patch, Transition.EXTRACT, lab.person):
         st.button(
             "Extract this patch",
             key=f"extract_{patch.name}",
             icon=":material/crop:",
             type="primary",
             on_click=bind(patch, extract_now),
-            args=(workspace, by, patch.name),
+            args=(lab, patch.name),
         )
 
 
-def extract_now(workspace: Workspace, by: PersonRecord, name: str) -> None:
+def extract_now(lab: Lab, name: str) -> None:
     """Extract one patch while the page waits."""
     try:
         with st.spinner("Extracting…"):
-            outcomes = extract(Lab(workspace, by), [name])
+            outcomes = extract(lab, [name])
     except TomocurateError as error:
         notify_refusal(error)
         return

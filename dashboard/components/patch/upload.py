@@ -26,7 +26,6 @@ from dashboard.ui.theme import KIND_COLORS
 from db.errors import NotAllowedError, TomocurateError
 from db.queries.life import SlotRecord
 from db.queries.patches import get_patch
-from db.queries.people import PersonRecord
 from db.vocabulary import CorrectionKind
 
 ZIP = ".zip"
@@ -42,7 +41,7 @@ class DroppedFile:
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """What came of one dropped file."""
+    """Result of one uploaded file."""
 
     name: str
     outcome: str
@@ -62,8 +61,7 @@ class ReceivedFile:
 
 
 def receive_files(
-    workspace: Workspace,
-    person: PersonRecord,
+    lab: Lab,
     patch: str,
     files: Sequence[DroppedFile],
     seen: Mapping[str, int],
@@ -77,9 +75,9 @@ def receive_files(
     for file in files:
         try:
             if file.name.lower().endswith(ZIP):
-                taken += _receive_zip(workspace, person, file)
+                taken += _receive_zip(lab, file)
             else:
-                taken.append(_receive(workspace, person, patch, file, seen))
+                taken.append(_receive(lab, patch, file, seen))
         except NotAllowedError:
             raise
         except TomocurateError as error:
@@ -120,30 +118,24 @@ def draw_painted(workspace: Workspace, patch: str, taken: ReceivedFile) -> bytes
 
 
 def _receive(
-    workspace: Workspace,
-    person: PersonRecord,
+    lab: Lab,
     patch: str,
     file: DroppedFile,
     seen: Mapping[str, int],
 ) -> ReceivedFile:
     expected = seen.get(check_slot_name(file.name), 0)
-    outcome = receive(Lab(workspace, person), patch, file.name, file.content, expected=expected)
-    return _received(file.name, outcome)
+    outcome = receive(lab, patch, file.name, file.content, expected=expected)
+    return _make_received(file.name, outcome)
 
 
-def _receive_zip(
-    workspace: Workspace, person: PersonRecord, file: DroppedFile
-) -> list[ReceivedFile]:
+def _receive_zip(lab: Lab, file: DroppedFile) -> list[ReceivedFile]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kits.zip")
         path.write_bytes(file.content)
-        return [
-            _received(outcome.name, outcome)
-            for outcome in receive_many(Lab(workspace, person), path)
-        ]
+        return [_make_received(outcome.name, outcome) for outcome in receive_many(lab, path)]
 
 
-def _received(name: str, outcome: Outcome) -> ReceivedFile:
+def _make_received(name: str, outcome: Outcome) -> ReceivedFile:
     details = outcome.details
     message = (outcome.message or "").removeprefix(f"{name}: ")
     if outcome.outcome == DONE and not message:

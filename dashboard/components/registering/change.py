@@ -11,24 +11,20 @@ from core.tomograms.data_permissions import group
 from core.tomograms.relocate import relocate, unregister
 from core.tomograms.rename import rename
 from core.workspace.results import FAILED
-from core.workspace.workspace import Workspace
 from dashboard.ui.escape import escape
 from dashboard.ui.notifications import notify_outcomes, notify_refusal, run_action
 from dashboard.ui.session_keys import Query
 from db.errors import TomocurateError
-from db.queries.people import PersonRecord
 from db.queries.volumes import TomogramRecord
 
 Bind = Callable[[TomogramRecord, Callable[..., None]], Callable[..., None]]
 
 
-def show_registration(
-    workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord, bind: Bind
-) -> None:
+def show_registration(lab: Lab, tomogram: TomogramRecord, bind: Bind) -> None:
     """Put the controls of a tomogram's registration in a popover."""
-    if not may(person.role, Action.REGISTER):
+    if not may(lab.person.role, Action.REGISTER):
         return
-    known = {"workspace": workspace, "person": person, "tomogram": tomogram}
+    known = {"workspace": lab.workspace, "person": lab.person, "tomogram": tomogram}
     with st.popover("Change registration…"):
         dataset, token = st.columns(2)
         dataset.text_input("Dataset", value=tomogram.dataset, key=_key(tomogram, "dataset"))
@@ -54,39 +50,39 @@ def show_registration(
             )
 
 
-def save_name(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
+def save_name(lab: Lab, tomogram: TomogramRecord) -> None:
     """Rename the tomogram, and stay on its page."""
     name = [st.session_state[_key(tomogram, part)] for part in ("dataset", "token")]
     renamed = run_action(
-        lambda: rename(Lab(workspace, person), tomogram.name, *name),
+        lambda: rename(lab, tomogram.name, *name),
         lambda outcome: f"**{escape(outcome.name)}** {escape(outcome.message)}",
     )
     if renamed is not None:
         st.query_params[Query.TOMOGRAM] = renamed.name
 
 
-def save_specimen(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
+def save_specimen(lab: Lab, tomogram: TomogramRecord) -> None:
     """State the specimen of the tomogram; an empty field takes it out."""
     specimen = st.session_state[_key(tomogram, "specimen")].strip() or None
     run_action(
-        lambda: group(Lab(workspace, person), [tomogram.name], specimen)[0],
+        lambda: group(lab, [tomogram.name], specimen)[0],
         lambda outcome: f"**{escape(outcome.name)}** {escape(outcome.message)}",
     )
 
 
-def save_place(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
+def save_place(lab: Lab, tomogram: TomogramRecord) -> None:
     """State where the tomogram's file is."""
     file = Path(st.session_state[_key(tomogram, "file")])
     run_action(
-        lambda: relocate(Lab(workspace, person), tomogram.name, file),
+        lambda: relocate(lab, tomogram.name, file),
         lambda outcome: f"**{escape(outcome.name)}** {escape(outcome.message)}",
     )
 
 
-def remove(workspace: Workspace, person: PersonRecord, tomogram: TomogramRecord) -> None:
+def remove(lab: Lab, tomogram: TomogramRecord) -> None:
     """Unregister the tomogram, and go back to the list."""
     try:
-        outcomes = unregister(Lab(workspace, person), [tomogram.name])
+        outcomes = unregister(lab, [tomogram.name])
     except TomocurateError as error:
         notify_refusal(error)
         return

@@ -38,7 +38,6 @@ from dashboard.ui.notifications import (
 from dashboard.ui.session_keys import Key
 from dashboard.ui.theme import count, format_size
 from db.errors import TomocurateError
-from db.queries.people import PersonRecord
 
 ROOT_FIELD = "new_root"
 BROWSE, PATTERN, TABLE = "Browse", "Pattern", "CSV table"
@@ -47,7 +46,7 @@ ASKED_BY_HAND = 12
 """Tomograms without a segmentation that are asked about."""
 
 
-def save(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]) -> None:
+def save(lab: Lab, pairings: Sequence[Pairing]) -> None:
     """Register pairings with a bar, and tell what came of each."""
     good = [pairing for pairing in pairings if pairing.error is None]
     bar = st.progress(0.0, text="Reading files…")
@@ -58,7 +57,7 @@ def save(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]
         bar.progress(len(done) / max(len(good), 1), text=f"{len(done)} of {len(good)}")
 
     try:
-        outcomes = register(Lab(workspace, person), good, progress=progress)
+        outcomes = register(lab, good, progress=progress)
     except TomocurateError as error:
         notify_refusal(error)
     else:
@@ -68,9 +67,9 @@ def save(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]
         bar.empty()
 
 
-def ask_for_root(workspace: Workspace, person: PersonRecord) -> None:
+def ask_for_root(lab: Lab) -> None:
     """Let an admin add a data root; tell everybody else who can."""
-    if not may(person.role, Action.ADD_ROOT):
+    if not may(lab.person.role, Action.ADD_ROOT):
         st.caption("Ask an admin to add the folder of your tomograms in Settings → Data roots.")
         return
     with st.form("add_root", clear_on_submit=True):
@@ -80,19 +79,17 @@ def ask_for_root(workspace: Workspace, person: PersonRecord) -> None:
             placeholder="/data/tomograms",
             help="All tomograms and segmentations below it can be registered. Nothing is copied.",
         )
-        st.form_submit_button(
-            "Add data root", type="primary", on_click=save_root, args=(workspace, person)
-        )
+        st.form_submit_button("Add data root", type="primary", on_click=save_root, args=(lab,))
     st.caption("The same on the command line:")
-    st.code(f"tomocurate roots add FOLDER --workspace {workspace.folder}", language="bash")
+    st.code(f"tomocurate roots add FOLDER --workspace {lab.workspace.folder}", language="bash")
 
 
-def save_root(workspace: Workspace, person: PersonRecord) -> None:
+def save_root(lab: Lab) -> None:
     """Add the data root that was typed."""
     typed = str(st.session_state[ROOT_FIELD]).strip()
     run_action(
-        lambda: add_root(Lab(workspace, person), absolute_folder(typed)),
-        lambda folder: f"Data root **{escape(folder)}** added by {escape(person.name)}.",
+        lambda: add_root(lab, absolute_folder(typed)),
+        lambda folder: f"Data root **{escape(folder)}** added by {escape(lab.person.name)}.",
     )
 
 
@@ -107,16 +104,16 @@ def absolute_folder(text: str) -> Path:
     return path
 
 
-def show_registering(workspace: Workspace, person: PersonRecord) -> None:
+def show_registering(lab: Lab) -> None:
     """Show the three ways to choose files, the pairs, and a button."""
-    roots = list_roots(workspace)
+    roots = list_roots(lab.workspace)
     if not roots:
         show_empty(
             "No data root yet.",
             "A data root is a folder that holds your tomograms. Pages read files below data "
             "roots only.",
         )
-        ask_for_root(workspace, person)
+        ask_for_root(lab)
         return
     way = st.segmented_control(
         "How",
@@ -127,19 +124,19 @@ def show_registering(workspace: Workspace, person: PersonRecord) -> None:
         label_visibility="collapsed",
     )
     if way == TABLE:
-        _table(workspace, person)
+        _table(lab)
         return
     pairs = st.container()
     root = _root(roots)
     with st.container(border=True):
-        picked = _browse(workspace, person, root) if way == BROWSE else _pattern(root)
+        picked = _browse(lab, root) if way == BROWSE else _pattern(root)
         stated = _for_all()
     if picked:
         st.session_state[Key.PAIRS] = Asked(tuple(picked), *stated).kept()
     kept = st.session_state.get(Key.PAIRS)
     if kept:
         with pairs:
-            _show_plan(workspace, person, Asked.of({**kept, **_named(stated)}))
+            _show_plan(lab, Asked.of({**kept, **_read_names(stated)}))
 
 
 def _root(roots: Sequence[Path]) -> Path:
@@ -152,11 +149,11 @@ def _back_to_root() -> None:
     st.session_state[Key.BELOW] = ""
 
 
-def _browse(workspace: Workspace, person: PersonRecord, root: Path) -> list[str]:
+def _browse(lab: Lab, root: Path) -> list[str]:
     """Folders to go into, and files to pick; a click on a file picks it and what is named alike."""
     folder = st.session_state.get(Key.BELOW, "")
     try:
-        listing = browse(Lab(workspace, person), root, folder)
+        listing = browse(lab, root, folder)
     except TomocurateError as error:
         st.error(escape(error))
         st.button("Back to the root", on_click=_back_to_root)
@@ -261,13 +258,13 @@ def _for_all() -> tuple[str, float | None, float | None]:
     return dataset or "other", voxel_size, threshold
 
 
-def _named(stated: tuple[str, float | None, float | None]) -> dict[str, Any]:
+def _read_names(stated: tuple[str, float | None, float | None]) -> dict[str, Any]:
     return dict(zip(("dataset", "voxel_size", "threshold"), stated, strict=True))
 
 
-def _table(workspace: Workspace, person: PersonRecord) -> None:
+def _table(lab: Lab) -> None:
     st.caption(
-        f"Columns: {', '.join(escape(each) for each in COLUMNS)}; tomogram is needed. Paths "
+        f"Columns: {', '.join(escape(item) for item in COLUMNS)}; tomogram is needed. Paths "
         "are whole, or below the first data root."
     )
     st.download_button(
@@ -281,11 +278,11 @@ def _table(workspace: Workspace, person: PersonRecord) -> None:
     if file is None:
         return
     try:
-        pairings = plan_table(workspace, file.name, file.getvalue())
+        pairings = plan_table(lab.workspace, file.name, file.getvalue())
     except TomocurateError as error:
         st.error(escape(error))
         return
-    _show_pairings(workspace, person, pairings)
+    _show_pairings(lab, pairings)
 
 
 def _empty_table() -> bytes:
@@ -294,13 +291,13 @@ def _empty_table() -> bytes:
     return out.getvalue().encode()
 
 
-def _show_plan(workspace: Workspace, person: PersonRecord, asked: Asked) -> None:
+def _show_plan(lab: Lab, asked: Asked) -> None:
     try:
-        pairings = plan(workspace, asked)
+        pairings = plan(lab.workspace, asked)
     except TomocurateError as error:
         st.error(escape(error))
         return
-    _show_pairings(workspace, person, _pair_by_hand(workspace, asked, pairings))
+    _show_pairings(lab, _pair_by_hand(lab.workspace, asked, pairings))
 
 
 def _pair_by_hand(
@@ -353,7 +350,7 @@ def rows_of(pairings: Sequence[Pairing]) -> list[dict[str, Any]]:
     ]
 
 
-def _show_pairings(workspace: Workspace, person: PersonRecord, pairings: Sequence[Pairing]) -> None:
+def _show_pairings(lab: Lab, pairings: Sequence[Pairing]) -> None:
     good = [pairing for pairing in pairings if pairing.error is None]
     st.dataframe(
         rows_of(pairings),
@@ -365,7 +362,7 @@ def _show_pairings(workspace: Workspace, person: PersonRecord, pairings: Sequenc
     with st.container(horizontal=True):
         label = f"Register {count(len(good), 'tomogram')}"
         if st.button(label, type="primary", disabled=not good, key="register"):
-            save(workspace, person, pairings)
+            save(lab, pairings)
             st.rerun()
         st.button("Cancel", on_click=_forget, key="forget_pairs")
 

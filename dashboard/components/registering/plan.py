@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from core.errors import RootError
-from core.tomograms.data_roots import contained_in, is_volume_name, list_roots
+from core.tomograms.data_roots import is_volume_name, list_roots, resolve_below
 from core.tomograms.layouts import Layout, guess_layout
 from core.tomograms.pairing import Pairing
 from core.tomograms.register import OTHER, plan_registration
@@ -24,7 +24,7 @@ MOST_NEIGHBOURS = 500
 
 @dataclass(frozen=True)
 class Asked:
-    """What somebody asked to register: files, and what holds for all of them."""
+    """Request to register: files, and facts that hold for all of them."""
 
     sources: tuple[str, ...]
     dataset: str = "other"
@@ -153,7 +153,7 @@ def _below_roots(pairing: Pairing, folder: Path, roots: tuple[Path, ...]) -> Pai
 
     def moved(path: Path) -> Path:
         inside = path.relative_to(folder) if path.is_relative_to(folder) else path
-        return contained_in(roots, roots[0] / inside)
+        return resolve_below(roots, roots[0] / inside)
 
     try:
         segmentations = tuple(

@@ -41,10 +41,10 @@ LEVELS = {
 }
 
 
-def show_bundle(workspace: Workspace, person: PersonRecord) -> None:
+def show_bundle(lab: Lab) -> None:
     """Ask what goes in and what is stated about it; write what was signed."""
-    choice = choose_patches(workspace, "bundle")
-    facts, rule = _ask_facts(person), _ask_rule()
+    choice = choose_patches(lab.workspace, "bundle")
+    facts, rule = _ask_facts(lab.person), _ask_rule()
     name = st.text_input("Folder name", "membrane-patches-1", key="bundle_name")
     zipped = st.toggle("Also as a zip", key="zipped")
     if facts is None:
@@ -55,14 +55,15 @@ def show_bundle(workspace: Workspace, person: PersonRecord) -> None:
         on_click=_ask_report,
         help="Makes the bundle in a temporary folder, searches it, and deletes it.",
     )
-    report = _report_of(workspace, person, choice, facts, rule, name)
+    report = _report_of(lab, choice, facts, rule, name)
     if report is None:
         return
-    _show_report(workspace, report)
+    _show_report(lab.workspace, report)
     if not report.passed:
         return
     signed = st.checkbox(
-        f"I, {escape(person.name)}, have read this report and take responsibility for the bundle.",
+        f"I, {escape(lab.person.name)}, have read this report "
+        "and take responsibility for the bundle.",
         key="signed",
     )
     with st.container(horizontal=True):
@@ -71,8 +72,8 @@ def show_bundle(workspace: Workspace, person: PersonRecord) -> None:
     if now:
         write_now(
             lambda progress: export_bundle(
-                Lab(workspace, person),
-                out_folder(workspace, name),
+                lab,
+                out_folder(lab.workspace, name),
                 facts,
                 choice,
                 rule=rule,
@@ -82,10 +83,9 @@ def show_bundle(workspace: Workspace, person: PersonRecord) -> None:
         )
     if later:
         write_in_background(
-            workspace,
-            person,
+            lab,
             lambda: bundle_arguments(
-                out_folder(workspace, name), choice, facts, rule=rule, zipped=zipped
+                out_folder(lab.workspace, name), choice, facts, rule=rule, zipped=zipped
             ),
         )
 
@@ -95,15 +95,14 @@ def _ask_report() -> None:
 
 
 def _report_of(
-    workspace: Workspace,
-    person: PersonRecord,
+    lab: Lab,
     choice: Choice,
     facts: BundleFacts,
     rule: SplitRule,
     name: str,
 ) -> PrivacyReport | None:
     """Make the report when it is asked for, and keep it while the same is asked."""
-    key = repr((str(workspace.folder), choice, facts, rule, name))
+    key = repr((str(lab.workspace.folder), choice, facts, rule, name))
     if st.session_state.get(REPORT) == "asked":
         st.session_state[REPORT] = key
         forget(key)
@@ -115,8 +114,8 @@ def _report_of(
         return kept(
             key,
             lambda: rehearse_share(
-                Lab(workspace, person),
-                out_folder(workspace, name),
+                lab,
+                out_folder(lab.workspace, name),
                 facts,
                 choice,
                 rule=rule,
@@ -124,7 +123,7 @@ def _report_of(
             ),
         )
     except ExportError as error:
-        show_faults(workspace, list(error.faults), "bundle_permission")
+        show_faults(lab.workspace, list(error.faults), "bundle_permission")
     except TomocurateError as error:
         st.error(escape(error))
     finally:

@@ -1,4 +1,4 @@
-"""What both ways of sharing ask and say: which patches, how they are split, faults, progress."""
+"""Controls that both export tabs share: selection, split, faults, progress."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +17,6 @@ from dashboard.ui.notifications import notify_refusal, run_action
 from dashboard.ui.session_keys import Query
 from db.errors import TomocurateError
 from db.queries.patches import PatchFilter, all_patches
-from db.queries.people import PersonRecord
 from db.queries.volumes import list_datasets, tomogram_names
 from db.vocabulary import JobKind
 
@@ -109,12 +108,10 @@ def write_now(step: Callable[[Callable[[int, int], None]], Outcome]) -> None:
     st.rerun()
 
 
-def write_in_background(
-    workspace: Workspace, person: PersonRecord, arguments: Callable[[], dict[str, Any]]
-) -> None:
+def write_in_background(lab: Lab, arguments: Callable[[], dict[str, Any]]) -> None:
     """Queue an export for the worker."""
     try:
-        job = submit(Lab(workspace, person), JobKind.EXPORT, arguments())
+        job = submit(lab, JobKind.EXPORT, arguments())
     except TomocurateError as error:
         notify_refusal(error)
     else:

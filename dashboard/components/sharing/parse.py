@@ -1,4 +1,4 @@
-"""What people type about a bundle, read: creators, renamed tokens, a folder."""
+"""Parse what people type about a bundle: creators, renamed tokens, a folder."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from core.bundles.facts import Creator
 from core.errors import ExportError
-from core.tomograms.data_roots import contained, list_roots
+from core.tomograms.data_roots import list_roots, resolve_below_root
 from core.workspace.workspace import Workspace
 
 SOURCE = "import_source"
@@ -51,7 +51,7 @@ def import_source(workspace: Workspace, text: str) -> Path:
         resolved = path.resolve()
         if any(resolved.is_relative_to(root) for root in list_roots(workspace)):
             return resolved
-    return contained(workspace, path)
+    return resolve_below_root(workspace, path)
 
 
 def show_progress(bar: Any, done: int, total: int) -> None:
@@ -80,7 +80,7 @@ def parse_names(text: str) -> dict[str, str]:
     """
     tokens: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        old, equals, new = (each.strip() for each in part.partition("="))
+        old, equals, new = (item.strip() for item in part.partition("="))
         if not (old and equals and new):
             raise ExportError("write renamed tokens as: old = new, other = another.")
         tokens[old] = new

@@ -34,10 +34,10 @@ from db.queries.people import PersonRecord
 from db.vocabulary import Split
 
 
-def show_training_set(workspace: Workspace, person: PersonRecord) -> None:
+def show_training_set(lab: Lab) -> None:
     """Ask what goes in, check it on request, write it."""
-    choice = choose_patches(workspace, "set", merged_too=True)
-    options = _ask_options(workspace)
+    choice = choose_patches(lab.workspace, "set", merged_too=True)
+    options = _ask_options(lab.workspace)
     st.button(
         "Check what goes in",
         key="set_check",
@@ -49,7 +49,7 @@ def show_training_set(workspace: Workspace, person: PersonRecord) -> None:
     )
     if not _is_checked(choice, options):
         return
-    plan = _plan(workspace, person, choice, options)
+    plan = _plan(lab, choice, options)
     if plan is None:
         return
     if not plan.cases:
@@ -60,13 +60,12 @@ def show_training_set(workspace: Workspace, person: PersonRecord) -> None:
             CHOOSE,
         )
         return
-    _show_plan(workspace, plan)
-    _write(workspace, person, choice, options, disabled=bool(plan.faults))
+    _show_plan(lab.workspace, plan)
+    _write(lab, choice, options, disabled=bool(plan.faults))
 
 
 def _write(
-    workspace: Workspace,
-    person: PersonRecord,
+    lab: Lab,
     choice: Choice,
     options: SetOptions,
     *,
@@ -91,8 +90,8 @@ def _write(
     if now:
         write_now(
             lambda progress: export_training_set(
-                Lab(workspace, person),
-                out_folder(workspace, name),
+                lab,
+                out_folder(lab.workspace, name),
                 choice,
                 options,
                 overwrite=overwrite,
@@ -101,10 +100,9 @@ def _write(
         )
     if later:
         write_in_background(
-            workspace,
-            person,
+            lab,
             lambda: set_arguments(
-                out_folder(workspace, name), choice, options, overwrite=overwrite
+                out_folder(lab.workspace, name), choice, options, overwrite=overwrite
             ),
         )
 
@@ -176,17 +174,15 @@ def _is_checked(choice: Choice, options: SetOptions) -> bool:
     return bool(st.session_state.get(Key.PLAN, [""])[0] == repr((choice, options)))
 
 
-def _plan(
-    workspace: Workspace, person: PersonRecord, choice: Choice, options: SetOptions
-) -> TrainingSetPlan | None:
+def _plan(lab: Lab, choice: Choice, options: SetOptions) -> TrainingSetPlan | None:
     """Read the labels once for each time that somebody asks."""
     try:
         with st.spinner("Reading labels…"):
             return _read_plan(
                 st.session_state[Key.PLAN][1],
-                str(workspace.folder),
-                workspace,
-                person,
+                str(lab.workspace.folder),
+                lab.workspace,
+                lab.person,
                 choice,
                 options,
             )

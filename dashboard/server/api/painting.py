@@ -1,4 +1,4 @@
-"""What the painter asks for and sends. All voxels are uint8, z, y, x with x fastest.
+"""Routes of the painter. All voxels are uint8, z, y, x with x fastest.
 
     GET    /api/painting/{patch}                       what there is, as JSON
     GET    /api/painting/{patch}/image                 256 grays
@@ -101,12 +101,12 @@ def painting_routes(workspace: Workspace) -> list[Route]:
     def route(path: str, method: str, answer: Answer) -> Route:
         async def asked(request: Request) -> Response:
             try:
-                patch = await run_in_threadpool(_asked_patch, workspace, request)
+                patch = await run_in_threadpool(_requested_patch, workspace, request)
                 body = await _bounded_body(request, _most_bytes(request, patch, method))
                 visit = Visit(workspace, request.state.person, patch, request, body)
-                return await run_in_threadpool(_answered, answer, visit)
+                return await run_in_threadpool(_respond, answer, visit)
             except TomocurateError as error:
-                return _refused(error)
+                return _refuse(error)
 
         return Route(f"/api/painting/{{patch}}{path}", asked, methods=[method])
 
@@ -132,7 +132,7 @@ def patch_object(patch: PatchRecord) -> str:
 
 
 def painting_facts(painting: Painting) -> dict[str, Any]:
-    """What the painter must know; shapes and places are (z, y, x)."""
+    """Return the facts that the painter needs; shapes and positions are (z, y, x)."""
     mine = {slot.name for slot in painting.mine.values()}
     patch = painting.patch
     return {
@@ -152,7 +152,7 @@ def painting_facts(painting: Painting) -> dict[str, Any]:
             }
             for merge in painting.merges
         ],
-        "comments": [_comment_facts(each) for each in painting.comments],
+        "comments": [_comment_facts(item) for item in painting.comments],
         "hold": painting.hold
         and {
             "person": painting.hold.person,
@@ -170,20 +170,20 @@ def painting_facts(painting: Painting) -> dict[str, Any]:
     }
 
 
-def _asked_patch(workspace: Workspace, request: Request) -> PatchRecord:
+def _requested_patch(workspace: Workspace, request: Request) -> PatchRecord:
     """Return the patch that an address names.
 
     Errors: UnknownNameError; RequestError for an address that can name nothing.
     """
     numbers = [str(value) for value in request.path_params.values() if isinstance(value, int)]
     named = re.fullmatch(r"patch-(\d+)", request.path_params["patch"], re.ASCII)
-    if named is None or any(len(each) > MOST_DIGITS for each in (named[1], *numbers)):
+    if named is None or any(len(item) > MOST_DIGITS for item in (named[1], *numbers)):
         raise RequestError("there is nothing at this address.", http.HTTPStatus.NOT_FOUND)
     with workspace.catalog.read() as session:
         return patch_by_id(session, int(named[1]))
 
 
-def _answered(answer: Answer, visit: Visit) -> Response:
+def _respond(answer: Answer, visit: Visit) -> Response:
     """The answer; that somebody may not do what they ask for is recorded."""
     try:
         return answer(visit)
@@ -207,17 +207,17 @@ def _image(visit: Visit) -> Response:
 
 
 def _label(visit: Visit) -> Response:
-    return _squeezed(painting_step.predicted_label(visit.workspace, visit.patch))
+    return _compress(painting_step.predicted_label(visit.workspace, visit.patch))
 
 
 def _merge(visit: Visit) -> Response:
     number = visit.request.path_params["number"]
-    return _squeezed(painting_step.merged_label(visit.workspace, visit.patch, number))
+    return _compress(painting_step.merged_label(visit.workspace, visit.patch, number))
 
 
 def _slot(visit: Visit) -> Response:
     asked = visit.request.path_params
-    return _squeezed(
+    return _compress(
         painting_step.slot_claims(visit.workspace, visit.patch, asked["slot"], asked["number"])
     )
 
@@ -236,7 +236,7 @@ def _draft(visit: Visit) -> Response:
 
 
 def _keep_draft(visit: Visit) -> Response:
-    seen = _stated_version(visit.request)
+    seen = _if_match(visit.request)
     if not isinstance(seen, int):
         raise RequestError("if-match states the draft's revision, a number.")
     name = visit.patch.name
@@ -244,7 +244,7 @@ def _keep_draft(visit: Visit) -> Response:
     base = _versions(_json_header(visit.request, BASE_HEADER)) if stated else None
     continued = _versions(_json_header(visit.request, CONTINUED_HEADER))
     draft = drafts.keep_draft(
-        visit.lab, name, _sent_drawing(visit), seen, base=base, continued=continued
+        visit.lab, name, _read_drawing(visit), seen, base=base, continued=continued
     )
     told = {"revision": draft.revision, "savedAt": _time(draft.saved_at), "sha256": draft.sha256}
     return JSONResponse(told, headers=NO_STORE)
@@ -256,12 +256,12 @@ def _forget_draft(visit: Visit) -> Response:
 
 
 def _save(visit: Visit) -> Response:
-    base = _versions(_stated_version(visit.request))
+    base = _versions(_if_match(visit.request))
     continued = _versions(_json_header(visit.request, CONTINUED_HEADER))
     saved = save_painting(
         visit.lab,
         visit.patch.name,
-        _sent_drawing(visit),
+        _read_drawing(visit),
         base=base,
         continued=continued,
     )
@@ -303,11 +303,11 @@ def _comment(visit: Visit) -> Response:
         raise RequestError("a place is [z, y, x].")
     comment(visit.lab, visit.patch.name, text, place)
     painting = painting_step.open_painting(visit.lab, visit.patch.name)
-    told = {"comments": [_comment_facts(each) for each in painting.comments]}
+    told = {"comments": [_comment_facts(item) for item in painting.comments]}
     return JSONResponse(told, headers=NO_STORE)
 
 
-def _sent_drawing(visit: Visit) -> Drawing:
+def _read_drawing(visit: Visit) -> Drawing:
     """The drawing of a PUT, after its shape, axes and checksum.
 
     Errors: DrawingError; RequestError.
@@ -326,7 +326,7 @@ def _sent_drawing(visit: Visit) -> Drawing:
 
 
 def _most_bytes(request: Request, patch: PatchRecord, method: str) -> int:
-    """How long a body may be; whoever says that it is longer is refused at once.
+    """Return the largest body accepted; a longer declared length is refused at once.
 
     Errors: RequestError.
     """
@@ -369,8 +369,8 @@ def _too_long(most: int) -> RequestError:
     )
 
 
-def _stated_version(request: Request) -> Any:
-    """What if-match says that the writer saw.
+def _if_match(request: Request) -> Any:
+    """Return the version that ``If-Match`` states.
 
     Errors: RequestError.
     """
@@ -408,7 +408,7 @@ def _versions(told: Any) -> dict[str, int]:
     return told
 
 
-def _refused(error: TomocurateError) -> Response:
+def _refuse(error: TomocurateError) -> Response:
     if isinstance(error, RequestError):
         return refusal(str(error), error.status)
     for kind, status in _STATUS:
@@ -428,7 +428,7 @@ _STATUS = (
 )
 
 
-def _squeezed(voxels: NDArray[Any]) -> Response:
+def _compress(voxels: NDArray[Any]) -> Response:
     """Labels are mostly one value: squeezed here, since Streamlit would do it ten times slower."""
     body = bytes(isal_zlib.compress(voxels.data, 1, 31))
     headers = _voxel_headers(voxels) | {"content-encoding": "gzip"}

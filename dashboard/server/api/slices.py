@@ -37,10 +37,10 @@ def slice_routes(volumes: OpenVolumes) -> list[Route]:
     """The routes above, over these volumes."""
 
     async def facts(request: Request) -> Response:
-        return await run_in_threadpool(_guarded, _facts, volumes, request)
+        return await run_in_threadpool(_guard, _facts, volumes, request)
 
     async def plane(request: Request) -> Response:
-        return await run_in_threadpool(_guarded, _plane, volumes, request)
+        return await run_in_threadpool(_guard, _plane, volumes, request)
 
     return [
         Route("/api/volumes/{object}", facts),
@@ -55,7 +55,7 @@ def refusal(sentence: str, status: http.HTTPStatus) -> Response:
 
 
 def volume_facts(view: VolumeView) -> dict[str, Any]:
-    """What the viewer must know of a volume; shapes are (z, y, x), sizes in angstrom."""
+    """Return the facts of a volume that the viewer needs; shapes (z, y, x), sizes in angstrom."""
     return {
         "version": view.version,
         "look": view.look,
@@ -85,7 +85,7 @@ def encode_plane(
     return bits, {"content-type": "application/octet-stream", "content-encoding": "gzip"}
 
 
-def _guarded(
+def _guard(
     answer: Callable[[OpenVolumes, Request], Response], volumes: OpenVolumes, request: Request
 ) -> Response:
     try:

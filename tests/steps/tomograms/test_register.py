@@ -407,7 +407,7 @@ def test_a_volume_nobody_registered_has_no_hash(workspace):
 def test_what_lies_outside_the_roots_is_never_opened(workspace, team, files, path):
     roots.add_root(Lab(workspace, team.admin), files.folder)
     with pytest.raises(RootError):
-        roots.contained(workspace, path)
+        roots.resolve_below_root(workspace, path)
 
 
 def test_a_plan_for_a_page_tells_no_name_from_outside_the_roots(workspace, team, files, tmp_path):
@@ -428,10 +428,10 @@ def test_a_link_out_of_a_root_and_a_pipe_in_it_are_refused(workspace, team, file
     secret.write_bytes(b"x")
     (files.folder / "link.mrc").symlink_to(secret)
     with pytest.raises(RootError, match="lies below no data root"):
-        roots.contained(workspace, files.folder / "link.mrc")
+        roots.resolve_below_root(workspace, files.folder / "link.mrc")
     os.mkfifo(files.folder / "pipe.mrc")
     with pytest.raises(RootError, match="is not a regular file"):
-        roots.contained(workspace, files.folder / "pipe.mrc")
+        roots.resolve_below_root(workspace, files.folder / "pipe.mrc")
     assert roots.browse(Lab(workspace, team.cora), files.folder).files == ()
 
 
@@ -441,7 +441,7 @@ def test_a_sibling_whose_name_begins_like_a_root_is_outside(workspace, team, fil
     twin.mkdir()
     (twin / "a.mrc").write_bytes(b"x")
     with pytest.raises(RootError):
-        roots.contained(workspace, twin / "a.mrc")
+        roots.resolve_below_root(workspace, twin / "a.mrc")
 
 
 @pytest.mark.parametrize("folder", ["/", "/proc", "/etc", "/dev/shm/../.."])

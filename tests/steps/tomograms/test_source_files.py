@@ -77,15 +77,15 @@ def assert_nothing_open(path: Path) -> None:
 
 def test_outside_the_roots_nothing_tells_whether_a_file_is_there(places: tuple[Path, Path]) -> None:
     from core.errors import RootError
-    from core.tomograms.data_roots import contained_in
+    from core.tomograms.data_roots import resolve_below
 
     root, outside = places
     there, gone = volume(outside / "there.mrc", 1), outside / "gone.mrc"
     said = []
     for path in (there, gone, outside / "no" / "folder.mrc"):
         with pytest.raises(RootError) as told:
-            contained_in((root,), path)
+            resolve_below((root,), path)
         said.append(str(told.value).replace(str(path), "PATH"))
     assert len(set(said)) == 1
     with pytest.raises(RootError, match="cannot be read"):
-        contained_in((root,), root / "gone.mrc")
+        resolve_below((root,), root / "gone.mrc")
