@@ -9,7 +9,7 @@ import click
 from core.cli.run import run
 
 VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "Begin": ("setup", ("init", "demo", "serve", "worker")),
+    "Start": ("setup", ("init", "demo", "serve", "worker")),
     "Tomograms": (
         "tomograms",
         (
@@ -27,7 +27,7 @@ VERBS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "roots",
         ),
     ),
-    "Places": ("proposals", ("propose", "proposals")),
+    "Proposals": ("proposals", ("propose", "proposals")),
     "Patches": (
         "patches",
         ("choose", "patches", "show", "extract", "kit", "collect", "receive", "merge", "put-back"),

@@ -34,7 +34,7 @@ FOLDER_HELP = "The workspace's folder.  [default: $TOMOCURATE_WORKSPACE, else th
 
 @click.group(cls=Defaulted)
 def jobs() -> None:
-    """Show what the worker does and did; cancel, repeat.
+    """List background jobs; cancel or repeat them.
 
     \b
     tomocurate jobs
@@ -71,7 +71,7 @@ def list_jobs(call: Call, state: str | None, kind: str | None, limit: int) -> in
 @click.argument("job", type=int)
 @on_workspace
 def cancel_job(call: Call, job: int) -> int:
-    """Cancel a job: at once if it waits, at its next step if it runs.
+    """Cancel a job: immediately if it is queued, at its next step if it is running.
 
     \b
     tomocurate jobs cancel 12
@@ -97,7 +97,7 @@ def repeat_job(call: Call, job: int) -> int:
 
 @click.group(cls=Defaulted, default="make")
 def backup() -> None:
-    """Make a backup, list backups, verify one.
+    """Make, list and verify backups.
 
     It holds the catalog, the corrections and the labels. The worker makes one a day by itself;
     backup_dir in tomocurate.toml puts them on another disk.
@@ -165,7 +165,7 @@ def list_backups(call: Call) -> int:
 @click.argument("name", required=False)
 @on_workspace
 def verify_backup(call: Call, name: str | None) -> int:
-    """Restore a backup on trial, the newest unless named, and compare every file.
+    """Verify a backup (by default the newest): restore it on trial and compare every file.
 
     \b
     tomocurate backup verify
@@ -210,7 +210,7 @@ def restore(archive: Path, to: Path, catalog: str | None, as_json: bool) -> int:
 @click.option("--catalog", metavar="FILE|URL", help="Where the new catalog lies.")
 @json_option
 def rebuild(workspace: Path | None, catalog: str | None, as_json: bool) -> int:
-    """Make a lost catalog again from the patches' records.
+    """Rebuild a lost catalog from the patches' records.
 
     A backup is better: records do not hold the event log, identities and roles, tomograms without
     patches, segmentations that no patch uses, unsaved drafts, jobs, views and scores. Everybody but
@@ -234,7 +234,7 @@ def rebuild(workspace: Path | None, catalog: str | None, as_json: bool) -> int:
 @click.option("--thorough", is_flag=True, help="Read the extracted images, too.")
 @json_option
 def doctor(workspace: Path | None, thorough: bool, as_json: bool) -> int:
-    """Examine catalog, files, backups, permissions, disk space.
+    """Check catalog, files, backups, permissions and disk space.
 
     Exit status 1 where something is bad, 0 where all is well or only worth a look.
 
@@ -259,7 +259,7 @@ def doctor(workspace: Path | None, thorough: bool, as_json: bool) -> int:
 @click.option("--workspace", type=PATH, help=FOLDER_HELP)
 @json_option
 def migrate(workspace: Path | None, as_json: bool) -> int:
-    """Bring the catalog to this program's schema.
+    """Migrate the catalog to this version's schema.
 
     A backup is made first.
 
@@ -294,7 +294,7 @@ def catalog() -> None:
 @click.option("--to", required=True, metavar="FILE|URL", help="Where nothing is yet.")
 @on_workspace
 def copy_catalog(call: Call, to: str) -> int:
-    """Copy the catalog to another place, counted and compared; then name it in tomocurate.toml.
+    """Copy the catalog to another database and compare all rows; then set it in tomocurate.toml.
 
     \b
     tomocurate catalog copy --to postgresql+psycopg://lab@db.example.org/lab

@@ -127,7 +127,7 @@ def patches(
     limit: int,
     **filters: Any,
 ) -> int:
-    """List patches by stage, person, tomogram and marks.
+    """List patches, filtered by stage, person, tomogram and marks.
 
     \b
     tomocurate patches --mine --stage extracted
@@ -156,7 +156,7 @@ def patches(
 @click.argument("patch")
 @on_workspace
 def show(call: Call, patch: str) -> int:
-    """Show the whole life of a patch: who did what, when, why.
+    """Show the history of a patch: who did what, when and why.
 
     \b
     tomocurate show other_TS_001_patch0
@@ -178,7 +178,7 @@ def show(call: Call, patch: str) -> int:
 @queue_option
 @on_workspace
 def extract(call: Call, names: tuple[str, ...] | None, dry_run: bool, queue: bool) -> int:
-    """Cut chosen patches out of their tomograms, to paint on.
+    """Extract chosen patches from their tomograms.
 
     \b
     tomocurate extract --all
@@ -204,7 +204,7 @@ def extract(call: Call, names: tuple[str, ...] | None, dry_run: bool, queue: boo
 @click.option("--overwrite", is_flag=True, help="Replace the file that is there.")
 @on_workspace
 def kit(call: Call, patch: tuple[str, ...], out: Path, overwrite: bool) -> int:
-    """Pack patches for somebody who paints elsewhere.
+    """Pack patches for somebody who paints on another computer.
 
     The zip holds images, labels, and instructions for MITK and napari.
 
@@ -230,7 +230,7 @@ def kit(call: Call, patch: tuple[str, ...], out: Path, overwrite: bool) -> int:
 @queue_option
 @on_workspace
 def collect(call: Call, patch: tuple[str, ...], dry_run: bool, queue: bool) -> int:
-    """Take what was painted into the correction folders.
+    """Add the corrections that were saved into the correction folders.
 
     Of all patches, or of those named. The author is the owner of the file. A file that cannot be
     placed is kept and told. While serve or a worker runs, it does so by itself, a minute or two
@@ -294,7 +294,7 @@ def merge(
 )
 @on_workspace
 def receive(call: Call, archive: Path, author: str | None) -> int:
-    """Take the corrections out of a kit that was sent back.
+    """Add corrections from a file or from a kit that was sent back.
 
     \b
     tomocurate receive ben.zip --author Ben

@@ -25,7 +25,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 @click.group(cls=Defaulted)
 def people() -> None:
-    """List people, add them, change what they may do.
+    """List and add people, and change their roles.
 
     \b
     tomocurate people
@@ -77,7 +77,7 @@ def add_person(
 @click.argument("role", type=ROLE)
 @on_workspace
 def change_role(call: Call, name: str, role: str) -> int:
-    """Change what a person may do.
+    """Change a person's role.
 
     \b
     tomocurate people role Ben reviewer
@@ -96,7 +96,7 @@ def change_role(call: Call, name: str, role: str) -> int:
 def set_account(
     call: Call, name: str, account: str | None, issuer: str | None, subject: str | None
 ) -> int:
-    """State by which account a person is known.
+    """Set the account by which a person is known.
 
     \b
     tomocurate people account Ben --account ben
@@ -113,7 +113,7 @@ def set_account(
 @click.argument("name")
 @on_workspace
 def disable(call: Call, name: str) -> int:
-    """Take away all a person may do, at once; what they did stays theirs.
+    """Disable a person immediately; their work stays recorded under their name.
 
     Their browser sessions end. Which patches they still have is told; hand them over next.
 
@@ -139,7 +139,7 @@ def disable(call: Call, name: str) -> int:
 @click.option("--to", metavar="PERSON", help="Who gets them.  [default: anybody may claim them]")
 @on_workspace
 def hand_over(call: Call, name: str, to: str | None) -> int:
-    """Give all open patches of a person to somebody else, or release them.
+    """Transfer all open patches of a person to somebody else, or release them.
 
     \b
     tomocurate people hand-over Ben --to Chloe
@@ -153,7 +153,7 @@ def hand_over(call: Call, name: str, to: str | None) -> int:
 @click.argument("name")
 @on_workspace
 def end_sessions(call: Call, name: str) -> int:
-    """End all browser sessions of a person: a laptop was lost, a browser left open.
+    """End all browser sessions of a person, e.g. if a laptop was lost.
 
     \b
     tomocurate people sign-out Ben
@@ -171,7 +171,7 @@ def end_sessions(call: Call, name: str) -> int:
 @click.argument("name")
 @on_workspace
 def enable(call: Call, name: str) -> int:
-    """Let a disabled person work again.
+    """Enable a disabled person.
 
     \b
     tomocurate people enable Ben
@@ -183,7 +183,7 @@ def enable(call: Call, name: str) -> int:
 
 @click.group(cls=Defaulted)
 def events() -> None:
-    """Show who did what, when; export the record.
+    """Show who did what and when; export the event log.
 
     \b
     tomocurate events --person Ben
@@ -207,7 +207,7 @@ def _filters(command: "Callable[..., Any]") -> "Callable[..., Any]":
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @on_workspace
 def list_events(call: Call, limit: int, **filters: Any) -> int:
-    """List what happened, the latest first.
+    """List events, the newest first.
 
     \b
     tomocurate events list --patch other_TS_001_patch0
@@ -228,7 +228,7 @@ def list_events(call: Call, limit: int, **filters: Any) -> int:
 @_filters
 @on_workspace
 def export_events(call: Call, out: Path, **filters: Any) -> int:
-    """Write the record as JSON lines, the latest first.
+    """Write the event log as JSON lines, the newest first.
 
     \b
     tomocurate events export events.jsonl --since 2026-01-01

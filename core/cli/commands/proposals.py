@@ -34,7 +34,7 @@ class Proposing(click.Group):
 
 @click.group(cls=Proposing)
 def propose() -> None:
-    """Propose places where a patch is expected to correct most.
+    """Propose patch centers where the most voxels are likely to need correction.
 
     TOMOGRAM... or --all: looks through the tomograms; accept makes a chosen patch of a proposal,
     dismiss says why it is none. Nothing is extracted by itself.
@@ -58,7 +58,7 @@ def propose() -> None:
 def places(
     call: Call, tomogram: tuple[str, ...], every: bool, queue: bool, **wish: int | None
 ) -> int:
-    """Look through tomograms and propose places.
+    """Scan tomograms and propose patch centers.
 
     One proposal in six is drawn at random: only those may judge a model.
 
@@ -87,7 +87,7 @@ def places(
 @IDS
 @on_workspace
 def accept(call: Call, number: tuple[int, ...]) -> int:
-    """Make chosen patches of proposals.
+    """Accept proposals: they become chosen patches.
 
     \b
     tomocurate propose accept 3 4
@@ -103,7 +103,7 @@ def accept(call: Call, number: tuple[int, ...]) -> int:
 @click.option("--note", help="In your own words.")
 @on_workspace
 def dismiss(call: Call, number: tuple[int, ...], reason: str, note: str | None) -> int:
-    """Dismiss proposals, with a reason; nothing_wrong teaches the ranking.
+    """Dismiss proposals with a reason; the ranking learns from nothing_wrong.
 
     \b
     tomocurate propose dismiss 5 --reason nothing_wrong
@@ -128,7 +128,7 @@ def dismiss(call: Call, number: tuple[int, ...], reason: str, note: str | None) 
 def proposals(
     call: Call, tomogram: str | None, dataset: str | None, state: str, limit: int
 ) -> int | None:
-    """List proposed places, those first that are expected to correct most.
+    """List proposals, those with the largest expected correction first.
 
     \b
     tomocurate proposals

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("person")
 @on_workspace
 def assign(call: Call, patch: str, person: str) -> int:
-    """Give a patch to somebody to correct.
+    """Assign a patch to somebody.
 
     \b
     tomocurate assign other_TS_001_patch0 Ben
@@ -32,7 +32,7 @@ def assign(call: Call, patch: str, person: str) -> int:
 @click.argument("patch")
 @on_workspace
 def claim(call: Call, patch: str) -> int:
-    """Take a patch that nobody has.
+    """Claim an unassigned patch.
 
     \b
     tomocurate claim other_TS_001_patch0
@@ -46,7 +46,7 @@ def claim(call: Call, patch: str) -> int:
 @click.argument("patch")
 @on_workspace
 def release(call: Call, patch: str) -> int:
-    """Give a patch back, so that somebody else can claim it.
+    """Release a patch, so that somebody else can claim it.
 
     \b
     tomocurate release other_TS_001_patch0
@@ -61,7 +61,7 @@ def release(call: Call, patch: str) -> int:
 @click.argument("person")
 @on_workspace
 def transfer(call: Call, patch: str, person: str) -> int:
-    """Hand your patch to somebody else.
+    """Transfer your patch to somebody else.
 
     \b
     tomocurate transfer other_TS_001_patch0 Chloe
@@ -80,7 +80,7 @@ def transfer(call: Call, patch: str, person: str) -> int:
 )
 @on_workspace
 def submit(call: Call, patch: str, nothing_to_change: bool) -> int:
-    """Say that a patch is ready for review.
+    """Submit a patch for review.
 
     \b
     tomocurate submit other_TS_001_patch0
@@ -121,7 +121,7 @@ def accept(call: Call, patch: str, merge_number: int | None) -> int:
 @click.option("--take-back", is_flag=True, help="Also where it is accepted already.")
 @on_workspace
 def reject(call: Call, patch: str, reason: str, merge_number: int | None, take_back: bool) -> int:
-    """Send a patch back to its annotator, with the reason.
+    """Reject a patch with a reason; it returns to its annotator.
 
     \b
     tomocurate reject other_TS_001_patch0 --reason "the lower vesicle is not closed"
@@ -138,7 +138,7 @@ def reject(call: Call, patch: str, reason: str, merge_number: int | None, take_b
 @click.option("--at", type=POSITION, help="A voxel of the patch, 0-based.")
 @on_workspace
 def comment(call: Call, patch: str, text: str, at: "Zyx | None") -> int:
-    """Say something about a patch, perhaps at one voxel of it.
+    """Comment on a patch, optionally at one of its voxels.
 
     \b
     tomocurate comment other_TS_001_patch0 "is this a membrane?" --at 80,75,92
@@ -157,7 +157,7 @@ def comment(call: Call, patch: str, text: str, at: "Zyx | None") -> int:
 @click.argument("number", type=int, metavar="COMMENT")
 @on_workspace
 def settle(call: Call, patch: str, number: int) -> int:
-    """Mark a comment as settled.
+    """Mark a comment as resolved.
 
     Its number stands in: tomocurate show PATCH.
 
@@ -179,7 +179,7 @@ def settle(call: Call, patch: str, number: int) -> int:
 @click.option("--correction", metavar="FILE", help="Take out only this correction, as Add1.nrrd.")
 @on_workspace
 def withdraw(call: Call, patch: str, reason: str | None, correction: str | None) -> int:
-    """Take a patch, or one correction, out; nothing is deleted.
+    """Withdraw a patch or one correction; nothing is deleted.
 
     \b
     tomocurate withdraw other_TS_001_patch3 --reason "ice crystal"
@@ -202,7 +202,7 @@ def withdraw(call: Call, patch: str, reason: str | None, correction: str | None)
 @click.option("--correction", metavar="FILE", help="Only this correction.")
 @on_workspace
 def reinstate(call: Call, patch: str, correction: str | None) -> int:
-    """Take a withdrawn patch, or correction, back.
+    """Reinstate a withdrawn patch or correction.
 
     \b
     tomocurate reinstate other_TS_001_patch3
@@ -223,7 +223,7 @@ def reinstate(call: Call, patch: str, correction: str | None) -> int:
 @click.argument("version", type=click.IntRange(1))
 @on_workspace
 def restore_version(call: Call, patch: str, correction: str, version: int) -> int:
-    """Bring an older version of a correction back, as its latest version.
+    """Restore an older version of a correction as its latest version.
 
     The versions of each correction are listed by: tomocurate show PATCH --json.
 

@@ -31,7 +31,7 @@ PORT = 8501
 def init(
     folder: Path | None, catalog: str | None, name: str | None, network_file_ok: bool, as_json: bool
 ) -> int:
-    """Make a workspace in FOLDER; you become its admin.
+    """Create a workspace in FOLDER; you become its admin.
 
     Without FOLDER it is made in $TOMOCURATE_WORKSPACE, else in the current folder.
 
@@ -71,7 +71,7 @@ def demo(
     port: int,
     as_json: bool,
 ) -> int:
-    """Make a workspace of synthetic tomograms, and open it.
+    """Create a demo workspace with synthetic tomograms, and open it.
 
     Six tomograms, three people, patches in every stage. It is made once: a second call opens what
     is there.
@@ -109,7 +109,7 @@ def demo(
 def serve(
     port: int, address: str, browser: bool | None, base_path: str, workspace: Path | None
 ) -> int:
-    """Serve the dashboard and a worker, until Ctrl-C.
+    """Run the dashboard and a worker, until Ctrl-C.
 
     Without sign-in it prints one address with a secret: whoever opens it acts as you. From another
     machine come by an SSH tunnel. How people sign in: docs/security.md.
@@ -128,7 +128,7 @@ def serve(
 @click.option("--once", is_flag=True, help="Do what waits now, then end.")
 @on_workspace
 def worker(call: Call, once: bool) -> int:
-    """Do the jobs that wait: hashes, previews, backups ...
+    """Run queued jobs: hashes, previews, backups ...
 
     tomocurate serve starts one by itself; start more where the work is heavy.
 

@@ -85,7 +85,7 @@ def choice_options(command: Command) -> Command:
 @dry_run_option
 @on_workspace
 def training_set(call: Call, out: Path, overwrite: bool, dry_run: bool, **options: Any) -> int:
-    """Write a folder that MemBrain-seg, nnU-Net and MONAI load as it is.
+    """Write a training set that MemBrain-seg, nnU-Net and MONAI load directly.
 
     Split by tomogram, and recorded: a patch never changes sides.
 
@@ -147,7 +147,7 @@ def bundle(
     signed_by: str | None,
     **options: Any,
 ) -> int:
-    """Write a bundle for another group, which tells no more than its owners permit.
+    """Write a bundle for another group that discloses no more than the owners permit.
 
     Without --sign nothing is written: the privacy report is shown to whoever will answer for the
     bundle. A permission that lacks, or a secret that is found, blocks it.
@@ -181,7 +181,7 @@ def bundle(
 @click.option("--overwrite", is_flag=True, help="Replace a different export in OUT.")
 @json_option
 def convert(source: Path, out: Path, form: str, overwrite: bool, as_json: bool) -> int:
-    """Write a training set, or an unpacked bundle, in another form.
+    """Convert a training set or an unpacked bundle to another format.
 
     \b
     tomocurate export convert nnunet zarr --to ome-zarr
@@ -204,7 +204,7 @@ def convert(source: Path, out: Path, form: str, overwrite: bool, as_json: bool) 
 @export.command("list")
 @on_workspace
 def list_exports(call: Call) -> int:
-    """List training sets and bundles that were written, the newest first.
+    """List exported training sets and bundles, the newest first.
 
     \b
     tomocurate export list
@@ -311,7 +311,7 @@ def _tell_plan(call: Call, plan: "TrainingSetPlan") -> int:
 @dry_run_option
 @on_workspace
 def import_bundle(call: Call, source: Path, dry_run: bool, **stated: Any) -> int:
-    """Take another group's bundle in, with its licence and attribution.
+    """Import another group's bundle, with its licence and attribution.
 
     It is opened safely and verified first. Images that are known already become second
     annotations, to compare. A plain imagesTr/labelsTr folder needs its title, licence and

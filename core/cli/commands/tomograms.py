@@ -123,7 +123,7 @@ def register(
 def adopt(
     call: Call, folder: Path, dry_run: bool, voxel_size: float | None, **folders: Path | None
 ) -> int:
-    """Take over the folders of work that was done by the guide.
+    """Import folders of work that was done with the guide's commands.
 
     FOLDER holds imagesCorr, labelsCorr and corrections. Where a patch lies is found by its voxels
     in the registered tomograms, so register those first. The folder itself is only read.
@@ -188,7 +188,7 @@ def tomograms(
 @queue_option
 @on_workspace
 def hash(call: Call, tomogram: tuple[str, ...], every: bool, queue: bool) -> int:  # noqa: A001 - the verb
-    """Hash tomograms, so that a changed file is noticed.
+    """Hash tomograms, so that changed files are detected.
 
     Registering leaves this to the worker; say it here to have it now.
 
@@ -236,7 +236,7 @@ def pin(call: Call, tomogram: str, split: str) -> int:
 @click.argument("new_name")
 @on_workspace
 def rename(call: Call, tomogram: str, new_name: str) -> int:
-    """Give a tomogram another token, or another dataset: NEW_NAME is TOKEN or DATASET/TOKEN.
+    """Rename a tomogram: NEW_NAME is TOKEN or DATASET/TOKEN.
 
     Its patches are renamed with it: their files, corrections and records follow. Training sets
     that were written stay as they are, and its patches stay in their split.
@@ -261,7 +261,7 @@ def rename(call: Call, tomogram: str, new_name: str) -> int:
 @click.option("--segmentation", type=int, help="Number of its segmentation that FILE is.")
 @on_workspace
 def relocate(call: Call, tomogram: str, file: Path, segmentation: int | None) -> int:
-    """Say that a tomogram's file was renamed or moved to FILE.
+    """Set the new path of a tomogram whose file was renamed or moved.
 
     FILE must hold what was registered: it is compared by time, hash, or the voxels of patches.
     For a whole folder that moved, see roots move.
@@ -280,7 +280,7 @@ def relocate(call: Call, tomogram: str, file: Path, segmentation: int | None) ->
 @click.option("--segmentation", type=int, help="Only this segmentation of it, by its number.")
 @on_workspace
 def unregister(call: Call, tomogram: tuple[str, ...], segmentation: int | None) -> int:
-    """Take tomograms that were registered by mistake out of the catalog.
+    """Remove tomograms that were registered by mistake from the catalog.
 
     Their files stay. A tomogram that patches were chosen in is kept, and said.
 
@@ -349,7 +349,7 @@ def group(call: Call, tomogram: tuple[str, ...], specimen: str | None, apart: bo
 @click.option("--embargo", type=ENDS, help="Nothing leaves before this day.")
 @on_workspace
 def permit(call: Call, tomogram: str, scope: str, licence: str | None, **options: Any) -> int:
-    """State how far a tomogram's patches may be shared.
+    """Record how widely a tomogram's patches may be shared.
 
     \b
     tomocurate permit TS_001 --scope public --licence CC-BY-4.0 --by "Ada Byron"
@@ -371,7 +371,7 @@ def permit(call: Call, tomogram: str, scope: str, licence: str | None, **options
 
 @click.group(cls=Defaulted)
 def roots() -> None:
-    """List and add folders below which tomograms may lie.
+    """List and add data roots: folders below which tomograms may be registered.
 
     Registering as an admin adds them by itself.
 
@@ -400,7 +400,7 @@ def list_roots(call: Call) -> int:
 @click.argument("folder", type=PATH)
 @on_workspace
 def add_root(call: Call, folder: Path) -> int:
-    """Let tomograms below FOLDER be registered, also from the dashboard.
+    """Add a data root: tomograms below FOLDER can be registered, also in the browser.
 
     \b
     tomocurate roots add /data/tomograms
@@ -419,7 +419,7 @@ def add_root(call: Call, folder: Path) -> int:
 @click.argument("new", type=PATH)
 @on_workspace
 def move_root(call: Call, old: Path, new: Path) -> int:
-    """State that a data root moved, with all its files.
+    """Record that a data root moved, with all its files.
 
     \b
     tomocurate roots move /data/tomograms /archive/tomograms
@@ -454,7 +454,7 @@ def _pair_rows(pairing: "Pairing") -> list[tuple[Any, ...]]:
 
 
 def _ask_agreement(count: int) -> bool:
-    """Ask a person; a script must have said --yes.
+    """Ask for confirmation; scripts must use --yes.
 
     Errors: click's UsageError.
     """
