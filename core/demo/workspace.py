@@ -25,7 +25,7 @@ from core.patches.choose import choose
 from core.patches.extract import extract
 from core.proposals.propose import Wish, propose
 from core.tomograms.data_permissions import permit, pin
-from core.tomograms.pairing import Pairing, Predicted
+from core.tomograms.discovery.pairing import Pairing, Predicted
 from core.tomograms.register import register
 from core.workspace.results import FAILED, Outcome
 from core.workspace.settings import FILE_NAME

@@ -20,7 +20,7 @@ from core.proposals.reading import Inputs
 from core.proposals.scan import Cells, scan
 from core.proposals.store_cells import cells_key, find_cells, keep_cells, open_cells
 from core.proposals.weights import Corrected, Learned, learn
-from core.tomograms.pairing import evidence_files
+from core.tomograms.discovery.pairing import evidence_files
 from core.tomograms.pictures import segmentation_name, tomogram_name, want_previews
 from core.tomograms.source_files import check_unchanged
 from core.workspace.results import DONE, FAILED, KEPT, SKIPPED, Outcome, Progress, silent

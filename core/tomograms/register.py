@@ -19,7 +19,10 @@ from core.imaging.formats.volume import open_volume
 from core.lab.lab import Lab
 from core.patches.record import write_record
 from core.tomograms.data_roots import list_roots
-from core.tomograms.headers import Seen, read_headers
+from core.tomograms.discovery.headers import Seen, read_headers
+from core.tomograms.discovery.layouts import Layout, read_layout
+from core.tomograms.discovery.manifest import read_manifest
+from core.tomograms.discovery.pairing import Pairing, pair, real, sources_of
 from core.tomograms.known_files import (
     Update,
     ask_for_pictures,
@@ -27,9 +30,6 @@ from core.tomograms.known_files import (
     update_segmentations,
     update_tomogram,
 )
-from core.tomograms.layouts import Layout, read_layout
-from core.tomograms.manifest import read_manifest
-from core.tomograms.pairing import Pairing, pair, real, sources_of
 from core.tomograms.pictures import tomogram_name
 from core.tomograms.voxel_size import check_voxel_size
 from core.workspace.results import DONE, FAILED, KEPT, Outcome, Progress, silent

@@ -14,7 +14,7 @@ from core.imaging.patch import storable_image
 from core.lab.lab import Lab
 from core.patches.record import write_record
 from core.tomograms.data_roots import checked_root, resolve_below
-from core.tomograms.headers import found_file
+from core.tomograms.discovery.headers import found_file
 from core.tomograms.known_files import ask_for_pictures
 from core.tomograms.pictures import segmentation_name, tomogram_name
 from core.tomograms.source_files import has_content_of

@@ -25,12 +25,12 @@ from db.json_values import to_json
 from db.vocabulary import JobKind, Licence, Scope, Split, Stage
 
 if TYPE_CHECKING:
-    from core.tomograms.pairing import Pairing
+    from core.tomograms.discovery.pairing import Pairing
     from core.workspace.results import Outcome
     from db.queries.volumes import TomogramLine
 
 LAYOUTS = ("warp", "relion5", "aretomo3", "imod", "easymode", "portal")
-"""Of ``core.tomograms.layouts``, which is imported when it is needed."""
+"""Of ``core.tomograms.discovery.layouts``, which is imported when it is needed."""
 
 ENDS = click.DateTime(formats=["%Y-%m-%d"])
 
@@ -76,7 +76,7 @@ def register(
     """
     from core.access.permissions import Action, may
     from core.tomograms.data_permissions import group as group_tomograms
-    from core.tomograms.layouts import Layout, guess_layout
+    from core.tomograms.discovery.layouts import Layout, guess_layout
     from core.tomograms.register import plan_registration, read_voxel_sizes
     from core.tomograms.register import register as register_pairs
 

@@ -15,8 +15,8 @@ from core.access.permissions import Action, may
 from core.errors import RootError
 from core.lab.lab import Lab
 from core.tomograms.data_roots import add_root, browse, list_roots
-from core.tomograms.manifest import COLUMNS
-from core.tomograms.pairing import Pairing
+from core.tomograms.discovery.manifest import COLUMNS
+from core.tomograms.discovery.pairing import Pairing
 from core.tomograms.register import register
 from core.workspace.workspace import Workspace
 from dashboard.components.registering.plan import (

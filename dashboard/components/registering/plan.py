@@ -10,8 +10,8 @@ from typing import Any
 
 from core.errors import RootError
 from core.tomograms.data_roots import is_volume_name, list_roots, resolve_below
-from core.tomograms.layouts import Layout, guess_layout
-from core.tomograms.pairing import Pairing
+from core.tomograms.discovery.layouts import Layout, guess_layout
+from core.tomograms.discovery.pairing import Pairing
 from core.tomograms.register import OTHER, plan_registration
 from core.workspace.workspace import Workspace
 from dashboard.ui.theme import format_size

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import VolumeError
 from core.lab.lab import Lab
-from core.tomograms.layouts import Layout, guess_layout, read_layout
+from core.tomograms.discovery.layouts import Layout, guess_layout, read_layout
 from core.tomograms.register import plan_registration, register
 from db.queries.volumes import get_tomogram, segmentations_of
 

@@ -12,7 +12,7 @@ from core.imaging.hashes import file_hash
 from core.lab.lab import Lab
 from core.tomograms import data_roots as roots
 from core.tomograms import source_files
-from core.tomograms.pairing import Pairing, evidence_files, pair
+from core.tomograms.discovery.pairing import Pairing, evidence_files, pair
 from core.tomograms.register import plan_registration, register
 from core.tomograms.source_files import open_original
 from core.workspace.results import DONE, FAILED, KEPT

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.errors import VolumeError
 from core.files.atomic import open_regular
-from core.tomograms.pairing import Pairing, Predicted, predicted
+from core.tomograms.discovery.pairing import Pairing, Predicted, predicted
 from db.errors import TomocurateError
 
 MAX_MANIFEST = 16 << 20

@@ -25,7 +25,7 @@ from core.imaging.extraction import token_of
 from core.imaging.formats.volume import open_volume
 from core.imaging.points.star import read_tables
 from core.tomograms.data_roots import is_volume_name
-from core.tomograms.pairing import (
+from core.tomograms.discovery.pairing import (
     MAX_FILES,
     Pairing,
     Predicted,

@@ -11,8 +11,8 @@ from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.hashes import file_hash
 from core.imaging.patch import check_pair
 from core.tomograms.data_roots import checked_root, list_roots, resolve_below
+from core.tomograms.discovery.pairing import Pairing, Predicted
 from core.tomograms.known_files import Known, compare
-from core.tomograms.pairing import Pairing, Predicted
 from core.workspace.workspace import Workspace
 from db.queries.volumes import tomograms_of_size
 from db.writes.volumes import FoundFile
