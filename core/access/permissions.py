@@ -81,7 +81,8 @@ REQUIRED_ROLE: Mapping[Action, Role] = {
     Action.READ_LOG: Role.ADMIN,
     Action.EXAMINE: Role.ADMIN,
 }
-"""Every step has its line; a step without one is nobody's (a test looks)."""
+"""Each action has its role (a test compares). Reviews have a second rule,
+``nobody_reviews_own_work``: core/labels/review.py."""
 
 _RANK = {role: rank for rank, role in enumerate(Role)}
 

@@ -28,8 +28,8 @@ from core.imaging.geometry import Grid, whole
 from core.imaging.hashes import content_hash
 from core.imaging.labels import Label, count_values
 from core.imaging.merging import read_label
+from core.lab.file_moves import keep_standing, staged_copy
 from core.lab.lab import Lab
-from core.lab.placing import keep_standing, staged_copy
 from core.labels.inputs import inputs_of
 from core.labels.merge import merge, preview_merge
 from core.patches.lifecycle import Transition

@@ -62,7 +62,7 @@ def export_bundle(
     zipped: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Write the bundle ``out``; nothing is written where a permission lacks or a secret is found.
+    """Write the bundle ``out``; nothing is written if a permission is missing or a secret found.
 
     Errors: ExportError with every fault; OutputError; NotAllowedError.
     """

@@ -22,8 +22,8 @@ from core.imaging.correction import Correction, kind_of, read_correction
 from core.imaging.geometry import Grid
 from core.imaging.hashes import file_hash
 from core.imaging.labels import Label
+from core.lab.file_moves import staged_copy
 from core.lab.lab import Lab
-from core.lab.placing import staged_copy
 from core.lab.step import Step
 from core.labels.inputs import cached_extracted_label, in_folder
 from core.patches.lifecycle import Transition, next_stage

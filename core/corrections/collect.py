@@ -24,8 +24,8 @@ from core.corrections.folder import (
 )
 from core.corrections.marker import check_marker
 from core.errors import FileChangedError, StoreError
+from core.lab.file_moves import finish_placing, unfinished
 from core.lab.lab import Lab
-from core.lab.placing import finish_placing, unfinished
 from core.lab.step import Step
 from core.labels.inputs import in_folder
 from core.patches.lifecycle import Transition

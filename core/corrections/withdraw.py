@@ -17,8 +17,8 @@ from core.corrections.add_version import (
 )
 from core.corrections.folder import Author
 from core.corrections.store import Store
+from core.lab.file_moves import staged_copy
 from core.lab.lab import Lab
-from core.lab.placing import staged_copy
 from core.lab.step import Step
 from core.labels.inputs import in_folder
 from core.patches.lifecycle import Transition

@@ -1,6 +1,7 @@
 """Split patches into train, val and test by tomogram and a stable hash.
 
-Two patches that share voxels must never lie on both sides, or the validation score lies. So the
+Two patches that share voxels must be in the same split; otherwise the validation score is inflated.
+Test takes only what was pinned or recorded, never a share by hash. The
 unit is the source group (a tomogram, or its session), joined with every group it overlaps. A
 group goes where the hash of its name says: the same everywhere, and unmoved by groups that come
 later. What was exported once stays where it was; a pin by a person goes before both.

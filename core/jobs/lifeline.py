@@ -9,7 +9,7 @@ LIFELINE = "TOMOCURATE_LIFELINE"
 """The variable that tells a child that its stdin is such a lifeline."""
 
 GRACE_S = 5.0
-"""Seconds between the polite and the certain end."""
+"""Seconds between SIGTERM and forced exit."""
 
 
 def end_with_parent(grace_s: float = GRACE_S) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from core.access.permissions import Action, require, require_role
 from core.corrections.store import Store
-from core.lab.placing import finish_placing, forget_placements
+from core.lab.file_moves import finish_placing, forget_placements
 from core.lab.step import Changes, Step
 from core.patches.lifecycle import Transition, next_stage
 from core.patches.record import write_record

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import OutputError
 from core.files.atomic import sync_folder
-from core.lab.placing import Placement, forget_placements, note_placements
+from core.lab.file_moves import Placement, forget_placements, note_placements
 from core.labels.inputs import in_folder, update_stale
 from core.workspace.folders import Folders
 from db.errors import ConflictError

@@ -29,8 +29,8 @@ from core.imaging.labels import (
     count_values,
 )
 from core.imaging.labels import merge as merge_label
+from core.lab.file_moves import keep_standing, staged_copy
 from core.lab.lab import Lab
-from core.lab.placing import keep_standing, staged_copy
 from core.labels.inputs import Input, extracted_label, inputs_of, same_inputs
 from core.patches.lifecycle import Transition, next_stage
 from core.workspace.locks import patch_lock

@@ -1,4 +1,7 @@
-"""Drafts: what somebody has painted on a patch and did not save yet; one a person and patch."""
+"""Drafts on the server: unsaved strokes, one draft per person and patch.
+
+The browser keeps every stroke as well: dashboard/frontend/src/autosave/journal.ts.
+"""
 
 import hashlib
 import json

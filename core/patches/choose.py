@@ -35,7 +35,7 @@ MANY = 5
 
 
 @dataclass(frozen=True)
-class Proposal:
+class CenterPreview:
     """Result of choosing a center, before it is written."""
 
     center: Zyx
@@ -68,7 +68,7 @@ def propose(
     tomogram: str,
     center: Zyx,
     near_border: NearBorder = NearBorder.REFUSE,
-) -> Proposal:
+) -> CenterPreview:
     """Say what choosing a center (z, y, x) would do.
 
     Errors: UnknownNameError; SegmentationError where the tomogram has no segmentation.
@@ -80,11 +80,13 @@ def propose(
         placed = place_patch(Zyx(*center), shape, near_border)
     except CenterError as error:
         nearest = shifted_to_fit(Zyx(*center), shape)
-        return Proposal(Zyx(*center), None, str(error), shifted_center=nearest)
+        return CenterPreview(Zyx(*center), None, str(error), shifted_center=nearest)
     same = _same(setting.patches, placed)
     refusal = _already(same) if same else _source_fault(setting.tomogram)
     overlaps = tuple(_overlaps(setting.alive, placed.box, same))
-    return Proposal(placed.center, placed.box, refusal, _warnings(setting, placed, same), overlaps)
+    return CenterPreview(
+        placed.center, placed.box, refusal, _warnings(setting, placed, same), overlaps
+    )
 
 
 def choose(

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from core.imaging.geometry import BORDER, PATCH_SIDE, Zyx
 from core.proposals.channels import Channel
-from core.proposals.evidence import Floats
 from core.proposals.scan import Cells
+from core.proposals.sheet_filters import Floats
 
 Values = NDArray[np.float64]
 Starts = NDArray[np.int64]

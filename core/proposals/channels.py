@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.proposals.evidence import Floats, coherence, main_normals, sheet_strength, slope
+from core.proposals.sheet_filters import Floats, coherence, main_normals, sheet_strength, slope
 
 Mask = NDArray[np.bool_]
 

@@ -17,7 +17,7 @@ from core.proposals.boxes import Boxes, Values, legal_boxes, shared_fraction
 from core.proposals.channels import Channel
 from core.proposals.explain import explain, explain_audit, explain_random
 from core.proposals.scan import Cells, Piece
-from core.proposals.weights import DEFAULT_WEIGHTS, expected
+from core.proposals.score import DEFAULT_WEIGHTS, expected
 
 RULE = "look 1"
 """Name and version of this rule; it stands in the record of every proposal."""

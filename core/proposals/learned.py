@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from core.proposals.channels import Channel
-from core.proposals.weights import Corrected, Learned, learn
+from core.proposals.score import Corrected, Learned, learn
 from db.queries.page import MAX_LIMIT
 from db.queries.proposals import ProposalFilter, ProposalRecord, list_proposals
 from db.vocabulary import Dismissal, ProposalState

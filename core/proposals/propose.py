@@ -18,8 +18,8 @@ from core.proposals.choose import AUDIT_EVERY, Proposal, Settings, choose_boxes
 from core.proposals.learned import corrected_patches
 from core.proposals.reading import Inputs
 from core.proposals.scan import Cells, scan
+from core.proposals.score import Corrected, Learned, learn
 from core.proposals.store_cells import cells_key, find_cells, keep_cells, open_cells
-from core.proposals.weights import Corrected, Learned, learn
 from core.tomograms.discovery.pairing import evidence_files
 from core.tomograms.pictures import segmentation_name, tomogram_name, want_previews
 from core.tomograms.source_files import check_unchanged

@@ -18,7 +18,7 @@ from core.imaging.formats.volume import Volume, open_volume
 from core.imaging.geometry import Box, Zyx
 from core.imaging.labels import label_from_prediction
 from core.proposals.channels import Block
-from core.proposals.evidence import REACH, Floats, pool
+from core.proposals.sheet_filters import REACH, Floats, pool
 
 LEAST_SPACING = 13.9
 """Angstrom of a working voxel, at least; 10 Å becomes 20, 13.9 stays."""

@@ -21,8 +21,8 @@ from core.proposals.channels import (
     evidence_of,
     rings,
 )
-from core.proposals.evidence import Floats
 from core.proposals.reading import Files, Inputs, Reader, Scale
+from core.proposals.sheet_filters import Floats
 
 SAMPLE = Zyx(56, 80, 80)
 SAMPLES = 8
@@ -117,7 +117,7 @@ def _level(blocks: list[tuple[Box, Block]]) -> tuple[float, float]:
 
 
 def _curvature_limit(blocks: list[tuple[Box, Block]], first: Calibration) -> float:
-    from core.proposals.evidence import sheet_strength
+    from core.proposals.sheet_filters import sheet_strength
 
     values = []
     for _, block in blocks:

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from core.access.permissions import Action, require
 from core.corrections.store import same_bytes
 from core.errors import OutputError
+from core.lab.file_moves import finish_placing
 from core.lab.lab import Lab
-from core.lab.placing import finish_placing
 from core.patches.record import write_record
 from core.workspace.folders import WITHDRAWN, make_shared
 from core.workspace.locks import patch_locks

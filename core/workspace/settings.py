@@ -97,7 +97,7 @@ def _read(path: Path) -> dict[str, Any]:
             text = file.read(MAX_BYTES + 1)
         if len(text) > MAX_BYTES:
             raise WorkspaceError(
-                f"{path}: is larger than {MAX_BYTES >> 10} KiB; it is no settings."
+                f"{path}: is larger than {MAX_BYTES >> 10} KiB; too large for a settings file."
             )
         return tomllib.loads(text.decode())
     except FileNotFoundError as error:

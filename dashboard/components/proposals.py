@@ -86,7 +86,7 @@ def show_list(lab: Lab, tomogram: TomogramRecord) -> None:
         with lab.workspace.catalog.read() as session:
             st.caption(calibration_sentence(learned_weights(session, tomogram.dataset)))
     if not proposals:
-        st.caption("No proposals wait. Look through a tomogram, and its places appear here.")
+        st.caption("No open proposals. Scan a tomogram to get some.")
         return
     st.dataframe(
         [_row(proposal) for proposal in proposals],

@@ -326,7 +326,9 @@ def _compare(scores: Sequence[ScoreRecord], field: str) -> None:
     st.plotly_chart(
         sharing_plots.before_and_after(pairs, (before, after)), key="compared", config=NO_TOOLS
     )
-    st.caption("Patches in either model's training set are left out: there, good means nothing.")
+    st.caption(
+        "Patches of either model's training set are left out: a model's score there says nothing."
+    )
 
 
 def _table(scores: Sequence[ScoreRecord]) -> None:

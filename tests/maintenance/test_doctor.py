@@ -215,7 +215,7 @@ def test_stuck_late_and_failed_jobs_and_an_absent_worker_are_told(lab: Workspace
         add_job(session, Change(None, long_ago), JobKind.MERGE, {}, "b")
         claim_job(session, "dead", timedelta(seconds=-1))
         start_worker(session, "w", "host", 1)
-    assert "the worker of job 1 (merge) fell silent" in found(lab, "jobs", WARN)
+    assert "the worker of job 1 (merge) stopped responding" in found(lab, "jobs", WARN)
     assert "1 jobs wait for more than ten minutes" in found(lab, "jobs", WARN)
     assert "1 alive: w" in found(lab, "workers", OK)
     with lab.catalog.write() as session:

@@ -10,7 +10,7 @@ from core.proposals.channels import Channel
 from core.proposals.choose import Proposal, Settings, choose_boxes
 from core.proposals.explain import explain
 from core.proposals.scan import Cells, Piece
-from core.proposals.weights import (
+from core.proposals.score import (
     DEFAULT_WEIGHTS,
     Corrected,
     fit,

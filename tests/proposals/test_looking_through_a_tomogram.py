@@ -24,9 +24,9 @@ from core.proposals.channels import (
     thick,
 )
 from core.proposals.choose import Settings, choose_boxes
-from core.proposals.evidence import eigenvalues, first_vectors, pool
 from core.proposals.reading import Inputs, Scale
 from core.proposals.scan import Cells, scan
+from core.proposals.sheet_filters import eigenvalues, first_vectors, pool
 
 SHAPE = Zyx(160, 192, 192)
 

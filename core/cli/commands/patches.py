@@ -44,7 +44,9 @@ WHY = word_of(ChosenBecause)
     help="What is wrong there.",
 )
 @click.option("--note", help="In your own words.")
-@click.option("--segmentation", type=int, metavar="ID", help="Not the newest segmentation.")
+@click.option(
+    "--segmentation", type=int, metavar="ID", help="Use this segmentation (default: the newest)."
+)
 @click.option("--threshold", type=float, help="For scores: membrane is above this.")
 @click.option(
     "--near-border",
@@ -314,7 +316,9 @@ def receive(call: Call, archive: Path, author: str | None) -> int:
 @click.command("put-back", no_args_is_help=True)
 @click.argument("tomogram")
 @click.argument("out", type=PATH)
-@click.option("--segmentation", type=int, metavar="ID", help="Not the newest segmentation.")
+@click.option(
+    "--segmentation", type=int, metavar="ID", help="Use this segmentation (default: the newest)."
+)
 @dry_run_option
 @on_workspace
 def put_back(call: Call, tomogram: str, out: Path, segmentation: int | None, dry_run: bool) -> int:

@@ -8,7 +8,8 @@ without layer and value, one frame a segment
 (https://apidocs.slicer.org/master/classvtkMRMLSegmentationStorageNode.html).
 
 A file that says it holds named labels whose names cannot be read is refused: counting its labels
-as something else would make a wrong training label.
+as something else would make a wrong training label. Which kind a name means:
+``kind_of`` in core/imaging/correction.py.
 """
 
 import json

@@ -1,5 +1,6 @@
 // Every stroke in the browser's own database, as soon as it is drawn: what reload, crash and a lost
-// network leave. A painting is the drawing it began with (its base) and the strokes since.
+// network leave. The server's copy is the draft (core/painting/draft.py). A painting is the drawing
+// it began with (its base) and the strokes since.
 
 import type { Versions } from "../painter/types.ts";
 import { apply, type Diff, inverse } from "../painter/voxels/diff.ts";

@@ -31,7 +31,7 @@ SHRINKAGE = 10.0
 """Patches that the defaults count as."""
 LEAST_CORRELATION = 0.2
 LEAST_TOMOGRAMS = 3
-"""Without which nothing can be left out."""
+"""Fewest tomograms for leave-one-tomogram-out validation."""
 
 
 @dataclass(frozen=True)
