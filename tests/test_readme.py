@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> Path:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the demo in it, as the README finds it."""
     folder = tmp_path_factory.mktemp("readme")
     made = tomocurate.main(["demo", str(folder / "demo"), "--tomograms", "2", "--no-serve"])
@@ -41,7 +42,7 @@ def run(line: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return PROGRAMS[program](arguments)
 
 
-def test_every_line_of_the_readme_runs(demo, monkeypatch):
+def test_every_line_of_the_readme_runs(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(demo)
     for line in commands():
         assert run(line, monkeypatch) == 0, line
@@ -55,7 +56,9 @@ def test_every_line_of_the_readme_runs(demo, monkeypatch):
     assert (demo / "lab/merged/other_TS_001_patch0.nii.gz").is_file()
 
 
-def test_the_demo_again_finds_it_and_leaves_it(demo, capsys):
+def test_the_demo_again_finds_it_and_leaves_it(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in (demo / "demo").rglob("*")}
     again = ["demo", str(demo / "demo"), "--no-serve"]
     assert tomocurate.main(again) == 0
@@ -66,19 +69,21 @@ def test_the_demo_again_finds_it_and_leaves_it(demo, capsys):
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!http)(.*?)\)", README))
-def test_the_readme_s_links_lead_somewhere(link):
+def test_the_readme_s_links_lead_somewhere(link: Any) -> None:
     assert (ROOT / link).exists()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_the_installed_programs_start_and_help(program):
+def test_the_installed_programs_start_and_help(program: Any) -> None:
     path = shutil.which(program, path=Path(sys.executable).parent)
     assert path is not None
     done = subprocess.run([path, "--help"], capture_output=True, text=True, check=True)
     assert "Usage" in done.stdout
 
 
-def test_an_unforeseen_error_is_a_sentence_that_names_its_log(tmp_path, monkeypatch, capsys):
+def test_an_unforeseen_error_is_a_sentence_that_names_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(Path, "is_dir", lambda path: 1 / 0)
     assert (
@@ -95,6 +100,6 @@ def test_an_unforeseen_error_is_a_sentence_that_names_its_log(tmp_path, monkeypa
     assert "ZeroDivisionError" in log.read_text()
 
 
-def test_what_the_readme_cites_holds_something():
+def test_what_the_readme_cites_holds_something() -> None:
     linked = re.findall(r"\]\(([\w./-]+\.md)\)", README)
     assert [name for name in linked if not (ROOT / name).read_text().strip()] == []

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 SILENT_S = 120
 PROGRAM = "import sys; from core.cli.main import main; sys.exit(main())"
@@ -48,20 +49,20 @@ def glob(lab: object, dataset: str) -> list[str]:
     return ["register", f"{lab.data}/*.mrc", "--dataset", dataset]  # type: ignore[attr-defined]
 
 
-def test_pairs_are_taken_when_a_person_says_yes(lab):
+def test_pairs_are_taken_when_a_person_says_yes(lab: Any) -> None:
     status, said = at_terminal(*glob(lab, "other"), answer=b"y\n")
     assert status == 0
     assert "Register these 1?" in said
     assert "there already" in said
 
 
-def test_pairs_are_left_when_a_person_says_no(lab):
+def test_pairs_are_left_when_a_person_says_no(lab: Any) -> None:
     status, said = at_terminal(*glob(lab, "other"), answer=b"n\n")
     assert status == 0
     assert "nothing was registered" in said
 
 
-def test_progress_is_shown_and_wiped(lab):
+def test_progress_is_shown_and_wiped(lab: Any) -> None:
     lab.done("choose", "TS_001", "--at", "100,90,85")
     status, said = at_terminal("extract", "--all")
     assert status == 0
@@ -69,7 +70,7 @@ def test_progress_is_shown_and_wiped(lab):
     assert "\r\x1b[K" in said
 
 
-def test_ctrl_c_ends_a_worker_and_leaves_whole_files(lab):
+def test_ctrl_c_ends_a_worker_and_leaves_whole_files(lab: Any) -> None:
     lab.paint()
     status, said = at_terminal("worker", stop_at=b"workspace: ")
     assert status in (0, 130), said

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from pathlib import Path
+from typing import Any
 
 from core.imaging.geometry import Zyx
 
@@ -14,7 +16,9 @@ def centers(count: int) -> list[Zyx]:
     return [Zyx(81 + n % 19, 81 + n // 19 % 39, 82 + n // 741) for n in range(count)]
 
 
-def test_a_batch_of_merges_reports_each_patch_and_goes_on_after_a_bad_file(lab, tmp_path):
+def test_a_batch_of_merges_reports_each_patch_and_goes_on_after_a_bad_file(
+    lab: Any, tmp_path: Path
+) -> None:
     rows = [",".join(map(str, center.to_xyz())) for center in centers(COUNT)]
     (tmp_path / "centers.csv").write_text("\n".join(["x,y,z", *rows]) + "\n")
     lab.done("choose", "TS_001", "--from", "centers.csv")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import nrrd
@@ -29,7 +30,7 @@ def save(path: Path, voxels: np.ndarray, voxel_size: float = 10.0) -> Path:
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory) -> tuple[Path, Path]:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("inputs")
     rng = np.random.default_rng(5)
     tomogram = save(folder / "TS_001.mrc", rng.normal(size=SHAPE).astype(np.float32))
@@ -57,7 +58,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def one_sentence(capsys, *words: str) -> str:
+def one_sentence(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     err = capsys.readouterr().err
     assert "Traceback" not in err
     for word in words:
@@ -65,14 +66,18 @@ def one_sentence(capsys, *words: str) -> str:
     return err
 
 
-def test_several_centers_in_one_call_are_numbered_from_idx_add(inputs, tmp_path):
+def test_several_centers_in_one_call_are_numbered_from_idx_add(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
     more = [*center(80, 80, 80), *center(110, 100, 90), "--idx-add", "7", "--ds-token", "chlamy"]
     assert extract(inputs, tmp_path, *more) == 0
     expected = ["chlamy_TS_001_patch7.nii.gz", "chlamy_TS_001_patch8.nii.gz"]
     assert names(tmp_path / "imagesCorr") == names(tmp_path / "labelsCorr") == expected
 
 
-def test_the_patch_lies_in_the_world_where_it_lay_in_the_tomogram(inputs, tmp_path):
+def test_the_patch_lies_in_the_world_where_it_lay_in_the_tomogram(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
     assert extract(inputs, tmp_path, *center(110, 100, 90)) == 0
     for folder in ("imagesCorr", "labelsCorr"):
         with open_volume(tmp_path / folder / "other_TS_001_patch0.nii.gz") as patch:
@@ -80,7 +85,9 @@ def test_the_patch_lies_in_the_world_where_it_lay_in_the_tomogram(inputs, tmp_pa
             assert patch.grid.origin_xyz == pytest.approx((300.0, 200.0, 100.0))
 
 
-def test_a_failed_row_keeps_its_number_and_stops_no_other(inputs, tmp_path, capsys):
+def test_a_failed_row_keeps_its_number_and_stops_no_other(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     coords = tmp_path / "c.csv"
     coords.write_text("80,80,80\n300,80,80\n81,81,81\n")
     out = tmp_path / "out"
@@ -89,7 +96,9 @@ def test_a_failed_row_keeps_its_number_and_stops_no_other(inputs, tmp_path, caps
     assert names(out / "imagesCorr") == ["other_TS_001_patch0.nii.gz", "other_TS_001_patch2.nii.gz"]
 
 
-def test_a_rerun_keeps_what_is_there_and_makes_no_doubles(inputs, tmp_path, capsys):
+def test_a_rerun_keeps_what_is_there_and_makes_no_doubles(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     more = [*center(80, 80, 80), *center(90, 90, 90)]
     assert extract(inputs, tmp_path, *more) == 0
     before = files_below(tmp_path)
@@ -98,7 +107,9 @@ def test_a_rerun_keeps_what_is_there_and_makes_no_doubles(inputs, tmp_path, caps
     assert "0 written, 2 there already" in capsys.readouterr().out
 
 
-def test_a_taken_name_gets_the_next_number_that_no_row_wants(inputs, tmp_path):
+def test_a_taken_name_gets_the_next_number_that_no_row_wants(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
     assert extract(inputs, tmp_path, *center(80, 80, 80)) == 0
     before = files_below(tmp_path)
     more = [*center(95, 95, 85), *center(90, 90, 90)]
@@ -110,7 +121,9 @@ def test_a_taken_name_gets_the_next_number_that_no_row_wants(inputs, tmp_path):
         assert names(tmp_path / "imagesCorr") == expected
 
 
-def test_a_hand_edited_label_is_never_overwritten(inputs, tmp_path):
+def test_a_hand_edited_label_is_never_overwritten(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
     assert extract(inputs, tmp_path, *center(80, 80, 80)) == 0
     label = tmp_path / "labelsCorr" / "other_TS_001_patch0.nii.gz"
     (tmp_path / "imagesCorr" / "other_TS_001_patch0.nii.gz").unlink()
@@ -120,14 +133,18 @@ def test_a_hand_edited_label_is_never_overwritten(inputs, tmp_path):
     assert names(tmp_path / "imagesCorr") == ["other_TS_001_patch1.nii.gz"]
 
 
-def test_near_the_border_a_center_is_shifted_on_request(inputs, tmp_path):
+def test_near_the_border_a_center_is_shifted_on_request(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
     assert extract(inputs, tmp_path, *center(5, 80, 80), "--near-border", "shift") == 0
     assert extract(inputs, tmp_path / "direct", *center(80, 80, 80)) == 0
     shifted, direct = files_below(tmp_path / "imagesCorr"), files_below(tmp_path / "direct")
     assert shifted["other_TS_001_patch0.nii.gz"] == direct["imagesCorr/other_TS_001_patch0.nii.gz"]
 
 
-def test_the_report_for_machines_names_every_patch_in_both_units(inputs, tmp_path, capsys):
+def test_the_report_for_machines_names_every_patch_in_both_units(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = extract(inputs, tmp_path, *center(80, 80, 80), *center(1, 1, 1), "--json")
     assert code == 1
     report = json.loads(capsys.readouterr().out)
@@ -138,7 +155,9 @@ def test_the_report_for_machines_names_every_patch_in_both_units(inputs, tmp_pat
     assert report["voxel_size"] == 10.0
 
 
-def test_an_unknown_voxel_size_is_told_and_can_be_stated(inputs, tmp_path, capsys):
+def test_an_unknown_voxel_size_is_told_and_can_be_stated(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tomogram = save(tmp_path / "t.mrc", np.zeros(SHAPE, np.float32), voxel_size=0)
     pair = (tomogram, inputs[1])
     assert extract(pair, tmp_path / "a", *center(80, 80, 80)) == 0
@@ -148,7 +167,9 @@ def test_an_unknown_voxel_size_is_told_and_can_be_stated(inputs, tmp_path, capsy
         assert patch.voxel_size == 13.5
 
 
-def test_a_voxel_size_that_differs_by_axis_is_told_and_not_averaged(inputs, tmp_path, capsys):
+def test_a_voxel_size_that_differs_by_axis_is_told_and_not_averaged(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tomogram = save(tmp_path / "t.mrc", np.zeros(SHAPE, np.float32), voxel_size=(10, 10, 20))
     assert extract((tomogram, inputs[1]), tmp_path / "a", *center(80, 80, 80)) == 0
     assert "differs by axis: 10, 10, 20" in capsys.readouterr().out
@@ -165,20 +186,30 @@ def test_a_voxel_size_that_differs_by_axis_is_told_and_not_averaged(inputs, tmp_
         (["--token", "x" * 300], "at most"),
     ],
 )
-def test_a_token_that_is_no_file_name_is_refused(inputs, tmp_path, capsys, more, said):
+def test_a_token_that_is_no_file_name_is_refused(
+    inputs: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: Any,
+    said: Any,
+) -> None:
     assert extract(inputs, tmp_path, *center(80, 80, 80), *more) == 1
     one_sentence(capsys, said)
     assert names(tmp_path) == []
 
 
-def test_a_segmentation_of_another_size_is_refused_with_both(inputs, tmp_path, capsys):
+def test_a_segmentation_of_another_size_is_refused_with_both(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     binned = save(tmp_path / "binned.mrc", np.zeros((85, 90, 95), np.int8))
     assert extract((inputs[0], binned), tmp_path / "out", *center(80, 80, 80)) == 1
     one_sentence(capsys, "95,90,85", "190,180,170")
     assert names(tmp_path / "out" / "imagesCorr") == []
 
 
-def test_scores_are_refused_without_a_threshold_and_cut_with_one(inputs, tmp_path, capsys):
+def test_scores_are_refused_without_a_threshold_and_cut_with_one(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rng = np.random.default_rng(1)
     scores = save(tmp_path / "scores.mrc", rng.normal(size=SHAPE).astype(np.float32))
     assert extract((inputs[0], scores), tmp_path / "out", *center(80, 80, 80)) == 1
@@ -189,7 +220,9 @@ def test_scores_are_refused_without_a_threshold_and_cut_with_one(inputs, tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "empty", "text", "truncated"])
-def test_a_tomogram_that_is_none_is_refused_at_once(inputs, tmp_path, capsys, kind):
+def test_a_tomogram_that_is_none_is_refused_at_once(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: Any
+) -> None:
     path = tmp_path / "bad.mrc"
     if kind == "folder":
         path.mkdir()
@@ -203,13 +236,17 @@ def test_a_tomogram_that_is_none_is_refused_at_once(inputs, tmp_path, capsys, ki
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_parent_of_the_output_is_named_and_not_made(inputs, tmp_path, capsys):
+def test_a_missing_parent_of_the_output_is_named_and_not_made(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert extract(inputs, tmp_path / "no" / "out", *center(80, 80, 80)) == 1
     one_sentence(capsys, str(tmp_path / "no"), "make it first")
     assert names(tmp_path) == []
 
 
-def test_an_output_that_is_a_file_is_refused(inputs, tmp_path, capsys):
+def test_an_output_that_is_a_file_is_refused(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "out").write_text("mine")
     assert extract(inputs, tmp_path / "out", *center(80, 80, 80)) == 1
     one_sentence(capsys, "a file is in the way")
@@ -226,13 +263,15 @@ def test_an_output_that_is_a_file_is_refused(inputs, tmp_path, capsys):
         ["--x", "eighty"],
     ],
 )
-def test_wrong_usage_is_status_2_and_writes_nothing(inputs, tmp_path, capsys, more):
+def test_wrong_usage_is_status_2_and_writes_nothing(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], more: Any
+) -> None:
     assert extract(inputs, tmp_path / "out", *more) == 2
     one_sentence(capsys)
     assert not (tmp_path / "out").exists()
 
 
-def test_without_any_option_the_help_teaches(capsys):
+def test_without_any_option_the_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["extract_patches"]) == 2
     out = capsys.readouterr()
     assert "--coords-file" in out.out + out.err
@@ -250,7 +289,9 @@ def arguments(inputs: tuple[Path, Path], out: Path, count: int) -> list[str]:
     return ["extract_patches", *options, "--out-folder", str(out), *centers]
 
 
-def test_a_full_disk_leaves_no_partial_file_and_a_sentence(inputs, tmp_path):
+def test_a_full_disk_leaves_no_partial_file_and_a_sentence(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
     def small_files_only() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
@@ -269,7 +310,7 @@ def test_a_full_disk_leaves_no_partial_file_and_a_sentence(inputs, tmp_path):
     assert files_below(tmp_path / "out") == {}
 
 
-def test_ctrl_c_leaves_whole_files_only(inputs, tmp_path):
+def test_ctrl_c_leaves_whole_files_only(inputs: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = subprocess.Popen(
         command(*arguments(inputs, out, 60)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
@@ -289,7 +330,7 @@ def test_ctrl_c_leaves_whole_files_only(inputs, tmp_path):
             volume.read(whole(volume.shape))
 
 
-def test_a_bare_start_loads_no_catalog_and_nothing_heavy():
+def test_a_bare_start_loads_no_catalog_and_nothing_heavy() -> None:
     program = (
         "import sys; from core.cli.patch_corrections import main; main(['extract_patches', '-h'])\n"
         "import core.imaging.extraction, core.imaging.merging, core.imaging.formats.mrc\n"
@@ -303,7 +344,9 @@ def test_a_bare_start_loads_no_catalog_and_nothing_heavy():
     assert done.returncode == 0, done.stderr
 
 
-def test_the_same_center_twice_is_one_patch(inputs, tmp_path, capsys):
+def test_the_same_center_twice_is_one_patch(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     more = [*center(110, 100, 90), *center(80, 80, 80), *center(110, 100, 90), "--json"]
     assert extract(inputs, tmp_path, *more) == 0
     assert names(tmp_path / "imagesCorr") == [f"other_TS_001_patch{n}.nii.gz" for n in (0, 1)]
@@ -312,7 +355,9 @@ def test_the_same_center_twice_is_one_patch(inputs, tmp_path, capsys):
     assert patches[2]["findings"] == ["same patch as number 0, not cut twice"]
 
 
-def test_centers_that_shift_to_one_place_are_one_patch(inputs, tmp_path):
+def test_centers_that_shift_to_one_place_are_one_patch(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
     more = [*center(10, 10, 10), *center(20, 5, 7), "--near-border", "shift"]
     assert extract(inputs, tmp_path, *more) == 0
     assert names(tmp_path / "imagesCorr") == ["other_TS_001_patch0.nii.gz"]
@@ -320,7 +365,13 @@ def test_centers_that_shift_to_one_place_are_one_patch(inputs, tmp_path):
 
 @pytest.mark.parametrize("near_border", ["refuse", "shift", "pad"])
 @pytest.mark.parametrize("xyz", [(190, 90, 85), (-1, 90, 85), (90, 90, 170)])
-def test_a_center_outside_the_tomogram_is_refused(inputs, tmp_path, capsys, xyz, near_border):
+def test_a_center_outside_the_tomogram_is_refused(
+    inputs: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    xyz: Any,
+    near_border: Any,
+) -> None:
     assert extract(inputs, tmp_path, *center(*xyz), "--near-border", near_border) == 1
     one_sentence(capsys, "lies outside the tomogram of 190,180,170")
     assert names(tmp_path / "imagesCorr") == []
@@ -332,7 +383,9 @@ def classes(folder: Path) -> np.ndarray:
     return voxels
 
 
-def test_of_several_classes_one_is_membrane_by_label(inputs, tmp_path, capsys):
+def test_of_several_classes_one_is_membrane_by_label(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     voxels = classes(tmp_path)
     segmentation = save(tmp_path / "classes.mrc", voxels)
     for value in (1, 2):
@@ -349,7 +402,9 @@ def test_of_several_classes_one_is_membrane_by_label(inputs, tmp_path, capsys):
     one_sentence(capsys, "not both")
 
 
-def test_names_of_classes_are_told_and_a_value_that_is_not_there_too(inputs, tmp_path, capsys):
+def test_names_of_classes_are_told_and_a_value_that_is_not_there_too(
+    inputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fields = {"Segment0_Name": "ER", "Segment1_Name": "membrane", "Segment1_LabelValue": "2"}
     nrrd.write(str(tmp_path / "named.nrrd"), classes(tmp_path), fields, index_order="C")
     pair = (inputs[0], tmp_path / "named.nrrd")

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,9 @@ def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("variable", ["LOGNAME", "USER", "LNAME", "USERNAME"])
-def test_the_account_is_the_kernels_not_that_of_a_variable(lab, monkeypatch, variable):
+def test_the_account_is_the_kernels_not_that_of_a_variable(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, variable: Any
+) -> None:
     lab.done("people", "add", "Eve", "--role", "admin", "--account", "eve")
     monkeypatch.setenv(variable, "eve")
     lab.done("comment", "other_TS_001_patch0", "mine")
@@ -32,7 +35,7 @@ def test_the_account_is_the_kernels_not_that_of_a_variable(lab, monkeypatch, var
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="another account is needed, so this takes root")
-def test_an_account_without_a_name_is_known_by_its_number(tmp_path):
+def test_an_account_without_a_name_is_known_by_its_number(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     script = (
         f"import os, sys; os.setgroups([]); os.setgid({SOMEBODY}); os.setuid({SOMEBODY})\n"
@@ -44,13 +47,17 @@ def test_an_account_without_a_name_is_known_by_its_number(tmp_path):
     assert done.stdout.strip() == str(SOMEBODY)
 
 
-def test_a_failed_init_leaves_nothing_that_hinders_the_next(tmp_path, capsys):
+def test_a_failed_init_leaves_nothing_that_hinders_the_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["init", str(tmp_path / "lab"), "--name", " "]) == 1
     assert "printable characters" in capsys.readouterr().err
     assert main(["init", str(tmp_path / "lab"), "--name", "Ben"]) == 0
 
 
-def test_init_takes_the_workspace_of_the_environment(tmp_path, monkeypatch, capsys):
+def test_init_takes_the_workspace_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("TOMOCURATE_WORKSPACE", str(tmp_path / "lab"))
     monkeypatch.chdir(tmp_path)
     assert main(["init"]) == 0
@@ -59,7 +66,7 @@ def test_init_takes_the_workspace_of_the_environment(tmp_path, monkeypatch, caps
 
 
 @pytest.mark.parametrize("words", [["patches"], ["jobs"], ["doctor"], ["people"], ["migrate"]])
-def test_a_command_says_which_workspace_it_acts_on(lab, words):
+def test_a_command_says_which_workspace_it_acts_on(lab: Any, words: Any) -> None:
     assert f"workspace: {lab.folder}\n" in lab(*words).err
 
 
@@ -73,14 +80,14 @@ def test_a_command_says_which_workspace_it_acts_on(lab, words):
         (["restore", "nothing", "--to", "new"], 1, "no manifest"),
     ],
 )
-def test_a_failure_is_json_for_programs(lab, words, status, said):
+def test_a_failure_is_json_for_programs(lab: Any, words: Any, status: Any, said: Any) -> None:
     answer = lab(*words, "--json")
     assert answer.status == status
     assert said in answer.json["error"]
     assert answer.json["status"] == status
 
 
-def test_a_full_output_is_told_in_a_sentence(lab):
+def test_a_full_output_is_told_in_a_sentence(lab: Any) -> None:
     with Path("/dev/full").open("w") as full:
         done = run("patches", stdout=full)
     assert done.returncode == 1
@@ -89,13 +96,15 @@ def test_a_full_output_is_told_in_a_sentence(lab):
     )
 
 
-def test_a_closed_output_is_told_in_a_sentence(lab):
+def test_a_closed_output_is_told_in_a_sentence(lab: Any) -> None:
     done = run("patches", preexec_fn=lambda: os.close(1))
     assert done.returncode == 1
     assert "error: the output could not be written (standard output is closed)." in done.stderr
 
 
-def test_a_bug_is_a_sentence_with_a_reference_to_its_traceback(lab, monkeypatch, capsys):
+def test_a_bug_is_a_sentence_with_a_reference_to_its_traceback(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("deep inside")
 
@@ -111,7 +120,7 @@ def test_a_bug_is_a_sentence_with_a_reference_to_its_traceback(lab, monkeypatch,
 
 
 @pytest.mark.parametrize("name", ["scope?x=1", "lab 50%20off", "plain#1", "a%b", "naïve é"])
-def test_a_workspace_may_have_any_name(tmp_path, name):
+def test_a_workspace_may_have_any_name(tmp_path: Path, name: Any) -> None:
     folder = tmp_path / name
     init_workspace(folder).close()
     assert (folder / "catalog.sqlite").stat().st_size > 0
@@ -119,7 +128,7 @@ def test_a_workspace_may_have_any_name(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_hardened_umask_does_not_shut_the_group_out(lab):
+def test_a_hardened_umask_does_not_shut_the_group_out(lab: Any) -> None:
     before = os.umask(0o077)
     try:
         lab.done("choose", "TS_001", "--at", "100,90,85")
@@ -130,5 +139,5 @@ def test_a_hardened_umask_does_not_shut_the_group_out(lab):
     assert stat.S_IMODE(image.stat().st_mode) & 0o067 == 0o060
 
 
-def test_the_account_of_this_process_has_a_name():
+def test_the_account_of_this_process_has_a_name() -> None:
     assert current_account()

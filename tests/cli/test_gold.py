@@ -52,7 +52,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("case", EXTRACT, ids=lambda case: case["name"])
-def test_extracted_voxels_are_those_of_membrain_seg(case: dict, inputs: Path, tmp_path: Path):
+def test_extracted_voxels_are_those_of_membrain_seg(
+    case: dict, inputs: Path, tmp_path: Path
+) -> None:
     arguments = [
         "extract_patches",
         *("--tomogram-path", str(inputs / case["tomogram"])),
@@ -76,7 +78,7 @@ def test_extracted_voxels_are_those_of_membrain_seg(case: dict, inputs: Path, tm
 
 
 @pytest.mark.parametrize("case", MERGE, ids=lambda case: case["name"])
-def test_merged_voxels_are_those_of_membrain_seg(case: dict, tmp_path: Path):
+def test_merged_voxels_are_those_of_membrain_seg(case: dict, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     shutil.copytree(GOLD / "merge" / case["name"], folder)
     for packed in folder.rglob("*.nrrd.gz"):

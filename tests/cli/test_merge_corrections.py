@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def folders(tmp_path: Path) -> Folders:
 HERE = np.s_[18:22, 20:26, 20:24]
 
 
-def test_a_label_keeps_its_place_and_gets_all_three_kinds(folders):
+def test_a_label_keeps_its_place_and_gets_all_three_kinds(folders: Folders) -> None:
     folders.paint("a", REMOVE, np.s_[18:22, 20:24, 20:22])
     folders.paint("a", ADD, np.s_[18:22, 25:27, 20:22])
     folders.paint("a", IGNORE, np.s_[18:22, 17, 20:22])
@@ -73,7 +74,9 @@ def test_a_label_keeps_its_place_and_gets_all_three_kinds(folders):
         assert volume.dtype == np.uint8
 
 
-def test_the_report_counts_what_changed(folders, capsys):
+def test_the_report_counts_what_changed(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     folders.paint("a", ADD, np.s_[10:22, 18:26, 20:24])
     folders.paint("a", IGNORE, np.s_[20:22, 18:26, 20:24])
     assert folders.merge("--json") == 0
@@ -82,7 +85,9 @@ def test_the_report_counts_what_changed(folders, capsys):
     assert a["counts"] == counts | {"contested": 2 * 8 * 4, "lost_in_border": 6 * 8 * 4}
 
 
-def test_a_refused_correction_keeps_its_patch_from_being_written_and_no_other(folders, capsys):
+def test_a_refused_correction_keeps_its_patch_from_being_written_and_no_other(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     folders.paint("a", ADD, HERE)
     (folders.corrections / "a" / "Remove1.nrrd").write_bytes(b"NRRD0004\nbroken")
     folders.paint("b", ADD, HERE)
@@ -91,14 +96,18 @@ def test_a_refused_correction_keeps_its_patch_from_being_written_and_no_other(fo
     assert "Remove1.nrrd" in capsys.readouterr().err
 
 
-def test_a_label_without_a_folder_is_listed_and_fine(folders, capsys):
+def test_a_label_without_a_folder_is_listed_and_fine(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     folders.paint("a", ADD, HERE)
     assert folders.merge() == 0
     assert folders.written() == ["a.nii.gz"]
     assert "no correction folder" in capsys.readouterr().out
 
 
-def test_a_folder_without_a_label_is_named_with_its_nearest_match(tmp_path, folders, capsys):
+def test_a_folder_without_a_label_is_named_with_its_nearest_match(
+    tmp_path: Path, folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folders.corrections / "other_TS_001_patch0").mkdir()
     write_nifti(folders.labels / "other_TS_001_patch1.nii.gz", folders.label, GRID)
     folders.paint("a", ADD, HERE)
@@ -107,7 +116,7 @@ def test_a_folder_without_a_label_is_named_with_its_nearest_match(tmp_path, fold
     assert folders.written() == ["a.nii.gz"]
 
 
-def test_a_raw_prediction_becomes_a_label_only_when_that_is_stated(folders):
+def test_a_raw_prediction_becomes_a_label_only_when_that_is_stated(folders: Folders) -> None:
     (folders.corrections / "a").mkdir()
     assert folders.merge() == 0
     assert folders.written() == []
@@ -116,7 +125,9 @@ def test_a_raw_prediction_becomes_a_label_only_when_that_is_stated(folders):
     assert (folders.merged("a")[16:-16, 20:24, 16:-16] == 1).all()
 
 
-def test_strays_anywhere_are_listed_and_harmless(folders, capsys):
+def test_strays_anywhere_are_listed_and_harmless(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     folders.paint("a", ADD, HERE)
     for folder in (folders.labels, folders.corrections, folders.corrections / "a"):
         (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
@@ -128,7 +139,7 @@ def test_strays_anywhere_are_listed_and_harmless(folders, capsys):
     assert str(folders.labels / "notes.txt") in out
 
 
-def test_the_same_merge_again_changes_nothing(folders):
+def test_the_same_merge_again_changes_nothing(folders: Folders) -> None:
     folders.paint("a", ADD, HERE)
     assert folders.merge() == 0
     before = (folders.out / "a.nii.gz").stat().st_mtime_ns
@@ -136,7 +147,9 @@ def test_the_same_merge_again_changes_nothing(folders):
     assert (folders.out / "a.nii.gz").stat().st_mtime_ns == before
 
 
-def test_a_label_that_differs_is_overwritten_only_when_that_is_said(folders, capsys):
+def test_a_label_that_differs_is_overwritten_only_when_that_is_said(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     folders.paint("a", ADD, HERE)
     assert folders.merge() == 0
     before = (folders.out / "a.nii.gz").read_bytes()
@@ -148,7 +161,9 @@ def test_a_label_that_differs_is_overwritten_only_when_that_is_said(folders, cap
     assert (folders.merged("a")[HERE] == 2).all()
 
 
-def test_the_labels_folder_is_no_place_for_the_output(folders, capsys):
+def test_the_labels_folder_is_no_place_for_the_output(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     folders.paint("a", ADD, HERE)
     folders.out = folders.labels
     before = (folders.labels / "a.nii.gz").read_bytes()
@@ -157,7 +172,9 @@ def test_the_labels_folder_is_no_place_for_the_output(folders, capsys):
     assert (folders.labels / "a.nii.gz").read_bytes() == before
 
 
-def test_one_patch_as_two_labels_is_refused_not_guessed(folders, capsys):
+def test_one_patch_as_two_labels_is_refused_not_guessed(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_nifti(folders.labels / "a.nii", folders.label, GRID)
     folders.paint("a", ADD, HERE)
     assert folders.merge() == 1
@@ -165,14 +182,18 @@ def test_one_patch_as_two_labels_is_refused_not_guessed(folders, capsys):
     assert folders.written() == []
 
 
-def test_a_label_with_other_values_is_refused(folders, capsys):
+def test_a_label_with_other_values_is_refused(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_nifti(folders.labels / "a.nii.gz", folders.label * 7, GRID)
     folders.paint("a", ADD, HERE)
     assert folders.merge() == 1
     assert "a.nii.gz: holds the values 7" in capsys.readouterr().err
 
 
-def test_a_fifo_in_a_correction_folder_is_refused_and_not_waited_for(folders, capsys):
+def test_a_fifo_in_a_correction_folder_is_refused_and_not_waited_for(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     folders.paint("a", ADD, HERE)
     os.mkfifo(folders.corrections / "a" / "Remove1.nrrd")
     assert folders.merge() == 1
@@ -180,14 +201,18 @@ def test_a_fifo_in_a_correction_folder_is_refused_and_not_waited_for(folders, ca
 
 
 @pytest.mark.parametrize("missing", ["labels", "corrections"])
-def test_a_missing_folder_is_named(folders, capsys, missing):
+def test_a_missing_folder_is_named(
+    folders: Folders, capsys: pytest.CaptureFixture[str], missing: Any
+) -> None:
     gone = folders.labels.parent / "gone"
     setattr(folders, missing, gone)
     assert folders.merge() == 1
     assert str(gone) in capsys.readouterr().err
 
 
-def test_control_characters_of_a_file_name_do_not_reach_the_terminal(folders, capsys):
+def test_control_characters_of_a_file_name_do_not_reach_the_terminal(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folders.corrections / "a").mkdir()
     (folders.corrections / "a" / "Add\x1b[2J.nrrd").write_bytes(b"x")
     assert folders.merge() == 1
@@ -195,12 +220,14 @@ def test_control_characters_of_a_file_name_do_not_reach_the_terminal(folders, ca
     assert "\x1b" not in captured.err + captured.out
 
 
-def test_without_any_option_the_help_teaches(capsys):
+def test_without_any_option_the_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["merge_corrections"]) == 2
     out = capsys.readouterr()
     assert "Remove1.nrrd" in out.out + out.err
 
 
-def test_a_missing_option_is_wrong_usage_where_nobody_can_answer(capsys):
+def test_a_missing_option_is_wrong_usage_where_nobody_can_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["merge_corrections", "--labels-dir", "x"]) == 2
     assert "--corrections-dir" in capsys.readouterr().err

@@ -63,14 +63,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lab
 
 
-def test_extracted_voxels_are_those_of_membrain_seg(lab):
+def test_extracted_voxels_are_those_of_membrain_seg(lab: Path) -> None:
     for expected in CASE["outputs"]:
         voxels = read(lab / "patches" / expected["file"])
         key = "sha256_of_voxels_zyx" if "dtype" in expected else "sha256_of_uint8_voxels_zyx"
         assert sha256(voxels) == expected[key]
 
 
-def test_the_drop_in_merges_the_same_folders_to_the_same_voxels(lab, tmp_path):
+def test_the_drop_in_merges_the_same_folders_to_the_same_voxels(lab: Path, tmp_path: Path) -> None:
     (lab / "corrections" / NAMES[1]).mkdir(exist_ok=True)
     by_hand = ["merge_corrections", "--labels-dir", str(lab / "patches" / "labelsCorr")]
     by_hand += ["--corrections-dir", str(lab / "corrections"), "--out-dir", str(tmp_path)]
@@ -80,13 +80,17 @@ def test_the_drop_in_merges_the_same_folders_to_the_same_voxels(lab, tmp_path):
         assert np.array_equal(read(lab / "merged" / f"{name}.nii.gz"), expected)
 
 
-def test_accepted_labels_can_be_made_again_from_their_record(lab, capsys):
+def test_accepted_labels_can_be_made_again_from_their_record(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["merge", "--all", "--verify", "--json", "--workspace", str(lab)]) == 0
     verified = json.loads(capsys.readouterr().out)
     assert {line["name"] for line in verified} == set(NAMES[:2])
 
 
-def test_accepted_labels_are_put_back_where_they_were_cut(lab, tmp_path, capsys):
+def test_accepted_labels_are_put_back_where_they_were_cut(
+    lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "curated.mrc"
     assert main(["put-back", "tomo", str(out), "--workspace", str(lab)]) == 0
     assert "2 accepted labels are put back" in capsys.readouterr().out

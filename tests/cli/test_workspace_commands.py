@@ -5,6 +5,7 @@ import os
 import shutil
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def names(listed: list[dict[str, object]]) -> list[object]:
     return [line["name"] for line in listed]
 
 
-def test_a_glob_is_shown_first_and_a_script_must_agree(lab):
+def test_a_glob_is_shown_first_and_a_script_must_agree(lab: Any) -> None:
     shown = lab("register", f"{lab.data}/*.mrc", "--dataset", "again")
     assert shown.status == 2
     assert "TS_001_v10.ckpt_segmented.mrc" in shown.out
@@ -25,24 +26,24 @@ def test_a_glob_is_shown_first_and_a_script_must_agree(lab):
     assert len(lab.done("tomograms", "--json").json) == 1
 
 
-def test_agreed_pairs_are_registered_and_again_are_kept(lab):
+def test_agreed_pairs_are_registered_and_again_are_kept(lab: Any) -> None:
     said = lab.done("register", f"{lab.data}/*.mrc", "--yes", "--json")
     assert said.json[0]["outcome"] == "kept"
 
 
-def test_a_dry_run_of_register_writes_nothing(lab):
+def test_a_dry_run_of_register_writes_nothing(lab: Any) -> None:
     said = lab.done("register", f"{lab.data}/*.mrc", "--dry-run", "--json")
     assert said.json[0]["token"] == "TS_001"
     assert len(lab.done("events", "--json").json) == len(lab.done("events", "--json").json)
 
 
-def test_a_missing_tomogram_is_named(lab):
+def test_a_missing_tomogram_is_named(lab: Any) -> None:
     said = lab("register", "gone.mrc", "--segmentation", "seg.mrc")
     assert said.status == 1
     assert "gone.mrc" in said.err
 
 
-def test_centers_come_as_x_y_z_and_a_bad_one_stops_no_other(lab):
+def test_centers_come_as_x_y_z_and_a_bad_one_stops_no_other(lab: Any) -> None:
     said = lab(
         "choose",
         "TS_001",
@@ -65,7 +66,7 @@ def test_centers_come_as_x_y_z_and_a_bad_one_stops_no_other(lab):
     assert added["patch"]["chosen_because"] == "hard_negative"
 
 
-def test_a_points_file_is_read_and_told(lab, tmp_path):
+def test_a_points_file_is_read_and_told(lab: Any, tmp_path: Path) -> None:
     (tmp_path / "centers.csv").write_text("x,y,z\n100,90,85\n1000,1,1\n")
     said = lab("choose", "TS_001", "--from", "centers.csv", "--dry-run")
     assert said.status == 1
@@ -99,13 +100,13 @@ def test_a_points_file_is_read_and_told(lab, tmp_path):
         ["no-such-command"],
     ],
 )
-def test_wrong_usage_is_status_2_and_says_what_is_right(lab, words):
+def test_wrong_usage_is_status_2_and_says_what_is_right(lab: Any, words: Any) -> None:
     said = lab(*words)
     assert said.status == 2
     assert "Error" in said.err or "Usage" in said.err
 
 
-def test_unknown_names_get_the_nearest_ones(lab):
+def test_unknown_names_get_the_nearest_ones(lab: Any) -> None:
     for words, near in (
         (["show", "other_TS_001_patch1"], PATCH),
         (["choose", "TS_01", "--at", "110,100,90"], "TS_001"),
@@ -122,14 +123,14 @@ def test_unknown_names_get_the_nearest_ones(lab):
         assert f"did you mean {near}" in said.err, said.err
 
 
-def test_a_move_that_is_not_legal_says_what_would_be(lab):
+def test_a_move_that_is_not_legal_says_what_would_be(lab: Any) -> None:
     for words in (["accept", PATCH], ["submit", PATCH], ["reject", PATCH, "--reason", "no"]):
         said = lab(*words)
         assert said.status == 1
         assert f"error: {PATCH}: is extracted" in said.err
 
 
-def test_the_life_of_a_patch_from_correction_to_acceptance(lab):
+def test_the_life_of_a_patch_from_correction_to_acceptance(lab: Any) -> None:
     lab.paint()
     (taken,) = lab.done("collect", "--json").json
     assert taken["details"]["files"][0]["version"] == 1
@@ -144,7 +145,7 @@ def test_the_life_of_a_patch_from_correction_to_acceptance(lab):
         assert word in told
 
 
-def test_a_second_run_of_each_step_does_nothing_twice(lab):
+def test_a_second_run_of_each_step_does_nothing_twice(lab: Any) -> None:
     lab.merged()
     before = lab.done("show", PATCH, "--json").json
     for words in (["extract", "--all"], ["collect"], ["merge", "--all"]):
@@ -154,7 +155,7 @@ def test_a_second_run_of_each_step_does_nothing_twice(lab):
     assert after["slots"] == before["slots"]
 
 
-def test_dry_runs_say_what_would_be_and_write_nothing(lab):
+def test_dry_runs_say_what_would_be_and_write_nothing(lab: Any) -> None:
     lab.done("choose", "TS_001", "--at", "100,90,85")
     lab.paint()
     before = {path for path in lab.folder.rglob("*") if "catalog" not in path.name}
@@ -166,7 +167,7 @@ def test_dry_runs_say_what_would_be_and_write_nothing(lab):
     assert lab.done("show", PATCH, "--json").json["slots"] == []
 
 
-def test_a_bad_correction_fails_its_patch_alone(lab):
+def test_a_bad_correction_fails_its_patch_alone(lab: Any) -> None:
     lab.done("choose", "TS_001", "--at", "100,90,85")
     lab.done("extract", "--all")
     lab.paint()
@@ -182,7 +183,7 @@ def test_a_bad_correction_fails_its_patch_alone(lab):
     assert lab.done("show", PATCH, "--json").json["patch"]["stage"] == "merged"
 
 
-def test_a_correction_is_withdrawn_and_reinstated(lab):
+def test_a_correction_is_withdrawn_and_reinstated(lab: Any) -> None:
     lab.merged()
     lab.paint("Add2.nrrd", at=90)
     lab.done("collect")
@@ -195,7 +196,7 @@ def test_a_correction_is_withdrawn_and_reinstated(lab):
     assert "Add3.nrrd" in said.err
 
 
-def test_a_patch_is_withdrawn_with_a_reason_and_comes_back(lab):
+def test_a_patch_is_withdrawn_with_a_reason_and_comes_back(lab: Any) -> None:
     lab.done("withdraw", PATCH, "--reason", "ice")
     assert lab.done("patches", "--json").json == []
     assert names(lab.done("patches", "--withdrawn", "--json").json) == [PATCH]
@@ -204,7 +205,7 @@ def test_a_patch_is_withdrawn_with_a_reason_and_comes_back(lab):
     assert names(lab.done("patches", "--json").json) == [PATCH]
 
 
-def test_work_is_assigned_claimed_transferred_and_released(lab):
+def test_work_is_assigned_claimed_transferred_and_released(lab: Any) -> None:
     lab.done("people", "add", "Ben", "--role", "annotator")
     assert lab.done("assign", PATCH, "Ben", "--json").json["assignee"] == "Ben"
     assert names(lab.done("patches", "--assignee", "Ben", "--json").json) == [PATCH]
@@ -217,7 +218,7 @@ def test_work_is_assigned_claimed_transferred_and_released(lab):
     assert names(lab.done("patches", "--unassigned", "--json").json) == [PATCH]
 
 
-def test_comments_stand_at_a_voxel_until_they_are_settled(lab):
+def test_comments_stand_at_a_voxel_until_they_are_settled(lab: Any) -> None:
     said = lab.done("comment", PATCH, "is it?", "--at", "92,75,80", "--json").json
     assert said["comment"]["at"] == [80, 75, 92]
     number = said["comment"]["id"]
@@ -228,7 +229,7 @@ def test_comments_stand_at_a_voxel_until_they_are_settled(lab):
     assert lab("comment", PATCH, "far", "--at", "160,0,0").status == 1
 
 
-def test_people_are_added_changed_and_disabled(lab):
+def test_people_are_added_changed_and_disabled(lab: Any) -> None:
     lab.done("people", "add", "Ben", "--account", "ben", "--role", "reviewer")
     lab.done("people", "role", "Ben", "curator")
     lab.done("people", "disable", "Ben")
@@ -240,7 +241,7 @@ def test_people_are_added_changed_and_disabled(lab):
     assert lab("people", "role", "Ada", "viewer").status == 1, "the last admin stays"
 
 
-def test_what_one_may_not_do_is_refused_and_noted(lab):
+def test_what_one_may_not_do_is_refused_and_noted(lab: Any) -> None:
     lab.done("people", "add", "Zoe", "--role", "admin", "--account", "zoe")
     lab.done("people", "role", "Ada", "viewer")
     said = lab("withdraw", PATCH, "--reason", "no")
@@ -250,7 +251,9 @@ def test_what_one_may_not_do_is_refused_and_noted(lab):
     assert lab("events", "export", "log.jsonl").status == 1
 
 
-def test_the_record_is_written_as_json_lines_and_never_over_a_file(lab, tmp_path):
+def test_the_record_is_written_as_json_lines_and_never_over_a_file(
+    lab: Any, tmp_path: Path
+) -> None:
     lab.done("events", "export", "log.jsonl")
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert "patch chosen" in [json.loads(line)["action"] for line in lines]
@@ -259,14 +262,14 @@ def test_the_record_is_written_as_json_lines_and_never_over_a_file(lab, tmp_path
     assert "already" in again.err
 
 
-def test_events_are_filtered(lab):
+def test_events_are_filtered(lab: Any) -> None:
     of_patch = lab.done("events", "list", "--patch", PATCH, "--json").json
     assert {event["name"] for event in of_patch} == {PATCH}
     assert lab.done("events", "--since", "2999-01-01", "--json").json == []
     assert len(lab.done("events", "--limit", "2", "--json").json) == 2
 
 
-def test_queued_work_is_done_by_a_worker(lab):
+def test_queued_work_is_done_by_a_worker(lab: Any) -> None:
     lab.done("choose", "TS_001", "--at", "100,90,85")
     (queued,) = lab.done("extract", "--all", "--queue", "--json").json
     assert queued["outcome"] == "queued"
@@ -279,7 +282,7 @@ def test_queued_work_is_done_by_a_worker(lab):
     assert lab("jobs", "cancel", "99999").status == 1
 
 
-def test_hashes_are_made_at_once_or_by_a_worker(lab):
+def test_hashes_are_made_at_once_or_by_a_worker(lab: Any) -> None:
     done = lab.done("hash", "TS_001", "--json").json
     assert names(done)[0] == "other/TS_001"
     assert len(done[0]["details"]["sha256"]) == 64
@@ -287,7 +290,7 @@ def test_hashes_are_made_at_once_or_by_a_worker(lab):
     assert "queued" in lab.done("hash", "TS_001", "--queue").out
 
 
-def test_a_backup_is_made_verified_and_restored(lab, tmp_path):
+def test_a_backup_is_made_verified_and_restored(lab: Any, tmp_path: Path) -> None:
     lab.merged()
     made = lab.done("backup", "--json").json
     assert Path(made["path"]).is_file()
@@ -299,17 +302,17 @@ def test_a_backup_is_made_verified_and_restored(lab, tmp_path):
     assert lab("restore", str(lab.folder / "backups"), "--to", "again").status == 1
 
 
-def test_doctor_examines_a_workspace(lab):
+def test_doctor_examines_a_workspace(lab: Any) -> None:
     said = lab("doctor", "--json")
     assert {finding["state"] for finding in said.json} <= {"ok", "warn", "bad"}
     assert all(finding["name"] for finding in said.json)
 
 
-def test_a_catalog_at_this_schema_needs_no_migration(lab):
+def test_a_catalog_at_this_schema_needs_no_migration(lab: Any) -> None:
     assert "already" in lab.done("migrate").out
 
 
-def test_labels_are_put_back_into_a_copy(lab, tmp_path):
+def test_labels_are_put_back_into_a_copy(lab: Any, tmp_path: Path) -> None:
     lab.merged()
     lab.done("accept", PATCH)
     lab.done("put-back", "TS_001", "curated.mrc", "--dry-run")
@@ -319,7 +322,7 @@ def test_labels_are_put_back_into_a_copy(lab, tmp_path):
     assert lab("put-back", "TS_001", "curated.mrc").status == 1, "nothing is overwritten"
 
 
-def test_a_training_set_of_one_tomogram_says_how_to_validate(lab, tmp_path):
+def test_a_training_set_of_one_tomogram_says_how_to_validate(lab: Any, tmp_path: Path) -> None:
     lab.merged()
     refused = lab("export", "training-set", "set")
     assert refused.status == 1
@@ -337,7 +340,7 @@ def test_a_training_set_of_one_tomogram_says_how_to_validate(lab, tmp_path):
     assert (tmp_path / "set" / "dataset.json").is_file()
 
 
-def test_a_bundle_waits_for_permission_and_for_a_signature(lab, tmp_path):
+def test_a_bundle_waits_for_permission_and_for_a_signature(lab: Any, tmp_path: Path) -> None:
     lab.merged()
     lab.done("accept", PATCH)
     bundle = ["export", "bundle", "out", "--title", "Cells", "--description", "One patch"]
@@ -350,7 +353,7 @@ def test_a_bundle_waits_for_permission_and_for_a_signature(lab, tmp_path):
     assert lab(*bundle, "--creator", "Byron, Ada;not-an-orcid").status == 1
 
 
-def test_an_accepted_patch_is_taken_back_with_a_reason(lab):
+def test_an_accepted_patch_is_taken_back_with_a_reason(lab: Any) -> None:
     lab.merged()
     lab.done("accept", PATCH)
     assert lab("reject", PATCH, "--reason", "on second thought").status == 1
@@ -359,7 +362,7 @@ def test_an_accepted_patch_is_taken_back_with_a_reason(lab):
     assert patch["rejected_reason"] == "on second thought"
 
 
-def test_permissions_and_pins_are_stated(lab):
+def test_permissions_and_pins_are_stated(lab: Any) -> None:
     public = ["permit", "TS_001", "--scope", "public", "--by", "Ada"]
     said = lab.done(*public, "--licence", "CC-BY-4.0")
     assert "1 stated" in said.out
@@ -371,7 +374,7 @@ def test_permissions_and_pins_are_stated(lab):
     assert lab.done("tomograms", "--split", "test", "--json").json == []
 
 
-def test_data_roots_are_listed_and_added(lab, tmp_path):
+def test_data_roots_are_listed_and_added(lab: Any, tmp_path: Path) -> None:
     assert names(lab.done("roots", "--json").json) == [str(lab.data)]
     (tmp_path / "more").mkdir()
     lab.done("roots", "add", "more")
@@ -380,7 +383,7 @@ def test_data_roots_are_listed_and_added(lab, tmp_path):
     assert lab("roots", "add", "gone").status == 1
 
 
-def test_a_kit_goes_out_once_and_comes_back(lab, tmp_path):
+def test_a_kit_goes_out_once_and_comes_back(lab: Any, tmp_path: Path) -> None:
     lab.paint()
     lab.done("collect")
     lab.done("kit", PATCH, "--out", "ben.zip")
@@ -410,7 +413,7 @@ def test_a_kit_goes_out_once_and_comes_back(lab, tmp_path):
         os.fsdecode(b"\xff\xfe"),
     ],
 )
-def test_hostile_names_get_one_sentence_and_make_no_file(lab, name):
+def test_hostile_names_get_one_sentence_and_make_no_file(lab: Any, name: Any) -> None:
     before = sorted(lab.folder.rglob("*"))
     for words in (
         ["show", "--", name],
@@ -431,20 +434,20 @@ def test_hostile_names_get_one_sentence_and_make_no_file(lab, name):
     assert [path for path in after if path not in before and path.parent.name != "locks"] == []
 
 
-def test_a_folder_that_is_no_workspace_is_named_with_the_way_out(lab, tmp_path):
+def test_a_folder_that_is_no_workspace_is_named_with_the_way_out(lab: Any, tmp_path: Path) -> None:
     said = lab("patches", "--workspace", str(tmp_path))
     assert said.status == 1
     assert "tomocurate init" in said.err
     assert lab("patches", "--workspace", "gone").status == 1
 
 
-def test_a_workspace_is_not_made_over_another(lab):
+def test_a_workspace_is_not_made_over_another(lab: Any) -> None:
     said = lab("init", str(lab.folder))
     assert said.status == 1
     assert "already" in said.err
 
 
-def test_a_catalog_that_is_damaged_or_something_else_is_left_alone(lab):
+def test_a_catalog_that_is_damaged_or_something_else_is_left_alone(lab: Any) -> None:
     catalog = lab.folder / "catalog.sqlite"
     for content in (b"", b"hello" * 1000, catalog.read_bytes()[:5000]):
         catalog.write_bytes(content)
@@ -453,14 +456,14 @@ def test_a_catalog_that_is_damaged_or_something_else_is_left_alone(lab):
         assert catalog.read_bytes() == content
 
 
-def test_a_stranger_is_told_how_to_come_in(lab):
+def test_a_stranger_is_told_how_to_come_in(lab: Any) -> None:
     lab.done("people", "account", "Ada", "--account", "somebody-else")
     said = lab("patches")
     assert said.status == 1
     assert "people add" in said.err
 
 
-def test_init_takes_a_name_and_a_place_for_the_catalog(lab, tmp_path):
+def test_init_takes_a_name_and_a_place_for_the_catalog(lab: Any, tmp_path: Path) -> None:
     made = lab.done(
         "init", "new", "--name", "Zoe", "--catalog", str(tmp_path / "c.sqlite"), "--json"
     )
@@ -472,14 +475,14 @@ def test_init_takes_a_name_and_a_place_for_the_catalog(lab, tmp_path):
     assert "postgresql" in said.err
 
 
-def test_tables_are_for_people_and_say_how_many(lab):
+def test_tables_are_for_people_and_say_how_many(lab: Any) -> None:
     assert PATCH in lab.done("patches").out
     assert "1 patches" in lab.done("patches").out
     assert "other/TS_001" in lab.done("tomograms").out
     assert os.linesep in lab.done("people").out
 
 
-def test_a_lost_catalog_is_made_again_from_the_records(lab):
+def test_a_lost_catalog_is_made_again_from_the_records(lab: Any) -> None:
     lab.merged()
     lab.done("accept", PATCH)
     before = lab.done("patches", "--json").json
@@ -491,7 +494,7 @@ def test_a_lost_catalog_is_made_again_from_the_records(lab):
     assert patch["label_hash"] == before[0]["label_hash"]
 
 
-def test_a_catalog_is_copied_to_where_nothing_is(lab, tmp_path):
+def test_a_catalog_is_copied_to_where_nothing_is(lab: Any, tmp_path: Path) -> None:
     counted = {
         row["name"]: row["rows"]
         for row in lab.done("catalog", "copy", "--to", str(tmp_path / "copy.sqlite"), "--json").json
@@ -500,7 +503,7 @@ def test_a_catalog_is_copied_to_where_nothing_is(lab, tmp_path):
     assert lab("catalog", "copy", "--to", str(tmp_path / "copy.sqlite")).status == 1
 
 
-def test_a_folder_of_the_guide_is_adopted(lab, tmp_path):
+def test_a_folder_of_the_guide_is_adopted(lab: Any, tmp_path: Path) -> None:
     cut = lab.folder / "patches"
     old = tmp_path / "old"
     for folder in ("imagesCorr", "labelsCorr"):
@@ -515,14 +518,16 @@ def test_a_folder_of_the_guide_is_adopted(lab, tmp_path):
     assert "there already" in lab.done("adopt", "old").out
 
 
-def test_a_file_name_that_is_no_utf8_is_reported_as_json_that_parses(lab, tmp_path):
+def test_a_file_name_that_is_no_utf8_is_reported_as_json_that_parses(
+    lab: Any, tmp_path: Path
+) -> None:
     kit = os.fsdecode(b"kit\xff.zip")
     said = lab.done("kit", PATCH, "--out", kit, "--json")
     assert said.json[0]["kit"] == kit
     assert (tmp_path / kit).is_file()
 
 
-def test_columns_stand_under_each_other_in_every_script(lab):
+def test_columns_stand_under_each_other_in_every_script(lab: Any) -> None:
     for name in ("膜の人", "Zoé", "Ben"):
         lab.done("people", "add", name, "--account", f"account-{name}")
     lines = lab.done("people").out.splitlines()
@@ -530,7 +535,7 @@ def test_columns_stand_under_each_other_in_every_script(lab):
     assert lines[0].index("role") == line.index("annotator") + 3, "three characters of two columns"
 
 
-def test_every_list_for_programs_is_an_array_of_objects_with_a_name(lab):
+def test_every_list_for_programs_is_an_array_of_objects_with_a_name(lab: Any) -> None:
     lab.done("backup")
     lab.done("people", "add", "Ben")
     lists = [
@@ -553,7 +558,9 @@ def test_every_list_for_programs_is_an_array_of_objects_with_a_name(lab):
         assert all(isinstance(each["name"], str) and each["name"] for each in listed), words
 
 
-def test_a_correction_folder_that_macos_named_decomposed_belongs_to_its_patch(lab, tmp_path):
+def test_a_correction_folder_that_macos_named_decomposed_belongs_to_its_patch(
+    lab: Any, tmp_path: Path
+) -> None:
     suffix = "_v10.ckpt_segmented.mrc"
     shutil.copy(lab.data / "TS_001.mrc", tmp_path / "Hülle.mrc")
     shutil.copy(lab.data / f"TS_001{suffix}", tmp_path / f"Hülle{suffix}")

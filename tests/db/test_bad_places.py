@@ -61,7 +61,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_is_told_and_nothing_is_changed(catalog: Catalog, database: str):
+def test_a_full_disk_is_told_and_nothing_is_changed(catalog: Catalog, database: str) -> None:
     add(catalog, "anna")
     assert catalog.file
 
@@ -81,7 +81,7 @@ def test_a_full_disk_is_told_and_nothing_is_changed(catalog: Catalog, database: 
     add(catalog, "bert")
 
 
-def test_a_catalog_is_not_half_made_on_a_full_disk(tmp_path: Path, database: str):
+def test_a_catalog_is_not_half_made_on_a_full_disk(tmp_path: Path, database: str) -> None:
     file = tmp_path / "catalog.sqlite"
     with files_no_larger_than(20_000), pytest.raises(CatalogError, match="disk"):
         create_catalog(f"sqlite:///{file}")
@@ -90,7 +90,7 @@ def test_a_catalog_is_not_half_made_on_a_full_disk(tmp_path: Path, database: str
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="another account is needed, so this takes root")
-def test_a_read_only_catalog_can_be_read_and_says_that_it_cannot_be_written(database: str):
+def test_a_read_only_catalog_can_be_read_and_says_that_it_cannot_be_written(database: str) -> None:
     folder = Path(tempfile.mkdtemp(prefix="tomocurate-"))
     file = folder / "catalog.sqlite"
     create_catalog(f"sqlite:///{file}").close()
@@ -148,7 +148,7 @@ def on_nfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_no_catalog_is_made_on_a_network_file_system(on_nfs: Path, database: str):
+def test_no_catalog_is_made_on_a_network_file_system(on_nfs: Path, database: str) -> None:
     with pytest.raises(CatalogError, match=r"network file system \(nfs4 .* into PostgreSQL"):
         create_catalog(f"sqlite:///{on_nfs}/catalog.sqlite")
     assert list(on_nfs.iterdir()) == []
@@ -156,7 +156,7 @@ def test_no_catalog_is_made_on_a_network_file_system(on_nfs: Path, database: str
 
 def test_a_catalog_on_a_network_file_system_is_read_and_written_only_if_forced(
     on_nfs: Path, database: str
-):
+) -> None:
     url = f"sqlite:///{on_nfs}/catalog.sqlite"
     create_catalog(url, network_file_ok=True).close()
     with open_catalog(url) as catalog:
@@ -174,7 +174,7 @@ def machine(catalog: Catalog, name: str, boot_id: str, ago: timedelta) -> None:
         session.add(Host(name=name, boot_id=boot_id, first_seen=at, last_seen=at))
 
 
-def test_a_second_machine_is_named_and_refused(catalog_url: sa.URL, database: str):
+def test_a_second_machine_is_named_and_refused(catalog_url: sa.URL, database: str) -> None:
     with open_catalog(catalog_url) as catalog:
         machine(catalog, "tomo-server", "another", timedelta(minutes=1))
     with open_catalog(catalog_url) as again:
@@ -185,7 +185,7 @@ def test_a_second_machine_is_named_and_refused(catalog_url: sa.URL, database: st
 
 def test_a_machine_that_stopped_long_ago_and_a_container_here_are_no_hindrance(
     catalog_url: sa.URL, database: str
-):
+) -> None:
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     with open_catalog(catalog_url) as catalog:
         machine(catalog, "old-server", "another", HOST_QUIET + timedelta(minutes=1))
@@ -209,11 +209,11 @@ def test_a_machine_that_stopped_long_ago_and_a_container_here_are_no_hindrance(
 )
 def test_a_library_with_the_wal_bug_gets_no_wal(
     version: tuple[int, int, int], safe: bool, database: str
-):
+) -> None:
     assert wal_is_safe(version) == safe
 
 
-def test_foreign_keys_are_on_in_every_thread(catalog: Catalog, database: str):
+def test_foreign_keys_are_on_in_every_thread(catalog: Catalog, database: str) -> None:
     found = []
 
     def ask() -> None:
@@ -230,12 +230,12 @@ def test_foreign_keys_are_on_in_every_thread(catalog: Catalog, database: str):
     assert found == [1] * 8
 
 
-def test_a_reader_cannot_write(catalog: Catalog, database: str):
+def test_a_reader_cannot_write(catalog: Catalog, database: str) -> None:
     with pytest.raises(CatalogError), catalog.read() as session:
         session.execute(sa.text("DELETE FROM facts"))
 
 
-def test_a_time_without_a_zone_is_refused(catalog: Catalog, database: str):
+def test_a_time_without_a_zone_is_refused(catalog: Catalog, database: str) -> None:
     naive = datetime(2026, 3, 29, 2, 30)
     with pytest.raises((CatalogError, sa.exc.StatementError), match="no time zone"):  # noqa: SIM117
         with catalog.write() as session:
@@ -245,7 +245,7 @@ def test_a_time_without_a_zone_is_refused(catalog: Catalog, database: str):
 
 def test_the_journal_of_a_killed_writer_is_rolled_back_by_the_next_reader(
     catalog_url: sa.URL, database: str
-):
+) -> None:
     file = Path(str(catalog_url.database))
     script = (
         "import os, sqlite3, sys\n"

@@ -1,5 +1,8 @@
 """Every list, filter and count of a page sends as many statements for many rows as for few."""
 
+from pathlib import Path
+from typing import Any
+
 import sqlalchemy as sa
 
 from bench.catalog import queries, statements
@@ -19,7 +22,7 @@ def counted(url: sa.URL, sizes: Sizes) -> dict[str, int]:
         return {name: len(statements(catalog, query)[0]) for name, query in queries(sizes).items()}
 
 
-def test_no_list_asks_once_a_row(empty_url, tmp_path, database):
+def test_no_list_asks_once_a_row(empty_url: Any, tmp_path: Path, database: Any) -> None:
     if database == "postgresql":
         many = counted(empty_url, MANY)
         assert max(many.values()) <= MOST

@@ -20,7 +20,7 @@ from db.writes.people import add_person, change_person
 @pytest.mark.parametrize("database", ["postgresql"])
 def test_a_forgotten_transaction_blocks_one_write_briefly_and_nobody_else(
     catalog: Catalog, database: str
-):
+) -> None:
     with catalog.write() as session:
         for name in ("anna", "bert"):
             add_person(session, Change.now(None), name, Role.ADMIN)
@@ -55,12 +55,12 @@ def test_a_forgotten_transaction_blocks_one_write_briefly_and_nobody_else(
 
 
 @pytest.mark.parametrize("address", ["lab:s3cret@db/lab", "lab@db/lab?password=s3cret"])
-def test_a_password_is_never_shown(address: str):
+def test_a_password_is_never_shown(address: str) -> None:
     assert "s3cret" not in show_url(parse_url(f"postgresql://{address}"))
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_every_connection_writes_through_to_the_disk(catalog: Catalog, database: str):
+def test_every_connection_writes_through_to_the_disk(catalog: Catalog, database: str) -> None:
     for opened in (catalog.read, catalog.write):
         with opened() as session:
             level = session.connection().exec_driver_sql("PRAGMA synchronous").scalar()
@@ -68,7 +68,7 @@ def test_every_connection_writes_through_to_the_disk(catalog: Catalog, database:
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_catalog_is_readable_for_no_other_account(catalog_url: sa.URL, tmp_path: Path):
+def test_a_catalog_is_readable_for_no_other_account(catalog_url: sa.URL, tmp_path: Path) -> None:
     made = tmp_path / "new.sqlite"
     create_catalog(f"sqlite:///{made}").close()
     assert made.stat().st_mode & 0o007 == 0

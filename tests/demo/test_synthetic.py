@@ -1,5 +1,8 @@
 """The synthetic tomogram is believable, the same for a seed, and wrong where it should be."""
 
+from pathlib import Path
+from typing import Any
+
 import mrcfile
 import numpy as np
 import pytest
@@ -18,11 +21,11 @@ SHAPE = Zyx(168, 176, 184)
 
 
 @pytest.fixture(scope="module")
-def tomogram():
+def tomogram() -> Any:
     return make_tomogram(SHAPE, seed=3)
 
 
-def test_a_seed_gives_the_same_files_and_another_seed_others(tomogram, tmp_path):
+def test_a_seed_gives_the_same_files_and_another_seed_others(tomogram: Any, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     one = write_tomogram(tmp_path / "one", "TS_001", tomogram)
@@ -32,13 +35,13 @@ def test_a_seed_gives_the_same_files_and_another_seed_others(tomogram, tmp_path)
     assert not np.array_equal(tomogram.density, other.density)
 
 
-def test_membranes_are_darker_than_what_lies_off_them(tomogram):
+def test_membranes_are_darker_than_what_lies_off_them(tomogram: Any) -> None:
     seen = tomogram.density[tomogram.membrane & tomogram.visible]
     off = tomogram.density[~tomogram.membrane]
     assert seen.mean() < off.mean() - 1.5 * off.std()
 
 
-def test_a_membrane_has_two_dark_leaflets_about_4_nm_apart(tomogram):
+def test_a_membrane_has_two_dark_leaflets_about_4_nm_apart(tomogram: Any) -> None:
     """Along x through the sheet, aligned on its middle and averaged over y and z."""
     profiles = []
     for z in range(20, SHAPE.z - 20, 4):
@@ -55,7 +58,7 @@ def test_a_membrane_has_two_dark_leaflets_about_4_nm_apart(tomogram):
     assert profile[(left + right) // 2] > max(profile[left], profile[right])
 
 
-def test_waves_beyond_the_last_tilt_are_missing(tomogram):
+def test_waves_beyond_the_last_tilt_are_missing(tomogram: Any) -> None:
     power = abs(np.fft.rfftn(tomogram.density)) ** 2
     kz = abs(np.fft.fftfreq(SHAPE.z))[:, None, None]
     kx = np.fft.rfftfreq(SHAPE.x)[None, None, :]
@@ -64,7 +67,7 @@ def test_waves_beyond_the_last_tilt_are_missing(tomogram):
     assert steeper.mean() > 0.1
 
 
-def test_the_prediction_misses_membrane_and_sees_some_where_none_is(tomogram):
+def test_the_prediction_misses_membrane_and_sees_some_where_none_is(tomogram: Any) -> None:
     assert tomogram.prediction.dtype == np.int8
     assert set(np.unique(tomogram.prediction)) == {0, 1}
     predicted = tomogram.prediction == 1
@@ -74,7 +77,7 @@ def test_the_prediction_misses_membrane_and_sees_some_where_none_is(tomogram):
     assert (tomogram.membrane & ~tomogram.visible).any()
 
 
-def test_centers_are_legal_apart_and_lie_where_the_prediction_is_wrong(tomogram):
+def test_centers_are_legal_apart_and_lie_where_the_prediction_is_wrong(tomogram: Any) -> None:
     centers = choose_centers(tomogram, 3, apart=8)
     legal = legal_centers(SHAPE)
     assert len(centers) == 3
@@ -92,7 +95,7 @@ def test_centers_are_legal_apart_and_lie_where_the_prediction_is_wrong(tomogram)
     assert choose_centers(make_tomogram(Zyx(60, 60, 60)), 2) == []
 
 
-def test_an_annotator_keeps_the_guide_s_rules(tomogram):
+def test_an_annotator_keeps_the_guide_s_rules(tomogram: Any) -> None:
     box = box_around(choose_centers(tomogram, 1)[0])
     membrane, visible = tomogram.membrane[box.slices], tomogram.visible[box.slices]
     predicted = tomogram.prediction[box.slices] == 1
@@ -107,7 +110,9 @@ def test_an_annotator_keeps_the_guide_s_rules(tomogram):
     assert wrong.sum() < 0.01 * ((predicted != membrane) & reliable).sum()
 
 
-def test_files_are_named_as_membrain_names_them_and_state_their_voxel_size(tomogram, tmp_path):
+def test_files_are_named_as_membrain_names_them_and_state_their_voxel_size(
+    tomogram: Any, tmp_path: Path
+) -> None:
     image, segmentation = write_tomogram(tmp_path, "TS_001", tomogram)
     assert segmentation.name == "TS_001_MemBrain_seg_v10_alpha.ckpt_segmented.mrc"
     for path, voxels in ((image, tomogram.density), (segmentation, tomogram.prediction)):

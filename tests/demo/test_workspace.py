@@ -29,13 +29,13 @@ def listed(demo: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[
     return json.loads(capsys.readouterr().out)
 
 
-def test_the_plan_has_some_forty_patches_and_a_tomogram_to_look_through():
+def test_the_plan_has_some_forty_patches_and_a_tomogram_to_look_through() -> None:
     assert set(PLAN) == {specimen.token for specimen in SPECIMENS}
     assert all(len(PLAN[each.token]) == each.patches for each in SPECIMENS)
     assert sum(each.patches for each in SPECIMENS) == 40
 
 
-def test_every_mark_is_there_to_look_at(demo, capsys):
+def test_every_mark_is_there_to_look_at(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for mark in ("--rejected", "--stale", "--waiting", "--withdrawn", "--unassigned"):
         assert listed(demo, capsys, "patches", mark), mark
     events = listed(demo, capsys, "events", "--limit", "500")
@@ -43,20 +43,24 @@ def test_every_mark_is_there_to_look_at(demo, capsys):
     assert {"rejected", "commented", "comment settled"} <= {event["action"] for event in events}
 
 
-def test_its_jobs_are_done_and_its_labels_can_be_made_again(demo, capsys):
+def test_its_jobs_are_done_and_its_labels_can_be_made_again(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert {job["state"] for job in listed(demo, capsys, "jobs")} == {"done"}
     accepted = listed(demo, capsys, "patches", "--stage", "accepted")
     verified = listed(demo, capsys, "merge", "--all", "--verify")
     assert {line["name"] for line in accepted} <= {line["name"] for line in verified}
 
 
-def test_doctor_finds_nothing_bad(demo, capsys):
+def test_doctor_finds_nothing_bad(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["doctor", "--json", "--workspace", str(demo)])
     findings = json.loads(capsys.readouterr().out)
     assert [each for each in findings if each["state"] == "bad"] == []
 
 
-def test_its_patches_are_shared_once_their_owners_permit(demo, capsys, tmp_path):
+def test_its_patches_are_shared_once_their_owners_permit(
+    demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     here = ["--workspace", str(demo)]
     bundle = [
         "export",
@@ -88,7 +92,9 @@ def test_its_patches_are_shared_once_their_owners_permit(demo, capsys, tmp_path)
     assert {each["stage"] for each in listed(tmp_path / "lab", capsys, "patches")} == {"accepted"}
 
 
-def test_segmentations_are_scored_against_accepted_labels(demo, capsys, tmp_path):
+def test_segmentations_are_scored_against_accepted_labels(
+    demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     here = ["--workspace", str(demo)]
     accepted = listed(demo, capsys, "patches", "--stage", "accepted")
     assert main(["score", "--all", *here]) == 0
@@ -109,7 +115,7 @@ def test_segmentations_are_scored_against_accepted_labels(demo, capsys, tmp_path
     assert main(["scores", "--patch", "no_such_patch0", *here]) == 1
 
 
-def test_a_second_demo_finds_the_first(demo):
+def test_a_second_demo_finds_the_first(demo: Path) -> None:
     before = (demo / MARK).stat().st_mtime_ns
     again = make_demo(demo, lambda line: None)
     assert again.found
@@ -117,7 +123,7 @@ def test_a_second_demo_finds_the_first(demo):
     assert (demo / MARK).stat().st_mtime_ns == before
 
 
-def test_a_folder_with_another_workspace_is_left_alone(tmp_path):
+def test_a_folder_with_another_workspace_is_left_alone(tmp_path: Path) -> None:
     assert main(["init", str(tmp_path / "lab")]) == 0
     with pytest.raises(WorkspaceError, match="no whole demo"):
         make_demo(tmp_path / "lab", lambda line: None)

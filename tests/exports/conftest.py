@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ class Lab:
         folder.mkdir(exist_ok=True)
         self.made = 0
 
-    def patch(self, tomogram: str = "TS_001", number: int = 0, **changes) -> CuratedPatch:
+    def patch(self, tomogram: str = "TS_001", number: int = 0, **changes: Any) -> CuratedPatch:
         """Write a patch's three files and give its value; keywords change what is recorded.
 
         ``image`` and ``label`` are arrays to write instead.
@@ -86,7 +87,7 @@ class Lab:
         )
         return replace(patch, **changes)
 
-    def patches(self, tomograms: int = 3, each: int = 2, **changes) -> list[CuratedPatch]:
+    def patches(self, tomograms: int = 3, each: int = 2, **changes: Any) -> list[CuratedPatch]:
         return [
             self.patch(f"TS_{t:03}", n, **changes)
             for t in range(1, tomograms + 1)
@@ -109,48 +110,48 @@ def tree() -> Callable[[Path], dict[str, bytes]]:
     }
 
 
-def write_volume(path):
+def write_volume(path: Any) -> Any:
     voxels = np.random.default_rng(1).normal(size=(40, 40, 40)).astype("f4")
     write_nifti(path, voxels, Grid.aligned(10.0))
     return path
 
 
-def json_value(folder, secret):
+def json_value(folder: Any, secret: Any) -> None:
     (folder / "a.json").write_text(json.dumps({"note": [{"by": secret.decode()}]}))
 
 
-def json_key(folder, secret):
+def json_key(folder: Any, secret: Any) -> None:
     (folder / "a.json").write_text(json.dumps({"counts": {secret.decode(): 3}}))
 
 
-def json_escaped(folder, secret):
+def json_escaped(folder: Any, secret: Any) -> None:
     escaped = "".join(f"\\u{byte:04x}" for byte in secret)
     (folder / "a.json").write_text(f'{{"a": "{escaped}"}}')
 
 
-def table_cell(folder, secret):
+def table_cell(folder: Any, secret: Any) -> None:
     (folder / "a.csv").write_text(f"x,y\n1,{secret.decode()}\n")
 
 
-def page_text(folder, secret):
+def page_text(folder: Any, secret: Any) -> None:
     (folder / "README.md").write_text(f"# A set\n\nmade by {secret.decode().upper()}.\n")
 
 
-def wide_text(folder, secret):
+def wide_text(folder: Any, secret: Any) -> None:
     (folder / "notes.txt").write_bytes(secret.decode().encode("utf-16"))
 
 
-def file_name(folder, secret):
+def file_name(folder: Any, secret: Any) -> None:
     (folder / (secret.decode().replace("/", "") + ".txt")).write_text("x")
 
 
-def folder_name(folder, secret):
+def folder_name(folder: Any, secret: Any) -> None:
     below = folder / secret.decode().replace("/", "")
     below.mkdir()
     (below / "a.txt").write_text("x")
 
 
-def mrc_label(folder, secret):
+def mrc_label(folder: Any, secret: Any) -> None:
     (folder / "a.mrc").write_bytes(np.random.default_rng(1).bytes(224) + secret.ljust(800, b" "))
 
 

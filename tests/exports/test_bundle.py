@@ -9,6 +9,8 @@ import subprocess
 import zipfile
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -45,21 +47,23 @@ SECRETS = [
 ]
 
 
-def bundle(patches, out, facts=FACTS, secrets=SECRETS, **options):
+def bundle(
+    patches: Any, out: Any, facts: Any = FACTS, secrets: Any = SECRETS, **options: Any
+) -> Any:
     return write_bundle(plan_bundle(patches, facts, KEY), out, secrets, **options)
 
 
-def faults(patches, facts=FACTS):
+def faults(patches: Any, facts: Any = FACTS) -> Any:
     with pytest.raises(ExportError) as error:
         plan_bundle(patches, facts, KEY).check()
     return " ".join(error.value.faults)
 
 
-def rows(folder):
+def rows(folder: Any) -> Any:
     return list(csv.DictReader(io.StringIO((folder / "patches.csv").read_text())))
 
 
-def test_a_bundle_loads_and_its_sums_hold(lab, tmp_path):
+def test_a_bundle_loads_and_its_sums_hold(lab: Any, tmp_path: Path) -> None:
     made = bundle(lab.patches(), tmp_path / "Dataset501_Share")
     assert check_layout(made.folder) == []
     done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=made.folder, capture_output=True)
@@ -69,7 +73,7 @@ def test_a_bundle_loads_and_its_sums_hold(lab, tmp_path):
 
 
 @pytest.mark.parametrize("level", list(Level))
-def test_a_clean_bundle_has_no_hit_at_any_level(lab, tmp_path, level):
+def test_a_clean_bundle_has_no_hit_at_any_level(lab: Any, tmp_path: Path, level: Any) -> None:
     facts = replace(FACTS, level=level)
     made = bundle(lab.patches(), tmp_path / "out", facts)
     assert made.report.faults == []
@@ -77,7 +81,9 @@ def test_a_clean_bundle_has_no_hit_at_any_level(lab, tmp_path, level):
 
 
 @pytest.mark.parametrize("level", [Level.COLLABORATOR, Level.PUBLIC, Level.MINIMAL])
-def test_no_name_of_a_tomogram_or_person_is_told(lab, tmp_path, tree, level):
+def test_no_name_of_a_tomogram_or_person_is_told(
+    lab: Any, tmp_path: Path, tree: Any, level: Any
+) -> None:
     facts = replace(FACTS, level=level, creators=(), contact="")
     made = bundle(lab.patches(), tmp_path / "out", facts)
     everything = b"\n".join(
@@ -98,7 +104,7 @@ def test_no_name_of_a_tomogram_or_person_is_told(lab, tmp_path, tree, level):
         assert word not in everything
 
 
-def test_the_same_bundle_twice_is_the_same_bytes(lab, tmp_path, tree):
+def test_the_same_bundle_twice_is_the_same_bytes(lab: Any, tmp_path: Path, tree: Any) -> None:
     patches = lab.patches()
     first = bundle(patches, tmp_path / "a", zipped=True)
     second = bundle(list(reversed(patches)), tmp_path / "b", zipped=True)
@@ -107,7 +113,7 @@ def test_the_same_bundle_twice_is_the_same_bytes(lab, tmp_path, tree):
     assert bundle(patches, tmp_path / "a").unchanged
 
 
-def test_a_public_bundle_keeps_neither_place_nor_day(lab, tmp_path):
+def test_a_public_bundle_keeps_neither_place_nor_day(lab: Any, tmp_path: Path) -> None:
     made = bundle(lab.patches(), tmp_path / "out")
     about = json.loads((made.folder / "bundle.json").read_text())
     assert about["created"] == "2026"
@@ -118,7 +124,7 @@ def test_a_public_bundle_keeps_neither_place_nor_day(lab, tmp_path):
         assert list(header_faults(made.folder / row["image"], keeps_places=False)) == []
 
 
-def test_an_internal_bundle_keeps_names_and_places(lab, tmp_path):
+def test_an_internal_bundle_keeps_names_and_places(lab: Any, tmp_path: Path) -> None:
     made = bundle(lab.patches(), tmp_path / "out", replace(FACTS, level=Level.INTERNAL))
     row = rows(made.folder)[0]
     assert row["patch_id"] == "demo_TS001_patch0"
@@ -126,7 +132,7 @@ def test_an_internal_bundle_keeps_names_and_places(lab, tmp_path):
     assert row["contributor_id"] == "Maria Curator"
 
 
-def test_a_minimal_bundle_ships_the_core_alone_and_thins_out(lab, tmp_path):
+def test_a_minimal_bundle_ships_the_core_alone_and_thins_out(lab: Any, tmp_path: Path) -> None:
     patches = lab.patches(3, 4)
     facts = replace(FACTS, level=Level.MINIMAL, patches_per_tomogram=2)
     made = bundle(patches, tmp_path / "out", facts)
@@ -140,7 +146,7 @@ def test_a_minimal_bundle_ships_the_core_alone_and_thins_out(lab, tmp_path):
     assert overlapping.name not in {case.patch.name for case in plan.training_set.cases}
 
 
-def test_what_a_loader_pads_back_is_the_label_of_the_whole_patch(lab, tmp_path):
+def test_what_a_loader_pads_back_is_the_label_of_the_whole_patch(lab: Any, tmp_path: Path) -> None:
     whole = bundle(lab.patches(), tmp_path / "whole")
     core = bundle(lab.patches(), tmp_path / "core", replace(FACTS, level=Level.MINIMAL))
     by_name = [
@@ -154,7 +160,9 @@ def test_what_a_loader_pads_back_is_the_label_of_the_whole_patch(lab, tmp_path):
         assert padded.shape == full.shape
 
 
-def test_patches_of_one_tomogram_share_a_group_and_no_split_tears_it(lab, tmp_path):
+def test_patches_of_one_tomogram_share_a_group_and_no_split_tears_it(
+    lab: Any, tmp_path: Path
+) -> None:
     made = bundle(lab.patches(), tmp_path / "out")
     groups = {}
     for row in rows(made.folder):
@@ -163,7 +171,7 @@ def test_patches_of_one_tomogram_share_a_group_and_no_split_tears_it(lab, tmp_pa
     assert all(len(splits) == 1 for splits in groups.values())
 
 
-def test_another_key_gives_other_pseudonyms(lab, tmp_path):
+def test_another_key_gives_other_pseudonyms(lab: Any, tmp_path: Path) -> None:
     patches = lab.patches()
     first = bundle(patches, tmp_path / "a")
     plan = plan_bundle(patches, FACTS, Pseudonyms(b"x" * 32))
@@ -182,7 +190,9 @@ def test_another_key_gives_other_pseudonyms(lab, tmp_path):
         ({"embargo_until": date(2026, 11, 26)}, "embargo until 2026-11-26"),
     ],
 )
-def test_what_an_owner_did_not_allow_stays_at_home(lab, tmp_path, changes, said):
+def test_what_an_owner_did_not_allow_stays_at_home(
+    lab: Any, tmp_path: Path, changes: Any, said: Any
+) -> None:
     patches = lab.patches()
     given = None if "permission" in changes else replace(patches[0].permission, **changes)
     patches[0] = replace(patches[0], permission=given)
@@ -198,7 +208,9 @@ def test_what_an_owner_did_not_allow_stays_at_home(lab, tmp_path, changes, said)
     "last_or_first",
     [{"until": date(2026, 11, 25)}, {"embargo_until": date(2026, 11, 25)}],
 )
-def test_the_last_permitted_day_and_the_day_an_embargo_ends_are_allowed(lab, last_or_first):
+def test_the_last_permitted_day_and_the_day_an_embargo_ends_are_allowed(
+    lab: Any, last_or_first: Any
+) -> None:
     patches = lab.patches()
     given = replace(patches[0].permission, **last_or_first)
     patches = [replace(patch, permission=given) for patch in patches]
@@ -206,7 +218,9 @@ def test_the_last_permitted_day_and_the_day_an_embargo_ends_are_allowed(lab, las
 
 
 @pytest.mark.parametrize("licence", list(Licence))
-def test_every_format_states_the_licence_of_the_bundle(lab, tmp_path, licence):
+def test_every_format_states_the_licence_of_the_bundle(
+    lab: Any, tmp_path: Path, licence: Any
+) -> None:
     patches = lab.patches()
     given = replace(patches[0].permission, licence=Licence.CC0)
     patches = [replace(patch, permission=given) for patch in patches]
@@ -216,7 +230,7 @@ def test_every_format_states_the_licence_of_the_bundle(lab, tmp_path, licence):
         Licence.CC_BY: ("creativecommons.org/licenses/by/4.0/", "CC_BY", "cc-by-4.0"),
     }[licence]
 
-    def stated(name, key="license"):
+    def stated(name: Any, key: Any = "license") -> Any:
         return json.loads((made.folder / name).read_text())[key]
 
     assert stated("croissant.json") == f"https://{wanted[0]}"
@@ -226,26 +240,26 @@ def test_every_format_states_the_licence_of_the_bundle(lab, tmp_path, licence):
     assert {row["licence"] for row in rows(made.folder)} == {licence.value}
 
 
-def test_a_pseudonym_depends_on_its_kind():
+def test_a_pseudonym_depends_on_its_kind() -> None:
     names = {KEY.of(kind, "TS_001")[1:] for kind in ("tomogram", "tower", "signer")}
     assert len(names) == 3
     assert KEY.of("tomogram", "TS_001") == KEY.of("tomogram", "TS_001")
 
 
-def test_a_freer_licence_than_an_owner_gave_is_refused(lab):
+def test_a_freer_licence_than_an_owner_gave_is_refused(lab: Any) -> None:
     assert "allows CC-BY-4.0, not CC0-1.0" in faults(
         lab.patches(), replace(FACTS, licence=Licence.CC0)
     )
 
 
-def test_an_embargo_does_not_hold_in_the_own_lab(lab):
+def test_an_embargo_does_not_hold_in_the_own_lab(lab: Any) -> None:
     patches = lab.patches()
     given = replace(patches[0].permission, embargo_until=date(2027, 1, 1), scope=Scope.INTERNAL)
     patches = [replace(patch, permission=given) for patch in patches]
     plan_bundle(patches, replace(FACTS, level=Level.INTERNAL), KEY).check()
 
 
-def test_detail_that_membranes_do_not_need_is_not_published_by_accident(lab):
+def test_detail_that_membranes_do_not_need_is_not_published_by_accident(lab: Any) -> None:
     patches = [replace(patch, voxel_size=4.0) for patch in lab.patches()]
     assert "more detail than membranes need" in faults(patches)
     plan_bundle(patches, replace(FACTS, finer_than_10_angstrom=True), KEY).check()
@@ -262,7 +276,9 @@ def test_detail_that_membranes_do_not_need_is_not_published_by_accident(lab):
         ("contact", "contact"),
     ],
 )
-def test_a_secret_that_somebody_types_stops_the_bundle(lab, tmp_path, field, said):
+def test_a_secret_that_somebody_types_stops_the_bundle(
+    lab: Any, tmp_path: Path, field: Any, said: Any
+) -> None:
     facts = replace(FACTS, **{field: "from /data/lab7/krios on cryohost7"})
     with pytest.raises(ExportError) as error:
         bundle(lab.patches(), tmp_path / "out", facts)
@@ -271,7 +287,9 @@ def test_a_secret_that_somebody_types_stops_the_bundle(lab, tmp_path, field, sai
     assert [path.name for path in tmp_path.iterdir()] == ["lab"]
 
 
-def test_a_dataset_token_that_is_a_person_is_found_and_can_be_renamed(lab, tmp_path):
+def test_a_dataset_token_that_is_a_person_is_found_and_can_be_renamed(
+    lab: Any, tmp_path: Path
+) -> None:
     patches = [replace(patch, dataset="benedikt") for patch in lab.patches()]
     secrets = [Secret(SecretKind.PERSON, "Benedikt")]
     with pytest.raises(ExportError, match="contains a person"):
@@ -281,7 +299,7 @@ def test_a_dataset_token_that_is_a_person_is_found_and_can_be_renamed(lab, tmp_p
     assert all(case.planned.case.startswith("algae_") for case in made.cases)
 
 
-def test_a_creator_is_named_where_creators_are_and_nowhere_else(lab, tmp_path):
+def test_a_creator_is_named_where_creators_are_and_nowhere_else(lab: Any, tmp_path: Path) -> None:
     secrets = [Secret(SecretKind.PERSON, "Maria Curator")]
     made = bundle(lab.patches(), tmp_path / "out", secrets=secrets)
     assert "Curator, Maria" in (made.folder / "README.md").read_text()
@@ -290,13 +308,13 @@ def test_a_creator_is_named_where_creators_are_and_nowhere_else(lab, tmp_path):
         bundle(lab.patches(), tmp_path / "other", facts, secrets)
 
 
-def examined(made):
+def examined(made: Any) -> Any:
     planned = [case.planned for case in made.cases]
     volumes = {path for case in planned for path in (case.image, case.label)}
     return examine(made.folder, planned, FACTS, SECRETS, KEY, 10.0, volumes)
 
 
-def test_what_is_planted_in_a_written_bundle_is_found(lab, tmp_path, plant):
+def test_what_is_planted_in_a_written_bundle_is_found(lab: Any, tmp_path: Path, plant: Any) -> None:
     made = bundle(lab.patches(2, 1), tmp_path / "out")
     plant(made.folder, b"cryohost7")
     report = examined(made)
@@ -305,7 +323,9 @@ def test_what_is_planted_in_a_written_bundle_is_found(lab, tmp_path, plant):
 
 
 @pytest.mark.parametrize("at", [14, 148, 228, 328, 349])
-def test_a_header_that_holds_more_than_a_volume_needs_is_found(lab, tmp_path, at):
+def test_a_header_that_holds_more_than_a_volume_needs_is_found(
+    lab: Any, tmp_path: Path, at: Any
+) -> None:
     made = bundle(lab.patches(2, 1), tmp_path / "out")
     path = made.folder / made.cases[0].planned.image
     raw = bytearray(gzip.decompress(path.read_bytes()))
@@ -314,7 +334,7 @@ def test_a_header_that_holds_more_than_a_volume_needs_is_found(lab, tmp_path, at
     assert any("NIfTI header holds more" in fault.message for fault in examined(made).faults)
 
 
-def test_a_name_in_a_gzip_header_is_found(lab, tmp_path):
+def test_a_name_in_a_gzip_header_is_found(lab: Any, tmp_path: Path) -> None:
     made = bundle(lab.patches(2, 1), tmp_path / "out")
     path = made.folder / made.cases[0].planned.label
     raw = path.read_bytes()
@@ -324,12 +344,14 @@ def test_a_name_in_a_gzip_header_is_found(lab, tmp_path):
 
 @pytest.mark.parametrize("size", [1.0, 6.8, 10.6, 13.48])
 @pytest.mark.parametrize("level", [Level.INTERNAL, Level.COLLABORATOR])
-def test_our_own_headers_are_plain_at_any_voxel_size(lab, tmp_path, size, level):
+def test_our_own_headers_are_plain_at_any_voxel_size(
+    lab: Any, tmp_path: Path, size: Any, level: Any
+) -> None:
     patches = [replace(patch, voxel_size=size) for patch in lab.patches(2, 1)]
     bundle(patches, tmp_path / "out", replace(FACTS, level=level))
 
 
-def test_a_rehearsal_gives_the_report_and_leaves_nothing(lab, tmp_path):
+def test_a_rehearsal_gives_the_report_and_leaves_nothing(lab: Any, tmp_path: Path) -> None:
     facts = replace(FACTS, title="Membranes of cryohost7")
     report = rehearse_bundle(plan_bundle(lab.patches(), facts, KEY), tmp_path / "out", SECRETS)
     assert not report.passed
@@ -338,7 +360,7 @@ def test_a_rehearsal_gives_the_report_and_leaves_nothing(lab, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["lab"]
 
 
-def test_the_card_states_the_reviews_that_are_recorded(lab, tmp_path):
+def test_the_card_states_the_reviews_that_are_recorded(lab: Any, tmp_path: Path) -> None:
     made = bundle(lab.patches(), tmp_path / "out")
     card = (made.folder / "README.md").read_text()
     assert "6 of 6 labels were accepted in review." in card
@@ -346,7 +368,7 @@ def test_the_card_states_the_reviews_that_are_recorded(lab, tmp_path):
     assert "Signed by s" in (made.folder / "privacy_report.md").read_text()
 
 
-def test_the_report_tells_what_is_given_away(lab, tmp_path):
+def test_the_report_tells_what_is_given_away(lab: Any, tmp_path: Path) -> None:
     made = bundle(lab.patches(), tmp_path / "out")
     told = json.loads((made.folder / "privacy_report.json").read_text())
     assert {each["patches"] for each in told["exposure"]} == {2}
@@ -359,7 +381,9 @@ def test_the_report_tells_what_is_given_away(lab, tmp_path):
     assert "Sigrid" not in (made.folder / "privacy_report.md").read_text()
 
 
-def test_overlapping_patches_are_counted_each_and_put_together_in_one_box(lab, tmp_path):
+def test_overlapping_patches_are_counted_each_and_put_together_in_one_box(
+    lab: Any, tmp_path: Path
+) -> None:
     patches = lab.patches(3, 2)
     near = Box(Zyx(100, 50, 132), Zyx(164, 114, 196))
     patches[1] = replace(patches[1], box=near)
@@ -372,7 +396,7 @@ def test_overlapping_patches_are_counted_each_and_put_together_in_one_box(lab, t
     assert {tuple(each.largest_box) for each in apart} == {(64, 64, 64)}
 
 
-def test_an_archive_tells_no_time_owner_or_machine(lab, tmp_path, tree):
+def test_an_archive_tells_no_time_owner_or_machine(lab: Any, tmp_path: Path, tree: Any) -> None:
     made = bundle(lab.patches(), tmp_path / "out", zipped=True)
     with zipfile.ZipFile(made.archive) as archive:
         members = archive.infolist()
@@ -382,7 +406,7 @@ def test_an_archive_tells_no_time_owner_or_machine(lab, tmp_path, tree):
     assert inside == tree(made.folder)
 
 
-def test_an_archive_holds_nothing_that_the_bundle_did_not_write(lab, tmp_path):
+def test_an_archive_holds_nothing_that_the_bundle_did_not_write(lab: Any, tmp_path: Path) -> None:
     patches = lab.patches()
     made = bundle(patches, tmp_path / "out")
     (made.folder / "NOTES.md").write_text("for us alone")
@@ -392,7 +416,7 @@ def test_an_archive_holds_nothing_that_the_bundle_did_not_write(lab, tmp_path):
         assert "NOTES.md" not in " ".join(archive.namelist())
 
 
-def test_imported_patches_keep_their_licence_attribution_and_name(lab, tmp_path):
+def test_imported_patches_keep_their_licence_attribution_and_name(lab: Any, tmp_path: Path) -> None:
     came = Imported(
         "b-1", "algae_tabc_patch3", "tabc", Licence.CC_BY, "Doe 2025", "10.5281/zenodo.1"
     )
@@ -425,12 +449,12 @@ def test_imported_patches_keep_their_licence_attribution_and_name(lab, tmp_path)
         ({"signed_by": ""}, "needs a signer"),
     ],
 )
-def test_facts_that_a_format_refuses_are_told(lab, changes, said):
+def test_facts_that_a_format_refuses_are_told(lab: Any, changes: Any, said: Any) -> None:
     with pytest.raises(ExportError, match=said):
         plan_bundle(lab.patches(), replace(FACTS, **changes), KEY)
 
 
-def test_hostile_text_stays_text(lab, tmp_path):
+def test_hostile_text_stays_text(lab: Any, tmp_path: Path) -> None:
     facts = replace(
         FACTS, title='x"\nlicense: evil\n---\n# <script>', creators=(Creator("=cmd(), \u202eevil"),)
     )
@@ -440,7 +464,7 @@ def test_hostile_text_stays_text(lab, tmp_path):
     assert json.loads((made.folder / "bundle.json").read_text())["title"] == facts.title
 
 
-def test_another_folder_is_not_overwritten(lab, tmp_path):
+def test_another_folder_is_not_overwritten(lab: Any, tmp_path: Path) -> None:
     bundle(lab.patches(), tmp_path / "out")
     with pytest.raises(OutputError, match="--overwrite"):
         bundle(lab.patches(2), tmp_path / "out")

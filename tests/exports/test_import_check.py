@@ -7,6 +7,8 @@ import json
 import shutil
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,44 +37,44 @@ KEY = Pseudonyms(bytes(32))
 
 
 @pytest.fixture
-def folder(lab, tmp_path):
+def folder(lab: Any, tmp_path: Path) -> Any:
     return write_bundle(plan_bundle(lab.patches(2, 1), FACTS, KEY), tmp_path / "share", ()).folder
 
 
-def look(folder):
+def look(folder: Any) -> Any:
     return check_bundle(open_archive(folder, folder))
 
 
-def summed(folder):
+def summed(folder: Any) -> None:
     """The sums as a forger would make them again."""
     (folder / "SHA256SUMS").unlink()
     (folder / "SHA256SUMS").write_text(sums_text(hash_files(folder)))
 
 
-def refused(folder):
+def refused(folder: Any) -> Any:
     with pytest.raises(BundleError) as error:
         look(folder)
     assert "\n" not in str(error.value)
     return " ".join(error.value.faults)
 
 
-def change_row(folder, **values):
+def change_row(folder: Any, **values: Any) -> None:
     rows = read_table((folder / "patches.csv").read_text())
     rows[0] |= values
     (folder / "patches.csv").write_text(table_text(rows))
 
 
-def change_fact(folder, **values):
+def change_fact(folder: Any, **values: Any) -> None:
     facts = json.loads((folder / "bundle.json").read_text())
     (folder / "bundle.json").write_text(json.dumps(facts | values))
 
 
-def first(folder, kind):
+def first(folder: Any, kind: Any) -> Any:
     return folder / read_table((folder / "patches.csv").read_text())[0][kind]
 
 
 @pytest.mark.parametrize("level", list(Level))
-def test_every_level_passes_its_own_check(lab, tmp_path, level):
+def test_every_level_passes_its_own_check(lab: Any, tmp_path: Path, level: Any) -> None:
     facts = replace(FACTS, level=level)
     made = write_bundle(plan_bundle(lab.patches(), facts, KEY), tmp_path / "share", ())
     found = look(made.folder)
@@ -82,34 +84,34 @@ def test_every_level_passes_its_own_check(lab, tmp_path, level):
     assert found.statement.level is level
 
 
-def missing_file(folder):
+def missing_file(folder: Any) -> None:
     first(folder, "image").unlink()
 
 
-def extra_file(folder):
+def extra_file(folder: Any) -> None:
     (folder / "labelsTr" / "run.sh").write_text("rm -rf /")
 
 
-def other_bytes(folder):
+def other_bytes(folder: Any) -> None:
     path = first(folder, "label")
     raw = gzip.decompress(path.read_bytes())
     path.write_bytes(gzip.compress(raw[:400] + b"\1" + raw[401:]))
 
 
-def no_sums(folder):
+def no_sums(folder: Any) -> None:
     (folder / "SHA256SUMS").unlink()
 
 
-def odd_sums(folder):
+def odd_sums(folder: Any) -> None:
     (folder / "SHA256SUMS").write_text("hello\n")
 
 
-def twice_in_sums(folder):
+def twice_in_sums(folder: Any) -> None:
     text = (folder / "SHA256SUMS").read_text()
     (folder / "SHA256SUMS").write_text(text + text.splitlines()[0] + "\n")
 
 
-def sums_that_leave(folder):
+def sums_that_leave(folder: Any) -> None:
     text = (folder / "SHA256SUMS").read_text()
     (folder / "SHA256SUMS").write_text(text + "0" * 64 + "  ../../etc/passwd\n")
 
@@ -126,28 +128,30 @@ def sums_that_leave(folder):
         (sums_that_leave, "is missing; copy"),
     ],
 )
-def test_a_bundle_that_was_damaged_on_its_way_is_refused(folder, damage, said):
+def test_a_bundle_that_was_damaged_on_its_way_is_refused(
+    folder: Any, damage: Any, said: Any
+) -> None:
     damage(folder)
     assert said in refused(folder)
 
 
-def other_version(folder):
+def other_version(folder: Any) -> None:
     change_fact(folder, schema_version="mempatch-bundle/2")
 
 
-def no_version(folder):
+def no_version(folder: Any) -> None:
     (folder / "bundle.json").write_text("{}")
 
 
-def deep_json(folder):
+def deep_json(folder: Any) -> None:
     (folder / "bundle.json").write_text("[" * 100_000)
 
 
-def huge_json(folder):
+def huge_json(folder: Any) -> None:
     (folder / "bundle.json").write_text(json.dumps({"x": "y" * (2 << 20)}))
 
 
-def voxels_of(path, change):
+def voxels_of(path: Any, change: Any) -> None:
     read = sitk.ReadImage(str(path))
     voxels = sitk.GetArrayFromImage(read)
     out = sitk.GetImageFromArray(change(voxels))
@@ -155,42 +159,42 @@ def voxels_of(path, change):
     sitk.WriteImage(out, str(path))
 
 
-def other_voxels(folder):
+def other_voxels(folder: Any) -> None:
     voxels_of(first(folder, "image"), lambda voxels: voxels + np.float32(0.01))
 
 
-def wrong_values(folder):
+def wrong_values(folder: Any) -> None:
     voxels_of(first(folder, "label"), lambda voxels: voxels + 3)
 
 
-def other_shape(folder):
+def other_shape(folder: Any) -> None:
     voxels_of(first(folder, "image"), lambda voxels: voxels[:50])
 
 
-def nan_voxels(folder):
+def nan_voxels(folder: Any) -> None:
     path = first(folder, "image")
     raw = bytearray(gzip.decompress(path.read_bytes()))
     raw[352:356] = np.float32(np.nan).tobytes()
     path.write_bytes(gzip.compress(bytes(raw)))
 
 
-def lying_header(folder):
+def lying_header(folder: Any) -> None:
     path = first(folder, "image")
     raw = bytearray(gzip.decompress(path.read_bytes()))
     raw[42:44] = (30_000).to_bytes(2, "little")
     path.write_bytes(gzip.compress(bytes(raw)))
 
 
-def no_volume(folder):
+def no_volume(folder: Any) -> None:
     first(folder, "image").write_bytes(b"#!/bin/sh\n" * 100)
 
 
-def swapped_columns(folder):
+def swapped_columns(folder: Any) -> None:
     text = (folder / "patches.csv").read_text()
     (folder / "patches.csv").write_text(text.replace("patch_id,image", "image,patch_id", 1))
 
 
-def not_utf8(folder):
+def not_utf8(folder: Any) -> None:
     (folder / "patches.csv").write_bytes(b"\xff\xfe" * 50)
 
 
@@ -232,21 +236,21 @@ def not_utf8(folder):
         (lambda f: change_row(f, voxel_size_angstrom="ten"), "between 0.1 and 1000"),
     ],
 )
-def test_a_bundle_that_lies_with_good_sums_is_refused(folder, forge, said):
+def test_a_bundle_that_lies_with_good_sums_is_refused(folder: Any, forge: Any, said: Any) -> None:
     forge(folder)
     summed(folder)
     assert said in refused(folder)
 
 
-def test_a_case_twice_is_refused(folder):
+def test_a_case_twice_is_refused(folder: Any) -> None:
     text = (folder / "patches.csv").read_text()
     (folder / "patches.csv").write_text(text + text.splitlines()[1] + "\n")
     summed(folder)
     assert "listed twice" in refused(folder)
 
 
-def test_a_label_in_the_border_is_refused(folder):
-    def paint(voxels):
+def test_a_label_in_the_border_is_refused(folder: Any) -> None:
+    def paint(voxels: Any) -> Any:
         voxels[:, :2] = 0
         return voxels
 
@@ -255,7 +259,7 @@ def test_a_label_in_the_border_is_refused(folder):
     assert "not the one" in refused(folder)
 
 
-def test_all_that_is_wrong_is_told_at_once(folder):
+def test_all_that_is_wrong_is_told_at_once(folder: Any) -> None:
     change_row(folder, split="x")
     rows = read_table((folder / "patches.csv").read_text())
     rows[1]["nx"] = "x"
@@ -265,12 +269,12 @@ def test_all_that_is_wrong_is_told_at_once(folder):
         look(folder)
 
 
-def test_a_folder_without_bundle_json_says_what_would_be_right(folder):
+def test_a_folder_without_bundle_json_says_what_would_be_right(folder: Any) -> None:
     (folder / "bundle.json").unlink()
     assert "imagesTr and labelsTr" in refused(folder)
 
 
-def plain(folder, tmp_path):
+def plain(folder: Any, tmp_path: Path) -> Any:
     """As MemBrain-seg's training data lies on Zenodo: all in Tr, validation empty."""
     out = tmp_path / "plain"
     for kind, ending in (("images", "_0000"), ("labels", "")):
@@ -284,7 +288,7 @@ def plain(folder, tmp_path):
     return out
 
 
-def test_a_plain_folder_is_read_with_what_its_bringer_says(folder, tmp_path):
+def test_a_plain_folder_is_read_with_what_its_bringer_says(folder: Any, tmp_path: Path) -> None:
     source = plain(folder, tmp_path)
     found = check_plain(
         open_archive(source, source), Licence.CC_BY, "Lamm et al.", "MemBrain data", voxel_size=10.0
@@ -298,13 +302,15 @@ def test_a_plain_folder_is_read_with_what_its_bringer_says(folder, tmp_path):
     assert again.statement.bundle_id == found.statement.bundle_id
 
 
-def test_a_plain_folder_without_an_attribution_is_refused(folder, tmp_path):
+def test_a_plain_folder_without_an_attribution_is_refused(folder: Any, tmp_path: Path) -> None:
     source = plain(folder, tmp_path)
     with pytest.raises(BundleError, match="needs a title and an attribution"):
         check_plain(open_archive(source, source), Licence.CC_BY, " ", "t")
 
 
-def test_a_plain_folder_with_a_stray_file_or_without_images_is_refused(folder, tmp_path):
+def test_a_plain_folder_with_a_stray_file_or_without_images_is_refused(
+    folder: Any, tmp_path: Path
+) -> None:
     source = plain(folder, tmp_path)
     next((source / "imagesTr").iterdir()).unlink()
     with pytest.raises(BundleError, match="has no image"):
@@ -323,11 +329,11 @@ def test_a_plain_folder_with_a_stray_file_or_without_images_is_refused(folder, t
         ("cts", "cts_x_patch0"),
     ],
 )
-def test_plain_names_are_brought_to_our_form(case, wanted):
+def test_plain_names_are_brought_to_our_form(case: Any, wanted: Any) -> None:
     assert plain_ids([case]) == {case: wanted}
 
 
-def test_plain_names_that_would_be_alike_are_told_apart():
+def test_plain_names_that_would_be_alike_are_told_apart() -> None:
     ids = plain_ids(["a_TS_1_patch0", "a_TS-1_patch0", "a_TS1_patch1", "a_B_patch0", "a_b_patch1"])
     assert len({name.casefold() for name in ids.values()}) == 5
     prefixes = [name.rpartition("_patch")[0].casefold() for name in ids.values()]
@@ -335,13 +341,15 @@ def test_plain_names_that_would_be_alike_are_told_apart():
     assert all(CASE.fullmatch(name) for name in ids.values())
 
 
-def test_a_plain_folder_without_its_facts_says_which_are_missing(folder, tmp_path):
+def test_a_plain_folder_without_its_facts_says_which_are_missing(
+    folder: Any, tmp_path: Path
+) -> None:
     source = plain(folder, tmp_path)
     with pytest.raises(BundleError, match="--title, --licence, --attribution"):
         look(source)
 
 
-def test_a_table_with_a_formula_stays_text(lab, tmp_path):
+def test_a_table_with_a_formula_stays_text(lab: Any, tmp_path: Path) -> None:
     facts = replace(FACTS, level=Level.INTERNAL)
     patches = [
         replace(p, permission=replace(p.permission, owner="=HYPERLINK(1)"))

@@ -4,6 +4,8 @@ import json
 import re
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,22 +21,22 @@ from core.imaging.labels import count_values
 from db.vocabulary import Licence
 
 
-def export(patches, out, **options):
+def export(patches: Any, out: Any, **options: Any) -> Any:
     return write_training_set(plan_training_set(patches, SetOptions(**options)), out)
 
 
-def voxels(path):
+def voxels(path: Any) -> Any:
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
 
 
-def cases_of(patches):
+def cases_of(patches: Any) -> Any:
     plan = plan_training_set(patches)
     plan.check()
     return {case.patch.name: case.case for case in plan.cases}
 
 
 @pytest.mark.parametrize("other", ["ts1", "TS-1", "T_S1"])
-def test_tomograms_that_would_be_called_alike_get_names_of_their_own(lab, other):
+def test_tomograms_that_would_be_called_alike_get_names_of_their_own(lab: Any, other: Any) -> None:
     two = [lab.patch("TS_1"), lab.patch(other)]
     named = cases_of([*two, lab.patch("B")])
     assert len({case.casefold() for case in named.values()}) == 3
@@ -43,31 +45,33 @@ def test_tomograms_that_would_be_called_alike_get_names_of_their_own(lab, other)
     assert {name: later[name] for name in named} == named
 
 
-def test_a_long_name_that_is_taken_is_cut_before_its_mark(lab):
+def test_a_long_name_that_is_taken_is_cut_before_its_mark(lab: Any) -> None:
     long = "T" * 64
     named = cases_of([lab.patch(long), lab.patch(long + "_"), lab.patch("B")])
     assert len(set(named.values())) == 3
 
 
-def imported(lab, **changes):
+def imported(lab: Any, **changes: Any) -> Any:
     came = Imported("b-1", "demo_TS1_patch0", "TS1", Licence.CC0, "Doe")
     image = np.random.default_rng(7).normal(size=(64,) * 3).astype("f4")
     return lab.patch("theirs", image=image, imported=came, normalised=True, **changes)
 
 
-def test_another_labs_patch_of_the_same_name_is_marked_and_ours_keeps_its_own(lab):
+def test_another_labs_patch_of_the_same_name_is_marked_and_ours_keeps_its_own(lab: Any) -> None:
     theirs = imported(lab)
     named = cases_of([lab.patch("TS_1"), theirs, lab.patch("B")])
     assert named["demo_TS_1_patch0"] == "demo_TS1_patch0"
     assert re.fullmatch(r"demo_TS1x[0-9a-f]{8}_patch0", named[theirs.name])
 
 
-def test_another_labs_patch_keeps_its_name_where_nobody_else_has_it(lab):
+def test_another_labs_patch_keeps_its_name_where_nobody_else_has_it(lab: Any) -> None:
     theirs = imported(lab)
     assert cases_of([*lab.patches(), theirs])[theirs.name] == "demo_TS1_patch0"
 
 
-def test_several_voxel_sizes_go_into_one_set_by_wish_and_each_case_keeps_its_own(lab, tmp_path):
+def test_several_voxel_sizes_go_into_one_set_by_wish_and_each_case_keeps_its_own(
+    lab: Any, tmp_path: Path
+) -> None:
     patches = [*lab.patches(), lab.patch("X", voxel_size=13.48)]
     written = export(patches, tmp_path / "out", mixed_voxel_sizes=True)
     assert written.plan.voxel_size is None
@@ -78,13 +82,15 @@ def test_several_voxel_sizes_go_into_one_set_by_wish_and_each_case_keeps_its_own
         assert image.GetSpacing() == pytest.approx((size,) * 3, rel=1e-6)
 
 
-def test_mixed_voxel_sizes_are_refused_with_the_two_ways_out(lab):
+def test_mixed_voxel_sizes_are_refused_with_the_two_ways_out(lab: Any) -> None:
     plan = plan_training_set([*lab.patches(), lab.patch("X", voxel_size=13.48)])
     with pytest.raises(ExportError, match=r"13\.48 Å.*--voxel-size, or.*--mixed-voxel-sizes"):
         plan.check()
 
 
-def test_patches_of_one_voxel_size_are_chosen_and_an_unknown_one_is_taken_to_be_it(lab, tmp_path):
+def test_patches_of_one_voxel_size_are_chosen_and_an_unknown_one_is_taken_to_be_it(
+    lab: Any, tmp_path: Path
+) -> None:
     patches = [*lab.patches(), lab.patch("X", voxel_size=13.48), lab.patch("Y", voxel_size=None)]
     written = export(patches, tmp_path / "out", voxel_size=10.0)
     names = {case.planned.patch.name for case in written.cases}
@@ -96,7 +102,7 @@ def test_patches_of_one_voxel_size_are_chosen_and_an_unknown_one_is_taken_to_be_
     )
 
 
-def test_checkpoints_and_notes_in_a_set_outlive_its_replacement(lab, tmp_path):
+def test_checkpoints_and_notes_in_a_set_outlive_its_replacement(lab: Any, tmp_path: Path) -> None:
     patches = lab.patches()
     out = export(patches, tmp_path / "set").folder
     (out / "checkpoints").mkdir()
@@ -111,7 +117,9 @@ def test_checkpoints_and_notes_in_a_set_outlive_its_replacement(lab, tmp_path):
     assert export(patches[:4], out).unchanged
 
 
-def test_a_file_of_somebody_among_the_labels_is_named_and_nothing_is_replaced(lab, tmp_path, tree):
+def test_a_file_of_somebody_among_the_labels_is_named_and_nothing_is_replaced(
+    lab: Any, tmp_path: Path, tree: Any
+) -> None:
     out = export(lab.patches(), tmp_path / "set").folder
     (out / "labelsTr" / "mine.nii.gz").write_bytes(b"mine")
     before = tree(out)
@@ -122,7 +130,9 @@ def test_a_file_of_somebody_among_the_labels_is_named_and_nothing_is_replaced(la
 
 
 @pytest.mark.parametrize("form", ["ome-zarr", "niftifolder"])
-def test_notes_in_another_form_of_a_set_outlive_its_replacement(lab, tmp_path, form):
+def test_notes_in_another_form_of_a_set_outlive_its_replacement(
+    lab: Any, tmp_path: Path, form: Any
+) -> None:
     patches = lab.patches()
     made = export(patches, tmp_path / "set").folder
     convert(made, tmp_path / "out", targets()[form])
@@ -134,7 +144,7 @@ def test_notes_in_another_form_of_a_set_outlive_its_replacement(lab, tmp_path, f
     assert list((tmp_path / "out").rglob("*TS003*")) == []
 
 
-def test_a_set_that_grew_says_what_nnunet_must_forget(lab, tmp_path):
+def test_a_set_that_grew_says_what_nnunet_must_forget(lab: Any, tmp_path: Path) -> None:
     patches = lab.patches()
     first = export(patches, tmp_path / "Dataset501_Demo")
     assert "splits_final" not in " ".join([*first.commands, *first.notes])
@@ -146,7 +156,9 @@ def test_a_set_that_grew_says_what_nnunet_must_forget(lab, tmp_path):
     assert "splits_final.json" in grown.notes[-1]
 
 
-def test_a_second_export_is_the_same_bytes_though_its_split_is_recorded_now(lab, tmp_path, tree):
+def test_a_second_export_is_the_same_bytes_though_its_split_is_recorded_now(
+    lab: Any, tmp_path: Path, tree: Any
+) -> None:
     patches = [lab.patch(f"T{number}") for number in range(2)]
     rule = SplitRule(val_fraction=0.001)
     first = export(patches, tmp_path / "set", rule=rule)
@@ -158,7 +170,7 @@ def test_a_second_export_is_the_same_bytes_though_its_split_is_recorded_now(lab,
     assert tree(first.folder) == before
 
 
-def test_an_embargo_and_corrections_that_wait_are_named(lab, tmp_path):
+def test_an_embargo_and_corrections_that_wait_are_named(lab: Any, tmp_path: Path) -> None:
     patches = lab.patches()
     until = date.today() + timedelta(days=30)
     given = replace(patches[0].permission, embargo_until=until)
@@ -172,7 +184,7 @@ def test_an_embargo_and_corrections_that_wait_are_named(lab, tmp_path):
     assert facts["demo/TS_001"]["embargo_until"] == until.isoformat()
 
 
-def test_labels_whose_counts_are_recorded_are_not_read_to_plan(lab):
+def test_labels_whose_counts_are_recorded_are_not_read_to_plan(lab: Any) -> None:
     patches = lab.patches()
     counts = [count_values(voxels(patch.label_path)) for patch in patches]
     for patch in patches:

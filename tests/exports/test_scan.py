@@ -1,6 +1,8 @@
 """Secrets are found wherever they hide, and noise is not taken for one."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,22 +14,22 @@ PLACE = Secret(SecretKind.PATH, "/data/jdoe/session7")
 TOKEN = Secret(SecretKind.TOMOGRAM, "20240314_TS_07")
 
 
-def scanner(*secrets):
+def scanner(*secrets: Any) -> Any:
     return Scanner(secrets)
 
 
-def scan_all(folder, found_by, allowed=None):
+def scan_all(folder: Any, found_by: Any, allowed: Any = None) -> Any:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return [h for f in files for h in found_by.file(f, f.relative_to(folder).as_posix(), allowed)]
 
 
-def test_a_planted_secret_is_found_in_every_carrier(tmp_path, plant):
+def test_a_planted_secret_is_found_in_every_carrier(tmp_path: Path, plant: Any) -> None:
     plant(tmp_path, TOKEN.text.encode())
     hits = scan_all(tmp_path, scanner(JDOE, PLACE, TOKEN))
     assert {hit.secret for hit in hits} == {TOKEN}
 
 
-def test_without_a_secret_none_is_found(tmp_path, plant):
+def test_without_a_secret_none_is_found(tmp_path: Path, plant: Any) -> None:
     plant(tmp_path, b"harmlesstext")
     assert scan_all(tmp_path, scanner(JDOE, PLACE, TOKEN)) == []
 
@@ -43,17 +45,17 @@ def test_without_a_secret_none_is_found(tmp_path, plant):
         "Jane_Doefield",
     ],
 )
-def test_a_person_is_found_however_the_name_is_joined(written):
+def test_a_person_is_found_however_the_name_is_joined(written: Any) -> None:
     assert scanner(JDOE).text("x", f"by {written}!")
 
 
-def test_composed_and_wide_letters_are_one():
+def test_composed_and_wide_letters_are_one() -> None:
     secret = Secret(SecretKind.PERSON, "Jürgen Müller")
     assert scanner(secret).text("x", "Ju\u0308rgen Mu\u0308ller")
     assert scanner(JDOE).text("x", "\uff2aane Doefield")
 
 
-def test_short_names_count_as_whole_words():
+def test_short_names_count_as_whole_words() -> None:
     short = scanner(Secret(SecretKind.PERSON, "Mia"))
     assert short.text("x", "made by Mia.")
     assert short.text("x", "mia_patch0")
@@ -76,7 +78,7 @@ def test_short_names_count_as_whole_words():
         "Do\u00adefield",
     ],
 )
-def test_a_person_is_found_by_the_family_name_and_by_initials(written):
+def test_a_person_is_found_by_the_family_name_and_by_initials(written: Any) -> None:
     assert scanner(JDOE).text("x", f"seen {written}, thanks")
 
 
@@ -95,7 +97,7 @@ def test_a_person_is_found_by_the_family_name_and_by_initials(written):
         ("Ada Min", "as Min wrote"),
     ],
 )
-def test_a_person_is_found_with_accents_without_and_transliterated(name, written):
+def test_a_person_is_found_with_accents_without_and_transliterated(name: Any, written: Any) -> None:
     assert scanner(Secret(SecretKind.PERSON, name)).text("x", f"by {written}.")
 
 
@@ -110,18 +112,18 @@ def test_a_person_is_found_with_accents_without_and_transliterated(name, written
         ("Annika Notator", "annotators and notations"),
     ],
 )
-def test_a_word_of_the_field_is_no_person(name, written):
+def test_a_word_of_the_field_is_no_person(name: Any, written: Any) -> None:
     assert not scanner(Secret(SecretKind.PERSON, name)).text("x", written)
 
 
 @pytest.mark.parametrize(
     "written", ["TS_001", "TS-001", "TS 001", "ts001", "TS.001", "T\u200bS_001"]
 )
-def test_a_tomogram_is_found_however_its_token_is_joined(written):
+def test_a_tomogram_is_found_however_its_token_is_joined(written: Any) -> None:
     assert scanner(Secret(SecretKind.TOMOGRAM, "TS_001")).text("x", f"see {written}.")
 
 
-def test_a_longer_number_or_the_cells_of_a_table_are_another_tomogram():
+def test_a_longer_number_or_the_cells_of_a_table_are_another_tomogram() -> None:
     search = scanner(Secret(SecretKind.TOMOGRAM, "TS_001"), Secret(SecretKind.TOMOGRAM, "12_345"))
     assert not search.text("x", "TS_0010 and 12,345")
 
@@ -150,22 +152,22 @@ DAY = scanner(Secret(SecretKind.DATE, "2024-03-14"))
         "14-Mar-2024",
     ],
 )
-def test_a_date_is_found_in_any_order_and_in_words(written):
+def test_a_date_is_found_in_any_order_and_in_words(written: Any) -> None:
     assert DAY.text("x", f"on {written} we")
 
 
 @pytest.mark.parametrize(
     "written", ["2024-03-15", "March 2024", "14 May 2024", "1.0.0", "120240314"]
 )
-def test_another_date_is_not_it(written):
+def test_another_date_is_not_it(written: Any) -> None:
     assert not DAY.text("x", f"on {written} we")
 
 
-def test_numbers_of_under_five_digits_are_not_searched():
+def test_numbers_of_under_five_digits_are_not_searched() -> None:
     assert not scanner(Secret(SecretKind.TOMOGRAM, "10")).text("x", "10 angstrom")
 
 
-def test_who_agreed_is_named_in_the_allowed_field_and_nowhere_else(tmp_path):
+def test_who_agreed_is_named_in_the_allowed_field_and_nowhere_else(tmp_path: Path) -> None:
     facts = {
         "creators": [{"name": "Doefield, Jane"}],
         "contact": "Jane Doefield, /data/jdoe/session7",
@@ -184,18 +186,18 @@ def test_who_agreed_is_named_in_the_allowed_field_and_nowhere_else(tmp_path):
     ]
 
 
-def test_what_the_patches_records_tell_is_secret(lab):
+def test_what_the_patches_records_tell_is_secret(lab: Any) -> None:
     found = {secret.text for secret in secrets_of(lab.patches(2))}
     assert {"annika.annotator", "rolf.reviewer", "Maria Curator", "TS_001", "TS_002"} <= found
     assert str(lab.folder.resolve()) in found
 
 
-def test_a_secret_is_not_shown_by_its_value():
+def test_a_secret_is_not_shown_by_its_value() -> None:
     assert "Doefield" not in repr(JDOE)
     assert "doefield" not in repr(needles_of([JDOE]))
 
 
-def test_what_stands_in_every_bundle_is_no_secret():
+def test_what_stands_in_every_bundle_is_no_secret() -> None:
     search = Scanner([Secret(SecretKind.PROJECT, "images")], "imagesTr and images")
     assert search.searched == 0
     assert not search.text("x", "images")

@@ -4,6 +4,8 @@ import json
 import zlib
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,13 +32,13 @@ FACTS = BundleFacts(
 
 
 @pytest.fixture
-def made(lab, tmp_path):
+def made(lab: Any, tmp_path: Path) -> Any:
     patches = lab.patches(3, 1)
     patches[0] = replace(patches[0], pinned=Split.TEST)
     return write_training_set(plan_training_set(patches), tmp_path / "set")
 
 
-def read_zarr(folder):
+def read_zarr(folder: Any) -> Any:
     """A Zarr version 2 array, as its specification says it is read."""
     about = json.loads((folder / ".zarray").read_text())
     chunks, shape = about["chunks"], about["shape"]
@@ -48,12 +50,12 @@ def read_zarr(folder):
     return out[tuple(slice(0, n) for n in shape)]
 
 
-def image_of(path):
+def image_of(path: Any) -> Any:
     with open_volume(path) as volume:
         return volume.read(whole(volume.shape))
 
 
-def test_ome_zarr_holds_the_same_voxels_and_says_what_they_are(made, tmp_path):
+def test_ome_zarr_holds_the_same_voxels_and_says_what_they_are(made: Any, tmp_path: Path) -> None:
     convert(made.folder, tmp_path / "zarr", targets()["ome-zarr"])
     listed = json.loads((tmp_path / "zarr" / "cases.json").read_text())
     assert len(listed) == 3
@@ -71,7 +73,7 @@ def test_ome_zarr_holds_the_same_voxels_and_says_what_they_are(made, tmp_path):
         assert about["datasets"][0]["coordinateTransformations"][0]["scale"] == [10.0] * 3
 
 
-def test_a_niftifolder_lists_each_split_for_itself(made, tmp_path):
+def test_a_niftifolder_lists_each_split_for_itself(made: Any, tmp_path: Path) -> None:
     convert(made.folder, tmp_path / "hf", targets()["niftifolder"])
     held = {}
     for split in ("train", "validation", "test"):
@@ -85,7 +87,7 @@ def test_a_niftifolder_lists_each_split_for_itself(made, tmp_path):
     assert (tmp_path / "hf" / "README.md").read_text().startswith("---\n")
 
 
-def test_a_bundle_takes_its_card_licence_and_groups_along(lab, tmp_path):
+def test_a_bundle_takes_its_card_licence_and_groups_along(lab: Any, tmp_path: Path) -> None:
     plan = plan_bundle(lab.patches(2, 1), FACTS, Pseudonyms(bytes(32)))
     bundle = write_bundle(plan, tmp_path / "share", ())
     convert(bundle.folder, tmp_path / "hf", targets()["niftifolder"])
@@ -96,14 +98,14 @@ def test_a_bundle_takes_its_card_licence_and_groups_along(lab, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["ome-zarr", "niftifolder"])
-def test_the_same_set_gives_the_same_bytes(made, tmp_path, tree, name):
+def test_the_same_set_gives_the_same_bytes(made: Any, tmp_path: Path, tree: Any, name: Any) -> None:
     convert(made.folder, tmp_path / "a", targets()[name])
     convert(made.folder, tmp_path / "b", targets()[name])
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
     assert convert(made.folder, tmp_path / "a", targets()[name])
 
 
-def test_what_is_no_training_set_is_refused(tmp_path):
+def test_what_is_no_training_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     with pytest.raises(ExportError, match="is missing"):
         convert(tmp_path / "x", tmp_path / "y", targets()["ome-zarr"])

@@ -4,6 +4,7 @@ import gzip
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import nibabel
@@ -32,14 +33,14 @@ def label() -> np.ndarray:
 
 
 @pytest.fixture
-def painted(label) -> np.ndarray:
+def painted(label: np.ndarray) -> np.ndarray:
     mask = label.astype(bool).copy()
     mask[:, 20:] = False
     mask[:17] = mask[24:] = False
     return mask
 
 
-def save_nrrd(path: Path, voxels: np.ndarray, **fields) -> Path:
+def save_nrrd(path: Path, voxels: np.ndarray, **fields: Any) -> Path:
     nrrd.write(str(path), voxels, {**LPS, **fields}, index_order="C")
     return path
 
@@ -51,11 +52,13 @@ def on_grid(grid: Grid = GRID) -> dict:
     }
 
 
-def masks_of(path: Path, label: np.ndarray, grid: Grid | None = GRID):
+def masks_of(path: Path, label: np.ndarray, grid: Grid | None = GRID) -> Any:
     return read_correction(path, label, grid)
 
 
-def test_what_we_write_is_read_back_and_lies_where_the_patch_lies(tmp_path, label, painted):
+def test_what_we_write_is_read_back_and_lies_where_the_patch_lies(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray
+) -> None:
     path = tmp_path / "Add1.nrrd"
     write_correction(path, painted, GRID, ADD)
     read = masks_of(path, label)
@@ -70,7 +73,9 @@ def test_what_we_write_is_read_back_and_lies_where_the_patch_lies(tmp_path, labe
     assert ours.GetDirection() == pytest.approx(theirs.GetDirection())
 
 
-def test_the_same_mask_gives_the_same_bytes_without_a_time(tmp_path, painted):
+def test_the_same_mask_gives_the_same_bytes_without_a_time(
+    tmp_path: Path, painted: np.ndarray
+) -> None:
     for name in ("Add1.nrrd", "Add2.nrrd"):
         write_correction(tmp_path / name, painted, GRID, ADD)
     first, second = ((tmp_path / name).read_bytes() for name in ("Add1.nrrd", "Add2.nrrd"))
@@ -81,8 +86,8 @@ def test_the_same_mask_gives_the_same_bytes_without_a_time(tmp_path, painted):
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".nii"])
 @pytest.mark.parametrize("orientation", ["RAS", "LPS", "PIR", "SAL", "AIL"])
 def test_a_file_turned_by_itk_comes_back_voxel_for_voxel(
-    tmp_path, label, painted, orientation, suffix
-):
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray, orientation: Any, suffix: Any
+) -> None:
     image = sitk.GetImageFromArray(painted.astype(np.uint16))
     image.SetSpacing((10.0,) * 3)
     image.SetOrigin(GRID.origin_xyz)
@@ -94,7 +99,9 @@ def test_a_file_turned_by_itk_comes_back_voxel_for_voxel(
     assert bool(read.findings) == (orientation != "LPS")
 
 
-def test_a_cropped_file_is_pasted_where_its_origin_says(tmp_path, label, painted):
+def test_a_cropped_file_is_pasted_where_its_origin_says(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray
+) -> None:
     crop = painted[15:30, 0:25]
     origin = np.asarray(GRID.origin_xyz) + (0, 0, 150)
     path = save_nrrd(
@@ -105,7 +112,9 @@ def test_a_cropped_file_is_pasted_where_its_origin_says(tmp_path, label, painted
     assert "placed at 0,0,15" in read.findings[0]
 
 
-def test_paint_outside_the_patch_is_refused_and_counted(tmp_path, label, painted):
+def test_paint_outside_the_patch_is_refused_and_counted(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray
+) -> None:
     origin = np.asarray(GRID.origin_xyz) + (0, 0, 200)
     path = save_nrrd(
         tmp_path / "Add1.nrrd", painted.astype(np.uint8), **on_grid() | {"space origin": origin}
@@ -124,7 +133,9 @@ def test_paint_outside_the_patch_is_refused_and_counted(tmp_path, label, painted
     ],
     ids=["spacing", "half a voxel", "rotation"],
 )
-def test_another_grid_is_refused_with_expected_and_found(tmp_path, label, painted, grid):
+def test_another_grid_is_refused_with_expected_and_found(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray, grid: Any
+) -> None:
     path = save_nrrd(tmp_path / "Add1.nrrd", painted.astype(np.uint8), **on_grid(grid))
     with pytest.raises(CorrectionError, match=r"expected .*spacing 10,10,10.*; found"):
         masks_of(path, label)
@@ -146,7 +157,9 @@ def ras_identity(path: Path, voxels: np.ndarray) -> Path:
 
 
 @pytest.mark.parametrize("save", [bare, lps_identity, ras_identity])
-def test_no_geometry_at_the_patch_s_shape_is_taken_and_said(tmp_path, label, painted, save):
+def test_no_geometry_at_the_patch_s_shape_is_taken_and_said(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray, save: Any
+) -> None:
     path = save(tmp_path / "Add1.nrrd", painted.astype(np.uint8))
     read = masks_of(path, label)
     np.testing.assert_array_equal(read.masks[ADD], painted)
@@ -154,12 +167,16 @@ def test_no_geometry_at_the_patch_s_shape_is_taken_and_said(tmp_path, label, pai
 
 
 @pytest.mark.parametrize("save", [bare, lps_identity, ras_identity])
-def test_no_geometry_at_another_shape_is_refused(tmp_path, label, painted, save):
+def test_no_geometry_at_another_shape_is_refused(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray, save: Any
+) -> None:
     with pytest.raises(CorrectionError):
         masks_of(save(tmp_path / "Add1.nrrd", painted[:-1].astype(np.uint8)), label)
 
 
-def test_a_flipped_remove_without_orientation_is_doubted_and_the_better_one_named(tmp_path):
+def test_a_flipped_remove_without_orientation_is_doubted_and_the_better_one_named(
+    tmp_path: Path,
+) -> None:
     cube = np.zeros((40, 40, 40), np.uint8)
     cube[5:10, 12:18, 20:35] = 1
     path = bare(tmp_path / "Remove1.nrrd", np.ascontiguousarray(cube[::-1, :, ::-1]))
@@ -169,7 +186,9 @@ def test_a_flipped_remove_without_orientation_is_doubted_and_the_better_one_name
     assert "(-z, y, -x)" in findings
 
 
-def test_mitk_labels_count_by_their_names_whatever_the_file_s(tmp_path, label):
+def test_mitk_labels_count_by_their_names_whatever_the_file_s(
+    tmp_path: Path, label: np.ndarray
+) -> None:
     voxels = np.zeros(SHAPE, np.uint16)
     voxels[20, 20, 20:23] = (1, 2, 7)
     groups = (
@@ -188,7 +207,7 @@ def test_mitk_labels_count_by_their_names_whatever_the_file_s(tmp_path, label):
         assert np.argwhere(read.masks[kind]).tolist() == [[20, 20, x]]
 
 
-def test_unnamed_labels_count_as_the_file_s_kind(tmp_path, label):
+def test_unnamed_labels_count_as_the_file_s_kind(tmp_path: Path, label: np.ndarray) -> None:
     voxels = np.zeros(SHAPE, np.uint16)
     voxels[20, 20, 20:23] = (1, 2, 40000)
     read = masks_of(save_nrrd(tmp_path / "Add1.nrrd", voxels, **on_grid()), label)
@@ -196,7 +215,7 @@ def test_unnamed_labels_count_as_the_file_s_kind(tmp_path, label):
     assert read.masks[ADD].sum() == 3
 
 
-def test_a_layered_file_counts_all_its_layers(tmp_path, label):
+def test_a_layered_file_counts_all_its_layers(tmp_path: Path, label: np.ndarray) -> None:
     voxels = np.zeros((*SHAPE, 2), np.uint16)
     voxels[20, 20, 20, 0] = voxels[20, 20, 21, 1] = 1
     directions = np.vstack([[np.nan] * 3, np.asarray(GRID.steps_xyz).T])
@@ -211,7 +230,9 @@ def test_a_layered_file_counts_all_its_layers(tmp_path, label):
     assert masks_of(path, label).masks[ADD].sum() == 2
 
 
-def test_one_voxel_and_one_slice_are_never_spread_over_the_patch(tmp_path, label):
+def test_one_voxel_and_one_slice_are_never_spread_over_the_patch(
+    tmp_path: Path, label: np.ndarray
+) -> None:
     one = save_nrrd(tmp_path / "Add1.nrrd", np.ones((1, 1, 1), np.uint8), **on_grid())
     with pytest.raises(CorrectionError, match="one voxel"):
         masks_of(one, label)
@@ -233,7 +254,9 @@ def test_one_voxel_and_one_slice_are_never_spread_over_the_patch(tmp_path, label
         (np.inf, np.float32, "NaN"),
     ],
 )
-def test_values_that_are_no_label_are_refused(tmp_path, label, value, dtype, said):
+def test_values_that_are_no_label_are_refused(
+    tmp_path: Path, label: np.ndarray, value: Any, dtype: Any, said: Any
+) -> None:
     voxels = np.zeros(SHAPE, dtype)
     voxels[20, 20, 20] = value
     with pytest.raises(CorrectionError, match=said):
@@ -251,11 +274,11 @@ def test_values_that_are_no_label_are_refused(tmp_path, label, value, dtype, sai
         ("no_add.nrrd", None),
     ],
 )
-def test_the_kind_is_how_the_name_begins(name, kind):
+def test_the_kind_is_how_the_name_begins(name: Any, kind: Any) -> None:
     assert kind_of(name) is kind
 
 
-def test_notes_are_no_corrections_and_what_looks_like_one_is(tmp_path):
+def test_notes_are_no_corrections_and_what_looks_like_one_is(tmp_path: Path) -> None:
     notes = [".DS_Store", "._Add1.nrrd", "Add_notes.txt", "notes.md", "Segmentation.nrrd"]
     notes += ["add_screenshot.png", "Remove1.json", "Add1.nrrd~", "Ignore1.nrrd.bak"]
     meant = ["Add2", "Add1.mha", "Remove1.nrrd.gz", "Ignore1.h5", "Add4.mrc.gz", "Add5.st"]
@@ -285,7 +308,9 @@ def test_notes_are_no_corrections_and_what_looks_like_one_is(tmp_path):
         ("Add1.tar", "neither MRC, NRRD"),
     ],
 )
-def test_what_looks_like_a_correction_and_is_not_read_is_refused(tmp_path, label, name, said):
+def test_what_looks_like_a_correction_and_is_not_read_is_refused(
+    tmp_path: Path, label: np.ndarray, name: Any, said: Any
+) -> None:
     path = tmp_path / name
     if "folder" in said:
         path.mkdir()
@@ -298,7 +323,7 @@ def test_what_looks_like_a_correction_and_is_not_read_is_refused(tmp_path, label
         masks_of(path, label)
 
 
-def test_nothing_painted_is_refused_as_empty(tmp_path, label):
+def test_nothing_painted_is_refused_as_empty(tmp_path: Path, label: np.ndarray) -> None:
     path = save_nrrd(tmp_path / "Add1.nrrd", np.zeros(SHAPE, np.uint8), **on_grid())
     with pytest.raises(CorrectionError, match="nothing is painted"):
         masks_of(path, label)
@@ -306,7 +331,9 @@ def test_nothing_painted_is_refused_as_empty(tmp_path, label):
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])
 @pytest.mark.parametrize("orientation", ["LPS", "RAS"])
-def test_an_origin_that_was_lost_is_refused(tmp_path, label, painted, suffix, orientation):
+def test_an_origin_that_was_lost_is_refused(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray, suffix: Any, orientation: Any
+) -> None:
     image = sitk.GetImageFromArray(painted.astype(np.uint16))
     image.SetSpacing((10.0,) * 3)
     turned = sitk.DICOMOrient(image, orientation)
@@ -321,7 +348,9 @@ def test_an_origin_that_was_lost_is_refused(tmp_path, label, painted, suffix, or
         np.testing.assert_array_equal(corner.masks[ADD], painted)
 
 
-def test_a_painting_of_the_whole_tomogram_lies_at_0_and_is_cut_to_the_patch(tmp_path, label):
+def test_a_painting_of_the_whole_tomogram_lies_at_0_and_is_cut_to_the_patch(
+    tmp_path: Path, label: np.ndarray
+) -> None:
     whole_tomogram = np.zeros((60, 70, 80), np.uint8)
     whole_tomogram[30, 40, 50] = 1
     path = save_nrrd(tmp_path / "Add1.nrrd", whole_tomogram, **on_grid(Grid.aligned(10.0)))
@@ -341,14 +370,18 @@ PLACE = np.diag([-10.0, -10, 10, 1])
 PLACE[:3, 3] = (-480, -800, 200)
 
 
-def test_qform_and_sform_that_agree_place_the_file(tmp_path, label, painted):
+def test_qform_and_sform_that_agree_place_the_file(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray
+) -> None:
     read = masks_of(nifti(tmp_path / "Add1.nii.gz", painted, PLACE, PLACE, 2), label)
     np.testing.assert_array_equal(read.masks[ADD], painted)
 
 
 @pytest.mark.parametrize("code", [1, 2, 4])
 @pytest.mark.parametrize("other", ["moved", "mirrored"])
-def test_qform_and_sform_that_disagree_are_refused(tmp_path, label, painted, other, code):
+def test_qform_and_sform_that_disagree_are_refused(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray, other: Any, code: Any
+) -> None:
     sform = PLACE.copy()
     sform[0, 3] -= 300
     if other == "mirrored":
@@ -360,7 +393,9 @@ def test_qform_and_sform_that_disagree_are_refused(tmp_path, label, painted, oth
 
 
 @pytest.mark.parametrize("dtype", ["int16", "uint8"])
-def test_whole_numbers_that_scaling_moved_are_those_numbers(tmp_path, label, painted, dtype):
+def test_whole_numbers_that_scaling_moved_are_those_numbers(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray, dtype: Any
+) -> None:
     values = painted * 1.0
     values[20, 20, 20] = 2
     image = nibabel.Nifti1Image(values.T, PLACE)
@@ -371,7 +406,9 @@ def test_whole_numbers_that_scaling_moved_are_those_numbers(tmp_path, label, pai
     np.testing.assert_array_equal(masks[ADD], values > 0)
 
 
-def test_floats_within_rounding_are_whole_numbers_and_others_are_not(tmp_path, label, painted):
+def test_floats_within_rounding_are_whole_numbers_and_others_are_not(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray
+) -> None:
     almost = save_nrrd(tmp_path / "Add1.nrrd", painted * np.float32(0.99999), **on_grid())
     np.testing.assert_array_equal(masks_of(almost, label).masks[ADD], painted)
     half = save_nrrd(tmp_path / "Add2.nrrd", painted * np.float32(0.99), **on_grid())
@@ -379,7 +416,9 @@ def test_floats_within_rounding_are_whole_numbers_and_others_are_not(tmp_path, l
         masks_of(half, label)
 
 
-def test_a_mask_in_imod_s_signed_bytes_is_a_correction(tmp_path, label, painted):
+def test_a_mask_in_imod_s_signed_bytes_is_a_correction(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray
+) -> None:
     with mrcfile.new(tmp_path / "Add1.mrc") as mrc:
         mrc.set_data((painted.astype(int) - 128).astype(np.int8))
     with (tmp_path / "Add1.mrc").open("r+b") as raw:
@@ -395,7 +434,9 @@ def named(path: Path, voxels: np.ndarray, *names: tuple[str, int]) -> Path:
     return save_nrrd(path, voxels, **on_grid(), **fields)
 
 
-def test_a_label_s_own_name_wins_over_the_file_s_and_that_is_told(tmp_path, label):
+def test_a_label_s_own_name_wins_over_the_file_s_and_that_is_told(
+    tmp_path: Path, label: np.ndarray
+) -> None:
     voxels = np.zeros(SHAPE, np.uint8)
     voxels[20, 20, 20:23] = (1, 2, 3)
     path = named(tmp_path / "Ignore1.nrrd", voxels, ("Remove", 1), ("vesicle", 2), ("Ignore", 9))
@@ -409,7 +450,7 @@ def test_a_label_s_own_name_wins_over_the_file_s_and_that_is_told(tmp_path, labe
     assert "labels 2 'vesicle', 3 all count as Ignore" in told
 
 
-def test_several_values_without_a_name_are_told(tmp_path, label):
+def test_several_values_without_a_name_are_told(tmp_path: Path, label: np.ndarray) -> None:
     voxels = np.zeros(SHAPE, np.uint8)
     voxels[20, 20, 20:22] = (1, 3)
     read = masks_of(save_nrrd(tmp_path / "Add1.nrrd", voxels, **on_grid()), label)
@@ -418,7 +459,9 @@ def test_several_values_without_a_name_are_told(tmp_path, label):
     assert masks_of(one, label).findings == ()
 
 
-def test_names_that_cannot_be_read_refuse_the_file_whatever_it_is_called(tmp_path, label, painted):
+def test_names_that_cannot_be_read_refuse_the_file_whatever_it_is_called(
+    tmp_path: Path, label: np.ndarray, painted: np.ndarray
+) -> None:
     for name in ("Add1.nrrd", "Segmentation.nrrd"):
         modality = {"modality": "org.mitk.multilabel.segmentation"}
         path = save_nrrd(tmp_path / name, painted.astype(np.uint8), **on_grid(), **modality)

@@ -1,6 +1,7 @@
 """Patches are found by their voxels, and labels go back where they came from."""
 
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -29,7 +30,7 @@ def noise(dtype: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["f4", "i2", "i1", "f2"])
-def test_a_patch_is_found_where_it_was_cut(tmp_path, dtype):
+def test_a_patch_is_found_where_it_was_cut(tmp_path: Path, dtype: Any) -> None:
     voxels = noise(dtype)
     cut = voxels[BOX.slices]
     cut = cut.astype("f4") if dtype == "f2" else cut
@@ -40,14 +41,16 @@ def test_a_patch_is_found_where_it_was_cut(tmp_path, dtype):
 @pytest.mark.parametrize(
     ("dtype", "copy"), [("i1", "f4"), ("i2", "f8"), ("f4", "f8"), ("i1", "i2")]
 )
-def test_a_copy_of_another_type_with_equal_values_is_found(tmp_path, dtype, copy):
+def test_a_copy_of_another_type_with_equal_values_is_found(
+    tmp_path: Path, dtype: Any, copy: Any
+) -> None:
     voxels = noise(dtype)
     with open_volume(save(tmp_path / "t.mrc", voxels)) as tomogram:
         cut = voxels[BOX.slices].astype(copy)
         assert find_patches(tomogram, {"a": cut}) == {"a": BOX}
 
 
-def test_what_is_not_there_or_there_twice_is_not_found(tmp_path):
+def test_what_is_not_there_or_there_twice_is_not_found(tmp_path: Path) -> None:
     voxels = noise("i2")
     cut = voxels[BOX.slices].copy()
     changed = cut.copy()
@@ -64,7 +67,7 @@ def test_what_is_not_there_or_there_twice_is_not_found(tmp_path):
         assert find_patches(tomogram, images) == {}
 
 
-def test_labels_go_back_ignore_keeps_the_prediction_and_the_later_wins(tmp_path):
+def test_labels_go_back_ignore_keeps_the_prediction_and_the_later_wins(tmp_path: Path) -> None:
     prediction = (np.random.default_rng(1).random(SHAPE) > 0.5).astype(np.int8)
     first = np.ones(BOX.shape, np.uint8)
     first[:, :, 6:] = 2

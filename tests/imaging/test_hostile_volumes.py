@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -133,7 +134,7 @@ HARMLESS = {"gzipped MRC of 1 GiB that promises 27 voxels, then tail"}
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_file_is_over_soon_and_small(tmp_path, kind):
+def test_a_hostile_file_is_over_soon_and_small(tmp_path: Path, kind: Any) -> None:
     path = tmp_path / "a.volume"
     HOSTILE[kind](path)
     found = outcome(path)
@@ -144,7 +145,7 @@ def test_a_hostile_file_is_over_soon_and_small(tmp_path, kind):
         assert "\n" not in found["said"]
 
 
-def test_gzip_in_many_parts_is_read_in_time(tmp_path):
+def test_gzip_in_many_parts_is_read_in_time(tmp_path: Path) -> None:
     """As bgzip writes: 64 KB a part; 40 MB."""
     voxels = np.random.default_rng(0).integers(-99, 99, (160, 512, 256)).astype(np.int16)
     raw = header(256, 512, 160, 1) + voxels.tobytes()
@@ -156,7 +157,7 @@ def test_gzip_in_many_parts_is_read_in_time(tmp_path):
     assert found["peak"] < 150
 
 
-def test_an_almost_empty_bzip2_is_honest(tmp_path):
+def test_an_almost_empty_bzip2_is_honest(tmp_path: Path) -> None:
     """bzip2 shrinks zeros a million to one."""
     raw = bz2.compress(header(512, 512, 160, 0) + bytes(512 * 512 * 160))
     wrote(tmp_path / "a.mrc.bz2", raw)

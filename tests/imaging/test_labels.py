@@ -1,5 +1,7 @@
 """The merge rule: remove, add, ignore, border; the later wins."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,11 +36,11 @@ def in_patch(core: np.ndarray) -> np.ndarray:
     return out
 
 
-def widened(painted):
+def widened(painted: Any) -> Any:
     return [{kind: in_patch(mask) for kind, mask in one.items()} for one in painted]
 
 
-def one_voxel_at_a_time(label: np.ndarray, painted) -> np.ndarray:
+def one_voxel_at_a_time(label: np.ndarray, painted: Any) -> np.ndarray:
     """The rule as the guide states it, voxel by voxel."""
     out = label.copy()
     for index in np.ndindex(label.shape):
@@ -53,13 +55,13 @@ def one_voxel_at_a_time(label: np.ndarray, painted) -> np.ndarray:
 
 
 @given(labels, corrections)
-def test_each_voxel_follows_the_guide(label, painted):
+def test_each_voxel_follows_the_guide(label: Any, painted: Any) -> None:
     merged = merge(in_patch(label), widened(painted)).voxels
     np.testing.assert_array_equal(merged[CORE], one_voxel_at_a_time(label, painted))
 
 
 @given(labels, corrections, st.randoms())
-def test_the_order_of_the_files_changes_nothing(label, painted, random):
+def test_the_order_of_the_files_changes_nothing(label: Any, painted: Any, random: Any) -> None:
     shuffled = random.sample(painted, len(painted))
     first, second = (merge(in_patch(label), widened(order)) for order in (painted, shuffled))
     np.testing.assert_array_equal(first.voxels, second.voxels)
@@ -67,13 +69,13 @@ def test_the_order_of_the_files_changes_nothing(label, painted, random):
 
 
 @given(labels, corrections)
-def test_merging_twice_is_merging_once(label, painted):
+def test_merging_twice_is_merging_once(label: Any, painted: Any) -> None:
     once = merge(in_patch(label), widened(painted)).voxels
     np.testing.assert_array_equal(merge(once, widened(painted)).voxels, once)
 
 
 @given(labels, corrections)
-def test_the_counts_are_those_of_the_voxels(label, painted):
+def test_the_counts_are_those_of_the_voxels(label: Any, painted: Any) -> None:
     result = merge(in_patch(label), widened(painted))
     after = result.voxels[CORE]
     assert result.counts.added == ((label != 1) & (after == 1)).sum()
@@ -86,14 +88,14 @@ def test_the_counts_are_those_of_the_voxels(label, painted):
     assert result.counts.lost_in_border == 0
 
 
-def test_no_correction_changes_nothing_but_the_border():
+def test_no_correction_changes_nothing_but_the_border() -> None:
     label = np.ones(SHAPE, np.uint8)
     merged = merge(label, [])
     assert count_values(merged.voxels).membrane == np.prod(CORE_SHAPE)
     assert (label == 1).all(), "the extracted label is left as it was"
 
 
-def test_work_in_the_border_is_reported_as_lost():
+def test_work_in_the_border_is_reported_as_lost() -> None:
     mask = np.zeros(SHAPE, bool)
     mask[10:20, 17, 17] = True
     counts = merge(np.zeros(SHAPE, np.uint8), [{ADD: mask}]).counts
@@ -101,7 +103,7 @@ def test_work_in_the_border_is_reported_as_lost():
 
 
 @pytest.mark.parametrize("shape", [(160, 160, 160), (33, 40, 50), (32, 32, 32), (5, 40, 20)])
-def test_the_border_is_16_voxels_on_every_side_of_any_shape(shape):
+def test_the_border_is_16_voxels_on_every_side_of_any_shape(shape: Any) -> None:
     label = np.zeros(shape, np.uint8)
     ignore_border(label)
     distance = np.minimum.reduce(
@@ -111,7 +113,7 @@ def test_the_border_is_16_voxels_on_every_side_of_any_shape(shape):
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.float32, np.float16])
-def test_a_prediction_of_0_and_1_is_taken_as_it_is(dtype):
+def test_a_prediction_of_0_and_1_is_taken_as_it_is(dtype: Any) -> None:
     label, findings = label_from_prediction(np.array([[[0, 1], [1, 0]]], dtype))
     assert label.tolist() == [[[0, 1], [1, 0]]]
     assert label.dtype == np.uint8
@@ -119,13 +121,13 @@ def test_a_prediction_of_0_and_1_is_taken_as_it_is(dtype):
 
 
 @pytest.mark.parametrize(("values", "said"), [([0, 1, 7], "up to 7"), ([0, -1, -1], "255")])
-def test_components_and_minus_one_count_as_membrane_and_it_is_said(values, said):
+def test_components_and_minus_one_count_as_membrane_and_it_is_said(values: Any, said: Any) -> None:
     label, findings = label_from_prediction(np.array(values, np.int8).reshape(1, 1, 3))
     assert label.ravel().tolist() == [0, 1, 1]
     assert said in findings[0]
 
 
-def test_scaled_scores_are_told_from_components_and_need_a_threshold():
+def test_scaled_scores_are_told_from_components_and_need_a_threshold() -> None:
     """easymode writes probability × 127 as int8; everything above 0 would become membrane."""
     _z, _y, x = np.mgrid[0:24, 0:24, 0:24]
     ramp = np.exp(-(((x - 12) / 4.0) ** 2) / 2)
@@ -141,7 +143,7 @@ def test_scaled_scores_are_told_from_components_and_need_a_threshold():
     assert "connected components" in findings[0]
 
 
-def test_scores_need_a_threshold_and_membrane_lies_above_it():
+def test_scores_need_a_threshold_and_membrane_lies_above_it() -> None:
     scores = np.array([-0.5, 0.0, 0.5], np.float32).reshape(1, 1, 3)
     with pytest.raises(SegmentationError, match="--threshold"):
         label_from_prediction(scores)
@@ -149,13 +151,13 @@ def test_scores_need_a_threshold_and_membrane_lies_above_it():
 
 
 @pytest.mark.parametrize("bad", [[np.nan, 0, 1], [-3, 0, 1]])
-def test_a_prediction_with_nan_or_other_negatives_is_refused(bad):
+def test_a_prediction_with_nan_or_other_negatives_is_refused(bad: Any) -> None:
     with pytest.raises(SegmentationError):
         label_from_prediction(np.array(bad, np.float32).reshape(1, 1, 3))
 
 
 @pytest.mark.parametrize("bad", [3, 255, -1, 0.5, np.nan])
-def test_a_label_with_another_value_is_refused_and_the_value_named(bad):
+def test_a_label_with_another_value_is_refused_and_the_value_named(bad: Any) -> None:
     label = np.zeros((4, 4, 4), np.float32)
     label[1, 1, 1] = bad
     with pytest.raises(LabelError, match=str(bad)):

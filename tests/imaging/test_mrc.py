@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -80,13 +81,13 @@ def read_all(path: Path) -> np.ndarray:
     ],
     ids=lambda voxels: voxels.dtype.str,
 )
-def test_every_mode_of_real_numbers_is_what_mrcfile_reads(tmp_path, voxels):
+def test_every_mode_of_real_numbers_is_what_mrcfile_reads(tmp_path: Path, voxels: Any) -> None:
     path = odd(tmp_path / "a.mrc", voxels)
     with mrcfile.open(path) as theirs:
         np.testing.assert_array_equal(read_all(path), theirs.data)
 
 
-def test_half_floats_come_as_single_ones(tmp_path):
+def test_half_floats_come_as_single_ones(tmp_path: Path) -> None:
     halves = (RAMP / 10).astype(np.float16)
     assert read_all(odd(tmp_path / "a.mrc", halves)).dtype == np.float32
 
@@ -115,7 +116,9 @@ def test_half_floats_come_as_single_ones(tmp_path):
     ],
 )
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_headers_of_careless_writers_are_read_as_meant(tmp_path, fields, order):
+def test_headers_of_careless_writers_are_read_as_meant(
+    tmp_path: Path, fields: Any, order: Any
+) -> None:
     if order == ">":
         fields = {at: _swapped(raw) if at in _NUMBERS else raw for at, raw in fields.items()}
     path = odd(tmp_path / "a.mrc", FLOATS.astype(order + "f4"), fields)
@@ -129,7 +132,7 @@ def _swapped(raw: bytes) -> bytes:
     return np.frombuffer(raw, "<i4").astype(">i4").tobytes()
 
 
-def test_origin_and_start_are_told_and_move_nothing(tmp_path):
+def test_origin_and_start_are_told_and_move_nothing(tmp_path: Path) -> None:
     fields = {NSTART: ints(5, -7, 11), ORIGIN: floats(100, -50, 20)}
     with MrcVolume(odd(tmp_path / "a.mrc", FLOATS, fields)) as volume:
         assert volume.nstart_xyz == (5, -7, 11)
@@ -138,14 +141,16 @@ def test_origin_and_start_are_told_and_move_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("length", [160, 131072])
-def test_an_extended_header_is_passed_over(tmp_path, length):
+def test_an_extended_header_is_passed_over(tmp_path: Path, length: Any) -> None:
     with mrcfile.new(tmp_path / "a.mrc") as file:
         file.set_data(FLOATS)
         file.set_extended_header(np.frombuffer(b"e" * length, "V1"))
     np.testing.assert_array_equal(read_all(tmp_path / "a.mrc"), FLOATS)
 
 
-def test_an_extended_header_that_was_only_copied_in_name_is_told_and_the_voxels_are_read(tmp_path):
+def test_an_extended_header_that_was_only_copied_in_name_is_told_and_the_voxels_are_read(
+    tmp_path: Path,
+) -> None:
     """As cryoCARE 2022 and 2023 wrote: the length says that nothing but voxels follows."""
     path = odd(tmp_path / "a.mrc", FLOATS, {NSYMBT: ints(49920), 104: b"AGAR"})
     np.testing.assert_array_equal(read_all(path), FLOATS)
@@ -173,8 +178,8 @@ SIGNED, UNSIGNED_STAMP = ints(1146047817, 1), ints(1146047817, 0)
     ],
 )
 def test_bytes_are_signed_as_imod_s_stamp_says_and_else_as_minimum_and_maximum_say(
-    tmp_path, fields, is_unsigned, warned
-):
+    tmp_path: Path, fields: Any, is_unsigned: Any, warned: Any
+) -> None:
     path = odd(tmp_path / "a.mrc", UNSIGNED.view(np.int8), fields)
     expected = UNSIGNED if is_unsigned else UNSIGNED.view(np.int8)
     np.testing.assert_array_equal(read_all(path), expected)
@@ -182,31 +187,31 @@ def test_bytes_are_signed_as_imod_s_stamp_says_and_else_as_minimum_and_maximum_s
         assert (warned in volume.warnings[0]) if warned else volume.warnings == ()
 
 
-def test_a_mask_in_imod_s_signed_bytes_is_the_stored_value_plus_128(tmp_path):
+def test_a_mask_in_imod_s_signed_bytes_is_the_stored_value_plus_128(tmp_path: Path) -> None:
     mask = RAMP % 2
     path = odd(tmp_path / "a.mrc", (mask - 128).astype(np.int8), {IMOD: SIGNED})
     with open_volume(path) as volume:
         np.testing.assert_array_equal(read_labels(volume, whole(volume.shape)), mask)
 
 
-def test_a_mask_of_0_and_1_that_imod_only_stamped_stays_what_it_is(tmp_path):
+def test_a_mask_of_0_and_1_that_imod_only_stamped_stays_what_it_is(tmp_path: Path) -> None:
     path = odd(tmp_path / "a.mrc", (RAMP % 2).astype(np.int8), {IMOD: SIGNED})
     with open_volume(path) as volume:
         np.testing.assert_array_equal(read_labels(volume, whole(volume.shape)), RAMP % 2)
 
 
-def test_what_follows_the_voxels_is_left_alone(tmp_path):
+def test_what_follows_the_voxels_is_left_alone(tmp_path: Path) -> None:
     path = odd(tmp_path / "a.mrc", FLOATS)
     path.write_bytes(path.read_bytes() + bytes(513))
     np.testing.assert_array_equal(read_all(path), FLOATS)
 
 
-def test_one_image_is_a_volume_of_one_section(tmp_path):
+def test_one_image_is_a_volume_of_one_section(tmp_path: Path) -> None:
     path = odd(tmp_path / "a.mrc", FLOATS[0])
     np.testing.assert_array_equal(read_all(path), FLOATS[:1])
 
 
-def test_axes_that_differ_leave_the_voxel_size_unknown_and_say_so(tmp_path):
+def test_axes_that_differ_leave_the_voxel_size_unknown_and_say_so(tmp_path: Path) -> None:
     with open_volume(odd(tmp_path / "a.mrc", FLOATS, {CELL: floats(320, 240, 400)})) as volume:
         assert volume.voxel_size is None
         assert "10, 10, 20" in volume.warnings[0]
@@ -264,7 +269,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_no_tomogram_is_refused_in_one_sentence(tmp_path, kind):
+def test_what_is_no_tomogram_is_refused_in_one_sentence(tmp_path: Path, kind: Any) -> None:
     make, said = REFUSED[kind]
     path = make(tmp_path / "a.mrc")
     with pytest.raises(VolumeError, match=said) as error:
@@ -278,7 +283,9 @@ TYPES = st.sampled_from(["i1", "<i2", ">i2", "<u2", ">u2", "<f4", ">f4", "<f2", 
 
 
 @given(st.data())
-def test_any_box_of_any_volume_is_the_array_s_slice(tmp_path_factory, data):
+def test_any_box_of_any_volume_is_the_array_s_slice(
+    tmp_path_factory: pytest.TempPathFactory, data: Any
+) -> None:
     """In every mode, byte order and order of axes."""
     voxels = data.draw(arrays(data.draw(TYPES), data.draw(SHAPES)))
     order = data.draw(st.sampled_from(list(permutations((0, 1, 2)))))
@@ -294,7 +301,9 @@ def test_any_box_of_any_volume_is_the_array_s_slice(tmp_path_factory, data):
 
 
 @given(st.data())
-def test_any_box_of_four_bit_values_is_the_array_s_slice(tmp_path_factory, data):
+def test_any_box_of_four_bit_values_is_the_array_s_slice(
+    tmp_path_factory: pytest.TempPathFactory, data: Any
+) -> None:
     values = data.draw(arrays(np.uint8, data.draw(SHAPES), elements=st.integers(0, 15)))
     path = four_bit(tmp_path_factory.mktemp("any") / "a.mrc", values)
     box = data.draw(boxes(values.shape))

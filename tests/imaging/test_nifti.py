@@ -4,6 +4,7 @@ import gzip
 import struct
 from itertools import permutations, product
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -27,7 +28,7 @@ def ramp(dtype: str, shape: tuple[int, int, int] = (4, 5, 6)) -> np.ndarray:
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_others_read_what_we_write(tmp_path, dtype, suffix):
+def test_others_read_what_we_write(tmp_path: Path, dtype: Any, suffix: Any) -> None:
     path = tmp_path / f"a{suffix}"
     write_nifti(path, ramp(dtype), GRID)
     image = sitk.ReadImage(str(path))
@@ -42,7 +43,7 @@ def test_others_read_what_we_write(tmp_path, dtype, suffix):
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 @pytest.mark.parametrize("dtype", [*DTYPES, ">i2", ">f4"])
-def test_we_read_what_nibabel_writes(tmp_path, dtype, suffix):
+def test_we_read_what_nibabel_writes(tmp_path: Path, dtype: Any, suffix: Any) -> None:
     path = tmp_path / f"a{suffix}"
     header = nibabel.Nifti1Header(endianness=">" if dtype[0] == ">" else "<")
     affine = np.diag([-12.0, -12, 12, 1])
@@ -60,7 +61,9 @@ def test_we_read_what_nibabel_writes(tmp_path, dtype, suffix):
     st.tuples(*[st.floats(0.5, 20)] * 3),
     st.tuples(*[st.floats(-500, 500)] * 3),
 )
-def test_every_axis_aligned_grid_goes_through_sform_and_qform(tmp_path_factory, turn, spacing, at):
+def test_every_axis_aligned_grid_goes_through_sform_and_qform(
+    tmp_path_factory: pytest.TempPathFactory, turn: Any, spacing: Any, at: Any
+) -> None:
     order, signs = turn
     steps = np.zeros((3, 3))
     for column, (row, sign) in enumerate(zip(order, signs, strict=True)):
@@ -82,7 +85,7 @@ def test_every_axis_aligned_grid_goes_through_sform_and_qform(tmp_path_factory, 
         np.testing.assert_allclose(volume.grid.matrix, grid.matrix, rtol=1e-5, atol=1e-3)
 
 
-def test_scaled_values_are_unscaled(tmp_path):
+def test_scaled_values_are_unscaled(tmp_path: Path) -> None:
     path = tmp_path / "a.nii.gz"
     values = np.linspace(0, 1, 120).reshape(4, 5, 6)
     image = nibabel.Nifti1Image(values.T, np.eye(4))
@@ -93,14 +96,14 @@ def test_scaled_values_are_unscaled(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-def test_the_same_voxels_give_the_same_bytes(tmp_path, suffix):
+def test_the_same_voxels_give_the_same_bytes(tmp_path: Path, suffix: Any) -> None:
     first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
     write_nifti(first, ramp("f4"), GRID)
     write_nifti(second, np.asfortranarray(ramp("f4")), GRID)
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_box_is_read_alone(tmp_path):
+def test_a_box_is_read_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.nii"
     write_nifti(path, ramp("i2"), GRID)
     box = Box(Zyx(1, 2, 3), Zyx(3, 4, 6))
@@ -129,7 +132,7 @@ def damaged(raw: bytes, kind: str) -> bytes:
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 @pytest.mark.parametrize("kind", [*CUTS, *DAMAGES])
-def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, kind, suffix):
+def test_a_damaged_file_is_refused_in_one_sentence(tmp_path: Path, kind: Any, suffix: Any) -> None:
     path = tmp_path / "a.nii"
     write_nifti(path, ramp("u1"), GRID)
     raw = damaged(path.read_bytes(), kind)
@@ -141,7 +144,7 @@ def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, kind, suffix):
     assert "\n" not in str(error.value)
 
 
-def test_a_gzip_that_inflates_past_its_header_is_refused_and_not_inflated(tmp_path):
+def test_a_gzip_that_inflates_past_its_header_is_refused_and_not_inflated(tmp_path: Path) -> None:
     path = tmp_path / "a.nii"
     write_nifti(path, ramp("u1"), GRID)
     bomb = tmp_path / "bomb.nii.gz"
@@ -150,7 +153,7 @@ def test_a_gzip_that_inflates_past_its_header_is_refused_and_not_inflated(tmp_pa
         NiftiVolume(bomb)
 
 
-def test_a_gzip_with_a_wrong_checksum_is_refused(tmp_path):
+def test_a_gzip_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.nii.gz"
     write_nifti(path, ramp("u1"), GRID)
     raw = bytearray(path.read_bytes())
@@ -160,7 +163,7 @@ def test_a_gzip_with_a_wrong_checksum_is_refused(tmp_path):
         NiftiVolume(path)
 
 
-def test_what_is_there_is_kept_when_asked(tmp_path):
+def test_what_is_there_is_kept_when_asked(tmp_path: Path) -> None:
     path = tmp_path / "a.nii.gz"
     write_nifti(path, ramp("u1"), GRID)
     before = path.read_bytes()
@@ -170,7 +173,7 @@ def test_what_is_there_is_kept_when_asked(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     missing: Path = tmp_path / "no" / "a.nii.gz"
     with pytest.raises(OutputError, match=str(missing)):
         write_nifti(missing, ramp("u1"), GRID)
@@ -189,7 +192,9 @@ def test_a_missing_folder_is_named(tmp_path):
         (1e-5, "unknown", None, "cannot be true"),
     ],
 )
-def test_the_stated_unit_is_obeyed_where_it_can_be_true(tmp_path, size, unit, expected, warned):
+def test_the_stated_unit_is_obeyed_where_it_can_be_true(
+    tmp_path: Path, size: Any, unit: Any, expected: Any, warned: Any
+) -> None:
     image = nibabel.Nifti1Image(ramp("u1").T, np.diag([size] * 3 + [1]))
     image.header.set_xyzt_units(unit)
     nibabel.save(image, tmp_path / "a.nii")

@@ -3,6 +3,7 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import nrrd
 import numpy as np
@@ -42,7 +43,9 @@ TYPES = st.sampled_from(["i1", "u1", "<i2", ">i2", "<u4", ">u4", "<i8", ">f4", "
 
 
 @given(st.data())
-def test_any_box_of_any_nrrd_is_the_array_s_slice(tmp_path_factory, data):
+def test_any_box_of_any_nrrd_is_the_array_s_slice(
+    tmp_path_factory: pytest.TempPathFactory, data: Any
+) -> None:
     voxels = data.draw(arrays(data.draw(TYPES), st.tuples(*[st.integers(1, 6)] * 3)))
     path = tmp_path_factory.mktemp("any") / "a.nrrd"
     encoding = data.draw(st.sampled_from(["raw", "gzip", "bzip2"]))
@@ -65,7 +68,7 @@ def test_any_box_of_any_nrrd_is_the_array_s_slice(tmp_path_factory, data):
         ("left-anterior-superior", (1, -1, 1)),
     ],
 )
-def test_every_space_is_told_in_lps_as_itk_has_it(tmp_path, space, signs):
+def test_every_space_is_told_in_lps_as_itk_has_it(tmp_path: Path, space: Any, signs: Any) -> None:
     path = plain(
         tmp_path / "a.nrrd",
         f"space: {space}",
@@ -82,7 +85,7 @@ def test_every_space_is_told_in_lps_as_itk_has_it(tmp_path, space, signs):
     np.testing.assert_allclose(grid.steps_xyz, steps)
 
 
-def test_a_space_of_three_dimensions_without_a_name_is_lps_as_itk_has_it(tmp_path):
+def test_a_space_of_three_dimensions_without_a_name_is_lps_as_itk_has_it(tmp_path: Path) -> None:
     path = plain(
         tmp_path / "a.nrrd", "space dimension: 3", "space directions: (10,0,0) (0,10,0) (0,0,10)"
     )
@@ -94,7 +97,7 @@ def test_a_space_of_three_dimensions_without_a_name_is_lps_as_itk_has_it(tmp_pat
 
 
 @pytest.mark.parametrize("field", ["spacings: 10 10 10", "content: a tomogram", "# a comment"])
-def test_spacing_alone_states_no_place(tmp_path, field):
+def test_spacing_alone_states_no_place(tmp_path: Path, field: Any) -> None:
     with open_volume(plain(tmp_path / "a.nrrd", field)) as volume:
         assert volume.grid is None
 
@@ -112,13 +115,13 @@ def test_spacing_alone_states_no_place(tmp_path, field):
         ("space: LPS", "space directions: (1,0,0) (0,1,0) (0,0,1)", "space origin: (inf,0,0)"),
     ],
 )
-def test_a_place_that_cannot_be_is_refused(tmp_path, fields):
+def test_a_place_that_cannot_be_is_refused(tmp_path: Path, fields: Any) -> None:
     with pytest.raises(VolumeError, match="space"):
         open_volume(plain(tmp_path / "a.nrrd", *fields))
 
 
 @pytest.mark.parametrize("kind", ["RGB-color", "3-vector", "complex", "vector", "list"])
-def test_a_picture_with_colours_is_no_volume(tmp_path, kind):
+def test_a_picture_with_colours_is_no_volume(tmp_path: Path, kind: Any) -> None:
     with pytest.raises(VolumeError, match="kind"):
         open_volume(plain(tmp_path / "a.nrrd", f"kinds: {kind} domain domain"))
 
@@ -143,7 +146,9 @@ def layered(path: Path, axis: int, kinds: str) -> Path:
         (1, "domain list domain domain"),
     ],
 )
-def test_layers_are_read_by_number_wherever_their_axis_lies(tmp_path, axis, kinds):
+def test_layers_are_read_by_number_wherever_their_axis_lies(
+    tmp_path: Path, axis: Any, kinds: Any
+) -> None:
     path = layered(tmp_path / "a.nrrd", axis, kinds)
     with open_volume(path) as volume:
         assert (volume.shape, volume.layers) == (SHAPE, 2)
@@ -154,7 +159,7 @@ def test_layers_are_read_by_number_wherever_their_axis_lies(tmp_path, axis, kind
             volume.read(box, 2)
 
 
-def test_an_axis_without_a_direction_counts_layers(tmp_path):
+def test_an_axis_without_a_direction_counts_layers(tmp_path: Path) -> None:
     header = """type: uchar\ndimension: 4\nsizes: 2 5 4 3\nspace: LPS\nencoding: raw
 space directions: none (10,0,0) (0,10,0) (0,0,10)\nspace origin: (1,2,3)"""
     body = np.moveaxis(LAYERS, 0, 3).tobytes()
@@ -165,7 +170,7 @@ space directions: none (10,0,0) (0,10,0) (0,0,10)\nspace origin: (1,2,3)"""
         np.testing.assert_array_equal(volume.read(whole(SHAPE), 1), LAYERS[1])
 
 
-def test_four_axes_that_do_not_say_which_counts_layers_are_refused(tmp_path):
+def test_four_axes_that_do_not_say_which_counts_layers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(VolumeError, match="which axis"):
         open_volume(layered(tmp_path / "a.nrrd", 0, "domain domain domain domain"))
 
@@ -239,7 +244,9 @@ OLDEST_MITK = f"<Layer>{old_label('Remove', 2).partition('?>')[2]}</Layer>"
         (["Segment0_Name:=Add\\\\1\\n2"], (Segment("Add\\1\n2", 1, 0),)),
     ],
 )
-def test_labels_are_told_with_name_value_and_layer(tmp_path, fields, segments):
+def test_labels_are_told_with_name_value_and_layer(
+    tmp_path: Path, fields: Any, segments: Any
+) -> None:
     with open_volume(plain(tmp_path / "a.nrrd", *fields)) as volume:
         assert volume.segments == segments
 
@@ -266,7 +273,9 @@ def test_labels_are_told_with_name_value_and_layer(tmp_path, fields, segments):
         ),
     ],
 )
-def test_labels_of_a_layered_file_are_told_with_their_layer(tmp_path, fields, segments):
+def test_labels_of_a_layered_file_are_told_with_their_layer(
+    tmp_path: Path, fields: Any, segments: Any
+) -> None:
     header = "type: uchar\ndimension: 4\nsizes: 2 5 4 3\nkinds: list domain domain domain\n"
     text = "\n".join([header + "encoding: raw", *fields])
     with open_volume(file(tmp_path / "a.nrrd", text, bytes(120))) as volume:
@@ -297,12 +306,14 @@ GROUPS = "org.mitk.multilabel.segmentation.labelgroups:="
         mitk([("Add", 1)], [("Remove", 1)]),
     ],
 )
-def test_a_multi_label_file_whose_names_cannot_be_read_is_refused(tmp_path, fields):
+def test_a_multi_label_file_whose_names_cannot_be_read_is_refused(
+    tmp_path: Path, fields: Any
+) -> None:
     with pytest.raises(LabelNamesError, match=r"a\.nrrd.* save it again"):
         open_volume(plain(tmp_path / "a.nrrd", *fields))
 
 
-def test_mitk_s_own_python_client_and_we_read_the_same(tmp_path):
+def test_mitk_s_own_python_client_and_we_read_the_same(tmp_path: Path) -> None:
     client = pytest.importorskip("mitk_workbench_remote._io.multilabel_nrrd")
     voxels = np.random.default_rng(0).integers(0, 4, (2, *SHAPE)).astype(np.uint16)
     groups = [
@@ -331,7 +342,7 @@ def test_mitk_s_own_python_client_and_we_read_the_same(tmp_path):
         ]
 
 
-def test_space_units_are_obeyed(tmp_path):
+def test_space_units_are_obeyed(tmp_path: Path) -> None:
     fields = ("space: LPS", "space directions: (1,0,0) (0,1,0) (0,0,1)")
     for unit, size in (("nm", 10.0), ("mm", None), ("µm", None)):
         path = plain(tmp_path / "a.nrrd", *fields, f'space units: "{unit}" "{unit}" "{unit}"')
@@ -339,14 +350,14 @@ def test_space_units_are_obeyed(tmp_path):
             assert volume.voxel_size == size
 
 
-def test_gzip_in_parts_is_one_stream_and_what_follows_it_is_left_alone(tmp_path):
+def test_gzip_in_parts_is_one_stream_and_what_follows_it_is_left_alone(tmp_path: Path) -> None:
     raw = RAMP.tobytes()
     header = "type: uchar\ndimension: 3\nsizes: 5 4 3\nencoding: gzip"
     body = gzip.compress(raw[:13]) + gzip.compress(raw[13:]) + b"the rest"
     np.testing.assert_array_equal(read(file(tmp_path / "a.nrrd", header, body)), RAMP)
 
 
-def test_text_is_read_across_its_pieces(tmp_path):
+def test_text_is_read_across_its_pieces(tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(0, 60_000, (30, 40, 50)).astype(np.uint16)
     header = "type: ushort\ndimension: 3\nsizes: 50 40 30\nencoding: text"
     body = b"\n".join(b" ".join(b"%d" % v for v in row) for row in values.reshape(-1, 50).tolist())
@@ -369,7 +380,7 @@ BOX = Box(Zyx(15, 490, 690), Zyx(35, 550, 790))
 
 
 @pytest.mark.parametrize("encoding", ["raw", "gzip"])
-def test_of_a_large_file_the_box_is_read(tmp_path, wide, encoding):
+def test_of_a_large_file_the_box_is_read(tmp_path: Path, wide: np.ndarray, encoding: Any) -> None:
     path = tmp_path / "a.nrrd"
     nrrd.write(str(path), wide, {"encoding": encoding}, index_order="C", compression_level=1)
     with open_volume(path) as volume:
@@ -377,7 +388,9 @@ def test_of_a_large_file_the_box_is_read(tmp_path, wide, encoding):
 
 
 @pytest.mark.parametrize("axis", [0, 3])
-def test_of_a_large_layered_file_the_box_of_the_layer_is_read(tmp_path, wide, axis):
+def test_of_a_large_layered_file_the_box_of_the_layer_is_read(
+    tmp_path: Path, wide: np.ndarray, axis: Any
+) -> None:
     layers = np.stack([wide[:30], wide[30:]])
     stored = np.moveaxis(layers, 0, 3 - axis)
     sizes = " ".join(map(str, reversed(stored.shape)))
@@ -392,7 +405,9 @@ def test_of_a_large_layered_file_the_box_of_the_layer_is_read(tmp_path, wide, ax
 
 
 @pytest.mark.parametrize("more", [-1, 1])
-def test_a_large_gzip_of_another_length_is_refused(tmp_path, wide, more):
+def test_a_large_gzip_of_another_length_is_refused(
+    tmp_path: Path, wide: np.ndarray, more: Any
+) -> None:
     sizes = " ".join(map(str, reversed(WIDE)))
     header = f"type: uchar\ndimension: 3\nsizes: {sizes}\nencoding: gzip"
     body = gzip.compress(bytes(wide.nbytes + more), 1)
@@ -401,7 +416,7 @@ def test_a_large_gzip_of_another_length_is_refused(tmp_path, wide, more):
         volume.read(BOX)
 
 
-def test_real_files_are_what_pynrrd_and_itk_read():
+def test_real_files_are_what_pynrrd_and_itk_read() -> None:
     path = DATA / "slicerio_Segmentation.seg.nrrd"
     with open_volume(path) as volume:
         voxels = volume.read(whole(volume.shape))

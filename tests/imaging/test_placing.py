@@ -1,6 +1,7 @@
 """Corrections land where their header says, exactly, or not at all."""
 
 from itertools import permutations, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,9 @@ def saved_by_another_program(
 
 
 @given(boxes(), axis_orders, flips, st.floats(-4e-4, 4e-4))
-def test_every_orientation_and_crop_comes_back_exactly(box, order, flipped, jitter):
+def test_every_orientation_and_crop_comes_back_exactly(
+    box: Any, order: Any, flipped: Any, jitter: Any
+) -> None:
     patch = np.arange(np.prod(PATCH)).reshape(PATCH)
     voxels, grid = saved_by_another_program(patch, box, order, flipped, PATCH_GRID)
     shaken = Grid(tuple(np.add(grid.origin_xyz, jitter * 10)), grid.steps_xyz)
@@ -59,7 +62,9 @@ def test_every_orientation_and_crop_comes_back_exactly(box, order, flipped, jitt
 
 
 @given(boxes(), axis_orders, flips)
-def test_a_patch_with_turned_axes_of_its_own_is_placed_on_as_well(box, order, flipped):
+def test_a_patch_with_turned_axes_of_its_own_is_placed_on_as_well(
+    box: Any, order: Any, flipped: Any
+) -> None:
     patch = np.arange(np.prod(PATCH)).reshape(PATCH)
     _, turned = saved_by_another_program(patch, whole(PATCH), order, flipped, PATCH_GRID)
     # The file lies on the plain grid; the patch's own axes are turned.
@@ -83,23 +88,23 @@ def test_a_patch_with_turned_axes_of_its_own_is_placed_on_as_well(box, order, fl
         [[10, 0, 0], [10, 0, 0], [0, 0, 10]],  # two axes alike
     ],
 )
-def test_a_grid_that_needs_resampling_is_not_placed(steps):
+def test_a_grid_that_needs_resampling_is_not_placed(steps: Any) -> None:
     assert place(PATCH, Grid(PATCH_GRID.origin_xyz, tuple(map(tuple, steps))), PATCH_GRID) is None
 
 
 @pytest.mark.parametrize("offset", [0.5, 0.01, -0.002])
-def test_a_fraction_of_a_voxel_off_is_not_placed(offset):
+def test_a_fraction_of_a_voxel_off_is_not_placed(offset: Any) -> None:
     origin = (300.0 + 10 * offset, 200.0, 100.0)
     assert place(PATCH, Grid(origin, PATCH_GRID.steps_xyz), PATCH_GRID) is None
 
 
-def test_a_spacing_that_drifts_off_at_the_far_corner_is_not_placed():
+def test_a_spacing_that_drifts_off_at_the_far_corner_is_not_placed() -> None:
     wide = Zyx(160, 160, 160)
     assert place(wide, Grid.aligned(10.0 * (1 + 1e-4)), Grid.aligned(10.0)) is None
     assert place(wide, Grid.aligned(10.0 * (1 + 1e-6)), Grid.aligned(10.0)) is not None
 
 
-def test_a_cube_has_48_orientations_and_each_is_another():
+def test_a_cube_has_48_orientations_and_each_is_another() -> None:
     cube = np.arange(27).reshape(3, 3, 3)
     turned = {placement.apply(cube).tobytes() for placement in orientations(Zyx(3, 3, 3))}
     assert len(turned) == 48

@@ -6,6 +6,7 @@ import os
 import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import imodmodel
 import pytest
@@ -65,11 +66,11 @@ def written(folder: Path, content: str | bytes, name: str = "c.csv") -> Path:
         "index,axis-0,axis-1,axis-2\n0,100,160,128\n1,90,200,100\n",
     ],
 )
-def test_text_of_every_kind_gives_the_same_centers(tmp_path, content):
+def test_text_of_every_kind_gives_the_same_centers(tmp_path: Path, content: Any) -> None:
     assert centers(written(tmp_path, content)) == [ONE, TWO]
 
 
-def test_rounding_and_axis_order_are_told(tmp_path):
+def test_rounding_and_axis_order_are_told(tmp_path: Path) -> None:
     points = read_points(written(tmp_path, "axis-0,axis-1,axis-2\n99.5,160.0,128\n"))
     assert points.centers[0].position == ONE
     assert points.axis_order.startswith("z, y, x")
@@ -90,7 +91,9 @@ def test_rounding_and_axis_order_are_told(tmp_path):
         (",160,100", "not a number"),
     ],
 )
-def test_a_bad_row_is_named_and_the_others_keep_their_numbers(tmp_path, row, said):
+def test_a_bad_row_is_named_and_the_others_keep_their_numbers(
+    tmp_path: Path, row: Any, said: Any
+) -> None:
     points = read_points(written(tmp_path, f"128,160,100\n{row}\n100,200,90\n"))
     assert [(center.row, center.position) for center in points.centers] == [(0, ONE), (2, TWO)]
     (failed,) = points.failed
@@ -99,7 +102,7 @@ def test_a_bad_row_is_named_and_the_others_keep_their_numbers(tmp_path, row, sai
     assert said in failed.error
 
 
-def test_a_bad_first_row_is_no_header(tmp_path):
+def test_a_bad_first_row_is_no_header(tmp_path: Path) -> None:
     points = read_points(written(tmp_path, "I28,160,100\n100,200,90\n"))
     assert [(center.row, center.position) for center in points.centers] == [(1, TWO)]
     assert "'I28' is not a number" in points.failed[0].error
@@ -118,13 +121,15 @@ def test_a_bad_first_row_is_no_header(tmp_path):
         "x_px,y_px,z_angstrom",
     ],
 )
-def test_a_header_that_does_not_say_voxels_or_angstrom_is_not_guessed(tmp_path, header):
+def test_a_header_that_does_not_say_voxels_or_angstrom_is_not_guessed(
+    tmp_path: Path, header: Any
+) -> None:
     path = written(tmp_path, f"{header}\n{','.join('123456'[: header.count(',') + 1])}\n")
     with pytest.raises(PointsError, match="line 1: the header"):
         read_points(path, FRAME)
 
 
-def test_a_decimal_comma_is_read_where_the_columns_are_not_split_by_commas(tmp_path):
+def test_a_decimal_comma_is_read_where_the_columns_are_not_split_by_commas(tmp_path: Path) -> None:
     points = read_points(written(tmp_path, "127,5;160,4;1e2\n"))
     assert points.centers[0].position == ONE
     with pytest.raises(PointsError, match="6 columns"):
@@ -142,7 +147,9 @@ def test_a_decimal_comma_is_read_where_the_columns_are_not_split_by_commas(tmp_p
         ("data_a\n_x 1\n" * 30_000, "names"),
     ],
 )
-def test_a_file_far_too_long_for_centers_is_refused_soon(tmp_path, content, said):
+def test_a_file_far_too_long_for_centers_is_refused_soon(
+    tmp_path: Path, content: Any, said: Any
+) -> None:
     path = written(tmp_path, content, "c.star" if "data_" in content else "c.csv")
     with pytest.raises(PointsError, match=said):
         read_points(path, FRAME)
@@ -151,14 +158,14 @@ def test_a_file_far_too_long_for_centers_is_refused_soon(tmp_path, content, said
 @pytest.mark.parametrize(
     "content", ["", "\n\n", "# nothing\n", "x,y,z\n", "a,b,c\n", "1,2\n", "\0\1"]
 )
-def test_a_file_without_centers_is_refused_in_one_sentence(tmp_path, content):
+def test_a_file_without_centers_is_refused_in_one_sentence(tmp_path: Path, content: Any) -> None:
     path = written(tmp_path, content)
     with pytest.raises(PointsError, match=str(path)) as error:
         read_points(path, FRAME)
     assert "\n" not in str(error.value)
 
 
-def test_imod_models_count_x_and_y_from_the_pixel_s_corner():
+def test_imod_models_count_x_and_y_from_the_pixel_s_corner() -> None:
     points = read_points(DATA / "imodmodel_multiple_objects_example.mod", None)
     assert points.centers[0].position == Zyx(134, 661, 367)
     assert "IMOD" in points.origin
@@ -166,7 +173,7 @@ def test_imod_models_count_x_and_y_from_the_pixel_s_corner():
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in DATA.glob("*.mod")))
-def test_imodmodel_finds_the_same_points(name):
+def test_imodmodel_finds_the_same_points(name: Any) -> None:
     table = imodmodel.read(str(DATA / name))
     expected = [
         Zyx(math.floor(z + 0.5), math.floor(y), math.floor(x))
@@ -176,7 +183,7 @@ def test_imodmodel_finds_the_same_points(name):
 
 
 @pytest.mark.parametrize("cut", [8, 100, 250, 430, 500, 5000, -4])
-def test_a_model_that_was_cut_short_is_refused(tmp_path, cut):
+def test_a_model_that_was_cut_short_is_refused(tmp_path: Path, cut: Any) -> None:
     raw = (DATA / "imodmodel_multiple_objects_example.mod").read_bytes()
     with pytest.raises(PointsError, match="cut short"):
         read_points(written(tmp_path, raw[:cut], "a.mod"))
@@ -191,11 +198,11 @@ def test_a_model_that_was_cut_short_is_refused(tmp_path, cut):
         "czi_points_with_header_pipe_delim.csv",
     ],
 )
-def test_the_portal_s_samples_are_read(name):
+def test_the_portal_s_samples_are_read(name: Any) -> None:
     assert centers(DATA / name) == [Zyx(3, 2, 1), Zyx(2, 2, 2), Zyx(0, 3, 0)]
 
 
-def test_relion_3_and_plain_star_files_are_in_voxels():
+def test_relion_3_and_plain_star_files_are_in_voxels() -> None:
     own = Frame(FRAME.shape, 10.0, "tomo13_z190_ves_1")
     assert len(centers(DATA / "pyseg_particles.star", own)) == 60
     assert centers(DATA / "tomoslice_TS_01_points.star")[0] == Zyx(63, 145, 68)
@@ -215,7 +222,7 @@ TS_002 10.0 10.0 10.0
 """
 
 
-def test_relion_5_is_in_angstrom_from_the_center_and_of_the_named_tomogram(tmp_path):
+def test_relion_5_is_in_angstrom_from_the_center_and_of_the_named_tomogram(tmp_path: Path) -> None:
     points = read_points(written(tmp_path, RELION5, "p.star"), FRAME)
     assert [center.position for center in points.centers] == [ONE, TWO]
     assert points.unit == "angstrom"
@@ -242,7 +249,7 @@ TS_001 400 800 360
 """
 
 
-def test_relion_4_counts_in_unbinned_pixels_of_the_stated_size(tmp_path):
+def test_relion_4_counts_in_unbinned_pixels_of_the_stated_size(tmp_path: Path) -> None:
     path = written(tmp_path, RELION4, "p.star")
     points = read_points(path, FRAME)
     assert [center.position for center in points.centers] == [ONE, TWO]
@@ -251,28 +258,28 @@ def test_relion_4_counts_in_unbinned_pixels_of_the_stated_size(tmp_path):
         read_points(path, Frame(FRAME.shape))
 
 
-def test_relion_4_with_several_pixel_sizes_is_not_guessed(tmp_path):
+def test_relion_4_with_several_pixel_sizes_is_not_guessed(tmp_path: Path) -> None:
     path = written(tmp_path, RELION4.replace("1 2.5\n", "1 2.5\n2 1.25\n"), "p.star")
     with pytest.raises(PointsError, match=r"1\.25, 2\.5 angstrom"):
         read_points(path, FRAME)
 
 
-def test_centered_coordinates_need_the_tomogram(tmp_path):
+def test_centered_coordinates_need_the_tomogram(tmp_path: Path) -> None:
     with pytest.raises(PointsError, match="name the tomogram"):
         read_points(written(tmp_path, RELION5.replace("TS_002", "TS_001"), "p.star"))
 
 
-def test_rows_of_no_tomogram_of_this_name_are_not_guessed(tmp_path):
+def test_rows_of_no_tomogram_of_this_name_are_not_guessed(tmp_path: Path) -> None:
     with pytest.raises(PointsError, match="2 tomograms"):
         read_points(written(tmp_path, RELION5, "p.star"), Frame(FRAME.shape, 10.0, "other"))
 
 
-def test_a_list_of_tomograms_is_no_list_of_centers():
+def test_a_list_of_tomograms_is_no_list_of_centers() -> None:
     with pytest.raises(PointsError, match="rlnCoordinateX"):
         read_points(DATA / "relion5_tomograms.star", FRAME)
 
 
-def test_copick_picks_are_in_angstrom(tmp_path):
+def test_copick_picks_are_in_angstrom(tmp_path: Path) -> None:
     points = [{"location": {"x": 1280.0, "y": 1600.0, "z": 1000.0}}, {"location": {"x": 1}}, 3]
     path = written(tmp_path, json.dumps({"points": points}), "picks.json")
     read = read_points(path, FRAME)
@@ -296,51 +303,53 @@ def test_copick_picks_are_in_angstrom(tmp_path):
         ("a.json", '{"points": [{"location": {"x": 1%s, "y": 1, "z": 1}}]}' % ("0" * 400)),
     ],
 )
-def test_a_broken_file_is_refused_in_one_sentence(tmp_path, name, content):
+def test_a_broken_file_is_refused_in_one_sentence(tmp_path: Path, name: Any, content: Any) -> None:
     path = written(tmp_path, content, name)
     with pytest.raises(PointsError, match=str(path)) as error:
         read_points(path, FRAME)
     assert "\n" not in str(error.value)
 
 
-def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path):
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "c.csv")
     for path in (tmp_path / "c.csv", tmp_path, Path("/dev/zero"), tmp_path / "missing.csv"):
         with pytest.raises(PointsError, match=str(path)):
             read_points(path, FRAME)
 
 
-def test_excel_s_first_line_states_the_delimiter(tmp_path):
+def test_excel_s_first_line_states_the_delimiter(tmp_path: Path) -> None:
     for content in ("sep=;\r\nx;y;z\r\n128;160;100\r\n", "sep=\t\nx\ty\tz\n128\t160\t100\n"):
         assert centers(written(tmp_path, content)) == [ONE]
 
 
-def test_a_decimal_comma_in_quotes_is_one_and_a_thousands_comma_is_not_guessed(tmp_path):
+def test_a_decimal_comma_in_quotes_is_one_and_a_thousands_comma_is_not_guessed(
+    tmp_path: Path,
+) -> None:
     path = written(tmp_path, 'x,y,z\n"128,0","160,4","99,6"\n"1,280",160,100\n')
     points = read_points(path, FRAME)
     assert [center.position for center in points.centers] == [ONE]
     assert "thousands" in points.failed[0].error
 
 
-def test_more_values_than_headings_are_refused(tmp_path):
+def test_more_values_than_headings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PointsError, match="6 values under 3 headings"):
         read_points(written(tmp_path, "x,y,z\n128,0,160,0,100,0\n"), FRAME)
 
 
-def test_corners_of_napari_shapes_are_no_centers(tmp_path):
+def test_corners_of_napari_shapes_are_no_centers(tmp_path: Path) -> None:
     header = "index,shape-type,vertex-index,axis-0,axis-1,axis-2"
     path = written(tmp_path, f"{header}\n0,polygon,0,90,100,110\n0,polygon,1,90,110,120\n")
     with pytest.raises(PointsError, match="napari shapes layer"):
         read_points(path, FRAME)
 
 
-def test_shares_of_the_sides_are_no_voxels(tmp_path):
+def test_shares_of_the_sides_are_no_voxels(tmp_path: Path) -> None:
     with pytest.raises(PointsError, match="between 0 and 1"):
         read_points(written(tmp_path, "x,y,z\n0.5,0.45,0.5\n0,1,0.3\n"), FRAME)
     assert centers(written(tmp_path, "x,y,z\n0,1,0\n")) == [Zyx(0, 1, 0)]
 
 
-def test_the_portal_s_points_are_in_voxels(tmp_path):
+def test_the_portal_s_points_are_in_voxels(tmp_path: Path) -> None:
     lines = [
         '{"type": "point", "location": {"x": 128, "y": 160.0, "z": 100.0}}',
         '{"type": "point", "location": {"x": 1}}',
@@ -377,7 +386,9 @@ def markups(x: float, y: float, z: float, system: str = "LPS") -> str:
         (markups(-1280, -1600, 1000, "RAS"), None),
     ],
 )
-def test_world_coordinates_are_where_the_tomogram_s_header_places_them(tmp_path, content, grid):
+def test_world_coordinates_are_where_the_tomogram_s_header_places_them(
+    tmp_path: Path, content: Any, grid: Any
+) -> None:
     frame = replace(FRAME, grid=grid)
     points = read_points(written(tmp_path, content, "p.mps"), frame)
     assert [center.position for center in points.centers] == [ONE]
@@ -388,7 +399,7 @@ def test_world_coordinates_are_where_the_tomogram_s_header_places_them(tmp_path,
     "content",
     ["<svg></svg>", "<point_set_file>", "<!DOCTYPE a><point_set_file/>", MPS % (1, "one", 2)],
 )
-def test_other_xml_is_refused(tmp_path, content):
+def test_other_xml_is_refused(tmp_path: Path, content: Any) -> None:
     with pytest.raises(PointsError, match=r"MITK point set.* \.mps"):
         read_points(written(tmp_path, content, "p.mps"), FRAME)
 
@@ -411,7 +422,9 @@ def star(rows: list[str], *columns: str) -> str:
     ],
 )
 @pytest.mark.parametrize("column", ["rlnTomoName", "rlnMicrographName"])
-def test_rows_of_this_tomogram_are_chosen_however_it_is_written(tmp_path, own, other, column):
+def test_rows_of_this_tomogram_are_chosen_however_it_is_written(
+    tmp_path: Path, own: Any, other: Any, column: Any
+) -> None:
     frame = Frame(FRAME.shape, 10.0, "TS_001_10.00Apx", "TS_001_10.00Apx.mrc")
     text = star([f"128 160 100 {own}", f"1 2 3 {other}"], column)
     points = read_points(written(tmp_path, text, "p.star"), frame)
@@ -422,14 +435,14 @@ def test_rows_of_this_tomogram_are_chosen_however_it_is_written(tmp_path, own, o
     assert centers(csv, frame) == [ONE]
 
 
-def test_the_longest_part_of_the_tomogram_s_name_wins():
+def test_the_longest_part_of_the_tomogram_s_name_wins() -> None:
     assert names_of_tomogram(["TS_1", "TS_1_2", "TS"], ["TS_1_2_b4"]) == ["TS_1_2"]
     assert names_of_tomogram(["TS_01"], ["rec_TS_01"]) == ["TS_01"]
     assert names_of_tomogram(["TS_1", "1", ""], ["TS_10"]) == []
 
 
 @pytest.mark.parametrize("name", ["TS_777", "TS_0010.mrc", "a/TS_002.tomostar"])
-def test_rows_that_are_all_of_another_tomogram_are_refused(tmp_path, name):
+def test_rows_that_are_all_of_another_tomogram_are_refused(tmp_path: Path, name: Any) -> None:
     text = star([f"128 160 100 {name}"], "rlnTomoName")
     with pytest.raises(PointsError, match="of another tomogram"):
         read_points(written(tmp_path, text, "p.star"), FRAME)
@@ -437,7 +450,7 @@ def test_rows_that_are_all_of_another_tomogram_are_refused(tmp_path, name):
         read_points(written(tmp_path, f"tomogram,x,y,z\n{name},128,160,100\n"), FRAME)
 
 
-def test_a_name_is_told_where_nobody_said_which_tomogram_it_is(tmp_path):
+def test_a_name_is_told_where_nobody_said_which_tomogram_it_is(tmp_path: Path) -> None:
     text = star(["128 160 100 TS_777"], "rlnTomoName")
     points = read_points(written(tmp_path, text, "p.star"))
     assert points.findings == ("its rows are of tomogram TS_777",)
@@ -453,7 +466,9 @@ def test_a_name_is_told_where_nobody_said_which_tomogram_it_is(tmp_path):
         (["rlnMagnification", "rlnDetectorPixelSize"], "5000 10"),
     ],
 )
-def test_a_star_s_own_pixel_size_is_obeyed_and_told(tmp_path, columns, values):
+def test_a_star_s_own_pixel_size_is_obeyed_and_told(
+    tmp_path: Path, columns: Any, values: Any
+) -> None:
     path = written(tmp_path, star([f"64 80 50 {values}"], *columns), "p.star")
     points = read_points(path, FRAME)
     assert [center.position for center in points.centers] == [ONE]
@@ -462,12 +477,12 @@ def test_a_star_s_own_pixel_size_is_obeyed_and_told(tmp_path, columns, values):
     assert "taken as voxels" in unknown.findings[0]
 
 
-def test_a_star_of_the_tomogram_s_pixel_size_is_as_it_is(tmp_path):
+def test_a_star_of_the_tomogram_s_pixel_size_is_as_it_is(tmp_path: Path) -> None:
     text = star(["128 160 100 10.04"], "rlnPixelSize")
     assert read_points(written(tmp_path, text, "p.star"), FRAME).findings == ()
 
 
-def test_a_star_block_of_one_row_needs_no_loop(tmp_path):
+def test_a_star_block_of_one_row_needs_no_loop(tmp_path: Path) -> None:
     text = "\ndata_\n\n_rlnCoordinateX 128.0\n_rlnCoordinateY 160.0\n_rlnCoordinateZ 100.0\n"
     assert centers(written(tmp_path, text, "p.star")) == [ONE]
 
@@ -486,7 +501,7 @@ def model(
     return head.ljust(240, b"\0") + contour + (image if spacing else b"") + b"IEOF"
 
 
-def test_a_model_that_was_saved_flipped_is_turned_back(tmp_path):
+def test_a_model_that_was_saved_flipped_is_turned_back(tmp_path: Path) -> None:
     size, flipped = FRAME.shape.to_xyz(), (256, 200, 320)
     for stated in (size, flipped):
         raw = model([(128.5, 100.5, 160.0)], stated, 1 << 16, 10.0)
@@ -495,7 +510,7 @@ def test_a_model_that_was_saved_flipped_is_turned_back(tmp_path):
         assert "exchanged" in points.findings[0]
 
 
-def test_a_model_of_another_image_is_refused(tmp_path):
+def test_a_model_of_another_image_is_refused(tmp_path: Path) -> None:
     raw = model([(60.5, 40.5, 50.0)], (512, 640, 400), spacing=5.0)
     with pytest.raises(PointsError, match=r"another image: 512,640,400 voxels of 5,5,5 Å"):
         read_points(written(tmp_path, raw, "a.mod"), FRAME)
@@ -504,7 +519,7 @@ def test_a_model_of_another_image_is_refused(tmp_path):
         read_points(written(tmp_path, rotated, "a.mod"), FRAME)
 
 
-def test_a_model_without_an_image_says_its_size_and_that_is_told(tmp_path):
+def test_a_model_without_an_image_says_its_size_and_that_is_told(tmp_path: Path) -> None:
     raw = model([(128.5, 160.5, 100.0)], (512, 640, 400))
     points = read_points(written(tmp_path, raw, "a.mod"), FRAME)
     assert [center.position for center in points.centers] == [ONE]
@@ -524,7 +539,7 @@ contour 0 0 2
 """
 
 
-def test_an_imod_model_in_text_form_is_read(tmp_path):
+def test_an_imod_model_in_text_form_is_read(tmp_path: Path) -> None:
     size = FRAME.shape.to_xyz()
     assert centers(written(tmp_path, ASCII_MODEL % size, "a.mod")) == [ONE, TWO]
     with pytest.raises(PointsError, match="text form cannot be read"):

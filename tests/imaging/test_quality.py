@@ -1,6 +1,7 @@
 """The figures of a label, held against their definition, voxel by voxel."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ SIX = [step for step in product((-1, 0, 1), repeat=3) if sum(map(abs, step)) == 
 ALL = [step for step in product((-1, 0, 1), repeat=3) if any(step)]
 
 
-def neighbours(voxel, steps):
+def neighbours(voxel: Any, steps: Any) -> Any:
     return [tuple(a + b for a, b in zip(voxel, step, strict=True)) for step in steps]
 
 
@@ -51,7 +52,7 @@ def edge(mask: np.ndarray) -> set:
 
 
 @given(masks)
-def test_pieces_touch_by_face_edge_or_corner(mask):
+def test_pieces_touch_by_face_edge_or_corner(mask: Any) -> None:
     sizes, found = pieces(mask), count_components(mask)
     assert found.count == len(sizes)
     assert found.small_islands == sum(size < SMALL_ISLAND for size in sizes)
@@ -59,13 +60,13 @@ def test_pieces_touch_by_face_edge_or_corner(mask):
 
 
 @pytest.mark.parametrize("step", ALL)
-def test_two_voxels_that_touch_anyhow_are_one_piece(step):
+def test_two_voxels_that_touch_anyhow_are_one_piece(step: Any) -> None:
     mask = np.zeros((3, 3, 3), bool)
     mask[1, 1, 1] = mask[tuple(1 + s for s in step)] = True
     assert count_components(mask).count == 1
 
 
-def test_an_island_of_50_voxels_is_not_small_and_one_of_49_is():
+def test_an_island_of_50_voxels_is_not_small_and_one_of_49_is() -> None:
     mask = np.zeros((1, 5, 120), bool)
     mask[0, 0, :50] = mask[0, 2, :49] = mask[0, 4, :99] = True
     found = count_components(mask)
@@ -74,7 +75,9 @@ def test_an_island_of_50_voxels_is_not_small_and_one_of_49_is():
 
 
 @given(st.data())
-def test_surface_dice_counts_boundary_voxels_within_one_voxel_of_the_other_boundary(data):
+def test_surface_dice_counts_boundary_voxels_within_one_voxel_of_the_other_boundary(
+    data: Any,
+) -> None:
     a = data.draw(masks)
     b = data.draw(arrays(bool, a.shape))
     edges = edge(a), edge(b)
@@ -96,12 +99,14 @@ def sheet(at: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("by", "plain", "surface"), [(0, 1.0, 1.0), (1, 2 / 3, 1.0), (2, 1 / 3, 0.5)]
 )
-def test_a_membrane_one_voxel_off_is_the_same_surface_and_two_off_is_not(by, plain, surface):
+def test_a_membrane_one_voxel_off_is_the_same_surface_and_two_off_is_not(
+    by: Any, plain: Any, surface: Any
+) -> None:
     assert dice(sheet(3), sheet(3 + by)) == pytest.approx(plain)
     assert surface_dice(sheet(3), sheet(3 + by)) == pytest.approx(surface)
 
 
-def test_agreement_leaves_out_what_either_ignores():
+def test_agreement_leaves_out_what_either_ignores() -> None:
     first, second = (sheet(3).astype(np.uint8) for _ in range(2))
     first[:, :2], second[:, 1:3] = 2, 2
     found = agreement(first, second)
@@ -112,7 +117,7 @@ def test_agreement_leaves_out_what_either_ignores():
     assert (nothing.dice, nothing.surface_dice, nothing.ignore_overlap) == (None, None, None)
 
 
-def test_the_figures_of_a_label_are_those_inside_the_border():
+def test_the_figures_of_a_label_are_those_inside_the_border() -> None:
     before = np.zeros((40, 40, 40), np.uint8)
     before[16:24, 16:24, 20] = 1
     after = before.copy()

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def read(path: Path) -> np.ndarray:
         return volume.read(whole(volume.shape))
 
 
-def one_by_one(path: Path, **options) -> Path:
+def one_by_one(path: Path, **options: Any) -> Path:
     """A page after the other, as microscopes write: not one block of voxels."""
     with tifffile.TiffWriter(path) as out:
         for section in RAMP:
@@ -47,13 +48,13 @@ def one_by_one(path: Path, **options) -> Path:
     ],
     ids=lambda options: " ".join(map(str, options)),
 )
-def test_what_tifffile_writes_is_read_as_it_reads_it(tmp_path, options):
+def test_what_tifffile_writes_is_read_as_it_reads_it(tmp_path: Path, options: Any) -> None:
     tifffile.imwrite(tmp_path / "a.tif", RAMP, **options)
     np.testing.assert_array_equal(read(tmp_path / "a.tif"), RAMP)
 
 
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"rowsperstrip": 11}])
-def test_pages_that_lie_apart_are_the_sections_of_one_stack(tmp_path, options):
+def test_pages_that_lie_apart_are_the_sections_of_one_stack(tmp_path: Path, options: Any) -> None:
     path = one_by_one(tmp_path / "a.tif", **options)
     with tifffile.TiffFile(path) as tiff:
         one_stack = len(tiff.series) == 1
@@ -69,7 +70,9 @@ def test_pages_that_lie_apart_are_the_sections_of_one_stack(tmp_path, options):
     st.sampled_from([None, "zlib"]),
     st.integers(1, 5),
 )
-def test_a_boolean_mask_of_one_bit_a_voxel_is_read(tmp_path_factory, mask, packing, rows):
+def test_a_boolean_mask_of_one_bit_a_voxel_is_read(
+    tmp_path_factory: pytest.TempPathFactory, mask: Any, packing: Any, rows: Any
+) -> None:
     path = tmp_path_factory.mktemp("bits") / "a.tif"
     tifffile.imwrite(path, mask, compression=packing, rowsperstrip=rows)
     np.testing.assert_array_equal(read(path), mask)
@@ -79,7 +82,9 @@ def test_a_boolean_mask_of_one_bit_a_voxel_is_read(tmp_path_factory, mask, packi
 
 
 @given(st.data())
-def test_any_box_of_any_stack_is_the_array_s_slice(tmp_path_factory, data):
+def test_any_box_of_any_stack_is_the_array_s_slice(
+    tmp_path_factory: pytest.TempPathFactory, data: Any
+) -> None:
     shape = data.draw(st.tuples(st.integers(2, 5), st.integers(2, 9), st.integers(5, 9)))
     voxels = data.draw(arrays(data.draw(st.sampled_from(["u1", "i2", "u2", "f4"])), shape))
     path = tmp_path_factory.mktemp("any") / "a.tif"
@@ -112,7 +117,9 @@ def test_any_box_of_any_stack_is_the_array_s_slice(tmp_path_factory, data):
     ],
     ids=["2D", "channels", "colours", "complex", "tiles"],
 )
-def test_what_is_no_stack_of_numbers_in_strips_is_refused(tmp_path, voxels, options):
+def test_what_is_no_stack_of_numbers_in_strips_is_refused(
+    tmp_path: Path, voxels: Any, options: Any
+) -> None:
     tifffile.imwrite(tmp_path / "a.tif", voxels, **options)
     with pytest.raises(VolumeError, match=r"save (a 3D stack|it uncompressed)"):
         open_volume(tmp_path / "a.tif")
@@ -121,8 +128,8 @@ def test_what_is_no_stack_of_numbers_in_strips_is_refused(tmp_path, voxels, opti
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}])
 @given(kept=st.floats(0, 1, exclude_max=True))
 def test_a_stack_that_was_cut_short_is_refused_or_whole_never_wrong(
-    tmp_path_factory, options, kept
-):
+    tmp_path_factory: pytest.TempPathFactory, options: Any, kept: Any
+) -> None:
     path = tmp_path_factory.mktemp("cut") / "a.tif"
     tifffile.imwrite(path, RAMP, photometric="minisblack", **options)
     raw = path.read_bytes()
@@ -135,7 +142,7 @@ def test_a_stack_that_was_cut_short_is_refused_or_whole_never_wrong(
         np.testing.assert_array_equal(voxels, RAMP)
 
 
-def test_half_a_stack_is_refused(tmp_path):
+def test_half_a_stack_is_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", RAMP, photometric="minisblack")
     raw = (tmp_path / "a.tif").read_bytes()
     (tmp_path / "a.tif").write_bytes(raw[: len(raw) // 2])
@@ -143,7 +150,7 @@ def test_half_a_stack_is_refused(tmp_path):
         open_volume(tmp_path / "a.tif")
 
 
-def test_a_damaged_strip_is_refused(tmp_path):
+def test_a_damaged_strip_is_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", RAMP, photometric="minisblack", compression="zlib")
     with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
         at = tiff.pages[3].dataoffsets[0]
@@ -179,7 +186,7 @@ def pages(path: Path, *, count: int, strip: bytes, stated: int, loop: bool = Fal
     return path
 
 
-def test_a_strip_that_inflates_past_its_tags_is_refused_early(tmp_path):
+def test_a_strip_that_inflates_past_its_tags_is_refused_early(tmp_path: Path) -> None:
     strip = zlib.compress(bytes(100 << 20), 1)
     path = pages(tmp_path / "a.tif", count=2, strip=strip, stated=len(strip))
     with pytest.raises(VolumeError, match="holds more"):
@@ -187,7 +194,9 @@ def test_a_strip_that_inflates_past_its_tags_is_refused_early(tmp_path):
 
 
 @pytest.mark.parametrize(("count", "loop"), [(3, True), (50_000, False)])
-def test_pages_without_end_are_refused(tmp_path, count, loop, capfd):
+def test_pages_without_end_are_refused(
+    tmp_path: Path, count: Any, loop: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     strip = zlib.compress(bytes(100))
     path = pages(tmp_path / "a.tif", count=count, strip=strip, stated=len(strip), loop=loop)
     with pytest.raises(VolumeError, match="more than 10000 pages"):
@@ -195,7 +204,7 @@ def test_pages_without_end_are_refused(tmp_path, count, loop, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_strip_beyond_the_end_is_refused(tmp_path):
+def test_a_strip_beyond_the_end_is_refused(tmp_path: Path) -> None:
     path = pages(tmp_path / "a.tif", count=3, strip=zlib.compress(bytes(100)), stated=1 << 20)
     with pytest.raises(VolumeError, match="cut short"):
         open_volume(path)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import nrrd
@@ -38,7 +39,7 @@ def mrc(path: Path, voxels: np.ndarray = RAMP, patches: dict[int, bytes] | None 
     return path
 
 
-def packed(path: Path, pack) -> Path:
+def packed(path: Path, pack: Any) -> Path:
     plain = mrc(path.with_suffix(".plain"))
     path.write_bytes(pack(plain.read_bytes()))
     return path
@@ -51,7 +52,7 @@ def permuted(path: Path) -> Path:
     )
 
 
-def nrrd_of(path: Path, **fields) -> Path:
+def nrrd_of(path: Path, **fields: Any) -> Path:
     nrrd.write(str(path), RAMP, fields, index_order="C")
     return path
 
@@ -61,7 +62,7 @@ def nifti(path: Path) -> Path:
     return path
 
 
-def tiff(path: Path, **options) -> Path:
+def tiff(path: Path, **options: Any) -> Path:
     tifffile.imwrite(path, RAMP, photometric="minisblack", **options)
     return path
 
@@ -89,7 +90,7 @@ WRITERS = {
 
 
 @pytest.fixture(params=WRITERS, scope="module")
-def file(request, tmp_path_factory) -> Path:
+def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return WRITERS[request.param](tmp_path_factory.mktemp("volume"))
 
 
@@ -106,7 +107,7 @@ def boxes(draw: st.DrawFn) -> Box:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(box=boxes())
-def test_any_box_is_the_array_s_slice(file, box):
+def test_any_box_is_the_array_s_slice(file: Path, box: Any) -> None:
     with open_volume(file) as volume:
         read = volume.read(box)
     np.testing.assert_array_equal(read, RAMP[box.slices])
@@ -114,13 +115,13 @@ def test_any_box_is_the_array_s_slice(file, box):
     assert read.dtype.isnative
 
 
-def test_shape_and_dtype_are_told_before_anything_is_read(file):
+def test_shape_and_dtype_are_told_before_anything_is_read(file: Path) -> None:
     with open_volume(file) as volume:
         assert volume.shape == SHAPE
         assert volume.dtype == np.int16
 
 
-def test_a_box_outside_is_refused(file):
+def test_a_box_outside_is_refused(file: Path) -> None:
     with open_volume(file) as volume:
         for box in (
             Box(Zyx(0, 0, 0), Zyx(8, 9, 11)),
@@ -131,14 +132,14 @@ def test_a_box_outside_is_refused(file):
                 volume.read(box)
 
 
-def test_what_is_read_is_the_caller_s_own(file):
+def test_what_is_read_is_the_caller_s_own(file: Path) -> None:
     with open_volume(file) as volume:
         first = volume.read(whole(SHAPE))
         first[:] = 0
         np.testing.assert_array_equal(volume.read(whole(SHAPE)), RAMP)
 
 
-def test_no_file_stays_open(file):
+def test_no_file_stays_open(file: Path) -> None:
     before = open_files()
     with open_volume(file) as volume:
         volume.read(whole(SHAPE))
@@ -146,7 +147,7 @@ def test_no_file_stays_open(file):
     assert open_files() == before
 
 
-def test_permuted_real_maps_are_put_in_order():
+def test_permuted_real_maps_are_put_in_order() -> None:
     with open_volume(DATA / "mrc" / "EMD-3001.map.bz2") as volume:
         ours = volume.read(whole(volume.shape))
     with mrcfile.open(DATA / "mrc" / "EMD-3001.map.bz2") as theirs:
@@ -154,7 +155,7 @@ def test_permuted_real_maps_are_put_in_order():
         np.testing.assert_array_equal(ours, _by_axes(theirs))
 
 
-def _by_axes(theirs) -> np.ndarray:
+def _by_axes(theirs: Any) -> np.ndarray:
     """mrcfile's (sections, rows, columns) as (z, y, x), voxel by voxel rule of the format."""
     spoken = [int(theirs.header[name]) for name in ("maps", "mapr", "mapc")]
     return np.moveaxis(theirs.data, [spoken.index(3), spoken.index(2), spoken.index(1)], [0, 1, 2])
@@ -171,7 +172,7 @@ def _by_axes(theirs) -> np.ndarray:
         "pyseg_tomo22_z50_ves_4_seg.mrc.gz",
     ],
 )
-def test_real_files_hold_what_mrcfile_says(name):
+def test_real_files_hold_what_mrcfile_says(name: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # old writers left out the word MAP and the stamp
         theirs = mrcfile.open(DATA / "mrc" / name, permissive=True)
@@ -183,7 +184,7 @@ def test_real_files_hold_what_mrcfile_says(name):
             assert "read as unsigned bytes" in ours.warnings[0]
 
 
-def test_a_real_3d_slicer_segmentation_names_its_labels_and_its_place():
+def test_a_real_3d_slicer_segmentation_names_its_labels_and_its_place() -> None:
     with open_volume(DATA / "nrrd" / "slicerio_Segmentation.seg.nrrd") as volume:
         names = {segment.name for segment in volume.segments}
         assert "ribs" in names
@@ -191,7 +192,7 @@ def test_a_real_3d_slicer_segmentation_names_its_labels_and_its_place():
         assert volume.read(whole(volume.shape)).max() >= 1
 
 
-def test_imod_s_unsigned_bytes_do_not_wrap(tmp_path):
+def test_imod_s_unsigned_bytes_do_not_wrap(tmp_path: Path) -> None:
     raw = (np.arange(np.prod(SHAPE)) % 256).astype(np.uint8).reshape(SHAPE)
     stamp = {152: struct.pack("<ii", 1146047817, 0)}
     with open_volume(mrc(tmp_path / "u.mrc", raw.view(np.int8), stamp)) as volume:
@@ -202,7 +203,7 @@ def test_imod_s_unsigned_bytes_do_not_wrap(tmp_path):
 
 
 @pytest.mark.parametrize("columns", [10, 11])
-def test_four_bit_values_are_unpacked_low_half_first(tmp_path, columns):
+def test_four_bit_values_are_unpacked_low_half_first(tmp_path: Path, columns: Any) -> None:
     values = np.random.default_rng(0).integers(0, 16, (3, 4, columns)).astype(np.uint8)
     even = np.zeros((3, 4, columns + columns % 2), np.uint8)
     even[..., :columns] = values
@@ -228,7 +229,9 @@ def test_four_bit_values_are_unpacked_low_half_first(tmp_path, columns):
         (np.int16, {64: struct.pack("<3i", 1, 1, 3)}, "axes"),
     ],
 )
-def test_an_mrc_header_that_lies_is_refused(tmp_path, dtype, patches, said):
+def test_an_mrc_header_that_lies_is_refused(
+    tmp_path: Path, dtype: Any, patches: Any, said: Any
+) -> None:
     path = mrc(tmp_path / "a.mrc", RAMP.astype(dtype), patches)
     with pytest.raises(VolumeError, match=said or "stack of volumes"):
         open_volume(path)
@@ -246,7 +249,9 @@ def test_an_mrc_header_that_lies_is_refused(tmp_path, dtype, patches, said):
         ({64: bytes(12)}, 10.0),
     ],
 )
-def test_the_voxel_size_is_stated_or_unknown_never_guessed(tmp_path, patches, size):
+def test_the_voxel_size_is_stated_or_unknown_never_guessed(
+    tmp_path: Path, patches: Any, size: Any
+) -> None:
     with open_volume(mrc(tmp_path / "a.mrc", RAMP, patches)) as volume:
         assert volume.voxel_size == size
         np.testing.assert_array_equal(volume.read(whole(SHAPE)), RAMP)
@@ -286,7 +291,7 @@ BAD_NRRD = {
 
 
 @pytest.mark.parametrize("kind", BAD_NRRD)
-def test_a_hostile_nrrd_gets_one_sentence(tmp_path, kind):
+def test_a_hostile_nrrd_gets_one_sentence(tmp_path: Path, kind: Any) -> None:
     path = tmp_path / "a.nrrd"
     path.write_bytes(BAD_NRRD[kind])
     with pytest.raises(VolumeError) as error, open_volume(path) as volume:
@@ -296,7 +301,7 @@ def test_a_hostile_nrrd_gets_one_sentence(tmp_path, kind):
 
 
 @pytest.mark.parametrize("packing", ["gz", "bz2"])
-def test_pynrrd_s_own_samples_are_read(packing):
+def test_pynrrd_s_own_samples_are_read(packing: Any) -> None:
     path = DATA / "nrrd" / f"BallBinary30x30x30_{packing}.nrrd"
     with open_volume(path) as volume:
         np.testing.assert_array_equal(
@@ -313,7 +318,7 @@ def test_pynrrd_s_own_samples_are_read(packing):
         "BallBinary30x30x30_gz_byteskip_minus_one.nrrd",
     ],
 )
-def test_pynrrd_s_samples_that_lead_elsewhere_are_refused(name):
+def test_pynrrd_s_samples_that_lead_elsewhere_are_refused(name: Any) -> None:
     with pytest.raises(VolumeError, match=r"one (plain )?.nrrd file"):
         open_volume(DATA / "nrrd" / name)
 
@@ -322,7 +327,7 @@ def test_pynrrd_s_samples_that_lead_elsewhere_are_refused(name):
     "content",
     [b"", b"II*\0", b"II*\0" + bytes(3000), b"MM\0*" + b"\xff" * 3000, b"MZ" * 700, bytes(5000)],
 )
-def test_what_is_no_volume_gets_one_sentence(tmp_path, content):
+def test_what_is_no_volume_gets_one_sentence(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(content)
     with pytest.raises(VolumeError) as error:
@@ -330,26 +335,26 @@ def test_what_is_no_volume_gets_one_sentence(tmp_path, content):
     assert "\n" not in str(error.value)
 
 
-def test_colours_and_channels_are_no_label(tmp_path):
+def test_colours_and_channels_are_no_label(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((5, 20, 20, 3), np.uint8), photometric="rgb")
     with pytest.raises(VolumeError, match="gray sections"):
         open_volume(tmp_path / "rgb.tif")
 
 
-def test_a_gz_that_ends_early_is_refused_when_it_is_read(tmp_path):
+def test_a_gz_that_ends_early_is_refused_when_it_is_read(tmp_path: Path) -> None:
     path = packed(tmp_path / "a.mrc.gz", lambda raw: gzip.compress(raw)[:-300])
     with pytest.raises(VolumeError), open_volume(path) as volume:
         volume.read(whole(volume.shape))
 
 
-def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path):
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.mrc")
     for path in (tmp_path / "a.mrc", tmp_path, Path("/dev/zero"), tmp_path / "gone.mrc"):
         with pytest.raises(VolumeError, match=str(path)):
             open_volume(path)
 
 
-def test_reading_a_patch_of_a_huge_volume_stays_small(tmp_path):
+def test_reading_a_patch_of_a_huge_volume_stays_small(tmp_path: Path) -> None:
     """A sparse 4096 × 4096 × 1000 float volume: 67 GB on paper, a patch in memory."""
     path = mrc(tmp_path / "huge.mrc", np.zeros((1, 1, 1), np.float32))
     with path.open("r+b") as raw:

@@ -195,7 +195,7 @@ class Work:
 
 def test_a_worker_killed_at_random_moments_loses_nothing(
     workspace: Workspace, admin: PersonRecord, names: list[str], killer: Killer, database: str
-):
+) -> None:
     kills = KILLS if database == "sqlite" or SOAK else 4
     rng = random.Random(5)
     work = Work(workspace, admin, names)
@@ -214,7 +214,7 @@ def test_a_worker_killed_at_random_moments_loses_nothing(
 @pytest.mark.parametrize("database", ["sqlite"])
 def test_a_command_line_killed_at_random_moments_loses_nothing(
     workspace: Workspace, admin: PersonRecord, names: list[str], killer: Killer, database: str
-):
+) -> None:
     rng = random.Random(6)
     work = Work(workspace, admin, names)
     here = ("--workspace", str(workspace.folder))

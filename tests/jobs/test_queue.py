@@ -58,20 +58,22 @@ def make_due(workspace: Workspace, job_id: int) -> None:
         session.execute(sa.update(Job).where(Job.id == job_id).values(due_at=past))
 
 
-def test_the_same_work_asked_twice_is_one_job(workspace: Workspace, anna: PersonRecord):
+def test_the_same_work_asked_twice_is_one_job(workspace: Workspace, anna: PersonRecord) -> None:
     assert queued(workspace, anna) == queued(workspace, anna)
     assert queue.list_jobs(workspace).total == 1
 
 
 def test_the_same_work_may_be_asked_again_once_it_has_ended(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     first = queued(workspace, anna)
     finish(workspace, claimed(workspace))
     assert queued(workspace, anna) != first
 
 
-def test_a_double_click_from_eight_threads_is_one_job(workspace: Workspace, anna: PersonRecord):
+def test_a_double_click_from_eight_threads_is_one_job(
+    workspace: Workspace, anna: PersonRecord
+) -> None:
     found: list[int] = []
     threads = [
         threading.Thread(target=lambda: found.append(queued(workspace, anna))) for _ in range(8)
@@ -84,7 +86,9 @@ def test_a_double_click_from_eight_threads_is_one_job(workspace: Workspace, anna
     assert len(set(found)) == 1
 
 
-def test_a_job_of_a_transaction_that_fails_is_not_queued(workspace: Workspace, anna: PersonRecord):
+def test_a_job_of_a_transaction_that_fails_is_not_queued(
+    workspace: Workspace, anna: PersonRecord
+) -> None:
     def queue_and_fail() -> None:
         with workspace.catalog.write() as session:
             enqueue(session, Change.now(anna.id), JobKind.MERGE, {}, key="x")
@@ -95,21 +99,23 @@ def test_a_job_of_a_transaction_that_fails_is_not_queued(workspace: Workspace, a
     assert queue.list_jobs(workspace).total == 0
 
 
-def test_arguments_too_large_for_a_row_are_refused(workspace: Workspace, anna: PersonRecord):
+def test_arguments_too_large_for_a_row_are_refused(
+    workspace: Workspace, anna: PersonRecord
+) -> None:
     with pytest.raises(StepError, match="too many arguments"):
         queue.submit(Lab(workspace, anna), JobKind.MERGE, {"names": ["x" * MAX_ARGUMENTS]})
 
 
-def test_an_annotator_may_not_queue_a_backup(workspace: Workspace, anna: PersonRecord):
+def test_an_annotator_may_not_queue_a_backup(workspace: Workspace, anna: PersonRecord) -> None:
     with pytest.raises(NotAllowedError, match="make or verify a backup"):
         queue.submit(Lab(workspace, anna), JobKind.BACKUP, {})
 
 
-def test_every_kind_of_job_asks_for_a_step():
+def test_every_kind_of_job_asks_for_a_step() -> None:
     assert set(queue.STEP_OF) == set(JobKind)
 
 
-def test_a_job_is_claimed_by_one_of_many_workers(workspace: Workspace, anna: PersonRecord):
+def test_a_job_is_claimed_by_one_of_many_workers(workspace: Workspace, anna: PersonRecord) -> None:
     for number in range(10):
         queued(workspace, anna, name=f"p{number}")
     taken: list[int] = []
@@ -127,7 +133,9 @@ def test_a_job_is_claimed_by_one_of_many_workers(workspace: Workspace, anna: Per
     assert len(taken) == 10
 
 
-def test_the_most_urgent_job_comes_first_then_the_oldest(workspace: Workspace, anna: PersonRecord):
+def test_the_most_urgent_job_comes_first_then_the_oldest(
+    workspace: Workspace, anna: PersonRecord
+) -> None:
     ids = {}
     with workspace.catalog.write() as session:
         for key, priority in (("a", 0), ("b", 5), ("c", 0)):
@@ -137,7 +145,9 @@ def test_the_most_urgent_job_comes_first_then_the_oldest(workspace: Workspace, a
     assert [claimed(workspace).job.id for _ in ids] == [ids["b"], ids["a"], ids["c"]]
 
 
-def test_a_job_that_is_due_tomorrow_is_not_claimed_today(workspace: Workspace, anna: PersonRecord):
+def test_a_job_that_is_due_tomorrow_is_not_claimed_today(
+    workspace: Workspace, anna: PersonRecord
+) -> None:
     queued(workspace, anna, due_at=datetime.now(UTC) + timedelta(days=1))
     assert claim(workspace) is None
     with workspace.catalog.read() as session:
@@ -146,7 +156,7 @@ def test_a_job_that_is_due_tomorrow_is_not_claimed_today(workspace: Workspace, a
 
 def test_a_job_of_a_silent_worker_shows_as_lost_and_is_taken_up_after_its_lease(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     job_id = queued(workspace, anna)
     claimed(workspace, "dead", ENDED_LEASE)
     assert queue.job(workspace, job_id).lost
@@ -157,7 +167,7 @@ def test_a_job_of_a_silent_worker_shows_as_lost_and_is_taken_up_after_its_lease(
     assert ("taken up again", {"silent": "dead"}) in told
 
 
-def test_a_job_with_a_lease_is_left_to_its_worker(workspace: Workspace, anna: PersonRecord):
+def test_a_job_with_a_lease_is_left_to_its_worker(workspace: Workspace, anna: PersonRecord) -> None:
     queued(workspace, anna)
     claimed(workspace)
     assert claim(workspace, "other") is None
@@ -176,7 +186,7 @@ def test_a_job_with_a_lease_is_left_to_its_worker(workspace: Workspace, anna: Pe
 )
 def test_a_worker_that_wakes_too_late_is_refused_by_the_fence(
     workspace: Workspace, anna: PersonRecord, ending: Callable[..., object]
-):
+) -> None:
     job_id = queued(workspace, anna)
     zombie = claimed(workspace, "zombie", ENDED_LEASE)
     claimed(workspace, "alive")
@@ -191,7 +201,7 @@ def test_a_worker_that_wakes_too_late_is_refused_by_the_fence(
 
 def test_a_job_whose_workers_die_three_times_fails_with_the_reason(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     job_id = queued(workspace, anna)
     for number in range(3):
         claimed(workspace, f"w{number}", ENDED_LEASE)
@@ -204,7 +214,7 @@ def test_a_job_whose_workers_die_three_times_fails_with_the_reason(
 
 def test_a_failed_attempt_is_repeated_later_and_later_until_none_is_left(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     job_id = queued(workspace, anna)
     pauses = []
     for _ in range(2):
@@ -218,12 +228,14 @@ def test_a_failed_attempt_is_repeated_later_and_later_until_none_is_left(
     assert queue.job(workspace, job_id).error == "it broke"
 
 
-def test_a_failure_that_would_come_again_is_final(workspace: Workspace, anna: PersonRecord):
+def test_a_failure_that_would_come_again_is_final(workspace: Workspace, anna: PersonRecord) -> None:
     queued(workspace, anna)
     assert fail(workspace, claimed(workspace), again=False) == JobState.FAILED
 
 
-def test_a_job_that_is_given_back_has_lost_no_attempt(workspace: Workspace, anna: PersonRecord):
+def test_a_job_that_is_given_back_has_lost_no_attempt(
+    workspace: Workspace, anna: PersonRecord
+) -> None:
     job_id = queued(workspace, anna)
     for _ in range(5):
         taken = claimed(workspace)
@@ -233,7 +245,7 @@ def test_a_job_that_is_given_back_has_lost_no_attempt(workspace: Workspace, anna
     assert claimed(workspace).job.id == job_id
 
 
-def test_a_queued_job_is_cancelled_at_once(workspace: Workspace, anna: PersonRecord):
+def test_a_queued_job_is_cancelled_at_once(workspace: Workspace, anna: PersonRecord) -> None:
     job_id = queued(workspace, anna)
     assert queue.cancel(Lab(workspace, anna), job_id).state == JobState.CANCELLED
     assert queue.cancel(Lab(workspace, anna), job_id).state == JobState.CANCELLED
@@ -242,7 +254,7 @@ def test_a_queued_job_is_cancelled_at_once(workspace: Workspace, anna: PersonRec
 
 def test_a_running_job_hears_of_its_cancelling_with_its_progress_and_its_heartbeat(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     job_id = queued(workspace, anna)
     taken = claimed(workspace)
     assert queue.cancel(Lab(workspace, anna), job_id).state == JobState.RUNNING
@@ -255,7 +267,7 @@ def test_a_running_job_hears_of_its_cancelling_with_its_progress_and_its_heartbe
 
 def test_a_cancelled_job_whose_worker_died_is_not_done_again(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     job_id = queued(workspace, anna)
     claimed(workspace, "dead", ENDED_LEASE)
     queue.cancel(Lab(workspace, anna), job_id)
@@ -265,7 +277,7 @@ def test_a_cancelled_job_whose_worker_died_is_not_done_again(
 
 def test_a_job_that_is_done_stays_done_when_it_is_cancelled(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     job_id = queued(workspace, anna)
     finish(workspace, claimed(workspace))
     assert queue.cancel(Lab(workspace, anna), job_id).state == JobState.DONE
@@ -273,14 +285,16 @@ def test_a_job_that_is_done_stays_done_when_it_is_cancelled(
 
 def test_somebody_elses_job_is_cancelled_by_a_curator_only(
     workspace: Workspace, anna: PersonRecord, bert: PersonRecord, admin: PersonRecord
-):
+) -> None:
     job_id = queued(workspace, anna)
     with pytest.raises(NotAllowedError, match="others' jobs"):
         queue.cancel(Lab(workspace, bert), job_id)
     assert queue.cancel(Lab(workspace, admin), job_id).state == JobState.CANCELLED
 
 
-def test_a_disabled_person_cancels_not_even_an_own_job(workspace: Workspace, anna: PersonRecord):
+def test_a_disabled_person_cancels_not_even_an_own_job(
+    workspace: Workspace, anna: PersonRecord
+) -> None:
     job_id = queued(workspace, anna)
     with workspace.catalog.write() as session:
         change_person(session, Change.now(None), "anna", disabled=True)
@@ -288,7 +302,9 @@ def test_a_disabled_person_cancels_not_even_an_own_job(workspace: Workspace, ann
         queue.cancel(Lab(workspace, anna), job_id)
 
 
-def test_a_failed_job_is_repeated_with_all_its_attempts(workspace: Workspace, anna: PersonRecord):
+def test_a_failed_job_is_repeated_with_all_its_attempts(
+    workspace: Workspace, anna: PersonRecord
+) -> None:
     job_id = queued(workspace, anna)
     with pytest.raises(StepError, match="is queued"):
         queue.repeat(Lab(workspace, anna), job_id)
@@ -302,7 +318,7 @@ def test_a_failed_job_is_repeated_with_all_its_attempts(workspace: Workspace, an
 
 def test_a_failed_job_is_not_repeated_beside_its_successor(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     job_id = queued(workspace, anna)
     fail(workspace, claimed(workspace), again=False)
     successor = queued(workspace, anna)
@@ -310,7 +326,7 @@ def test_a_failed_job_is_not_repeated_beside_its_successor(
         queue.repeat(Lab(workspace, anna), job_id)
 
 
-def test_an_unknown_job_is_named_with_near_ones(workspace: Workspace, anna: PersonRecord):
+def test_an_unknown_job_is_named_with_near_ones(workspace: Workspace, anna: PersonRecord) -> None:
     queued(workspace, anna)
     with pytest.raises(UnknownNameError, match="there is no job '77'"):
         queue.job(workspace, 77)
@@ -320,7 +336,7 @@ def test_an_unknown_job_is_named_with_near_ones(workspace: Workspace, anna: Pers
 
 def test_a_batch_is_reported_when_all_its_parts_have_ended(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     parent = queue.submit_batch(Lab(workspace, anna), JobKind.MERGE, ["a", "b", "c"])
     parts = [claimed(workspace) for _ in range(3)]
     assert parent not in [part.job.id for part in parts]
@@ -333,7 +349,7 @@ def test_a_batch_is_reported_when_all_its_parts_have_ended(
     assert claimed(workspace).job.id == parent
 
 
-def test_a_batch_is_cancelled_with_its_parts(workspace: Workspace, anna: PersonRecord):
+def test_a_batch_is_cancelled_with_its_parts(workspace: Workspace, anna: PersonRecord) -> None:
     parent = queue.submit_batch(Lab(workspace, anna), JobKind.MERGE, ["a", "b", "c"])
     running = claimed(workspace)
     queue.cancel(Lab(workspace, anna), parent)
@@ -346,7 +362,7 @@ def test_a_batch_is_cancelled_with_its_parts(workspace: Workspace, anna: PersonR
 
 def test_jobs_are_listed_by_state_and_kind_without_the_parts_of_batches(
     workspace: Workspace, anna: PersonRecord, admin: PersonRecord
-):
+) -> None:
     queue.submit_batch(Lab(workspace, anna), JobKind.MERGE, ["a", "b"])
     queue.submit(Lab(workspace, admin), JobKind.BACKUP, {})
     assert queue.list_jobs(workspace).total == 4
@@ -359,7 +375,7 @@ def test_jobs_are_listed_by_state_and_kind_without_the_parts_of_batches(
     assert (len(page), page.total) == (1, 4)
 
 
-def test_a_claim_among_ten_thousand_jobs_is_quick(workspace: Workspace, anna: PersonRecord):
+def test_a_claim_among_ten_thousand_jobs_is_quick(workspace: Workspace, anna: PersonRecord) -> None:
     now = datetime.now(UTC)
     rows = [
         {
@@ -386,7 +402,9 @@ def test_a_claim_among_ten_thousand_jobs_is_quick(workspace: Workspace, anna: Pe
     assert (time.perf_counter() - began) / 5 < 0.2
 
 
-def test_a_role_that_was_taken_away_counts_at_once(workspace: Workspace, anna: PersonRecord):
+def test_a_role_that_was_taken_away_counts_at_once(
+    workspace: Workspace, anna: PersonRecord
+) -> None:
     with workspace.catalog.write() as session:
         change_person(session, Change.now(None), "anna", role=Role.VIEWER)
     with pytest.raises(NotAllowedError, match="is a viewer"):

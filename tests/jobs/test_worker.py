@@ -64,13 +64,13 @@ def ended(workspace: Workspace, job_id: int) -> list[str]:
     return [event.action for event in queue.what_happened(workspace, job_id)]
 
 
-def test_every_kind_of_job_has_its_function():
+def test_every_kind_of_job_has_its_function() -> None:
     assert set(KINDS) == set(JobKind)
 
 
 def test_a_registered_tomogram_is_hashed_and_gets_its_pictures(
     workspace: Workspace, admin: PersonRecord, tmp_path: Path
-):
+) -> None:
     path = register_one(workspace, admin, tmp_path)
     run_worker(workspace, once=True, executor=Inline())
     (hashed,), (pictured,) = jobs(workspace, JobKind.HASH), jobs(workspace, JobKind.PREVIEW)
@@ -82,7 +82,9 @@ def test_a_registered_tomogram_is_hashed_and_gets_its_pictures(
         assert found.preview == PictureState.READY
 
 
-def test_a_backup_is_made_by_a_job_in_a_process_beside(workspace: Workspace, admin: PersonRecord):
+def test_a_backup_is_made_by_a_job_in_a_process_beside(
+    workspace: Workspace, admin: PersonRecord
+) -> None:
     job_id = queue.submit(Lab(workspace, admin), JobKind.BACKUP, {})
     assert run_worker(workspace, once=True) == 1
     done = queue.job(workspace, job_id)
@@ -95,7 +97,7 @@ def test_a_backup_is_made_by_a_job_in_a_process_beside(workspace: Workspace, adm
 
 def test_what_a_step_refuses_fails_with_its_sentence_and_is_not_repeated(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     job_id = queue.submit(Lab(workspace, anna), JobKind.MERGE, {"names": ["nobody"]})
     run_worker(workspace, once=True, executor=Inline())
     failed = queue.job(workspace, job_id)
@@ -105,7 +107,7 @@ def test_what_a_step_refuses_fails_with_its_sentence_and_is_not_repeated(
 
 def test_a_person_who_was_disabled_meanwhile_gets_nothing_done(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     job_id = queue.submit(Lab(workspace, anna), JobKind.COLLECT, {"names": None})
     with workspace.catalog.write() as session:
         change_person(session, Change.now(None), "anna", disabled=True)
@@ -115,7 +117,7 @@ def test_a_person_who_was_disabled_meanwhile_gets_nothing_done(
 
 def test_a_bug_is_told_with_a_reference_to_the_log_and_tried_again(
     workspace: Workspace, admin: PersonRecord, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     job_id = queue.submit(Lab(workspace, admin), JobKind.HASH, {})
     run_worker(workspace, once=True, executor=Inline())
     failed = queue.job(workspace, job_id)
@@ -130,7 +132,7 @@ def test_a_bug_is_told_with_a_reference_to_the_log_and_tried_again(
 
 def test_a_batch_reports_each_failure_and_a_bad_one_stops_no_other(
     workspace: Workspace, anna: PersonRecord
-):
+) -> None:
     parent = queue.submit_batch(Lab(workspace, anna), JobKind.COLLECT, ["a", "b"])
     run_worker(workspace, once=True, executor=Inline())
     report = queue.job(workspace, parent)
@@ -195,7 +197,7 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back_at_once(
     slow: int,
     stop: Callable[[subprocess.Popen[bytes]], None],
     database: str,
-):
+) -> None:
     with worker_process(workspace, lifeline=True) as process:
         wait_until(lambda: is_running(workspace, slow))
         stop(process)
@@ -208,7 +210,7 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back_at_once(
 
 def test_a_running_job_that_is_cancelled_stops(
     workspace: Workspace, slow: int, admin: PersonRecord
-):
+) -> None:
     with worker_process(workspace, "--heartbeat", "0.1") as process:
         wait_until(lambda: is_running(workspace, slow))
         queue.cancel(Lab(workspace, admin), slow)
@@ -220,7 +222,7 @@ def test_a_running_job_that_is_cancelled_stops(
 @pytest.mark.parametrize("database", ["sqlite"])
 def test_the_heartbeat_keeps_a_job_that_takes_longer_than_its_lease(
     workspace: Workspace, slow: int, database: str
-):
+) -> None:
     with worker_process(workspace, "--lease", "0.6", "--heartbeat", "0.1", "--once"):
         wait_until(lambda: is_running(workspace, slow))
         until = time.monotonic() + 1.5
@@ -234,7 +236,7 @@ def test_the_heartbeat_keeps_a_job_that_takes_longer_than_its_lease(
 @pytest.mark.parametrize("database", ["sqlite"])
 def test_a_job_that_tells_nothing_for_too_long_is_given_up_and_its_worker_ends(
     workspace: Workspace, slow: int, database: str
-):
+) -> None:
     script = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -254,7 +256,7 @@ def test_a_job_that_tells_nothing_for_too_long_is_given_up_and_its_worker_ends(
 @pytest.mark.parametrize("database", ["sqlite"])
 def test_an_idle_worker_writes_nothing_but_its_heartbeat_and_finds_work_within_a_second(
     workspace: Workspace, admin: PersonRecord, database: str
-):
+) -> None:
     with worker_process(workspace, "--heartbeat", "60"):
         wait_until(lambda: bool(queue.list_jobs(workspace).total))  # it planned the daily backup
         watcher = sqlite3.connect(str(workspace.catalog.file))
@@ -273,7 +275,7 @@ def test_an_idle_worker_writes_nothing_but_its_heartbeat_and_finds_work_within_a
 @pytest.mark.parametrize("database", ["sqlite"])
 def test_a_killed_process_beside_the_worker_fails_one_attempt(
     workspace: Workspace, slow: int, database: str
-):
+) -> None:
     with worker_process(workspace, "--once") as process:
         wait_until(lambda: bool(readers(process.pid)))
         os.kill(int(readers(process.pid)[0]), signal.SIGKILL)
@@ -298,7 +300,7 @@ def open_files(pid: str) -> list[str]:
 
 def test_a_backup_is_planned_once_for_today_and_then_for_tomorrow(
     workspace: Workspace, admin: PersonRecord
-):
+) -> None:
     for _ in range(2):
         plan_daily_backup(workspace)
     (planned,) = jobs(workspace, JobKind.BACKUP)
@@ -314,7 +316,7 @@ def test_a_backup_is_planned_once_for_today_and_then_for_tomorrow(
     assert tomorrow.due_at == made.made_at + timedelta(days=1)
 
 
-def test_a_worker_on_no_workspace_says_so_and_fails(tmp_path: Path):
+def test_a_worker_on_no_workspace_says_so_and_fails(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "core.jobs.worker", "--workspace", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
@@ -323,13 +325,15 @@ def test_a_worker_on_no_workspace_says_so_and_fails(tmp_path: Path):
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_pool_that_was_never_needed_costs_nothing(workspace: Workspace, database: str):
+def test_a_pool_that_was_never_needed_costs_nothing(workspace: Workspace, database: str) -> None:
     began = time.perf_counter()
     assert run_worker(workspace, once=True, executor=LocalPool()) == 0
     assert time.perf_counter() - began < 2
 
 
-def test_what_was_saved_is_collected_once_it_rests(workspace: Workspace, admin: PersonRecord):
+def test_what_was_saved_is_collected_once_it_rests(
+    workspace: Workspace, admin: PersonRecord
+) -> None:
     folder = workspace.folders.corrections / "other_TS_001_patch0"
     folder.mkdir(parents=True)
     plan = CollectPlan(workspace)

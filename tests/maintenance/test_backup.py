@@ -64,7 +64,7 @@ def catalog_for_restore(database: str, request: pytest.FixtureRequest) -> str | 
 
 def test_a_backup_restores_to_the_same_workspace(
     lab: Workspace, admin: PersonRecord, tmp_path: Path, catalog_for_restore: str | None
-):
+) -> None:
     made = make_backup(lab, admin)
     before = lives(lab)
     files = {
@@ -95,7 +95,7 @@ def test_a_backup_restores_to_the_same_workspace(
 
 def test_an_unsaved_draft_is_there_after_a_restore(
     lab: Workspace, admin: PersonRecord, tmp_path: Path, catalog_for_restore: str | None
-):
+) -> None:
     drawing = np.full((16, 16, 16), 2, np.uint8)
     name = "other_TS_001_patch0"
     keep_draft(lab, admin, name, drawing, 0, base={}, continued={"Add1.nrrd": 2})
@@ -108,7 +108,7 @@ def test_an_unsaved_draft_is_there_after_a_restore(
 @ON_SQLITE
 def test_a_backup_keeps_each_file_once_and_takes_only_new_ones_later(
     lab: Workspace, admin: PersonRecord
-):
+) -> None:
     first = make_backup(lab, admin)
     corrections, merged, labels, images = 3 * 2, 1, 3, 3  # both merged labels are the same
     assert first.files == first.new_files == corrections + merged + labels + images
@@ -117,7 +117,9 @@ def test_a_backup_keeps_each_file_once_and_takes_only_new_ones_later(
 
 
 @ON_SQLITE
-def test_a_store_file_on_the_same_disk_takes_no_more_space(lab: Workspace, admin: PersonRecord):
+def test_a_store_file_on_the_same_disk_takes_no_more_space(
+    lab: Workspace, admin: PersonRecord
+) -> None:
     make_backup(lab, admin)
     live, there = Store(lab.folders.store), Store(lab.backup_folder / "store")
     with lab.catalog.read() as session:
@@ -128,7 +130,7 @@ def test_a_store_file_on_the_same_disk_takes_no_more_space(lab: Workspace, admin
 @ON_SQLITE
 def test_an_extracted_label_is_copied_since_people_may_write_over_it(
     lab: Workspace, admin: PersonRecord
-):
+) -> None:
     made = make_backup(lab, admin)
     label = lab.folders.label_of("other_TS_001_patch0")
     label.write_bytes(b"painted over")
@@ -138,12 +140,14 @@ def test_an_extracted_label_is_copied_since_people_may_write_over_it(
 
 
 @ON_SQLITE
-def test_a_backup_on_the_disk_of_the_catalog_is_warned_about(lab: Workspace, admin: PersonRecord):
+def test_a_backup_on_the_disk_of_the_catalog_is_warned_about(
+    lab: Workspace, admin: PersonRecord
+) -> None:
     assert any("same disk" in said for said in make_backup(lab, admin).warnings)
 
 
 @ON_SQLITE
-def test_a_file_that_is_gone_from_the_store_is_told(lab: Workspace, admin: PersonRecord):
+def test_a_file_that_is_gone_from_the_store_is_told(lab: Workspace, admin: PersonRecord) -> None:
     with lab.catalog.read() as session:
         sha256 = next(iter(stored_hashes(session)))
     path = Store(lab.folders.store).path_of(sha256)
@@ -151,7 +155,7 @@ def test_a_file_that_is_gone_from_the_store_is_told(lab: Workspace, admin: Perso
     assert any("1 files are gone" in said for said in make_backup(lab, admin).warnings)
 
 
-def test_a_verified_backup_says_so(lab: Workspace, admin: PersonRecord):
+def test_a_verified_backup_says_so(lab: Workspace, admin: PersonRecord) -> None:
     made = make_backup(lab, admin)
     verified = verify_backup(lab, admin)
     assert verified.name == made.name
@@ -160,7 +164,7 @@ def test_a_verified_backup_says_so(lab: Workspace, admin: PersonRecord):
 
 
 @ON_SQLITE
-def test_only_an_admin_backs_up_and_verifies(lab: Workspace):
+def test_only_an_admin_backs_up_and_verifies(lab: Workspace) -> None:
     with lab.catalog.read() as session:
         anna = get_person(session, "anna")
     for step in (make_backup, verify_backup):
@@ -170,7 +174,7 @@ def test_only_an_admin_backs_up_and_verifies(lab: Workspace):
 
 def test_a_backup_under_write_load_is_one_moment_of_the_catalog(
     lab: Workspace, admin: PersonRecord
-):
+) -> None:
     stop = threading.Event()
     written: list[str] = []
 
@@ -252,7 +256,7 @@ DAMAGES = (
 @pytest.mark.parametrize("how", DAMAGES)
 def test_a_damaged_backup_is_refused_by_verify_and_restore(
     lab: Workspace, admin: PersonRecord, tmp_path: Path, how: str, database: str
-):
+) -> None:
     made = make_backup(lab, admin)
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(lab.backup_folder, elsewhere)  # linked files stay as they are
@@ -270,7 +274,7 @@ def test_a_damaged_backup_is_refused_by_verify_and_restore(
 @ON_SQLITE
 def test_a_backup_is_restored_to_no_folder_that_holds_something(
     lab: Workspace, admin: PersonRecord, tmp_path: Path
-):
+) -> None:
     made = make_backup(lab, admin)
     full = tmp_path / "full"
     full.mkdir()
@@ -284,7 +288,7 @@ def test_a_backup_is_restored_to_no_folder_that_holds_something(
 
 def test_an_empty_folder_is_restored_into(
     lab: Workspace, admin: PersonRecord, tmp_path: Path, catalog_for_restore: str | None
-):
+) -> None:
     made = make_backup(lab, admin)
     (tmp_path / "again").mkdir()
     restore(lab.backup_folder, tmp_path / "again", catalog_for_restore)
@@ -293,7 +297,7 @@ def test_an_empty_folder_is_restored_into(
 
 def test_a_postgresql_backup_asks_for_an_empty_database(
     lab: Workspace, admin: PersonRecord, tmp_path: Path
-):
+) -> None:
     made = make_backup(lab, admin)
     url = "postgresql+psycopg://nobody@/nowhere" if lab.catalog.file else None
     with pytest.raises(CatalogError, match="cannot be loaded"):
@@ -303,7 +307,7 @@ def test_a_postgresql_backup_asks_for_an_empty_database(
 
 def test_nothing_is_restored_into_a_database_with_tables(
     lab: Workspace, admin: PersonRecord, tmp_path: Path
-):
+) -> None:
     made = make_backup(lab, admin)
     url = lab.catalog.url.render_as_string(hide_password=False)
     with pytest.raises(CatalogError, match=r"there already|has tables already"):
@@ -313,7 +317,7 @@ def test_nothing_is_restored_into_a_database_with_tables(
 @ON_SQLITE
 def test_a_password_is_neither_in_the_manifest_nor_on_a_command_line(
     lab: Workspace, admin: PersonRecord
-):
+) -> None:
     toml = lab.folder / "tomocurate.toml"
     secrets = 'client_secret = "s3cret"\n'
     address = 'catalog = "postgresql+psycopg://lab:s3cret@db/lab"\n'
@@ -330,7 +334,7 @@ def test_a_password_is_neither_in_the_manifest_nor_on_a_command_line(
 @ON_SQLITE
 def test_a_full_disk_is_told_in_one_sentence_and_leaves_nothing(
     lab: Workspace, admin: PersonRecord
-):
+) -> None:
     (lab.folder / "backups").rmdir()
     (lab.folder / "backups").write_text("a file in the way")
     with pytest.raises(BackupError, match="the backup failed"):
@@ -340,7 +344,9 @@ def test_a_full_disk_is_told_in_one_sentence_and_leaves_nothing(
 
 
 @ON_SQLITE
-def test_two_backups_in_one_second_do_not_overwrite_each_other(lab: Workspace, admin: PersonRecord):
+def test_two_backups_in_one_second_do_not_overwrite_each_other(
+    lab: Workspace, admin: PersonRecord
+) -> None:
     now = datetime.now(UTC)
     first = back_up(lab, admin.id, BackupKind.ASKED, now=now)
     before = first.path.read_bytes()
@@ -352,7 +358,7 @@ def test_two_backups_in_one_second_do_not_overwrite_each_other(lab: Workspace, a
 @ON_SQLITE
 def test_an_archive_without_a_manifest_is_swept_the_day_after(
     lab: Workspace, admin: PersonRecord, database: str
-):
+) -> None:
     lab.backup_folder.mkdir(exist_ok=True)
     now = datetime.now(UTC)
     left = {}
@@ -365,7 +371,7 @@ def test_an_archive_without_a_manifest_is_swept_the_day_after(
     assert not left[30].exists()
 
 
-def test_seven_days_four_weeks_and_twelve_months_are_kept():
+def test_seven_days_four_weeks_and_twelve_months_are_kept() -> None:
     newest = datetime(2026, 11, 25, 3, tzinfo=UTC)
     times = {Path(f"{n}"): newest - timedelta(days=n) for n in range(500)}
     keep = backups_to_keep(times)
@@ -377,7 +383,7 @@ def test_seven_days_four_weeks_and_twelve_months_are_kept():
     assert backups_to_keep({Path("a"): newest}) == {Path("a")}
 
 
-def test_several_backups_of_a_day_leave_the_newest():
+def test_several_backups_of_a_day_leave_the_newest() -> None:
     day = datetime(2026, 11, 25, tzinfo=UTC)
     times = {Path(f"{hour}"): day + timedelta(hours=hour) for hour in range(24)}
     assert backups_to_keep(times) == {Path("23")}
@@ -386,7 +392,7 @@ def test_several_backups_of_a_day_leave_the_newest():
 @ON_SQLITE
 def test_old_backups_leave_but_never_the_last_verified_nor_foreign_files(
     lab: Workspace, admin: PersonRecord
-):
+) -> None:
     old = datetime.now(UTC) - timedelta(days=800)
     verified = back_up(lab, admin.id, BackupKind.DAILY, now=old)  # the first is also tried out
     foreign = lab.backup_folder / "catalog-mine.json"
@@ -413,7 +419,7 @@ def test_old_backups_leave_but_never_the_last_verified_nor_foreign_files(
 @ON_SQLITE
 def test_a_disk_without_space_fails_the_backup_and_keeps_the_catalog(
     lab: Workspace, admin: PersonRecord, tmp_path: Path
-):
+) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     lives_before = lives(lab)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -23,7 +24,7 @@ from db.writes.people import add_person
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def elsewhere(request: pytest.FixtureRequest, tmp_path: Path, postgresql) -> Iterator[sa.URL]:  # type: ignore[no-untyped-def]
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path, postgresql: Any) -> Iterator[sa.URL]:  # type: ignore[no-untyped-def]
     """An empty place of each kind."""
     if request.param == "sqlite":
         yield sa.URL.create("sqlite", database=str(tmp_path / "copy.sqlite"))
@@ -39,7 +40,7 @@ def address(url: sa.URL) -> str:
 
 def test_every_row_is_copied_and_the_copy_works_on(
     lab: Workspace, admin: PersonRecord, elsewhere: sa.URL
-):
+) -> None:
     with lab.catalog.write() as session:
         parent = add_job(session, Change.now(admin.id), JobKind.MERGE, {"a": [1.5, None]}, "a")
         add_job(session, Change.now(None), JobKind.MERGE, {}, "b", parent_id=parent)
@@ -66,7 +67,9 @@ def patches(catalog: Catalog) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_absent_json_is_absent_in_the_copy(lab: Workspace, admin: PersonRecord, elsewhere: sa.URL):
+def test_absent_json_is_absent_in_the_copy(
+    lab: Workspace, admin: PersonRecord, elsewhere: sa.URL
+) -> None:
     copy_catalog(lab, admin, address(elsewhere))
     engine = sa.create_engine(elsewhere)
     with engine.connect() as connection:
@@ -80,7 +83,7 @@ def test_absent_json_is_absent_in_the_copy(lab: Workspace, admin: PersonRecord, 
 @pytest.mark.parametrize("database", ["sqlite"])
 def test_a_copy_has_the_digest_of_its_original_and_another_after_a_change(
     lab: Workspace, admin: PersonRecord, elsewhere: sa.URL
-):
+) -> None:
     copy_catalog(lab, admin, address(elsewhere))
     people = metadata.tables["people"]
     engines = [sa.create_engine(lab.catalog.url), sa.create_engine(elsewhere)]
@@ -93,14 +96,16 @@ def test_a_copy_has_the_digest_of_its_original_and_another_after_a_change(
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_catalog_is_copied_over_no_other(lab: Workspace, admin: PersonRecord, elsewhere: sa.URL):
+def test_a_catalog_is_copied_over_no_other(
+    lab: Workspace, admin: PersonRecord, elsewhere: sa.URL
+) -> None:
     copy_catalog(lab, admin, address(elsewhere))
     with pytest.raises(CatalogError, match=r"there already|has tables already"):
         copy_catalog(lab, admin, address(elsewhere))
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_only_an_admin_copies_a_catalog(lab: Workspace, database: str, tmp_path: Path):
+def test_only_an_admin_copies_a_catalog(lab: Workspace, database: str, tmp_path: Path) -> None:
     with lab.catalog.read() as session:
         anna = get_person(session, "anna")
     with pytest.raises(NotAllowedError):

@@ -39,7 +39,7 @@ def bad(findings: tuple[Finding, ...]) -> list[str]:
     return [f"{each.check}: {each.said}" for each in findings if each.state == BAD]
 
 
-def test_a_healthy_workspace_has_nothing_bad(lab: Workspace, admin: PersonRecord):
+def test_a_healthy_workspace_has_nothing_bad(lab: Workspace, admin: PersonRecord) -> None:
     make_backup(lab, admin)
     verify_backup(lab, admin)
     findings = examine(lab, thorough=True)
@@ -166,7 +166,7 @@ def old_file(path: Path) -> None:
 
 @pytest.mark.parametrize("database", ["sqlite"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_found_and_nothing_is_changed(lab: Workspace, fault: str, database: str):
+def test_a_fault_is_found_and_nothing_is_changed(lab: Workspace, fault: str, database: str) -> None:
     make, check, state, said = FAULTS[fault]
     make(lab)
     before = sorted(str(path) for path in lab.folder.rglob("*"))
@@ -175,20 +175,22 @@ def test_a_fault_is_found_and_nothing_is_changed(lab: Workspace, fault: str, dat
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_changed_image_is_found_when_asked_to_be_thorough(lab: Workspace):
+def test_a_changed_image_is_found_when_asked_to_be_thorough(lab: Workspace) -> None:
     lab.folders.image_of(P1).replace(lab.folders.image_of(P0))
     assert not any("other voxels" in each.said for each in examine(lab))
     assert any("other voxels" in each.said for each in examine(lab, thorough=True))
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_file_that_no_row_names_is_told_and_harmless(lab: Workspace):
+def test_a_file_that_no_row_names_is_told_and_harmless(lab: Workspace) -> None:
     Store(lab.folders.store).put_bytes(b"of a step that was broken off")
     assert [each.state for each in store_of(lab)] == [OK, OK]
     assert "1 files that no correction or label names" in found(lab, "store", OK)
 
 
-def test_no_backup_a_late_an_old_and_a_failed_one_are_told(lab: Workspace, admin: PersonRecord):
+def test_no_backup_a_late_an_old_and_a_failed_one_are_told(
+    lab: Workspace, admin: PersonRecord
+) -> None:
     assert "there is none yet" in found(lab, "backup", WARN)
     now = datetime.now(UTC)
     back_up(lab, admin.id, BackupKind.DAILY, now=now - timedelta(days=9))
@@ -207,7 +209,7 @@ def test_no_backup_a_late_an_old_and_a_failed_one_are_told(lab: Workspace, admin
     assert "the last one failed: the disk is full" in found(lab, "backup", BAD)
 
 
-def test_stuck_late_and_failed_jobs_and_an_absent_worker_are_told(lab: Workspace):
+def test_stuck_late_and_failed_jobs_and_an_absent_worker_are_told(lab: Workspace) -> None:
     assert "none runs (last heard of: never)" in found(lab, "workers", WARN)
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     with lab.catalog.write() as session:
@@ -224,7 +226,7 @@ def test_stuck_late_and_failed_jobs_and_an_absent_worker_are_told(lab: Workspace
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_two_machines_on_one_sqlite_file_are_told(lab: Workspace, database: str):
+def test_two_machines_on_one_sqlite_file_are_told(lab: Workspace, database: str) -> None:
     with lab.catalog.write() as session:
         now = datetime.now(UTC)
         session.add(Host(name="elsewhere", boot_id="x", first_seen=now, last_seen=now))
@@ -240,7 +242,7 @@ MOUNTS = "1 0 0:1 / / rw - ext4 /dev/x rw\n2 1 0:2 / {point} rw - {kind} server:
 )
 def test_a_catalog_on_a_disk_that_loses_it_is_told(
     lab: Workspace, kind: str, state: str, database: str
-):
+) -> None:
     assert lab.catalog.file
     mounts = MOUNTS.format(point=lab.catalog.file.parent, kind=kind)
     first = next(iter(file_systems(lab, mounts)))
@@ -248,7 +250,7 @@ def test_a_catalog_on_a_disk_that_loses_it_is_told(
     assert kind in first.said
 
 
-def test_a_library_that_is_too_old_is_told():
+def test_a_library_that_is_too_old_is_told() -> None:
     assert [each.state for each in versions(FLOORS)] == [OK]
     told = next(iter(versions({"numpy": (99, 1), "no-such-thing": (1,)})))
     assert told.state == BAD
@@ -257,12 +259,12 @@ def test_a_library_that_is_too_old_is_told():
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_free_space_is_told_once_a_disk(lab: Workspace):
+def test_free_space_is_told_once_a_disk(lab: Workspace) -> None:
     assert len(list(disk_space(lab))) >= 1
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_damaged_catalog_is_one_bad_finding(lab: Workspace, database: str):
+def test_a_damaged_catalog_is_one_bad_finding(lab: Workspace, database: str) -> None:
     assert lab.catalog.file
     lab.catalog.close()
     os.truncate(lab.catalog.file, 5000)
@@ -272,7 +274,7 @@ def test_a_damaged_catalog_is_one_bad_finding(lab: Workspace, database: str):
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_row_without_its_parent_is_found(lab: Workspace, database: str):
+def test_a_row_without_its_parent_is_found(lab: Workspace, database: str) -> None:
     assert lab.catalog.file
     connection = sqlite3.connect(lab.catalog.file)
     connection.execute("UPDATE patches SET assignee_id = 77 WHERE id = 1")
@@ -281,13 +283,13 @@ def test_a_row_without_its_parent_is_found(lab: Workspace, database: str):
     assert "a row of patches without its people" in found(lab, "catalog", BAD)
 
 
-def test_a_folder_that_is_no_workspace_is_one_bad_finding(tmp_path: Path):
+def test_a_folder_that_is_no_workspace_is_one_bad_finding(tmp_path: Path) -> None:
     (only,) = examine_folder(tmp_path)
     assert only.state == BAD
     assert "is no workspace" in only.said
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_the_current_labels_are_those_of_the_patches(lab: Workspace):
+def test_the_current_labels_are_those_of_the_patches(lab: Workspace) -> None:
     with lab.catalog.read() as session:
         assert [each.patch for each in current_labels(session)] == [P1, P2]

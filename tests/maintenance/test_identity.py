@@ -47,7 +47,9 @@ def comments_in_record(workspace: Workspace) -> list[str]:
 # A8: one folder, one catalog
 
 
-def test_a_catalog_of_another_workspace_is_refused(tmp_path, monkeypatch, capsys):
+def test_a_catalog_of_another_workspace_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("one", "two"):
         init_workspace(tmp_path / name).close()
     monkeypatch.setenv("TOMOCURATE_CATALOG", str(tmp_path / "one" / "catalog.sqlite"))
@@ -58,7 +60,9 @@ def test_a_catalog_of_another_workspace_is_refused(tmp_path, monkeypatch, capsys
     open_workspace(tmp_path / "one").close()
 
 
-def test_a_folder_of_an_earlier_version_is_bound_to_its_own_catalog_only(tmp_path, monkeypatch):
+def test_a_folder_of_an_earlier_version_is_bound_to_its_own_catalog_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("one", "two"):
         init_workspace(tmp_path / name).close()
         (tmp_path / name / ID_FILE).unlink()
@@ -76,7 +80,7 @@ def test_a_folder_of_an_earlier_version_is_bound_to_its_own_catalog_only(tmp_pat
 @ON_SQLITE
 def test_a_restored_drill_leaves_the_originals_backups_alone(
     lab: Workspace, admin: PersonRecord, tmp_path: Path, database: str
-):
+) -> None:
     elsewhere = tmp_path / "backups elsewhere"
     elsewhere.mkdir()
     toml = lab.folder / "tomocurate.toml"
@@ -104,7 +108,7 @@ def test_a_restored_drill_leaves_the_originals_backups_alone(
 @ON_SQLITE
 def test_records_that_are_newer_than_the_catalog_are_kept_and_told(
     lab: Workspace, admin: PersonRecord, tmp_path: Path, database: str
-):
+) -> None:
     file = lab.catalog.file
     assert file
     refresh_records(lab)
@@ -133,7 +137,7 @@ def test_records_that_are_newer_than_the_catalog_are_kept_and_told(
 @ON_SQLITE
 def test_a_record_of_an_earlier_version_that_is_newer_is_kept(
     lab: Workspace, admin: PersonRecord, database: str
-):
+) -> None:
     path = lab.folders.record_of(PATCH)
     refresh_records(lab)
     record = json.loads(path.read_text())
@@ -147,7 +151,7 @@ def test_a_record_of_an_earlier_version_that_is_newer_is_kept(
 @ON_SQLITE
 def test_a_record_of_another_catalog_is_not_written_over(
     lab: Workspace, admin: PersonRecord, database: str
-):
+) -> None:
     path = lab.folders.record_of(PATCH)
     refresh_records(lab)
     record = json.loads(path.read_text())
@@ -164,7 +168,7 @@ LATER = timedelta(days=3652)
 @ON_SQLITE
 def test_a_backup_dated_in_the_future_does_not_stop_the_daily_ones(
     lab: Workspace, admin: PersonRecord, database: str
-):
+) -> None:
     back_up(lab, admin.id, BackupKind.DAILY, now=datetime.now(UTC) + LATER)
     (found,) = clock_of(lab)
     assert found.state == BAD
@@ -181,7 +185,7 @@ def test_a_backup_dated_in_the_future_does_not_stop_the_daily_ones(
 @ON_SQLITE
 def test_a_daily_backup_that_was_planned_by_a_wrong_clock_is_made(
     lab: Workspace, admin: PersonRecord, database: str
-):
+) -> None:
     plan_daily_backup(lab)
     with lab.catalog.write() as session:
         session.execute(sa.update(Job).values(due_at=datetime.now(UTC) + LATER))
@@ -192,7 +196,7 @@ def test_a_daily_backup_that_was_planned_by_a_wrong_clock_is_made(
 
 
 @ON_SQLITE
-def test_a_sound_clock_has_nothing_to_tell(lab: Workspace, database: str):
+def test_a_sound_clock_has_nothing_to_tell(lab: Workspace, database: str) -> None:
     assert [each.state for each in clock_of(lab)] == [OK]
     with lab.catalog.write() as session:
         at = datetime.now(UTC) + LATER
@@ -205,7 +209,7 @@ def test_a_sound_clock_has_nothing_to_tell(lab: Workspace, database: str):
 
 def test_copies_of_the_catalog_are_readable_for_no_other_account(
     lab: Workspace, admin: PersonRecord, tmp_path: Path, database: str
-):
+) -> None:
     made = make_backup(lab, admin)
     archive = made.path.parent / read_manifest(made.path).archive
     assert archive.stat().st_mode & 0o027 == 0
@@ -217,7 +221,7 @@ def test_copies_of_the_catalog_are_readable_for_no_other_account(
 
 def test_a_password_in_the_settings_is_their_owners_alone_and_is_not_shown(
     empty_url: sa.URL, database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     if database == "sqlite":
         pytest.skip("a SQLite file has no password")
     url = empty_url.set(password="s3cret").render_as_string(hide_password=False)
@@ -231,7 +235,7 @@ def test_a_password_in_the_settings_is_their_owners_alone_and_is_not_shown(
             assert (folder / "tomocurate.toml").stat().st_mode & 0o077 == 0
 
 
-def test_the_person_of_the_lab_is_the_admin(lab: Workspace, admin: PersonRecord):
+def test_the_person_of_the_lab_is_the_admin(lab: Workspace, admin: PersonRecord) -> None:
     assert acting_person(lab) == admin
     with lab.catalog.read() as session:
         assert comments_of(session, get_patch(session, PATCH).id)

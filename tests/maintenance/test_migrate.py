@@ -46,12 +46,14 @@ def names(folder: Path) -> list[str]:
         return [person.name for person in list_people(session)]
 
 
-def test_an_older_workspace_says_how_to_migrate(old: Path):
+def test_an_older_workspace_says_how_to_migrate(old: Path) -> None:
     with pytest.raises(CatalogError, match="run tomocurate migrate"):
         open_workspace(old)
 
 
-def test_an_older_catalog_is_backed_up_and_migrated(old: Path, tmp_path: Path, database: str):
+def test_an_older_catalog_is_backed_up_and_migrated(
+    old: Path, tmp_path: Path, database: str
+) -> None:
     assert migrate_workspace(old) == (OLDEST, SCHEMA)
     assert names(old) == ["anna"]
     with open_workspace(old) as workspace:
@@ -65,7 +67,7 @@ def test_an_older_catalog_is_backed_up_and_migrated(old: Path, tmp_path: Path, d
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_nothing_is_migrated_where_no_backup_can_be_made(old: Path, database: str):
+def test_nothing_is_migrated_where_no_backup_can_be_made(old: Path, database: str) -> None:
     (old / "backups").write_text("a file in the way")
     with pytest.raises(OutputError):
         migrate_workspace(old)
@@ -73,7 +75,7 @@ def test_nothing_is_migrated_where_no_backup_can_be_made(old: Path, database: st
         open_workspace(old)
 
 
-def test_two_that_migrate_at_once_do_so_once(old: Path):
+def test_two_that_migrate_at_once_do_so_once(old: Path) -> None:
     found: list[object] = []
 
     def migrate() -> None:

@@ -83,7 +83,7 @@ def lose(workspace: Workspace, target: str | None) -> None:
         (workspace.folder / "tomocurate.toml").write_text(f'catalog = "{target}"\n')
 
 
-def test_a_lost_catalog_is_rebuilt_with_the_same_lists(lost: Workspace, target: str | None):
+def test_a_lost_catalog_is_rebuilt_with_the_same_lists(lost: Workspace, target: str | None) -> None:
     before = lists(lost)
     lose(lost, target)
     outcomes = rebuild(lost.folder)
@@ -101,7 +101,7 @@ def test_a_lost_catalog_is_rebuilt_with_the_same_lists(lost: Workspace, target: 
 @pytest.mark.parametrize("database", ["sqlite"])
 def test_who_rebuilds_becomes_admin_and_others_come_back_disabled_with_the_role_of_their_acts(
     lost: Workspace, target: str | None
-):
+) -> None:
     lose(lost, target)
     said = rebuild(lost.folder)[-1]
     assert (said.name, said.outcome) == ("people", DONE)
@@ -115,7 +115,7 @@ def test_who_rebuilds_becomes_admin_and_others_come_back_disabled_with_the_role_
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_bad_record_stops_no_other(lost: Workspace, database: str):
+def test_a_bad_record_stops_no_other(lost: Workspace, database: str) -> None:
     lose(lost, None)
     records = sorted(lost.folders.records.iterdir())
     table = json.loads(records[0].read_text())
@@ -136,7 +136,7 @@ def test_a_bad_record_stops_no_other(lost: Workspace, database: str):
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_file_that_is_gone_from_the_store_is_told(lost: Workspace, database: str):
+def test_a_file_that_is_gone_from_the_store_is_told(lost: Workspace, database: str) -> None:
     lose(lost, None)
     next(path for path in lost.folders.store.glob("??/*")).unlink()
     told = [finding for each in rebuild(lost.folder) for finding in each.findings]
@@ -144,20 +144,22 @@ def test_a_file_that_is_gone_from_the_store_is_told(lost: Workspace, database: s
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_catalog_that_is_there_is_not_rebuilt_over(lost: Workspace, database: str):
+def test_a_catalog_that_is_there_is_not_rebuilt_over(lost: Workspace, database: str) -> None:
     with pytest.raises(CatalogError, match="there already"):
         rebuild(lost.folder)
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_workspace_without_records_is_told_to_restore(workspace: Workspace, database: str):
+def test_a_workspace_without_records_is_told_to_restore(
+    workspace: Workspace, database: str
+) -> None:
     lose(workspace, None)
     with pytest.raises(RecordError, match="restore a backup"):
         rebuild(workspace.folder)
     assert not Path(str(workspace.catalog.file)).exists()
 
 
-def test_a_reviewer_is_more_than_an_annotator_and_a_curator_more_than_a_reviewer():
+def test_a_reviewer_is_more_than_an_annotator_and_a_curator_more_than_a_reviewer() -> None:
     record = {
         "chosen": {"by": "a"},
         "marks": {"assignee": None},
@@ -172,7 +174,9 @@ def test_a_reviewer_is_more_than_an_annotator_and_a_curator_more_than_a_reviewer
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_rebuilt_catalog_knows_its_backups_and_puts_drafts_aside(lost: Workspace, database: str):
+def test_a_rebuilt_catalog_knows_its_backups_and_puts_drafts_aside(
+    lost: Workspace, database: str
+) -> None:
     made = back_up(lost, None, BackupKind.ASKED)
     identity = lost.catalog_id
     (lost.folders.drafts).mkdir(exist_ok=True)
@@ -187,7 +191,7 @@ def test_a_rebuilt_catalog_knows_its_backups_and_puts_drafts_aside(lost: Workspa
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_a_record_of_another_catalog_is_not_rebuilt(lost: Workspace, database: str):
+def test_a_record_of_another_catalog_is_not_rebuilt(lost: Workspace, database: str) -> None:
     path = lost.folders.record_of("other_TS_001_patch0")
     path.write_text(json.dumps({**read_record(path), "catalog_id": "f00f00f00"}))
     lose(lost, None)

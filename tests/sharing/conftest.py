@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -92,7 +93,7 @@ class Lab:
         with self.workspace.catalog.read() as session:
             return get_person(session, name)
 
-    def tomogram(self, token: str, dataset: str = "demo", voxel_size: float | None = 10.0):
+    def tomogram(self, token: str, dataset: str = "demo", voxel_size: float | None = 10.0) -> Any:
         """Write and register a tomogram with its segmentation."""
         with self.workspace.catalog.read() as session:
             found = find_tomogram(session, dataset, token)
@@ -118,7 +119,9 @@ class Lab:
             add_segmentation(session, change, made, files[1], "MemBrain_v10")
         return made
 
-    def chosen(self, token: str, start: int, reason=ChosenBecause.MISSED_MEMBRANE, **options):
+    def chosen(
+        self, token: str, start: int, reason: Any = ChosenBecause.MISSED_MEMBRANE, **options: Any
+    ) -> Any:
         tomogram: TomogramRecord = self.tomogram(token, **options)
         with self.workspace.catalog.write() as session:
             segmentation = segmentations_of(session, tomogram.id)[0]
@@ -142,7 +145,7 @@ class Lab:
             return choose_patch(session, Change.now(self.by.id), tomogram.id, values), tomogram
 
     def merged(
-        self, token: str = "TS_001", start: int = 0, label: np.ndarray | None = None, **options
+        self, token: str = "TS_001", start: int = 0, label: np.ndarray | None = None, **options: Any
     ) -> PatchRecord:
         """A patch that was extracted, corrected and merged."""
         patch, tomogram = self.chosen(token, start, **options)
@@ -199,7 +202,7 @@ class Lab:
                 merge_count=1,
             )
 
-    def accepted(self, token: str = "TS_001", start: int = 0, **options) -> PatchRecord:
+    def accepted(self, token: str = "TS_001", start: int = 0, **options: Any) -> PatchRecord:
         patch = self.merged(token, start, **options)
         with self.workspace.catalog.write() as session:
             change = Change.now(self.person("Rolf Reviewson").id)
@@ -237,7 +240,9 @@ class Lab:
             for place in range(each)
         ]
 
-    def permit_all(self, scope=Scope.PUBLIC, licence=Licence.CC_BY, tomograms: int = 3) -> None:
+    def permit_all(
+        self, scope: Any = Scope.PUBLIC, licence: Any = Licence.CC_BY, tomograms: int = 3
+    ) -> None:
         for number in range(1, tomograms + 1):
             permit(
                 ActingLab(self.workspace, self.by),
@@ -289,12 +294,12 @@ def make_lab(tmp_path: Path, templates: dict[str, Path]) -> Iterator[Callable[..
 
 
 @pytest.fixture
-def lab(make_lab) -> Lab:
+def lab(make_lab: Callable[..., Lab]) -> Lab:
     return make_lab("lab")
 
 
 @pytest.fixture
-def ready(make_lab) -> Lab:
+def ready(make_lab: Callable[..., Lab]) -> Lab:
     """A workspace with six accepted patches of three tomograms, permitted for all."""
     return make_lab("ready", filled=True)
 

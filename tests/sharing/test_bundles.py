@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ FACTS = BundleFacts(
 )
 
 
-def test_a_bundle_is_written_checked_and_recorded(ready, tmp_path):
+def test_a_bundle_is_written_checked_and_recorded(ready: Any, tmp_path: Path) -> None:
     done = export_bundle(ready.opened, tmp_path / "share", FACTS, zipped=True)
     assert check_layout(tmp_path / "share") == []
     assert (tmp_path / "share.zip").is_file()
@@ -47,7 +48,7 @@ def test_a_bundle_is_written_checked_and_recorded(ready, tmp_path):
     assert made.options["signed_by"] == "Ada Min"
 
 
-def test_nothing_of_the_lab_is_in_a_public_bundle(ready, tmp_path, tree):
+def test_nothing_of_the_lab_is_in_a_public_bundle(ready: Any, tmp_path: Path, tree: Any) -> None:
     export_bundle(ready.opened, tmp_path / "share", FACTS)
     everything = b"\n".join(
         name.encode() + b"\n" + (gzip.decompress(raw) if name.endswith(".gz") else raw)
@@ -75,7 +76,7 @@ def test_nothing_of_the_lab_is_in_a_public_bundle(ready, tmp_path, tree):
         "see /tmp/",
     ],
 )
-def test_a_secret_of_the_catalog_stops_the_bundle(ready, tmp_path, text):
+def test_a_secret_of_the_catalog_stops_the_bundle(ready: Any, tmp_path: Path, text: Any) -> None:
     text = text.replace("/tmp/", str(ready.data))
     with pytest.raises(ExportError, match="must not be shared"):
         export_bundle(ready.opened, tmp_path / "share", replace(FACTS, title=text))
@@ -84,7 +85,7 @@ def test_a_secret_of_the_catalog_stops_the_bundle(ready, tmp_path, text):
         assert list_exports(session) == ()
 
 
-def test_days_of_work_stay_at_home(ready, tmp_path):
+def test_days_of_work_stay_at_home(ready: Any, tmp_path: Path) -> None:
     with ready.workspace.catalog.read() as session:
         from db.queries.patches import get_patch
 
@@ -93,7 +94,7 @@ def test_days_of_work_stay_at_home(ready, tmp_path):
         export_bundle(ready.opened, tmp_path / "x", replace(FACTS, description=f"On {day}."))
 
 
-def test_a_missing_permission_is_named_and_nothing_is_written(lab, tmp_path):
+def test_a_missing_permission_is_named_and_nothing_is_written(lab: Any, tmp_path: Path) -> None:
     lab.fill()
     lab.permit_all(tomograms=2)
     with pytest.raises(ExportError) as refused:
@@ -107,7 +108,7 @@ def test_a_missing_permission_is_named_and_nothing_is_written(lab, tmp_path):
     export_bundle(lab.opened, tmp_path / "share", FACTS, chosen)
 
 
-def test_an_embargo_holds(ready, tmp_path):
+def test_an_embargo_holds(ready: Any, tmp_path: Path) -> None:
     permit(
         Lab(ready.workspace, ready.by),
         "TS_002",
@@ -120,11 +121,13 @@ def test_an_embargo_holds(ready, tmp_path):
         export_bundle(ready.opened, tmp_path / "share", FACTS)
 
 
-def named(folder):
+def named(folder: Any) -> Any:
     return sorted(path.name for path in folder.glob("labels*/*"))
 
 
-def test_the_pseudonym_key_lies_in_the_catalog_and_keeps_pseudonyms(ready, tmp_path, tree):
+def test_the_pseudonym_key_lies_in_the_catalog_and_keeps_pseudonyms(
+    ready: Any, tmp_path: Path, tree: Any
+) -> None:
     export_bundle(ready.opened, tmp_path / "a", FACTS)
     export_bundle(ready.opened, tmp_path / "b", FACTS)
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
@@ -134,7 +137,9 @@ def test_the_pseudonym_key_lies_in_the_catalog_and_keeps_pseudonyms(ready, tmp_p
     assert not ready.workspace.secret_path(KEY_FILE).exists()
 
 
-def test_pseudonyms_outlive_another_account_and_a_moved_workspace(ready, tmp_path, monkeypatch):
+def test_pseudonyms_outlive_another_account_and_a_moved_workspace(
+    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     export_bundle(ready.opened, tmp_path / "a", FACTS)
     ready.workspace.close()
     moved = ready.workspace.folder.rename(tmp_path / "moved")
@@ -145,7 +150,7 @@ def test_pseudonyms_outlive_another_account_and_a_moved_workspace(ready, tmp_pat
     assert named(tmp_path / "b") == named(tmp_path / "a")
 
 
-def test_pseudonyms_outlive_a_restored_backup(ready, tmp_path):
+def test_pseudonyms_outlive_a_restored_backup(ready: Any, tmp_path: Path) -> None:
     export_bundle(ready.opened, tmp_path / "a", FACTS)
     made = make_backup(ready.workspace, ready.by)
     restore(Path(made.path), tmp_path / "restored")
@@ -156,14 +161,14 @@ def test_pseudonyms_outlive_a_restored_backup(ready, tmp_path):
     assert names[0] == names[1]
 
 
-def test_a_key_file_of_an_earlier_version_is_taken_over(ready, tmp_path):
+def test_a_key_file_of_an_earlier_version_is_taken_over(ready: Any, tmp_path: Path) -> None:
     ready.workspace.secret_path(KEY_FILE).write_text("ab" * 32 + "\n")
     export_bundle(ready.opened, tmp_path / "a", FACTS)
     with ready.workspace.catalog.read() as session:
         assert pseudonym_key(session) == "ab" * 32
 
 
-def test_a_key_that_is_lost_is_told(ready, tmp_path):
+def test_a_key_that_is_lost_is_told(ready: Any, tmp_path: Path) -> None:
     export_bundle(ready.opened, tmp_path / "a", FACTS)
     with ready.workspace.catalog.write() as session:
         session.delete(session.get_one(Fact, "pseudonym_key"))
@@ -172,14 +177,16 @@ def test_a_key_that_is_lost_is_told(ready, tmp_path):
 
 
 @pytest.mark.parametrize("signer", ["Nobody Known", "Annika Notator"])
-def test_only_those_who_may_export_or_approved_it_sign(ready, tmp_path, signer):
+def test_only_those_who_may_export_or_approved_it_sign(
+    ready: Any, tmp_path: Path, signer: Any
+) -> None:
     facts = replace(FACTS, signed_by=signer)
     with pytest.raises(NotAllowedError, match=f"{signer} cannot sign"):
         export_bundle(ready.opened, tmp_path / "share", facts)
     assert not (tmp_path / "share").exists()
 
 
-def test_a_curator_and_the_head_who_approved_all_may_sign(ready, tmp_path):
+def test_a_curator_and_the_head_who_approved_all_may_sign(ready: Any, tmp_path: Path) -> None:
     with ready.workspace.catalog.write() as session:
         add_person(session, Change.now(ready.by.id), "Cora Curator", Role.CURATOR)
     for signer in ("Cora Curator", "Prof. Headofgroup"):
@@ -196,7 +203,7 @@ def test_a_curator_and_the_head_who_approved_all_may_sign(ready, tmp_path):
         export_bundle(ready.opened, tmp_path / "other", facts)
 
 
-def test_a_rehearsal_shows_the_report_and_records_nothing(ready, tmp_path):
+def test_a_rehearsal_shows_the_report_and_records_nothing(ready: Any, tmp_path: Path) -> None:
     facts = replace(FACTS, title="By Annika Notator")
     report = rehearse_share(ready.opened, tmp_path / "share", facts)
     assert not report.passed
@@ -204,7 +211,7 @@ def test_a_rehearsal_shows_the_report_and_records_nothing(ready, tmp_path):
     assert not (tmp_path / "share").exists()
 
 
-def test_an_internal_bundle_keeps_names_but_no_path(ready, tmp_path):
+def test_an_internal_bundle_keeps_names_but_no_path(ready: Any, tmp_path: Path) -> None:
     facts = replace(FACTS, level=Level.INTERNAL)
     export_bundle(ready.opened, tmp_path / "share", facts)
     about = json.loads((tmp_path / "share" / "privacy_report.json").read_text())
@@ -212,6 +219,6 @@ def test_an_internal_bundle_keeps_names_but_no_path(ready, tmp_path):
     assert (tmp_path / "share" / "labelsTr").is_dir()
 
 
-def test_a_viewer_may_not_share(ready, tmp_path):
+def test_a_viewer_may_not_share(ready: Any, tmp_path: Path) -> None:
     with pytest.raises(NotAllowedError):
         export_bundle(ready.opened_by("Vera View"), tmp_path / "share", FACTS)

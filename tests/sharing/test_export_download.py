@@ -3,6 +3,8 @@
 import asyncio
 import io
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,13 +19,13 @@ from db.queries.sharing import list_exports
 from db.vocabulary import Role
 
 
-def ask(lab, person, number):
+def ask(lab: Any, person: Any, number: Any) -> Any:
     """Send one request as a browser with that person's session does."""
     site = Site(workspace=lab.workspace, port=8501, open_hash="x" * 64, person_id=person.id)
     app = Starlette(routes=export_routes(lab.workspace), middleware=gate(site))
     cookies = {site.cookie: site.start_session(person.id)}
 
-    async def speak():
+    async def speak() -> Any:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://127.0.0.1:8501", cookies=cookies
@@ -33,13 +35,13 @@ def ask(lab, person, number):
     return asyncio.run(speak())
 
 
-def exported(lab, out):
+def exported(lab: Any, out: Any) -> Any:
     export_training_set(lab.opened, out)
     with lab.workspace.catalog.read() as session:
         return list_exports(session)[0].id
 
 
-def test_an_export_is_downloaded_whole_and_noted(ready):
+def test_an_export_is_downloaded_whole_and_noted(ready: Any) -> None:
     folder = ready.workspace.folders.exports / "Dataset501_Mine"
     answer = ask(ready, ready.by, exported(ready, folder))
     assert answer.status_code == 200
@@ -54,13 +56,13 @@ def test_an_export_is_downloaded_whole_and_noted(ready):
         assert list_events(session, EventFilter(), limit=1)[0].action == "downloaded exports"
 
 
-def test_what_lies_elsewhere_or_is_gone_is_not_found(ready, tmp_path):
+def test_what_lies_elsewhere_or_is_gone_is_not_found(ready: Any, tmp_path: Path) -> None:
     assert ask(ready, ready.by, exported(ready, tmp_path / "elsewhere")).status_code == 404
     assert ask(ready, ready.by, 99).status_code == 404
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ANNOTATOR, Role.REVIEWER])
-def test_who_may_not_export_downloads_nothing(ready, role):
+def test_who_may_not_export_downloads_nothing(ready: Any, role: Any) -> None:
     number = exported(ready, ready.workspace.folders.exports / "set")
     names = {Role.VIEWER: "Vera View", Role.ANNOTATOR: "Annika Notator"}
     person = ready.person(names.get(role, "Rolf Reviewson"))

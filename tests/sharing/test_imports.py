@@ -6,6 +6,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -49,7 +51,7 @@ FACTS = BundleFacts(
 
 
 @pytest.fixture(scope="session")
-def made_share(templates, tmp_path_factory):
+def made_share(templates: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A bundle and its zip that another lab made of six patches."""
     folder = tmp_path_factory.mktemp("share")
     shutil.copytree(templates["filled"] / "work", folder / "work")
@@ -60,27 +62,27 @@ def made_share(templates, tmp_path_factory):
 
 
 @pytest.fixture
-def shared(made_share, tmp_path):
+def shared(made_share: Any, tmp_path: Path) -> Any:
     shutil.copytree(made_share / "share", tmp_path / "share")
     shutil.copy(made_share / "share.zip", tmp_path / "share.zip")
     return tmp_path / "share.zip"
 
 
-def take_in(lab, source, stated=None):
+def take_in(lab: Any, source: Any, stated: Any = None) -> Any:
     return import_bundle(lab.opened, source, stated)
 
 
-def all_patches(lab):
+def all_patches(lab: Any) -> Any:
     with lab.workspace.catalog.read() as session:
         return list_patches(session).rows
 
 
-def hashes(folder):
+def hashes(folder: Any) -> Any:
     rows = read_table((folder / "patches.csv").read_text())
     return {(row["image_content_sha256"], row["label_content_sha256"]) for row in rows}
 
 
-def test_a_look_shows_what_would_come_and_takes_nothing_in(lab, shared):
+def test_a_look_shows_what_would_come_and_takes_nothing_in(lab: Any, shared: Any) -> None:
     seen = preview_bundle(lab.opened, shared)
     assert seen.count(CaseStatus.NEW) == 6
     assert seen.bundle.statement.title == "Membranes of algae"
@@ -89,7 +91,7 @@ def test_a_look_shows_what_would_come_and_takes_nothing_in(lab, shared):
     assert list(lab.workspace.folders.images.iterdir()) == []
 
 
-def test_a_bundle_comes_in_accepted_with_its_licence_and_attribution(lab, shared):
+def test_a_bundle_comes_in_accepted_with_its_licence_and_attribution(lab: Any, shared: Any) -> None:
     outcomes = take_in(lab, shared)
     assert [each.outcome for each in outcomes] == ["done"] * 6
     patches = all_patches(lab)
@@ -108,7 +110,9 @@ def test_a_bundle_comes_in_accepted_with_its_licence_and_attribution(lab, shared
     assert {"bundle imported", "patch imported"} <= actions
 
 
-def test_an_imported_patch_is_shown_with_the_bundle_it_came_with(lab, shared, capsys):
+def test_an_imported_patch_is_shown_with_the_bundle_it_came_with(
+    lab: Any, shared: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     take_in(lab, shared)
     name = all_patches(lab)[0].name
     assert main(["show", name, "--workspace", str(lab.workspace.folder)]) == 0
@@ -117,7 +121,7 @@ def test_an_imported_patch_is_shown_with_the_bundle_it_came_with(lab, shared, ca
     assert f"bundle {bundle}" in capsys.readouterr().out
 
 
-def test_a_second_import_adds_nothing(lab, shared, tree):
+def test_a_second_import_adds_nothing(lab: Any, shared: Any, tree: Any) -> None:
     take_in(lab, shared)
     before = tree(lab.workspace.folders.patches)
     again = take_in(lab, shared)
@@ -129,14 +133,16 @@ def test_a_second_import_adds_nothing(lab, shared, tree):
         assert len(list_bundles(session)) == 1
 
 
-def test_ones_own_bundle_adds_nothing(ready, tmp_path):
+def test_ones_own_bundle_adds_nothing(ready: Any, tmp_path: Path) -> None:
     lab = ready
     export_bundle(lab.opened, tmp_path / "own", FACTS)
     assert {each.outcome for each in take_in(lab, tmp_path / "own")} == {"skipped"}
     assert len(all_patches(lab)) == 6
 
 
-def test_ones_own_patch_in_anothers_bundle_is_known(ready, make_lab, tmp_path):
+def test_ones_own_patch_in_anothers_bundle_is_known(
+    ready: Any, make_lab: Any, tmp_path: Path
+) -> None:
     lab = ready
     export_bundle(lab.opened, tmp_path / "own", FACTS)
     other = make_lab("other")
@@ -149,7 +155,9 @@ def test_ones_own_patch_in_anothers_bundle_is_known(ready, make_lab, tmp_path):
     assert len(all_patches(lab)) == 8
 
 
-def test_out_and_in_and_out_again_gives_the_same_voxels_and_split(lab, shared, tmp_path):
+def test_out_and_in_and_out_again_gives_the_same_voxels_and_split(
+    lab: Any, shared: Any, tmp_path: Path
+) -> None:
     take_in(lab, shared)
     export_bundle(lab.opened, tmp_path / "again", FACTS)
     first, again = (
@@ -165,7 +173,9 @@ def test_out_and_in_and_out_again_gives_the_same_voxels_and_split(lab, shared, t
     assert about["attribution"][0]["licence"] == "CC-BY-4.0"
 
 
-def test_an_imported_patch_that_was_corrected_keeps_its_licence_and_goes_out(lab, shared, tmp_path):
+def test_an_imported_patch_that_was_corrected_keeps_its_licence_and_goes_out(
+    lab: Any, shared: Any, tmp_path: Path
+) -> None:
     take_in(lab, shared)
     before = {p.name: p for p in choose_curated(lab.opened, Choice()).patches}
     patch = lab.corrected(all_patches(lab)[0])
@@ -179,7 +189,9 @@ def test_an_imported_patch_that_was_corrected_keeps_its_licence_and_goes_out(lab
     assert len(hashes(tmp_path / "again") - hashes(tmp_path / "share")) == 1
 
 
-def test_imported_patches_train_together_with_ones_own(lab, shared, tmp_path):
+def test_imported_patches_train_together_with_ones_own(
+    lab: Any, shared: Any, tmp_path: Path
+) -> None:
     take_in(lab, shared)
     lab.fill(2, 1, dataset="ours")
     export_training_set(lab.opened, tmp_path / "set")
@@ -187,7 +199,9 @@ def test_imported_patches_train_together_with_ones_own(lab, shared, tmp_path):
     assert len(list((tmp_path / "set").glob("labels*/*"))) == 8
 
 
-def test_what_was_given_to_a_partner_is_not_published(lab, make_lab, tmp_path):
+def test_what_was_given_to_a_partner_is_not_published(
+    lab: Any, make_lab: Any, tmp_path: Path
+) -> None:
     other = make_lab("other", filled=True)
     facts = replace(FACTS, level=Level.COLLABORATOR)
     export_bundle(other.opened, tmp_path / "share", facts)
@@ -198,7 +212,7 @@ def test_what_was_given_to_a_partner_is_not_published(lab, make_lab, tmp_path):
         export_bundle(lab.opened, tmp_path / "leak", replace(facts, licence=Licence.CC0))
 
 
-def test_a_name_that_is_taken_gets_the_next_number(lab, shared):
+def test_a_name_that_is_taken_gets_the_next_number(lab: Any, shared: Any) -> None:
     take_in(lab, shared)
     names = {patch.name for patch in all_patches(lab)}
     with lab.workspace.catalog.read() as session:
@@ -206,7 +220,9 @@ def test_a_name_that_is_taken_gets_the_next_number(lab, shared):
         assert len(list_patches(session)) == 6
 
 
-def test_the_same_image_with_another_label_is_a_second_annotation(lab, tmp_path, shared):
+def test_the_same_image_with_another_label_is_a_second_annotation(
+    lab: Any, tmp_path: Path, shared: Any
+) -> None:
     take_in(lab, shared)
     plain = tmp_path / "plain"
     for name in ("imagesTr", "labelsTr"):
@@ -234,7 +250,7 @@ def test_the_same_image_with_another_label_is_a_second_annotation(lab, tmp_path,
     assert hashes(tmp_path / "again") == hashes(tmp_path / "share")
 
 
-def plain_folder(folder, images):
+def plain_folder(folder: Any, images: Any) -> Any:
     for name in ("imagesTr", "labelsTr", "imagesVal", "labelsVal"):
         (folder / name).mkdir(parents=True)
     for number, (name, image) in enumerate(images.items()):
@@ -249,7 +265,7 @@ def plain_folder(folder, images):
 STATED = FolderFacts("MemBrain-seg training data", Licence.CC_BY, "Lamm et al. 2024", 10.0)
 
 
-def test_a_plain_folder_comes_in_and_goes_out(lab, tmp_path):
+def test_a_plain_folder_comes_in_and_goes_out(lab: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     images = {f"atty_tomo{n}.mrc_patch0": rng.normal(50, 9, (64,) * 3).astype("f4") for n in "123"}
     outcomes = take_in(lab, plain_folder(tmp_path / "plain", images), STATED)
@@ -261,8 +277,10 @@ def test_a_plain_folder_comes_in_and_goes_out(lab, tmp_path):
 
 
 @pytest.mark.parametrize("imports", [3, 20])
-def test_a_bundle_that_is_imported_several_times_at_once_comes_in_once(lab, shared, imports):
-    def import_it(_):
+def test_a_bundle_that_is_imported_several_times_at_once_comes_in_once(
+    lab: Any, shared: Any, imports: Any
+) -> None:
+    def import_it(_: Any) -> Any:
         with open_workspace(lab.workspace.folder) as workspace:
             return import_bundle(Lab(workspace, lab.by), shared)
 
@@ -275,11 +293,13 @@ def test_a_bundle_that_is_imported_several_times_at_once_comes_in_once(lab, shar
         assert len(list_bundles(session)) == 1
 
 
-def test_what_another_machine_imported_since_is_compared_again(lab, shared, monkeypatch):
+def test_what_another_machine_imported_since_is_compared_again(
+    lab: Any, shared: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The lock of files does not reach another machine: the transaction looks again."""
     sort_cases, others = module.sort_cases, []
 
-    def sorted_before_another_import(opened, bundle, cases):
+    def sorted_before_another_import(opened: Any, bundle: Any, cases: Any) -> Any:
         found = sort_cases(opened, bundle, cases)
         if not others:
             others.append(True)
@@ -294,12 +314,14 @@ def test_what_another_machine_imported_since_is_compared_again(lab, shared, monk
     assert len(list(lab.workspace.folders.images.iterdir())) == 6
 
 
-def test_two_bundles_with_one_image_at_once_bring_it_once(lab, make_lab, shared, tmp_path):
+def test_two_bundles_with_one_image_at_once_bring_it_once(
+    lab: Any, make_lab: Any, shared: Any, tmp_path: Path
+) -> None:
     other = make_lab("other")
     take_in(other, shared)
     export_bundle(other.opened, tmp_path / "b", replace(FACTS, title="Again"))
 
-    def import_it(source):
+    def import_it(source: Any) -> Any:
         with open_workspace(lab.workspace.folder) as workspace:
             return import_bundle(Lab(workspace, lab.by), source)
 
@@ -308,7 +330,7 @@ def test_two_bundles_with_one_image_at_once_bring_it_once(lab, make_lab, shared,
     assert len(all_patches(lab)) == 6
 
 
-def test_a_damaged_bundle_leaves_nothing_behind(lab, shared):
+def test_a_damaged_bundle_leaves_nothing_behind(lab: Any, shared: Any) -> None:
     raw = bytearray(shared.read_bytes())
     raw[len(raw) // 2] ^= 255
     shared.write_bytes(raw)
@@ -318,7 +340,7 @@ def test_a_damaged_bundle_leaves_nothing_behind(lab, shared):
     assert list(lab.workspace.folders.cache.iterdir()) == []
 
 
-def test_a_forged_bundle_id_is_refused(lab, shared, tmp_path):
+def test_a_forged_bundle_id_is_refused(lab: Any, shared: Any, tmp_path: Path) -> None:
     folder = tmp_path / "share"
     facts = json.loads((folder / "bundle.json").read_text())
     facts["bundle_id"] = "00000000-0000-4000-8000-000000000000"
@@ -329,13 +351,15 @@ def test_a_forged_bundle_id_is_refused(lab, shared, tmp_path):
         take_in(lab, folder)
 
 
-def test_an_annotator_may_not_import(lab, shared):
+def test_an_annotator_may_not_import(lab: Any, shared: Any) -> None:
     with pytest.raises(NotAllowedError):
         import_bundle(lab.opened_by("Annika Notator"), shared)
 
 
-def test_an_import_that_fails_half_way_takes_its_files_back(lab, shared, monkeypatch):
-    def refuse(*args, **kwargs):
+def test_an_import_that_fails_half_way_takes_its_files_back(
+    lab: Any, shared: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
         raise BundleError("stop")
 
     monkeypatch.setattr(module, "import_patch", refuse)
@@ -351,8 +375,8 @@ def test_an_import_that_fails_half_way_takes_its_files_back(lab, shared, monkeyp
 
 
 def test_an_import_overwrites_no_label_and_a_full_disk_leaves_none_behind(
-    lab, shared, tree, tmp_path
-):
+    lab: Any, shared: Any, tree: Any, tmp_path: Path
+) -> None:
     folders = lab.workspace.folders
     names = sorted(case.case.patch_id for case in preview_bundle(lab.opened, shared).incoming)
     folders.label_of(names[0]).write_bytes(b"a label of somebody")
@@ -373,12 +397,12 @@ def test_an_import_overwrites_no_label_and_a_full_disk_leaves_none_behind(
     assert folders.merged_of(names[1]).read_bytes() == b"a merged label of somebody"
 
 
-def test_imported_labels_verify(lab, shared):
+def test_imported_labels_verify(lab: Any, shared: Any) -> None:
     take_in(lab, shared)
     assert {each.outcome for each in verify(lab.workspace)} == {"done"}
 
 
-def test_a_rebuilt_catalog_knows_what_was_imported(lab, shared):
+def test_a_rebuilt_catalog_knows_what_was_imported(lab: Any, shared: Any) -> None:
     take_in(lab, shared)
     folder, catalog = lab.workspace.folder, lab.workspace.catalog
     with catalog.read() as session:

@@ -3,6 +3,8 @@
 import json
 import os
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -31,7 +33,7 @@ from db.writes.volumes import FoundFile, add_root, add_segmentation
 from tests.exports.layout import check_layout
 
 
-def segmentation(lab, tmp_path, token, model, worse):
+def segmentation(lab: Any, tmp_path: Path, token: Any, model: Any, worse: Any) -> None:
     """Register another segmentation of a tomogram: the accepted labels, some of it lost."""
     folder = tmp_path / "predictions"
     folder.mkdir(exist_ok=True)
@@ -60,19 +62,19 @@ def segmentation(lab, tmp_path, token, model, worse):
 
 
 @pytest.fixture
-def scored(ready, tmp_path):
+def scored(ready: Any, tmp_path: Path) -> Any:
     segmentation(ready, tmp_path, "TS_001", "before", worse=True)
     segmentation(ready, tmp_path, "TS_001", "after", worse=False)
     score_segmentations(ready.opened)
     return ready
 
 
-def scores(lab, model):
+def scores(lab: Any, model: Any) -> Any:
     with lab.workspace.catalog.read() as session:
         return [score for score in list_scores(session) if score.model == model]
 
 
-def test_a_better_model_scores_better_where_labels_do_not_ignore(scored):
+def test_a_better_model_scores_better_where_labels_do_not_ignore(scored: Any) -> None:
     assert {score.dice for score in scores(scored, "after")} == {1.0}
     before = scores(scored, "before")
     assert len(before) == 2
@@ -81,7 +83,7 @@ def test_a_better_model_scores_better_where_labels_do_not_ignore(scored):
     assert all(score.dice == 0 for score in scores(scored, "MemBrain_v10"))
 
 
-def test_a_score_is_the_dice_of_what_both_label(scored):
+def test_a_score_is_the_dice_of_what_both_label(scored: Any) -> None:
     for score in scores(scored, "before"):
         with scored.workspace.catalog.read() as session:
             merge = merge_by_id(session, score.merge_id)
@@ -93,7 +95,7 @@ def test_a_score_is_the_dice_of_what_both_label(scored):
         assert score.compared_voxels == (label != 2).sum()
 
 
-def test_models_are_summed_up_by_the_mean_of_their_patches(scored):
+def test_models_are_summed_up_by_the_mean_of_their_patches(scored: Any) -> None:
     with scored.workspace.catalog.read() as session:
         summary = {each.model: each for each in scores_by_model(session)}
         page = list_scores(session, offset=1, limit=2, models=["after", "before"])
@@ -107,7 +109,7 @@ def test_models_are_summed_up_by_the_mean_of_their_patches(scored):
     assert (len(page), page.total) == (2, 4)
 
 
-def test_scoring_again_keeps_what_is_there(scored):
+def test_scoring_again_keeps_what_is_there(scored: Any) -> None:
     again = score_segmentations(scored.opened)
     assert {each.outcome for each in again} == {"kept"}
     anew = score_segmentations(scored.opened, ["demo_TS_001_patch0"], again=True)
@@ -116,7 +118,9 @@ def test_scoring_again_keeps_what_is_there(scored):
 
 
 @pytest.mark.parametrize("side", [Split.TRAIN, Split.VAL])
-def test_patches_that_a_model_was_trained_on_are_marked(scored, tmp_path, side):
+def test_patches_that_a_model_was_trained_on_are_marked(
+    scored: Any, tmp_path: Path, side: Any
+) -> None:
     for token in ("TS_001", "TS_002", "TS_003"):
         other = Split.VAL if side is Split.TRAIN else Split.TRAIN
         pin(Lab(scored.workspace, scored.by), token, side if token == "TS_001" else other)
@@ -134,7 +138,7 @@ def test_patches_that_a_model_was_trained_on_are_marked(scored, tmp_path, side):
         state_training(scored.opened, 999, "after")
 
 
-def test_what_changed_since_it_was_recorded_is_not_scored(ready, tmp_path):
+def test_what_changed_since_it_was_recorded_is_not_scored(ready: Any, tmp_path: Path) -> None:
     segmentation(ready, tmp_path, "TS_001", "other", worse=False)
     path = tmp_path / "predictions" / "TS_001_other.mrc"
     with mrcfile.open(path, "r+") as mrc:
@@ -151,7 +155,9 @@ def test_what_changed_since_it_was_recorded_is_not_scored(ready, tmp_path):
     assert scores(ready, "other") == []
 
 
-def test_a_segmentation_that_is_gone_is_named_and_others_are_scored(ready, tmp_path):
+def test_a_segmentation_that_is_gone_is_named_and_others_are_scored(
+    ready: Any, tmp_path: Path
+) -> None:
     segmentation(ready, tmp_path, "TS_001", "gone", worse=False)
     (tmp_path / "predictions" / "TS_001_gone.mrc").unlink()
     outcomes = score_segmentations(ready.opened)
@@ -159,7 +165,7 @@ def test_a_segmentation_that_is_gone_is_named_and_others_are_scored(ready, tmp_p
     assert [each.outcome for each in outcomes].count("done") == 6
 
 
-def test_a_viewer_may_not_score(ready):
+def test_a_viewer_may_not_score(ready: Any) -> None:
     with pytest.raises(NotAllowedError):
         score_segmentations(ready.opened_by("Vera View"))
 
@@ -175,7 +181,7 @@ FACTS = BundleFacts(
 )
 
 
-def test_a_job_writes_the_training_set_that_was_handed_over(ready, tmp_path):
+def test_a_job_writes_the_training_set_that_was_handed_over(ready: Any, tmp_path: Path) -> None:
     choice = Choice(PatchFilter(dataset="demo"))
     arguments = json.loads(json.dumps(set_arguments(tmp_path / "set", choice, SetOptions())))
     told = []
@@ -184,7 +190,7 @@ def test_a_job_writes_the_training_set_that_was_handed_over(ready, tmp_path):
     assert told[-1] == 1.0
 
 
-def test_a_job_writes_the_bundle_that_was_handed_over(ready, tmp_path):
+def test_a_job_writes_the_bundle_that_was_handed_over(ready: Any, tmp_path: Path) -> None:
     arguments = bundle_arguments(tmp_path / "share", Choice(), FACTS, zipped=True)
     arguments = json.loads(json.dumps(arguments))
     done = run_export(ready.opened, arguments, lambda *said: None, lambda: False)
@@ -193,7 +199,7 @@ def test_a_job_writes_the_bundle_that_was_handed_over(ready, tmp_path):
     assert (tmp_path / "share" / "labelsTr").is_dir()
 
 
-def test_a_cancelled_job_leaves_nothing(ready, tmp_path):
+def test_a_cancelled_job_leaves_nothing(ready: Any, tmp_path: Path) -> None:
     arguments = set_arguments(tmp_path / "set", Choice(), SetOptions())
     with pytest.raises(CancelledError):
         run_export(ready.opened, arguments, lambda *said: None, lambda: True)
@@ -202,6 +208,6 @@ def test_a_cancelled_job_leaves_nothing(ready, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [{}, {"what": "x", "out": "y"}, {"what": "bundle", "out": 3}])
-def test_arguments_that_nobody_wrote_are_refused(ready, arguments):
+def test_arguments_that_nobody_wrote_are_refused(ready: Any, arguments: Any) -> None:
     with pytest.raises(ExportError, match="not those of an export"):
         run_export(ready.opened, arguments, lambda *said: None, lambda: False)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -34,7 +35,7 @@ Open = Callable[..., AppTest]
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Open]]:
     """Open pages on a lab's workspace."""
 
-    def on(lab) -> Open:
+    def on(lab: Any) -> Open:
         monkeypatch.setenv("TOMOCURATE_WORKSPACE", str(lab.workspace.folder))
         monkeypatch.delenv("TOMOCURATE_OPEN_SHA256", raising=False)
 
@@ -77,7 +78,9 @@ def press(at: AppTest, key: str) -> AppTest:
 
 
 @pytest.mark.parametrize("name", ["share", "import_bundle", "quality"])
-def test_a_page_starts_on_an_empty_workspace_and_says_the_next_step(lab, page, name):
+def test_a_page_starts_on_an_empty_workspace_and_says_the_next_step(
+    lab: Any, page: Callable[..., Open], name: Any
+) -> None:
     at = page(lab)(name)
     assert not at.error
     assert said(at)
@@ -85,7 +88,9 @@ def test_a_page_starts_on_an_empty_workspace_and_says_the_next_step(lab, page, n
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ANNOTATOR])
 @pytest.mark.parametrize("name", ["share", "import_bundle", "quality"])
-def test_who_may_not_share_sees_what_was_shared(ready, page, name, role):
+def test_who_may_not_share_sees_what_was_shared(
+    ready: Any, page: Callable[..., Open], name: Any, role: Any
+) -> None:
     with ready.workspace.catalog.write() as session:
         change = Change.now(ready.by.id)
         change_person(session, change, "Rolf Reviewson", role=Role.ADMIN)
@@ -95,7 +100,9 @@ def test_who_may_not_share_sees_what_was_shared(ready, page, name, role):
     assert not [button for button in at.button if button.key in ("set_write", "import_server")]
 
 
-def test_a_plan_is_shown_and_written_with_the_lines_to_run(ready, page):
+def test_a_plan_is_shown_and_written_with_the_lines_to_run(
+    ready: Any, page: Callable[..., Open]
+) -> None:
     at = press(page(ready)("share"), "set_check")
     assert {metric.label: metric.value for metric in at.metric}["Voxel size"] == "10 Å"
     at.text_input(key="set_name").set_value("Dataset777_Mine").run()
@@ -107,14 +114,14 @@ def test_a_plan_is_shown_and_written_with_the_lines_to_run(ready, page):
         assert list_exports(session)[0].patch_count == 6
 
 
-def test_a_plan_with_faults_cannot_be_written(lab, page):
+def test_a_plan_with_faults_cannot_be_written(lab: Any, page: Callable[..., Open]) -> None:
     lab.accepted("TS_001")
     at = press(page(lab)("share"), "set_check")
     assert "Cannot be written yet" in said(at)
     assert at.button(key="set_write").disabled
 
 
-def test_a_name_that_leaves_the_exports_is_refused(ready, page):
+def test_a_name_that_leaves_the_exports_is_refused(ready: Any, page: Callable[..., Open]) -> None:
     at = press(page(ready)("share"), "set_check")
     at.text_input(key="set_name").set_value("../outside").run()
     press(at, "set_write")
@@ -122,7 +129,7 @@ def test_a_name_that_leaves_the_exports_is_refused(ready, page):
     assert not (ready.workspace.folder / "outside").exists()
 
 
-def test_a_training_set_can_be_left_to_a_worker(ready, page):
+def test_a_training_set_can_be_left_to_a_worker(ready: Any, page: Callable[..., Open]) -> None:
     press(press(page(ready)("share"), "set_check"), "set_queue")
     jobs = list_jobs(ready.workspace).rows
     assert [job.kind for job in jobs] == [JobKind.EXPORT]
@@ -137,7 +144,9 @@ def fill_bundle(at: AppTest, title: str) -> AppTest:
     return press(at, "bundle_report")
 
 
-def test_a_bundle_is_written_only_after_its_report_was_read_and_signed(ready, page):
+def test_a_bundle_is_written_only_after_its_report_was_read_and_signed(
+    ready: Any, page: Callable[..., Open]
+) -> None:
     at = fill_bundle(page(ready)("share", "Bundle"), "Membranes of algae")
     assert "No secret found" in said(at)
     assert "can find these patches" in said(at)
@@ -149,14 +158,18 @@ def test_a_bundle_is_written_only_after_its_report_was_read_and_signed(ready, pa
         assert list_exports(session)[0].options["signed_by"] == "Ada Min"
 
 
-def test_a_secret_in_a_bundle_is_shown_and_cannot_be_signed(ready, page):
+def test_a_secret_in_a_bundle_is_shown_and_cannot_be_signed(
+    ready: Any, page: Callable[..., Open]
+) -> None:
     at = fill_bundle(page(ready)("share", "Bundle"), "Membranes seen by Annika Notator")
     assert "must not be shared" in said(at)
     assert not [button for button in at.button if button.key == "bundle_write"]
     assert list(ready.workspace.folders.exports.iterdir()) == []
 
 
-def test_a_bundle_on_the_server_is_looked_into_and_taken_in(lab, ready, page, tmp_path):
+def test_a_bundle_on_the_server_is_looked_into_and_taken_in(
+    lab: Any, ready: Any, page: Callable[..., Open], tmp_path: Path
+) -> None:
     at = fill_bundle(page(ready)("share", "Bundle"), "Membranes of algae")
     at.checkbox(key="signed").check().run()
     press(at, "bundle_write")
@@ -174,7 +187,7 @@ def test_a_bundle_on_the_server_is_looked_into_and_taken_in(lab, ready, page, tm
     assert "6 patches imported" in said(at)
 
 
-def test_a_path_outside_the_data_roots_is_refused(lab, page):
+def test_a_path_outside_the_data_roots_is_refused(lab: Any, page: Callable[..., Open]) -> None:
     at = page(lab)("import_bundle")
     at.text_input(key="import_path").set_value("/etc").run()
     press(at, "import_server")
@@ -182,7 +195,9 @@ def test_a_path_outside_the_data_roots_is_refused(lab, page):
     assert "Preview of the bundle" not in said(at)
 
 
-def test_an_upload_that_nobody_took_in_leaves_after_a_day(lab, page, tmp_path):
+def test_an_upload_that_nobody_took_in_leaves_after_a_day(
+    lab: Any, page: Callable[..., Open], tmp_path: Path
+) -> None:
     folder = lab.workspace.folders.cache / "incoming"
     folder.mkdir()
     away = tmp_path / "away"
@@ -197,7 +212,9 @@ def test_an_upload_that_nobody_took_in_leaves_after_a_day(lab, page, tmp_path):
     assert away.exists()
 
 
-def test_a_bundle_that_is_none_is_refused_and_forgotten(lab, page):
+def test_a_bundle_that_is_none_is_refused_and_forgotten(
+    lab: Any, page: Callable[..., Open]
+) -> None:
     (lab.data / "x.zip").write_bytes(b"PK\3\4 and no more")
     at = page(lab)("import_bundle")
     at.text_input(key="import_path").set_value(str(lab.data / "x.zip")).run()
@@ -207,7 +224,7 @@ def test_a_bundle_that_is_none_is_refused_and_forgotten(lab, page):
     assert "Upload a bundle" in said(at)
 
 
-def test_quality_shows_labels_and_measures_them(ready, page):
+def test_quality_shows_labels_and_measures_them(ready: Any, page: Callable[..., Open]) -> None:
     at = page(ready)("quality")
     assert {metric.label: metric.value for metric in at.metric}["Accepted labels"] == "6"
     press(at, "measure")
@@ -216,7 +233,7 @@ def test_quality_shows_labels_and_measures_them(ready, page):
     assert all(0 < dice < 1 for dice in rows["Dice"])
 
 
-def test_models_are_scored_from_the_page(ready, page):
+def test_models_are_scored_from_the_page(ready: Any, page: Callable[..., Open]) -> None:
     at = press(page(ready)("quality", "Models"), "score_now")
     with ready.workspace.catalog.read() as session:
         assert len(list_scores(session)) == 6
@@ -224,13 +241,13 @@ def test_models_are_scored_from_the_page(ready, page):
     assert {each.outcome for each in score_segmentations(ready.opened)} == {"kept"}
 
 
-def score(patch, model, dice, trained=False):
+def score(patch: Any, model: Any, dice: Any, trained: Any = False) -> Any:
     return ScoreRecord(
         patch, 1, 1, model, None, 1, Split.VAL, dice, dice, "m", 1, trained, datetime.now(UTC)
     )
 
 
-def test_models_are_compared_on_patches_that_neither_trained_on():
+def test_models_are_compared_on_patches_that_neither_trained_on() -> None:
     scores = [
         score("a", "old", 0.5),
         score("a", "new", 0.7),
@@ -242,12 +259,12 @@ def test_models_are_compared_on_patches_that_neither_trained_on():
 
 
 @pytest.mark.parametrize("name", ["", "../x", "/abs", ".hidden", "a b", "x" * 200])
-def test_a_bad_name_of_an_export_is_refused(lab, name):
+def test_a_bad_name_of_an_export_is_refused(lab: Any, name: Any) -> None:
     with pytest.raises(ExportError, match="the name of an export"):
         out_folder(lab.workspace, name)
 
 
-def test_creators_and_tokens_are_read_and_mistakes_told():
+def test_creators_and_tokens_are_read_and_mistakes_told() -> None:
     assert parse_creators("Doe, Jane; 0000-0002-1825-0097; X\n\nRoe, Rick") == (
         Creator("Doe, Jane", "0000-0002-1825-0097", "X"),
         Creator("Roe, Rick"),
@@ -259,7 +276,7 @@ def test_creators_and_tokens_are_read_and_mistakes_told():
         parse_creators("; ; ; x")
 
 
-def test_share_reads_no_label_before_somebody_asks(ready, page):
+def test_share_reads_no_label_before_somebody_asks(ready: Any, page: Callable[..., Open]) -> None:
     shutil.rmtree(ready.workspace.folders.store)
     at = page(ready)("share")
     assert not at.metric
@@ -270,7 +287,9 @@ def test_share_reads_no_label_before_somebody_asks(ready, page):
     assert not at.error
 
 
-def test_a_bundle_of_one_tomogram_is_brought_to_an_end_on_its_tab(ready, page):
+def test_a_bundle_of_one_tomogram_is_brought_to_an_end_on_its_tab(
+    ready: Any, page: Callable[..., Open]
+) -> None:
     with ready.workspace.catalog.read() as session:
         first, *others = tomogram_names(session)
     at = page(ready)("share", "Bundle")
@@ -287,7 +306,7 @@ def test_a_bundle_of_one_tomogram_is_brought_to_an_end_on_its_tab(ready, page):
     assert first
 
 
-def test_a_missing_permission_is_linked(lab, page):
+def test_a_missing_permission_is_linked(lab: Any, page: Callable[..., Open]) -> None:
     lab.accepted("TS_001")
     at = fill_bundle(page(lab)("share", "Bundle"), "Membranes of algae")
     assert "set it on the tomogram's page" in said(at).replace("\\", "")

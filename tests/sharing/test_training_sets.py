@@ -1,6 +1,8 @@
 """The catalog's accepted patches become a training set, and the catalog knows it."""
 
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ from db.writes.patches import change_patch, lock_patch
 from tests.exports.layout import check_layout
 
 
-def test_a_curated_patch_carries_what_the_catalog_knows(lab):
+def test_a_curated_patch_carries_what_the_catalog_knows(lab: Any) -> None:
     made = lab.accepted("TS_001", 80)
     lab.permit_all(tomograms=1)
     chosen = choose_curated(lab.opened, Choice())
@@ -45,7 +47,7 @@ def test_a_curated_patch_carries_what_the_catalog_knows(lab):
     assert chosen.ids[made.name] == (made.id, made.accepted_merge_id)
 
 
-def test_an_export_loads_and_the_catalog_records_it(ready, tmp_path):
+def test_an_export_loads_and_the_catalog_records_it(ready: Any, tmp_path: Path) -> None:
     done = export_training_set(ready.opened, tmp_path / "Dataset501_Demo")
     assert check_layout(tmp_path / "Dataset501_Demo") == []
     assert done.details["patches"] == 6
@@ -58,7 +60,9 @@ def test_an_export_loads_and_the_catalog_records_it(ready, tmp_path):
     assert record["exports"]
 
 
-def test_the_same_export_again_is_kept_and_recorded_once(ready, tmp_path, tree):
+def test_the_same_export_again_is_kept_and_recorded_once(
+    ready: Any, tmp_path: Path, tree: Any
+) -> None:
     export_training_set(ready.opened, tmp_path / "set")
     before = tree(tmp_path / "set")
     again = export_training_set(ready.opened, tmp_path / "set")
@@ -68,7 +72,7 @@ def test_the_same_export_again_is_kept_and_recorded_once(ready, tmp_path, tree):
         assert len(list_exports(session)) == 1
 
 
-def test_figures_of_labels_come_from_the_catalog_without_reading_one(ready):
+def test_figures_of_labels_come_from_the_catalog_without_reading_one(ready: Any) -> None:
     for patch in choose_curated(ready.opened, Choice()).patches:
         patch.label_path.unlink()
     figures = label_figures(ready.opened)
@@ -83,7 +87,7 @@ def test_figures_of_labels_come_from_the_catalog_without_reading_one(ready):
     assert figures[0].split is None
 
 
-def test_a_split_is_kept_when_tomograms_are_added(ready, tmp_path):
+def test_a_split_is_kept_when_tomograms_are_added(ready: Any, tmp_path: Path) -> None:
     export_training_set(ready.opened, tmp_path / "one")
     first = choose_curated(ready.opened, Choice())
     was = {patch.name: patch.recorded for patch in first.patches}
@@ -93,7 +97,7 @@ def test_a_split_is_kept_when_tomograms_are_added(ready, tmp_path):
     assert {c.patch.name: c.split for c in plan.cases if c.patch.name in was} == was
 
 
-def test_only_accepted_patches_go_in_unless_forced(ready, tmp_path):
+def test_only_accepted_patches_go_in_unless_forced(ready: Any, tmp_path: Path) -> None:
     merged = ready.merged("TS_009")
     assert merged.name not in {c.patch.name for c in plan_export_set(ready.opened).cases}
     forced = plan_export_set(ready.opened, Choice(merged_too=True))
@@ -104,7 +108,7 @@ def test_only_accepted_patches_go_in_unless_forced(ready, tmp_path):
         assert list_exports(session)[0].options["accepted_only"] is False
 
 
-def test_a_rejected_or_withdrawn_patch_stays_at_home(lab):
+def test_a_rejected_or_withdrawn_patch_stays_at_home(lab: Any) -> None:
     rejected, withdrawn = lab.fill(2, 1)
     reject(Lab(lab.workspace, lab.person("Rolf Reviewson")), rejected.name, "no", take_back=True)
     with lab.workspace.catalog.write() as session:
@@ -113,7 +117,7 @@ def test_a_rejected_or_withdrawn_patch_stays_at_home(lab):
     assert choose_curated(lab.opened, Choice()).patches == ()
 
 
-def test_a_choice_by_filter_and_by_name(ready):
+def test_a_choice_by_filter_and_by_name(ready: Any) -> None:
     by_filter = Choice(PatchFilter(tomogram="TS_002"))
     chosen = choose_curated(ready.opened, by_filter)
     assert {patch.tomogram for patch in chosen.patches} == {"TS_002"}
@@ -121,14 +125,14 @@ def test_a_choice_by_filter_and_by_name(ready):
     assert [patch.name for patch in by_name.patches] == ["demo_TS_001_patch0"]
 
 
-def test_a_pin_moves_a_tomogram_and_test_never_trains(ready):
+def test_a_pin_moves_a_tomogram_and_test_never_trains(ready: Any) -> None:
     pin(Lab(ready.workspace, ready.by), "TS_002", Split.TEST)
     plan = plan_export_set(ready.opened)
     assert {c.split for c in plan.cases if c.patch.tomogram == "TS_002"} == {Split.TEST}
     assert pin(Lab(ready.workspace, ready.by), "TS_002", Split.TEST).outcome == "kept"
 
 
-def test_validation_from_another_set(lab, make_lab, tmp_path):
+def test_validation_from_another_set(lab: Any, make_lab: Any, tmp_path: Path) -> None:
     other = make_lab("other")
     other.fill(dataset="old")
     export_training_set(other.opened, tmp_path / "old")
@@ -138,7 +142,9 @@ def test_validation_from_another_set(lab, make_lab, tmp_path):
     assert check_layout(tmp_path / "new") == []
 
 
-def test_a_leaky_validation_is_said_and_leaves_no_record_of_a_split(lab, tmp_path):
+def test_a_leaky_validation_is_said_and_leaves_no_record_of_a_split(
+    lab: Any, tmp_path: Path
+) -> None:
     lab.fill(1, 2)
     with pytest.raises(ExportError, match="--allow-leaky-val"):
         export_training_set(lab.opened, tmp_path / "set")
@@ -149,7 +155,7 @@ def test_a_leaky_validation_is_said_and_leaves_no_record_of_a_split(lab, tmp_pat
     assert {patch.recorded for patch in chosen.patches} == {None}
 
 
-def test_a_viewer_may_not_export_nor_permit(lab, tmp_path):
+def test_a_viewer_may_not_export_nor_permit(lab: Any, tmp_path: Path) -> None:
     lab.fill(2, 1)
     viewer = lab.person("Vera View")
     with pytest.raises(NotAllowedError, match="viewer"):
@@ -176,13 +182,13 @@ def test_a_viewer_may_not_export_nor_permit(lab, tmp_path):
         ),
     ],
 )
-def test_a_permission_that_cannot_be_meant_is_refused(lab, values, said):
+def test_a_permission_that_cannot_be_meant_is_refused(lab: Any, values: Any, said: Any) -> None:
     lab.tomogram("TS_001")
     with pytest.raises(ExportError, match=said):
         permit(Lab(lab.workspace, lab.by), "TS_001", **values)
 
 
-def test_a_permission_is_stated_once_and_a_conflict_is_told(lab):
+def test_a_permission_is_stated_once_and_a_conflict_is_told(lab: Any) -> None:
     lab.tomogram("TS_001")
     given = {"scope": Scope.PUBLIC, "licence": Licence.CC0, "approved_by": "P. Owner"}
     assert permit(Lab(lab.workspace, lab.by), "TS_001", **given).outcome == "done"
@@ -192,7 +198,7 @@ def test_a_permission_is_stated_once_and_a_conflict_is_told(lab):
         permit(Lab(lab.workspace, lab.by), "TS_001", **given, seen=1)
 
 
-def test_a_rejected_merge_is_left_out_and_the_accepted_one_stays(lab):
+def test_a_rejected_merge_is_left_out_and_the_accepted_one_stays(lab: Any) -> None:
     first, new = lab.accepted("TS_001"), lab.merged("TS_002")
     for patch in (first, new):
         lab.corrected(patch)
@@ -205,7 +211,9 @@ def test_a_rejected_merge_is_left_out_and_the_accepted_one_stays(lab):
     assert choose_curated(lab.opened, Choice(merged_too=True)).ids == both
 
 
-def test_an_image_or_label_that_changed_since_is_refused_and_named(ready, tmp_path):
+def test_an_image_or_label_that_changed_since_is_refused_and_named(
+    ready: Any, tmp_path: Path
+) -> None:
     name = "demo_TS_002_patch0"
     image = ready.workspace.folders.image_of(name)
     with open_volume(image) as volume:

@@ -9,6 +9,7 @@ import tracemalloc
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def fail_once(code: int) -> Callable:
     """Read corrections, but for the first, which the disk does not give."""
     read, failures = add_version.read_correction, [OSError(code, os.strerror(code))]
 
-    def read_correction(*args, **options):
+    def read_correction(*args: Any, **options: Any) -> Any:
         if failures:
             raise VolumeError("cannot be read") from failures.pop()
         return read(*args, **options)
@@ -53,7 +54,9 @@ def fail_once(code: int) -> Callable:
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE])
-def test_a_file_that_the_disk_does_not_give_at_once_is_not_refused_for_ever(lab, monkeypatch, code):
+def test_a_file_that_the_disk_does_not_give_at_once_is_not_refused_for_ever(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, code: Any
+) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     monkeypatch.setattr(add_version, "read_correction", fail_once(code))
     with pytest.raises(StoreError, match="cannot be read at the moment"):
@@ -68,8 +71,8 @@ def test_a_file_that_the_disk_does_not_give_at_once_is_not_refused_for_ever(lab,
 
 
 def test_a_painting_that_the_disk_does_not_give_keeps_its_draft_and_is_saved_later(
-    lab, monkeypatch
-):
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawing = np.zeros((160, 160, 160), np.uint8)
     drawing[ADD] = 1
     monkeypatch.setattr(add_version, "read_correction", fail_once(errno.EIO))
@@ -80,7 +83,9 @@ def test_a_painting_that_the_disk_does_not_give_keeps_its_draft_and_is_saved_lat
     assert saved.versions == {"Add1.nrrd": 1}
 
 
-def test_bytes_that_an_older_program_refused_are_tried_again(lab, monkeypatch):
+def test_bytes_that_an_older_program_refused_are_tried_again(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     monkeypatch.setattr(add_version, "_check_is_fault_of_the_file", lambda slot, error: None)
     monkeypatch.setattr(add_version, "read_correction", fail_once(errno.EIO))
@@ -89,14 +94,14 @@ def test_bytes_that_an_older_program_refused_are_tried_again(lab, monkeypatch):
     assert (again.outcome, again.details["version"]) == ("done", 2)
 
 
-def test_an_empty_correction_is_refused(lab):
+def test_an_empty_correction_is_refused(lab: Any) -> None:
     outcome = receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd"))
     assert outcome.outcome == "failed"
     assert "Add1.nrrd: nothing is painted in it" in outcome.message
     assert merge(lab.by.annika, [lab.name])[0].outcome == "failed"
 
 
-def refused_in_folder(lab, how: str) -> Path:
+def refused_in_folder(lab: Any, how: str) -> Path:
     """A Remove that collecting cannot record."""
     file = lab.save("Remove1.nrrd", np.s_[40:60, 40:60, 40:60])
     if how == "letters":
@@ -113,7 +118,9 @@ def link(file: Path, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", ["letters", "link", "size"])
-def test_a_patch_with_a_file_that_cannot_be_collected_is_not_merged_without_it(lab, how):
+def test_a_patch_with_a_file_that_cannot_be_collected_is_not_merged_without_it(
+    lab: Any, how: Any
+) -> None:
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
     file = refused_in_folder(lab, how)
     (collected,) = collect(lab.by.annika)
@@ -126,7 +133,7 @@ def test_a_patch_with_a_file_that_cannot_be_collected_is_not_merged_without_it(l
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed"])
-def test_a_damaged_file_of_the_store_is_healed_by_its_bytes(lab, damage):
+def test_a_damaged_file_of_the_store_is_healed_by_its_bytes(lab: Any, damage: Any) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     receive(lab.by.annika, lab.name, "Add1.nrrd", data)
     stored = Store(lab.folders.store).path_of(lab.slots()["Add1.nrrd"].latest.sha256)
@@ -136,7 +143,7 @@ def test_a_damaged_file_of_the_store_is_healed_by_its_bytes(lab, damage):
     assert stored.read_bytes() == data
 
 
-def test_an_empty_mount_point_in_place_of_the_corrections_is_a_doubt(lab):
+def test_an_empty_mount_point_in_place_of_the_corrections_is_a_doubt(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     away = lab.folders.corrections.rename(lab.folders.root / "elsewhere")
@@ -152,7 +159,9 @@ def test_an_empty_mount_point_in_place_of_the_corrections_is_a_doubt(lab):
     assert (lab.folders.corrections / CORRECTIONS_MARKER).is_file()
 
 
-def test_a_step_waits_for_whoever_holds_the_patch_s_files(lab, monkeypatch):
+def test_a_step_waits_for_whoever_holds_the_patch_s_files(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     monkeypatch.setattr(locks, "WAIT_SECONDS", 0.2)
     with (
@@ -165,8 +174,8 @@ def test_a_step_waits_for_whoever_holds_the_patch_s_files(lab, monkeypatch):
 
 
 def test_machines_whose_file_locks_do_not_meet_are_kept_apart_by_postgresql(
-    any_workspace: Workspace, monkeypatch
-):
+    any_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if any_workspace.catalog.file:
         pytest.skip("SQLite is for one machine")
     monkeypatch.setattr(locks.fcntl, "flock", lambda *_: None)
@@ -187,7 +196,7 @@ def test_machines_whose_file_locks_do_not_meet_are_kept_apart_by_postgresql(
     assert most == [1]
 
 
-def test_accept_of_one_of_several_merges_names_the_one_that_was_shown(lab):
+def test_accept_of_one_of_several_merges_names_the_one_that_was_shown(lab: Any) -> None:
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
     merge(lab.by.annika)
     submit(lab.by.annika, lab.name)
@@ -200,7 +209,7 @@ def test_accept_of_one_of_several_merges_names_the_one_that_was_shown(lab):
     assert accept(lab.by.rolf, lab.name, merge_number=2).stage is Stage.ACCEPTED
 
 
-def test_a_sparse_file_beyond_the_limit_is_refused_unread(lab):
+def test_a_sparse_file_beyond_the_limit_is_refused_unread(lab: Any) -> None:
     file = lab.file("Add1.nrrd")
     with file.open("wb") as sparse:
         sparse.truncate(4 << 30)
@@ -210,7 +219,7 @@ def test_a_sparse_file_beyond_the_limit_is_refused_unread(lab):
     assert "more than the" in outcome.message
 
 
-def test_a_merge_holds_one_correction_at_a_time(lab):
+def test_a_merge_holds_one_correction_at_a_time(lab: Any) -> None:
     for number in range(20):
         box = np.s_[20 + number, 20:140, 20:140]
         receive(lab.by.annika, lab.name, f"Add{number}.nrrd", lab.bytes("Add1.nrrd", box))
@@ -222,11 +231,13 @@ def test_a_merge_holds_one_correction_at_a_time(lab):
     assert peak < 150 << 20
 
 
-def test_a_correction_that_comes_in_during_a_merge_is_in_the_label(lab, monkeypatch):
+def test_a_correction_that_comes_in_during_a_merge_is_in_the_label(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
     data, sent = lab.bytes("Add2.nrrd", OTHER), []
 
-    def merge_slowly(*args):
+    def merge_slowly(*args: Any) -> Any:
         if not sent:
             sent.append(receive(lab.by.anton, lab.name, "Add2.nrrd", data))
         return merge_label(*args)
@@ -238,7 +249,7 @@ def test_a_correction_that_comes_in_during_a_merge_is_in_the_label(lab, monkeypa
     assert not lab.patch().stale
 
 
-def test_a_label_that_was_replaced_since_it_was_read_is_not_taken_from_memory(lab):
+def test_a_label_that_was_replaced_since_it_was_read_is_not_taken_from_memory(lab: Any) -> None:
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
     assert inputs._read_cached.cache_info().currsize
     label = lab.label()
@@ -249,7 +260,7 @@ def test_a_label_that_was_replaced_since_it_was_read_is_not_taken_from_memory(la
         receive(lab.by.annika, lab.name, "Add2.nrrd", lab.bytes("Add2.nrrd", OTHER))
 
 
-def test_an_older_version_comes_back_as_the_latest_and_stays_its_painter_s(lab):
+def test_an_older_version_comes_back_as_the_latest_and_stays_its_painter_s(lab: Any) -> None:
     first, second = lab.bytes("Add1.nrrd", ADD), lab.bytes("Add1.nrrd", OTHER)
     receive(lab.by.annika, lab.name, "Add1.nrrd", first)
     receive(lab.by.anton, lab.name, "Add1.nrrd", second, expected=1)
@@ -263,7 +274,7 @@ def test_an_older_version_comes_back_as_the_latest_and_stays_its_painter_s(lab):
         restore_version(lab.by.cora, lab.name, "Add1.nrrd", 2, seen=1)
 
 
-def test_a_rejected_patch_of_somebody_who_left_goes_to_who_painted_it(lab):
+def test_a_rejected_patch_of_somebody_who_left_goes_to_who_painted_it(lab: Any) -> None:
     assign(lab.by.cora, lab.name, "anton")
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
     merge(lab.by.annika)
@@ -271,7 +282,7 @@ def test_a_rejected_patch_of_somebody_who_left_goes_to_who_painted_it(lab):
     assert reject(lab.by.rolf, lab.name, "not closed").assignee == "annika"
 
 
-def test_a_painter_of_another_page_cannot_overwrite_what_it_did_not_see(lab):
+def test_a_painter_of_another_page_cannot_overwrite_what_it_did_not_see(lab: Any) -> None:
     drawing = np.zeros((160, 160, 160), np.uint8)
     drawing[ADD] = 1
     save_painting(lab.by.annika, lab.name, drawing, base={})

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ print(json.dumps(told))
 """
 
 
-def test_many_processes_lose_no_update(any_workspace, any_patches):
+def test_many_processes_lose_no_update(any_workspace: Any, any_patches: Any) -> None:
     names = [f"other_TS_1_patch{number}" for number in range(COUNTED)]
     for name in names:
         any_patches.at(Stage.CHOSEN, name)
@@ -107,8 +108,8 @@ def decide_at_once(
 
 @pytest.mark.parametrize("checks_version", [True, False])
 def test_of_two_who_decide_on_a_patch_one_wins_and_the_other_is_told(
-    any_workspace, any_patches, checks_version
-):
+    any_workspace: Any, any_patches: Any, checks_version: Any
+) -> None:
     team = any_patches.team
     for number in range(DECISIONS):
         name = f"other_TS_{number}_patch0"
@@ -129,7 +130,7 @@ def test_of_two_who_decide_on_a_patch_one_wins_and_the_other_is_told(
         assert life.patch.updated_by == winner
 
 
-def test_a_patch_is_claimed_by_one_of_many(any_workspace, any_patches):
+def test_a_patch_is_claimed_by_one_of_many(any_workspace: Any, any_patches: Any) -> None:
     team = any_patches.team
     any_patches.at(Stage.EXTRACTED)
     name = "other_TS_1_patch0"

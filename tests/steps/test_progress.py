@@ -1,5 +1,7 @@
 """The first page: what has most left to do, and what waits longest, comes first."""
 
+from typing import Any
+
 from core.imaging.geometry import Zyx
 from core.lab.lab import Lab
 from core.patches.choose import choose
@@ -9,7 +11,9 @@ from db.vocabulary import ChosenBecause, Stage
 CENTERS = [Zyx(88, 100 + n, 110) for n in range(3)]
 
 
-def test_the_tomograms_with_most_unfinished_patches_are_shown(workspace, team, registered):
+def test_the_tomograms_with_most_unfinished_patches_are_shown(
+    workspace: Any, team: Any, registered: Any
+) -> None:
     for token, number in (("TS_1", 1), ("TS_2", 3), ("TS_3", 2)):
         registered(token)
         lab = Lab(workspace, team.cora)
@@ -21,7 +25,9 @@ def test_the_tomograms_with_most_unfinished_patches_are_shown(workspace, team, r
     assert list(every) == ["other/TS_1", "other/TS_2", "other/TS_3"]
 
 
-def test_the_patch_that_waits_longest_for_a_review_comes_first(workspace, patches):
+def test_the_patch_that_waits_longest_for_a_review_comes_first(
+    workspace: Any, patches: Any
+) -> None:
     names = [f"other_TS_{number}_patch0" for number in range(3)]
     for name in names:
         patches.at(Stage.IN_REVIEW, name)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def lab_folder(volumes: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def looked(workspace: Workspace, team, lab_folder: Path) -> Workspace:
+def looked(workspace: Workspace, team: Any, lab_folder: Path) -> Workspace:
     """A workspace whose two tomograms are registered."""
     plan = plan_registration(workspace, [str(lab_folder)])
     register(Lab(workspace, team.admin), plan, add_roots=True)
@@ -65,7 +66,9 @@ def proposals(workspace: Workspace, wanted: ProposalFilter = EVERY) -> tuple[Pro
         return list_proposals(session, wanted).rows
 
 
-def test_two_places_a_tomogram_are_proposed_with_their_reasons(looked, team):
+def test_two_places_a_tomogram_are_proposed_with_their_reasons(
+    looked: Workspace, team: Any
+) -> None:
     done = propose(Lab(looked, team.annika))
     assert [outcome.outcome for outcome in done] == [DONE, DONE]
     made = proposals(looked)
@@ -80,10 +83,12 @@ def test_two_places_a_tomogram_are_proposed_with_their_reasons(looked, team):
     assert all(p.pins and p.rule == "look 1" and p.round == 1 for p in made)
 
 
-def test_proposing_again_keeps_what_waits_and_reads_nothing_again(looked, team):
+def test_proposing_again_keeps_what_waits_and_reads_nothing_again(
+    looked: Workspace, team: Any
+) -> None:
     propose(Lab(looked, team.annika))
 
-    def look(inputs):
+    def look(inputs: Any) -> None:
         raise AssertionError("read again")
 
     again = propose(Lab(looked, team.annika), look=look)
@@ -93,7 +98,9 @@ def test_proposing_again_keeps_what_waits_and_reads_nothing_again(looked, team):
     assert len(proposals(looked)) == 5
 
 
-def test_the_same_seed_proposes_the_same_places(looked, team, tmp_path):
+def test_the_same_seed_proposes_the_same_places(
+    looked: Workspace, team: Any, tmp_path: Path
+) -> None:
     propose(Lab(looked, team.annika), ["TS_1"], Wish(seed=5))
     first = [(p.center, p.score, p.parts, p.reason) for p in proposals(looked)]
     for proposal in proposals(looked):
@@ -104,7 +111,7 @@ def test_the_same_seed_proposes_the_same_places(looked, team, tmp_path):
     assert all(p.round == 2 for p in later)
 
 
-def test_a_budget_takes_the_best_of_all_tomograms(looked, team):
+def test_a_budget_takes_the_best_of_all_tomograms(looked: Workspace, team: Any) -> None:
     propose(Lab(looked, team.annika), None, Wish(per_tomogram=3, budget=2))
     best = {p.score for p in proposals(looked)}
     assert len(best) == 2
@@ -112,7 +119,7 @@ def test_a_budget_takes_the_best_of_all_tomograms(looked, team):
     assert max(p.score for p in proposals(looked)) in best
 
 
-def test_accepting_makes_chosen_patches_that_hold_the_record(looked, team):
+def test_accepting_makes_chosen_patches_that_hold_the_record(looked: Workspace, team: Any) -> None:
     propose(Lab(looked, team.annika))
     waiting = [p for p in proposals(looked) if not p.audit][:3]
     done = accept(Lab(looked, team.annika), [p.id for p in waiting])
@@ -129,7 +136,7 @@ def test_accepting_makes_chosen_patches_that_hold_the_record(looked, team):
     assert proposals(looked, ProposalFilter(ProposalState.ACCEPTED))[0].decided_by == "annika"
 
 
-def test_a_dismissed_place_is_not_proposed_again(looked, team):
+def test_a_dismissed_place_is_not_proposed_again(looked: Workspace, team: Any) -> None:
     propose(Lab(looked, team.annika), ["TS_1"])
     first = proposals(looked)
     done = dismiss(
@@ -142,7 +149,9 @@ def test_a_dismissed_place_is_not_proposed_again(looked, team):
     assert (refused.outcome, refused.message) == (FAILED, "was dismissed (cannot_tell).")
 
 
-def test_a_patch_cannot_be_dismissed_and_an_unknown_number_is_told(looked, team):
+def test_a_patch_cannot_be_dismissed_and_an_unknown_number_is_told(
+    looked: Workspace, team: Any
+) -> None:
     propose(Lab(looked, team.annika), ["TS_1"])
     number = proposals(looked)[0].id
     accept(Lab(looked, team.annika), [number])
@@ -151,7 +160,7 @@ def test_a_patch_cannot_be_dismissed_and_an_unknown_number_is_told(looked, team)
     assert "there is no proposal 999" in told[1].message
 
 
-def test_nobody_proposes_who_may_only_look(looked, team):
+def test_nobody_proposes_who_may_only_look(looked: Workspace, team: Any) -> None:
     with pytest.raises(NotAllowedError, match="choose a center"):
         propose(Lab(looked, team.vera))
     propose(Lab(looked, team.annika), ["TS_1"])
@@ -159,7 +168,7 @@ def test_nobody_proposes_who_may_only_look(looked, team):
         accept(Lab(looked, team.vera), [proposals(looked)[0].id])
 
 
-def test_one_bad_tomogram_stops_no_other(looked, team, lab_folder):
+def test_one_bad_tomogram_stops_no_other(looked: Workspace, team: Any, lab_folder: Path) -> None:
     file = next(lab_folder.glob("TS_1_*segmented.mrc"))
     file.unlink()
     done = {outcome.name: outcome for outcome in propose(Lab(looked, team.annika))}
@@ -168,7 +177,9 @@ def test_one_bad_tomogram_stops_no_other(looked, team, lab_folder):
     assert done["other/TS_2"].outcome == DONE
 
 
-def test_a_tomogram_without_segmentation_is_told_when_it_is_named(workspace, team, tmp_path):
+def test_a_tomogram_without_segmentation_is_told_when_it_is_named(
+    workspace: Any, team: Any, tmp_path: Path
+) -> None:
     folder = tmp_path / "alone"
     folder.mkdir()
     write_mrc(folder / "TS_9.mrc", np.zeros((170, 180, 180), np.int8), 10.0)
@@ -179,10 +190,10 @@ def test_a_tomogram_without_segmentation_is_told_when_it_is_named(workspace, tea
     assert propose(Lab(workspace, team.annika)) == ()
 
 
-def test_a_killed_look_leaves_nothing_and_the_next_goes_on(looked, team):
+def test_a_killed_look_leaves_nothing_and_the_next_goes_on(looked: Workspace, team: Any) -> None:
     seen = []
 
-    def killed(inputs):
+    def killed(inputs: Any) -> Any:
         seen.append(inputs.tomogram.name)
         if len(seen) == 2:
             raise KeyboardInterrupt
@@ -196,7 +207,7 @@ def test_a_killed_look_leaves_nothing_and_the_next_goes_on(looked, team):
     assert len(proposals(looked)) == 4
 
 
-def test_a_worker_proposes(looked, team):
+def test_a_worker_proposes(looked: Workspace, team: Any) -> None:
     job = submit(
         Lab(looked, team.annika), JobKind.PROPOSE, {"names": ["TS_1"], "wish": {"seed": 3}}
     )
@@ -206,7 +217,7 @@ def test_a_worker_proposes(looked, team):
     assert {p.seed for p in proposals(looked)} == {3}
 
 
-def test_accepted_labels_and_dismissals_teach_the_ranking(looked, team):
+def test_accepted_labels_and_dismissals_teach_the_ranking(looked: Workspace, team: Any) -> None:
     propose(Lab(looked, team.annika))
     made = proposals(looked)
     dismiss(Lab(looked, team.annika), [made[3].id], Dismissal.NOTHING_WRONG)
@@ -219,7 +230,7 @@ def test_accepted_labels_and_dismissals_teach_the_ranking(looked, team):
         assert learned_weights(session).patches == 0
 
 
-def accept_label(workspace: Workspace, team, name: str, counts: dict[str, int]) -> None:
+def accept_label(workspace: Workspace, team: Any, name: str, counts: dict[str, int]) -> None:
     """A label of a patch that review accepted, by the catalog's own verbs."""
     hashes = {"image_hash": "a" * 64, "label_hash": "b" * 64}
     with workspace.catalog.write() as session:
@@ -234,7 +245,9 @@ def accept_label(workspace: Workspace, team, name: str, counts: dict[str, int]) 
         change_patch(session, change, patch, "accepted", **marks)
 
 
-def test_the_command_line_proposes_lists_accepts_and_dismisses(looked, team, capsys):
+def test_the_command_line_proposes_lists_accepts_and_dismisses(
+    looked: Workspace, team: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     at = ["--workspace", str(looked.folder)]
 
     def said(*words: str) -> list[dict]:
@@ -258,7 +271,7 @@ def test_the_command_line_proposes_lists_accepts_and_dismisses(looked, team, cap
     assert main(["propose", *at]) == 2
 
 
-def corrected_lab(workspace: Workspace, team, registered, factor: float) -> None:
+def corrected_lab(workspace: Workspace, team: Any, registered: Any, factor: float) -> None:
     """Twelve accepted proposals of three tomograms, corrected by a factor of what was missed."""
     evidence = [100 * number + 50 for number in range(12)]
     for number, missed in enumerate(evidence):
@@ -282,8 +295,8 @@ def corrected_lab(workspace: Workspace, team, registered, factor: float) -> None
 
 
 def test_after_ten_corrected_patches_the_ranking_is_the_labs_own(
-    workspace, team, registered, capsys
-):
+    workspace: Any, team: Any, registered: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     corrected_lab(workspace, team, registered, factor=3)
     assert main(["proposals", "--workspace", str(workspace.folder)]) == 0
     said = capsys.readouterr().out
@@ -293,8 +306,8 @@ def test_after_ten_corrected_patches_the_ranking_is_the_labs_own(
 
 
 def test_a_ranking_that_predicts_nothing_says_so_and_draws_at_random(
-    workspace, team, registered, capsys
-):
+    workspace: Any, team: Any, registered: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     corrected_lab(workspace, team, registered, factor=-1)
     at = ["--workspace", str(workspace.folder)]
     assert main(["proposals", *at]) == 0
@@ -307,7 +320,9 @@ def test_a_ranking_that_predicts_nothing_says_so_and_draws_at_random(
     assert reasons == {"drawn at random: the ranking does not predict your corrections"}
 
 
-def test_every_sixth_proposal_is_an_audit_and_says_so(looked, team, capsys):
+def test_every_sixth_proposal_is_an_audit_and_says_so(
+    looked: Workspace, team: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["propose", "--all", "--per-tomogram", "3", "--workspace", str(looked.folder)]) == 0
     made = proposals(looked)
     assert [p.audit for p in sorted(made, key=lambda p: p.id)] == [False] * 5 + [True]
@@ -320,7 +335,7 @@ def test_every_sixth_proposal_is_an_audit_and_says_so(looked, team, capsys):
     assert note.startswith(f"proposal {made[-1].id} (audit), look 1: ")
 
 
-def test_a_tomogram_thinner_than_a_patch_is_told(workspace, team, tmp_path):
+def test_a_tomogram_thinner_than_a_patch_is_told(workspace: Any, team: Any, tmp_path: Path) -> None:
     folder = tmp_path / "thin"
     folder.mkdir()
     write_tomogram(folder, "TS_8", make_tomogram(Zyx(100, 180, 180), 1))

@@ -6,6 +6,8 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +56,7 @@ def drawing(start: int = 20) -> np.ndarray:
     return painted
 
 
-def killed(lab, work: Callable[[Workspace], object]) -> None:
+def killed(lab: Any, work: Callable[[Workspace], object]) -> None:
     """Work in a process of its own, which dies between its commit and placing the files."""
     lab.workspace.close()
     child = os.fork()
@@ -69,7 +71,9 @@ def killed(lab, work: Callable[[Workspace], object]) -> None:
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
 
 
-def test_three_kinds_of_a_painting_are_saved_in_one_transaction(lab, monkeypatch):
+def test_three_kinds_of_a_painting_are_saved_in_one_transaction(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_painting(lab.by.annika, lab.name, drawing(), base={})
     checks = Counter()
     read_person = permissions.person_by_id
@@ -87,7 +91,7 @@ def test_three_kinds_of_a_painting_are_saved_in_one_transaction(lab, monkeypatch
     assert checks["role"] == 1
 
 
-def test_an_upload_takes_two_reads_and_one_write(lab):
+def test_an_upload_takes_two_reads_and_one_write(lab: Any) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     with transactions(lab.workspace) as counted:
         receive(lab.by.annika, lab.name, "Add1.nrrd", data)
@@ -95,7 +99,7 @@ def test_an_upload_takes_two_reads_and_one_write(lab):
     assert counted["read"] <= 2
 
 
-def test_a_painting_of_which_one_kind_cannot_be_placed_is_not_saved_at_all(lab):
+def test_a_painting_of_which_one_kind_cannot_be_placed_is_not_saved_at_all(lab: Any) -> None:
     save_painting(lab.by.annika, lab.name, drawing(), base={})
     before = {name: slot.latest.sha256 for name, slot in lab.slots().items()}
     lab.file("Ignore1.nrrd").write_bytes(b"somebody saved this a moment ago")
@@ -106,7 +110,7 @@ def test_a_painting_of_which_one_kind_cannot_be_placed_is_not_saved_at_all(lab):
     assert not list(lab.folders.corrections.rglob(".partial*"))
 
 
-def test_a_step_that_fails_leaves_files_and_catalog_as_they_were(lab):
+def test_a_step_that_fails_leaves_files_and_catalog_as_they_were(lab: Any) -> None:
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
     file, version = lab.file("Add1.nrrd"), lab.patch().version
     data, staged = file.read_bytes(), lab.file(".staged")
@@ -125,7 +129,7 @@ def test_a_step_that_fails_leaves_files_and_catalog_as_they_were(lab):
     assert lab.patch().version == version
 
 
-def test_a_step_is_refused_inside_its_transaction(lab):
+def test_a_step_is_refused_inside_its_transaction(lab: Any) -> None:
     seen = lab.patch().version
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
     with (
@@ -148,7 +152,7 @@ def test_a_step_is_refused_inside_its_transaction(lab):
         pass
 
 
-def test_a_killed_upload_is_its_sender_s_and_comes_to_its_folder(lab):
+def test_a_killed_upload_is_its_sender_s_and_comes_to_its_folder(lab: Any) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     annika = lab.annika
     killed(
@@ -164,7 +168,7 @@ def test_a_killed_upload_is_its_sender_s_and_comes_to_its_folder(lab):
     assert not list(lab.folders.placing.iterdir())
 
 
-def test_what_was_erased_in_a_killed_save_stays_erased(lab):
+def test_what_was_erased_in_a_killed_save_stays_erased(lab: Any) -> None:
     save_painting(lab.by.annika, lab.name, drawing(), base={})
     base = {"Add1.nrrd": 1, "Remove1.nrrd": 1, "Ignore1.nrrd": 1}
     only_add = np.where(drawing() == 1, drawing(), 0).astype(np.uint8)
@@ -180,7 +184,7 @@ def test_what_was_erased_in_a_killed_save_stays_erased(lab):
     assert (again.versions, again.withdrawn) == ({}, ())
 
 
-def test_a_killed_step_places_nothing_over_what_somebody_saved_since(lab):
+def test_a_killed_step_places_nothing_over_what_somebody_saved_since(lab: Any) -> None:
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
     data, annika = lab.bytes("Add1.nrrd", OTHER), lab.annika
     killed(
@@ -195,7 +199,7 @@ def test_a_killed_step_places_nothing_over_what_somebody_saved_since(lab):
     assert origins == [Origin.UPLOADED, Origin.UPLOADED, Origin.COLLECTED]
 
 
-def test_a_correction_folder_that_is_a_link_is_not_followed(lab, tmp_path):
+def test_a_correction_folder_that_is_a_link_is_not_followed(lab: Any, tmp_path: Path) -> None:
     private = tmp_path / "private"
     private.mkdir()
     folder = lab.folders.corrections_of(lab.name)

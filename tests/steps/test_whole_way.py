@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -41,8 +42,8 @@ def read(path: Path) -> np.ndarray:
 
 
 def test_a_patch_goes_the_whole_way(
-    workspace: Workspace, team, registered: Callable[[str], Path], tmp_path: Path
-):
+    workspace: Workspace, team: Any, registered: Callable[[str], Path], tmp_path: Path
+) -> None:
     tomogram = registered("TS_001")
     (chosen,) = choose(
         Lab(workspace, team.annika),

@@ -3,6 +3,7 @@
 import getpass
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,14 +72,14 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path, files):
+def lab(tmp_path: Path, files: Any) -> Any:
     tomogram = files.tomogram("TS_1.mrc")
     segmentation = files.segmentation("TS_1_model.ckpt_segmented.mrc")
     return Lab(tmp_path / "lab", tomogram, segmentation)
 
 
 @pytest.fixture
-def registered_lab(lab, workspace, team, files):
+def registered_lab(lab: Any, workspace: Any, team: Any, files: Any) -> Any:
     register(
         ActingLab(workspace, team.admin),
         plan_registration(workspace, [files.folder]),
@@ -87,12 +88,14 @@ def registered_lab(lab, workspace, team, files):
     return lab
 
 
-def stages(workspace):
+def stages(workspace: Any) -> Any:
     with workspace.catalog.read() as session:
         return {patch.name: patch.stage for patch in list_patches(session)}
 
 
-def test_patches_get_the_stage_that_their_files_show(workspace, team, registered_lab):
+def test_patches_get_the_stage_that_their_files_show(
+    workspace: Any, team: Any, registered_lab: Any
+) -> None:
     lab = registered_lab
     before = lab.tree()
     outcomes = adopt(ActingLab(workspace, team.cora), lab.folder)
@@ -114,7 +117,9 @@ def test_patches_get_the_stage_that_their_files_show(workspace, team, registered
     assert "notes.txt: not a correction file; it is left out" in outcomes[2].findings
 
 
-def test_a_merged_label_that_its_corrections_give_is_their_merge(workspace, team, registered_lab):
+def test_a_merged_label_that_its_corrections_give_is_their_merge(
+    workspace: Any, team: Any, registered_lab: Any
+) -> None:
     lab = registered_lab
     adopt(ActingLab(workspace, team.cora), lab.folder)
     merged = show(workspace, lab.name(2)).current_merge
@@ -124,7 +129,9 @@ def test_a_merged_label_that_its_corrections_give_is_their_merge(workspace, team
     assert [o.outcome for o in verify(workspace, [lab.name(2)])] == [DONE]
 
 
-def test_a_merged_label_that_differs_is_kept_as_it_was_and_said(workspace, team, registered_lab):
+def test_a_merged_label_that_differs_is_kept_as_it_was_and_said(
+    workspace: Any, team: Any, registered_lab: Any
+) -> None:
     lab = registered_lab
     path = lab.merged / f"{lab.name(2)}.nii.gz"
     label, grid = read_label(path)
@@ -142,7 +149,9 @@ def test_a_merged_label_that_differs_is_kept_as_it_was_and_said(workspace, team,
     assert (kept == label).all()
 
 
-def test_a_patch_of_no_registered_tomogram_has_an_unknown_position(workspace, team, lab):
+def test_a_patch_of_no_registered_tomogram_has_an_unknown_position(
+    workspace: Any, team: Any, lab: Any
+) -> None:
     outcomes = adopt(ActingLab(workspace, team.cora), lab.folder)
     assert [o.outcome for o in outcomes] == [DONE] * 3
     assert all("position unknown" in o.findings[0] for o in outcomes)
@@ -152,8 +161,8 @@ def test_a_patch_of_no_registered_tomogram_has_an_unknown_position(workspace, te
 
 
 def test_a_patch_whose_header_states_no_place_is_found_by_its_voxels(
-    workspace, team, registered_lab
-):
+    workspace: Any, team: Any, registered_lab: Any
+) -> None:
     lab = registered_lab
     path = lab.images / f"{lab.name(0)}.nii.gz"
     with open_volume(path) as volume:
@@ -164,7 +173,7 @@ def test_a_patch_whose_header_states_no_place_is_found_by_its_voxels(
     assert show(workspace, lab.name(0)).patch.center == CENTERS[0]
 
 
-def test_adopting_again_keeps_and_completes(workspace, team, registered_lab):
+def test_adopting_again_keeps_and_completes(workspace: Any, team: Any, registered_lab: Any) -> None:
     lab = registered_lab
     adopt(ActingLab(workspace, team.cora), lab.folder)
     again = adopt(ActingLab(workspace, team.cora), lab.folder)
@@ -175,7 +184,9 @@ def test_adopting_again_keeps_and_completes(workspace, team, registered_lab):
     assert stages(workspace)[lab.name(0)] is Stage.CORRECTING
 
 
-def test_the_workspace_s_own_folders_are_taken_in_place(workspace, team, registered_lab):
+def test_the_workspace_s_own_folders_are_taken_in_place(
+    workspace: Any, team: Any, registered_lab: Any
+) -> None:
     lab = registered_lab
     for source, target in (
         (lab.images, workspace.folders.images),
@@ -189,7 +200,9 @@ def test_the_workspace_s_own_folders_are_taken_in_place(workspace, team, registe
     assert sorted(stages(workspace).values()) == [Stage.CORRECTING, Stage.EXTRACTED, Stage.MERGED]
 
 
-def test_a_correction_is_its_file_owner_s_work(workspace, team, registered_lab):
+def test_a_correction_is_its_file_owner_s_work(
+    workspace: Any, team: Any, registered_lab: Any
+) -> None:
     lab = registered_lab
     adopt(ActingLab(workspace, team.cora), lab.folder)
     version = show(workspace, lab.name(1)).slots[0].latest
@@ -197,7 +210,9 @@ def test_a_correction_is_its_file_owner_s_work(workspace, team, registered_lab):
     assert version.received_by == "cora"
 
 
-def test_a_bad_correction_is_told_and_stops_nothing(workspace, team, registered_lab):
+def test_a_bad_correction_is_told_and_stops_nothing(
+    workspace: Any, team: Any, registered_lab: Any
+) -> None:
     lab = registered_lab
     (lab.corrections / lab.name(1) / "Add2.nrrd").write_bytes(b"NRRD0004\nnonsense")
     outcomes = adopt(ActingLab(workspace, team.cora), lab.folder)
@@ -205,14 +220,14 @@ def test_a_bad_correction_is_told_and_stops_nothing(workspace, team, registered_
     assert any("Add2.nrrd" in finding for finding in outcomes[1].findings)
 
 
-def test_a_dry_run_adopts_nothing(workspace, team, registered_lab):
+def test_a_dry_run_adopts_nothing(workspace: Any, team: Any, registered_lab: Any) -> None:
     outcomes = adopt(ActingLab(workspace, team.cora), registered_lab.folder, dry_run=True)
     assert [o.outcome for o in outcomes] == [DONE] * 3
     assert stages(workspace) == {}
     assert list(workspace.folders.images.iterdir()) == []
 
 
-def test_incomplete_patches_fail_alone(workspace, team, registered_lab):
+def test_incomplete_patches_fail_alone(workspace: Any, team: Any, registered_lab: Any) -> None:
     lab = registered_lab
     (lab.labels / f"{lab.name(0)}.nii.gz").unlink()
     write_nifti(
@@ -223,7 +238,9 @@ def test_incomplete_patches_fail_alone(workspace, team, registered_lab):
     assert "has no volume in labelsCorr" in (outcomes[0].message or "")
 
 
-def test_another_patch_of_the_same_name_is_not_overwritten(workspace, team, registered_lab):
+def test_another_patch_of_the_same_name_is_not_overwritten(
+    workspace: Any, team: Any, registered_lab: Any
+) -> None:
     lab = registered_lab
     adopt(ActingLab(workspace, team.cora), lab.folder)
     other = lab.images / f"{lab.name(0)}.nii.gz"
@@ -235,7 +252,9 @@ def test_another_patch_of_the_same_name_is_not_overwritten(workspace, team, regi
     )
 
 
-def test_folders_that_cannot_be_told_apart_are_to_be_named(workspace, team, registered_lab):
+def test_folders_that_cannot_be_told_apart_are_to_be_named(
+    workspace: Any, team: Any, registered_lab: Any
+) -> None:
     lab = registered_lab
     shutil.copytree(lab.merged, lab.folder / "merged_old")
     with pytest.raises(AdoptionError, match="name one with --merged"):
@@ -244,7 +263,9 @@ def test_folders_that_cannot_be_told_apart_are_to_be_named(workspace, team, regi
     assert plan.merged == lab.merged
 
 
-def test_a_folder_that_is_not_the_guide_s_is_told(workspace, team, tmp_path):
+def test_a_folder_that_is_not_the_guide_s_is_told(
+    workspace: Any, team: Any, tmp_path: Path
+) -> None:
     with pytest.raises(AdoptionError, match="holds no folder imagesCorr"):
         adopt(ActingLab(workspace, team.cora), tmp_path)
     with pytest.raises(AdoptionError, match="not a folder"):
@@ -262,11 +283,13 @@ def test_a_folder_that_is_not_the_guide_s_is_told(workspace, team, tmp_path):
         ("plain", PatchName("other", "plain", None)),
     ],
 )
-def test_a_name_is_read_by_membrain_seg_s_rule(name, said):
+def test_a_name_is_read_by_membrain_seg_s_rule(name: Any, said: Any) -> None:
     assert parse_name(name) == said
 
 
-def test_adopting_again_leaves_what_was_changed_since(workspace, team, registered_lab):
+def test_adopting_again_leaves_what_was_changed_since(
+    workspace: Any, team: Any, registered_lab: Any
+) -> None:
     lab = registered_lab
     adopt(ActingLab(workspace, team.cora), lab.folder)
     newer = np.zeros((160, 160, 160), np.uint8)
@@ -290,20 +313,24 @@ def test_adopting_again_leaves_what_was_changed_since(workspace, team, registere
     assert show(workspace, other).slots == before[0].slots
 
 
-def as_floats(path, grid=None):
+def as_floats(path: Any, grid: Any = None) -> None:
     with open_volume(path) as volume:
         voxels, there = volume.read(whole(volume.shape)), volume.grid
     write_nifti(path, voxels.astype(np.float32), grid or there)
 
 
 @pytest.mark.parametrize("grid", [None, Grid.aligned()], ids=["its place stated", "no place"])
-def test_a_float_copy_of_an_integer_tomogram_is_found(workspace, team, registered_lab, grid):
+def test_a_float_copy_of_an_integer_tomogram_is_found(
+    workspace: Any, team: Any, registered_lab: Any, grid: Any
+) -> None:
     as_floats(registered_lab.images / f"{registered_lab.name(0)}.nii.gz", grid)
     adopt(ActingLab(workspace, team.cora), registered_lab.folder)
     assert show(workspace, registered_lab.name(0)).patch.center == CENTERS[0]
 
 
-def test_a_patch_finds_its_place_when_its_tomogram_is_registered_later(workspace, team, lab, files):
+def test_a_patch_finds_its_place_when_its_tomogram_is_registered_later(
+    workspace: Any, team: Any, lab: Any, files: Any
+) -> None:
     adopt(ActingLab(workspace, team.cora), lab.folder)
     assert show(workspace, lab.name(0)).patch.start is None
     register(
@@ -318,7 +345,9 @@ def test_a_patch_finds_its_place_when_its_tomogram_is_registered_later(workspace
     assert [o.outcome for o in adopt(ActingLab(workspace, team.cora), lab.folder)] == [KEPT] * 3
 
 
-def test_the_voxel_size_of_a_patch_without_a_tomogram_can_be_stated(workspace, team, lab):
+def test_the_voxel_size_of_a_patch_without_a_tomogram_can_be_stated(
+    workspace: Any, team: Any, lab: Any
+) -> None:
     for folder in (lab.images, lab.labels):
         path = folder / f"{lab.name(0)}.nii.gz"
         with open_volume(path) as volume:

@@ -5,6 +5,7 @@ import getpass
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +22,11 @@ from db.vocabulary import Origin, Stage
 ADD, OTHER = np.s_[80, 80, 70:90], np.s_[80, 90, 70:90]
 
 
-def files(outcome) -> dict[str, str]:
+def files(outcome: Any) -> dict[str, str]:
     return {file.slot: file.outcome for file in outcome.details["files"]}
 
 
-def test_new_changed_same_and_gone_files_are_told_apart(lab):
+def test_new_changed_same_and_gone_files_are_told_apart(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     lab.save("Remove1.nrrd", ADD)
     (first,) = collect(lab.by.cora)
@@ -42,7 +43,7 @@ def test_new_changed_same_and_gone_files_are_told_apart(lab):
     assert (slots["Remove1.nrrd"].missing, lab.patch().correction_count) == (True, 2)
 
 
-def test_a_file_that_comes_back_counts_again(lab):
+def test_a_file_that_comes_back_counts_again(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.cora)
     merge(lab.by.cora)
@@ -57,8 +58,8 @@ def test_a_file_that_comes_back_counts_again(lab):
 
 
 def test_the_author_is_the_owner_of_the_file_never_who_collects(
-    lab, monkeypatch: pytest.MonkeyPatch
-):
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     accounts = {1001: "anton-account", 1002: "guest"}
 
     class Entry:
@@ -90,14 +91,14 @@ def test_the_author_is_the_owner_of_the_file_never_who_collects(
     assert {version.origin for version in found.values()} == {Origin.COLLECTED}
 
 
-def test_the_account_of_this_process_is_a_person_where_it_is_one(lab):
+def test_the_account_of_this_process_is_a_person_where_it_is_one(lab: Any) -> None:
     assert lab.ada.os_user == getpass.getuser()
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.cora)
     assert lab.slots()["Add1.nrrd"].latest.author == "ada"
 
 
-def test_folders_without_a_patch_name_the_nearest_one(lab):
+def test_folders_without_a_patch_name_the_nearest_one(lab: Any) -> None:
     (lab.folders.corrections / "other_TS_001_patch00").mkdir()
     (lab.folders.corrections / "readme.txt").write_text("hello")
     outcomes = {each.name: each for each in collect(lab.by.cora)}
@@ -107,7 +108,7 @@ def test_folders_without_a_patch_name_the_nearest_one(lab):
     assert outcomes["readme.txt"].outcome == "skipped"
 
 
-def test_ignored_files_are_named_and_harm_nothing(lab):
+def test_ignored_files_are_named_and_harm_nothing(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     for name in ("notes.txt", ".DS_Store", "Add1.nrrd.bak"):
         lab.file(name).write_text("x")
@@ -118,7 +119,7 @@ def test_ignored_files_are_named_and_harm_nothing(lab):
     assert "'notes.txt' is not a correction" in outcome.findings
 
 
-def test_a_bad_file_fails_every_time_and_stops_no_other(lab):
+def test_a_bad_file_fails_every_time_and_stops_no_other(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     lab.file("Remove1.am").write_bytes(b"# AmiraMesh")
     lab.save("Add1.nrrd", ADD, name=lab.names[1])
@@ -133,14 +134,14 @@ def test_a_bad_file_fails_every_time_and_stops_no_other(lab):
     assert merge(lab.by.cora)[0].outcome == "done"
 
 
-def test_another_patch_s_correction_is_refused(lab):
+def test_another_patch_s_correction_is_refused(lab: Any) -> None:
     source = lab.save("Add1.nrrd", np.s_[80, 80, 140:155], name=lab.names[2])
     shutil.copy(source, lab.file("Add1.nrrd"))
     bad, good = collect(lab.by.cora)
     assert (bad.name, bad.outcome, good.outcome) == (lab.name, "failed", "done")
 
 
-def test_links_and_pipes_are_not_followed(lab, tmp_path: Path):
+def test_links_and_pipes_are_not_followed(lab: Any, tmp_path: Path) -> None:
     secret = tmp_path / "secret.nrrd"
     secret.write_bytes(lab.bytes("Add1.nrrd", ADD))
     lab.file("Add1.nrrd").symlink_to(secret)
@@ -152,7 +153,7 @@ def test_links_and_pipes_are_not_followed(lab, tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["Add1\n.nrrd", "Add1\u202e.nrrd", "Adde\u0301.nrrd"])
-def test_a_name_that_cannot_be_a_slot_is_refused(name: str, lab):
+def test_a_name_that_cannot_be_a_slot_is_refused(name: str, lab: Any) -> None:
     lab.file(name).write_bytes(lab.bytes("Add1.nrrd", ADD))
     (outcome,) = collect(lab.by.cora)
     assert outcome.outcome == "failed"
@@ -160,7 +161,9 @@ def test_a_name_that_cannot_be_a_slot_is_refused(name: str, lab):
     assert lab.slots() == {}
 
 
-def test_a_file_that_changes_while_it_is_read_waits(lab, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_that_changes_while_it_is_read_waits(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab.save("Add1.nrrd", ADD)
     monkeypatch.setattr(standing, "same_moment", lambda before, after: False)
     (outcome,) = collect(lab.by.cora)
@@ -168,21 +171,21 @@ def test_a_file_that_changes_while_it_is_read_waits(lab, monkeypatch: pytest.Mon
     assert lab.slots() == {}
 
 
-def test_a_withdrawn_patch_is_left_alone(lab):
+def test_a_withdrawn_patch_is_left_alone(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     withdraw(lab.by.cora, lab.name, "a bead")
     (outcome,) = collect(lab.by.cora)
     assert (outcome.outcome, lab.slots()) == ("skipped", {})
 
 
-def test_a_dry_run_tells_and_changes_nothing(lab):
+def test_a_dry_run_tells_and_changes_nothing(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     (outcome,) = collect(lab.by.cora, dry_run=True)
     assert (outcome.outcome, files(outcome)) == ("done", {"Add1.nrrd": "new"})
     assert (lab.slots(), lab.patch().stage) == ({}, Stage.EXTRACTED)
 
 
-def test_a_corrections_folder_that_is_not_mounted_loses_no_correction(lab):
+def test_a_corrections_folder_that_is_not_mounted_loses_no_correction(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.cora)
     lab.folders.corrections.rename(lab.folders.root / "away")
@@ -191,7 +194,7 @@ def test_a_corrections_folder_that_is_not_mounted_loses_no_correction(lab):
     assert lab.slots()["Add1.nrrd"].counts
 
 
-def test_a_folder_that_is_gone_leaves_its_corrections_out(lab):
+def test_a_folder_that_is_gone_leaves_its_corrections_out(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.cora)
     shutil.rmtree(lab.folders.corrections_of(lab.name))
@@ -199,14 +202,14 @@ def test_a_folder_that_is_gone_leaves_its_corrections_out(lab):
     assert files(outcome) == {"Add1.nrrd": "gone"}
 
 
-def test_who_may_not_and_what_is_not_there(lab):
+def test_who_may_not_and_what_is_not_there(lab: Any) -> None:
     with pytest.raises(NotAllowedError):
         collect(lab.by.vera)
     with pytest.raises(UnknownNameError):
         collect(lab.by.cora, ["nothing"])
 
 
-def test_somebody_who_is_disabled_collects_no_more(lab):
+def test_somebody_who_is_disabled_collects_no_more(lab: Any) -> None:
     people.disable(lab.workspace, lab.admin, "cora")
     with pytest.raises(NotAllowedError, match="disabled"):
         collect(lab.by.cora)

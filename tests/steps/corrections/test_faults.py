@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def full_disk(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def state(lab) -> dict:
+def state(lab: Any) -> dict:
     """Every file under a final name, and what the catalog has of the patches."""
     files = {
         path: file_hash(path)
@@ -59,7 +60,7 @@ def state(lab) -> dict:
 
 
 @pytest.fixture
-def ready(lab):
+def ready(lab: Any) -> Any:
     """The lab with a fourth patch to extract, a correction to collect, and one to merge."""
     choose(lab.by.ada, "TS_001", [Zyx(84, 95, 100)], reason=ChosenBecause.OTHER)
     lab.save("Add1.nrrd", ADD)
@@ -71,7 +72,7 @@ def ready(lab):
     return lab
 
 
-def test_a_full_disk_fails_with_a_sentence_and_a_rerun_ends_it(ready, tmp_path: Path):
+def test_a_full_disk_fails_with_a_sentence_and_a_rerun_ends_it(ready: Any, tmp_path: Path) -> None:
     lab = ready
     noise = np.random.default_rng(3).integers(0, 2, (160, 160, 160)).astype(bool)
     file = tmp_path / "Ignore1.nrrd"
@@ -96,7 +97,7 @@ def test_a_full_disk_fails_with_a_sentence_and_a_rerun_ends_it(ready, tmp_path: 
     assert receive(lab.by.annika, lab.names[2], "Ignore1.nrrd", file).outcome == "done"
 
 
-def test_a_catalog_that_cannot_grow_undoes_the_files(ready):
+def test_a_catalog_that_cannot_grow_undoes_the_files(ready: Any) -> None:
     lab = ready
     before, size = state(lab), (lab.folders.root / "catalog.sqlite").stat().st_size
     data = lab.bytes("Add1.nrrd", OTHER)
@@ -118,7 +119,7 @@ FOLDERS: dict[str, Callable] = {
 
 
 @pytest.mark.parametrize("which", FOLDERS)
-def test_a_folder_that_cannot_be_written_gets_a_sentence(which: str, ready):
+def test_a_folder_that_cannot_be_written_gets_a_sentence(which: str, ready: Any) -> None:
     lab = ready
     folder = FOLDERS[which](lab)
     data = lab.bytes("Add2.nrrd", OTHER)
@@ -171,7 +172,7 @@ def opened_to_all(root: Path) -> list[tuple[Path, int]]:
     return changed
 
 
-def test_many_hands_on_one_slot_lose_no_version(lab):
+def test_many_hands_on_one_slot_lose_no_version(lab: Any) -> None:
     files = [lab.bytes("Add1.nrrd", np.s_[80, 80, 60 : 70 + n]) for n in range(12)]
     lab.workspace.close()
 
@@ -187,7 +188,7 @@ def test_many_hands_on_one_slot_lose_no_version(lab):
     assert file_hash(lab.file("Add1.nrrd")) == versions[-1].sha256
 
 
-def test_many_hands_merge_a_patch_once(lab):
+def test_many_hands_merge_a_patch_once(lab: Any) -> None:
     for name in lab.names:
         lab.save("Add1.nrrd", ADD, name=name)
     collect(lab.by.annika)
@@ -224,7 +225,7 @@ def together(work: Callable[[int], None], hands: int) -> None:
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * hands
 
 
-def test_a_batch_of_merges_runs_unattended_with_a_report_for_each(lab):
+def test_a_batch_of_merges_runs_unattended_with_a_report_for_each(lab: Any) -> None:
     """1,000 of them in make soak."""
     shape = Zyx(48, 48, 48)
     label = np.zeros(shape, np.uint8)

@@ -10,6 +10,7 @@ import signal
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ KILLS = 200 if os.environ.get("TOMOCURATE_SOAK") else 20
 
 
 @pytest.fixture
-def prepared(lab):
+def prepared(lab: Any) -> Any:
     """Six more chosen patches, corrections to collect and to receive for those that are cut."""
     centers = [Zyx(82 + n, 90 + 2 * n, 100 + 3 * n) for n in range(6)]
     choose(lab.by.ada, "TS_001", centers, reason=ChosenBecause.OTHER)
@@ -52,7 +53,9 @@ def prepared(lab):
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_killed_step_loses_nothing_and_ends_when_it_is_run_again(step: str, prepared, tmp_path):
+def test_a_killed_step_loses_nothing_and_ends_when_it_is_run_again(
+    step: str, prepared: Any, tmp_path: Path
+) -> None:
     prepared.workspace.close()
     folder = prepared.folders.root
     if step == "merge":
@@ -98,7 +101,7 @@ def take(folder: Path, step: str, writer: int) -> int:
             os.write(writer, b"ready\n")
             by = acting_person(workspace)
 
-            def tell(outcome) -> None:
+            def tell(outcome: Any) -> None:
                 os.write(writer, f"{outcome.name} {outcome.outcome}\n".encode())
 
             one(workspace, by, step, tell)
@@ -108,7 +111,7 @@ def take(folder: Path, step: str, writer: int) -> int:
         return 1
 
 
-def one(workspace: Workspace, by, step: str, tell=silent) -> list[Outcome]:
+def one(workspace: Workspace, by: Any, step: str, tell: Any = silent) -> list[Outcome]:
     if step != "receive":
         steps = {"extract": extract, "collect": collect, "merge": merge}
         return list(steps[step](Lab(workspace, by), progress=tell))

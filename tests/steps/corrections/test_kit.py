@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ ADD, OTHER = np.s_[80, 80, 70:90], np.s_[80, 90, 70:90]
 
 
 @pytest.fixture
-def kit(lab, tmp_path: Path) -> Path:
+def kit(lab: Any, tmp_path: Path) -> Path:
     """An unpacked kit of two patches."""
     write_kit(lab.workspace, lab.names[:2], tmp_path / "kit.zip")
     with zipfile.ZipFile(tmp_path / "kit.zip") as zipped:
@@ -45,7 +46,7 @@ def zipped(*members: tuple[str, bytes]) -> io.BytesIO:
     return made
 
 
-def test_the_drop_in_works_on_a_kit_as_it_is(lab, kit: Path, tmp_path: Path):
+def test_the_drop_in_works_on_a_kit_as_it_is(lab: Any, kit: Path, tmp_path: Path) -> None:
     for name in lab.names[:2]:
         label = kit / "labelsCorr" / f"{name}.nii.gz"
         assert label.read_bytes() == lab.folders.label_of(name).read_bytes()
@@ -57,13 +58,13 @@ def test_the_drop_in_works_on_a_kit_as_it_is(lab, kit: Path, tmp_path: Path):
     assert (tmp_path / "out" / f"{lab.name}.nii.gz").exists()
 
 
-def test_the_rules_are_those_of_the_guide(kit: Path):
+def test_the_rules_are_those_of_the_guide(kit: Path) -> None:
     rules = (kit / "READ_ME.txt").read_text()
     for rule in ("In doubt, Ignore", "Remove may be coarse", "Add is drawn accurately"):
         assert rule in rules
 
 
-def test_the_task_list_is_mitk_s_and_its_paths_are_in_the_kit(lab, kit: Path):
+def test_the_task_list_is_mitk_s_and_its_paths_are_in_the_kit(lab: Any, kit: Path) -> None:
     tasks = json.loads((kit / "mitk_tasks.json").read_text())
     assert (tasks["FileFormat"], tasks["Version"]) == ("MITK Segmentation Task List", 1)
     assert len(tasks["Tasks"]) == 6
@@ -76,7 +77,9 @@ def test_the_task_list_is_mitk_s_and_its_paths_are_in_the_kit(lab, kit: Path):
     assert f"corrections/{lab.name}/Add1.nrrd" in results
 
 
-def test_corrections_that_count_lie_in_the_kit_and_their_names_are_taken(lab, tmp_path: Path):
+def test_corrections_that_count_lie_in_the_kit_and_their_names_are_taken(
+    lab: Any, tmp_path: Path
+) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     receive(lab.by.annika, lab.name, "Add1.nrrd", data)
     made = io.BytesIO()
@@ -95,14 +98,14 @@ def test_corrections_that_count_lie_in_the_kit_and_their_names_are_taken(lab, tm
     assert lab.slots()["Add1.nrrd"].latest.author == "annika"
 
 
-def test_the_same_kit_is_the_same_bytes(lab):
+def test_the_same_kit_is_the_same_bytes(lab: Any) -> None:
     first, second = io.BytesIO(), io.BytesIO()
     write_kit(lab.workspace, lab.names, first)
     write_kit(lab.workspace, lab.names, second)
     assert first.getvalue() == second.getvalue()
 
 
-def test_the_napari_script_saves_what_lies_exactly_on_the_patch(lab, kit: Path):
+def test_the_napari_script_saves_what_lies_exactly_on_the_patch(lab: Any, kit: Path) -> None:
     script = load(kit / "correct_in_napari.py")
     image, lps = script.read_volume(kit / "imagesCorr" / f"{lab.name}.nii.gz")
     assert (image == lab.read(lab.folders.image_of(lab.name))).all()
@@ -122,14 +125,16 @@ def test_the_napari_script_saves_what_lies_exactly_on_the_patch(lab, kit: Path):
     assert script.free_names(kit / "corrections" / lab.name)["Add"].name == "Add2.nrrd"
 
 
-def load(path: Path):
+def load(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location("correct_in_napari", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_the_napari_script_opens_image_label_and_three_layers(lab, kit: Path, tmp_path: Path):
+def test_the_napari_script_opens_image_label_and_three_layers(
+    lab: Any, kit: Path, tmp_path: Path
+) -> None:
     """Against a stand-in for napari, which is far too large for these tests."""
     (tmp_path / "napari.py").write_text(STAND_IN)
     script = [sys.executable, str(kit / "correct_in_napari.py"), lab.names[1]]
@@ -160,7 +165,7 @@ def run():
 """
 
 
-def test_what_no_kit_is_made_of(lab, tmp_path: Path):
+def test_what_no_kit_is_made_of(lab: Any, tmp_path: Path) -> None:
     withdraw(lab.by.cora, lab.name, "a bead")
     with pytest.raises(StepError, match="withdrawn"):
         write_kit(lab.workspace, [lab.name], io.BytesIO())
@@ -173,7 +178,7 @@ def test_what_no_kit_is_made_of(lab, tmp_path: Path):
         write_kit(lab.workspace, [lab.names[1]], tmp_path / "kit.zip")
 
 
-def test_a_zip_of_several_patches_is_sorted_by_its_folders(lab):
+def test_a_zip_of_several_patches_is_sorted_by_its_folders(lab: Any) -> None:
     made = zipped(
         (f"corrections/{lab.name}/Add1.nrrd", lab.bytes("Add1.nrrd", ADD)),
         (f"{lab.names[1]}/Remove1.nrrd", lab.bytes("Remove1.nrrd", OTHER, name=lab.names[1])),
@@ -259,27 +264,29 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_zip_that_is_not_safe_is_refused_whole(case: str, lab):
+def test_a_zip_that_is_not_safe_is_refused_whole(case: str, lab: Any) -> None:
     made, said = HOSTILE[case]
     with pytest.raises(ArchiveError, match=said):
         receive_many(lab.by.annika, made)
     assert lab.slots() == {}
 
 
-def test_more_members_than_any_kit_has_are_refused(lab, monkeypatch: pytest.MonkeyPatch):
+def test_more_members_than_any_kit_has_are_refused(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(archive, "MAX_MEMBERS", 3)
     made = zipped(*((f"a/Add{n}.nrrd", b"") for n in range(4)))
     with pytest.raises(ArchiveError, match="holds more than 3 files"):
         receive_many(lab.by.annika, made)
 
 
-def test_a_bomb_is_not_inflated_beyond_the_limit(lab, monkeypatch: pytest.MonkeyPatch):
+def test_a_bomb_is_not_inflated_beyond_the_limit(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receive_step, "MAX_KIT_BYTES", 1 << 20)
     with pytest.raises(ArchiveError, match="possible zip bomb"):
         receive_many(lab.by.annika, bomb(4 << 20))
 
 
-def test_damaged_bytes_fail_their_own_file_alone(lab):
+def test_damaged_bytes_fail_their_own_file_alone(lab: Any) -> None:
     good = lab.bytes("Add1.nrrd", ADD)
     made = zipped((f"{lab.name}/Add1.nrrd", good), (f"{lab.names[1]}/Add1.nrrd", b"x" * 1000))
     data = made.getvalue().replace(b"x" * 1000, b"x" * 999 + b"y")
@@ -289,7 +296,7 @@ def test_damaged_bytes_fail_their_own_file_alone(lab):
     assert lab.slots(lab.names[1]) == {}
 
 
-def test_a_zip_on_disk_is_named(lab, tmp_path: Path):
+def test_a_zip_on_disk_is_named(lab: Any, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="cannot be read"):
         receive_many(lab.by.annika, tmp_path / "nothing.zip")
     with pytest.raises(NotAllowedError):

@@ -1,6 +1,7 @@
 """Receiving corrections: versions, hostile names and files, conflicts, and nothing lost."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,16 +23,16 @@ from db.vocabulary import CorrectionKind, Origin, Stage
 ADD, OTHER = np.s_[80, 80, 70:90], np.s_[80, 90, 70:90]
 
 
-def stored(lab) -> set[bytes]:
+def stored(lab: Any) -> set[bytes]:
     files = [p for p in lab.folders.store.rglob("*") if p.is_file() and "refused" not in p.parts]
     return {path.read_bytes() for path in files}
 
 
-def there(lab) -> list[Path]:
+def there(lab: Any) -> list[Path]:
     return sorted(path for path in lab.folders.root.rglob("*") if "locks" not in path.parts)
 
 
-def test_a_correction_is_stored_placed_and_recorded(lab):
+def test_a_correction_is_stored_placed_and_recorded(lab: Any) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     outcome = receive(lab.by.annika, lab.name, "Add1.nrrd", data)
     assert outcome.outcome == "done"
@@ -46,7 +47,7 @@ def test_a_correction_is_stored_placed_and_recorded(lab):
     assert (lab.patch().stage, lab.patch().correction_count) == (Stage.CORRECTING, 1)
 
 
-def test_the_same_bytes_again_are_kept(lab):
+def test_the_same_bytes_again_are_kept(lab: Any) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     receive(lab.by.annika, lab.name, "Add1.nrrd", data)
     again = receive(lab.by.anton, lab.name, "Add1.nrrd", data)
@@ -54,7 +55,7 @@ def test_the_same_bytes_again_are_kept(lab):
     assert len(lab.slots()["Add1.nrrd"].versions) == 1
 
 
-def test_other_bytes_are_the_slot_s_next_version(lab):
+def test_other_bytes_are_the_slot_s_next_version(lab: Any) -> None:
     first, second = lab.bytes("Add1.nrrd", ADD), lab.bytes("Add1.nrrd", OTHER)
     receive(lab.by.annika, lab.name, "Add1.nrrd", first)
     outcome = receive(lab.by.anton, lab.name, "Add1.nrrd", second, expected=1)
@@ -64,7 +65,7 @@ def test_other_bytes_are_the_slot_s_next_version(lab):
     assert [v.author for v in lab.slots()["Add1.nrrd"].versions] == ["annika", "anton"]
 
 
-def test_a_file_that_nobody_collected_becomes_a_version_first(lab):
+def test_a_file_that_nobody_collected_becomes_a_version_first(lab: Any) -> None:
     standing = lab.save("Add1.nrrd", ADD).read_bytes()
     data = lab.bytes("Add1.nrrd", OTHER)
     with pytest.raises(ConflictError, match=r"saved another file .* version 1 now"):
@@ -77,7 +78,7 @@ def test_a_file_that_nobody_collected_becomes_a_version_first(lab):
     assert {standing, data} <= stored(lab)
 
 
-def test_even_a_broken_file_that_stood_there_is_not_lost(lab):
+def test_even_a_broken_file_that_stood_there_is_not_lost(lab: Any) -> None:
     lab.file("Add1.nrrd").write_bytes(b"half a file")
     data = lab.bytes("Add1.nrrd", OTHER)
     with pytest.raises(ConflictError, match="version 1 now"):
@@ -87,7 +88,7 @@ def test_even_a_broken_file_that_stood_there_is_not_lost(lab):
     assert [bool(v.error) for v in lab.slots()["Add1.nrrd"].versions] == [True, False]
 
 
-def test_a_file_that_stands_there_already_is_taken_as_it_is_sent(lab):
+def test_a_file_that_stands_there_already_is_taken_as_it_is_sent(lab: Any) -> None:
     """The process that placed it was killed before it could note it."""
     data = lab.bytes("Add1.nrrd", ADD)
     lab.file("Add1.nrrd").write_bytes(data)
@@ -96,7 +97,7 @@ def test_a_file_that_stands_there_already_is_taken_as_it_is_sent(lab):
     assert (version.origin, version.author) == (Origin.UPLOADED, "annika")
 
 
-def test_a_refused_file_is_noted_kept_apart_and_stops_the_merge(lab):
+def test_a_refused_file_is_noted_kept_apart_and_stops_the_merge(lab: Any) -> None:
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
     good = lab.file("Add1.nrrd").read_bytes()
     bad = b"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 3 3\n\n123456789"
@@ -118,7 +119,7 @@ def test_a_refused_file_is_noted_kept_apart_and_stops_the_merge(lab):
     assert merge(lab.by.annika)[0].outcome == "done"
 
 
-def test_refused_files_are_bounded(lab, monkeypatch: pytest.MonkeyPatch):
+def test_refused_files_are_bounded(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.corrections.store.MAX_REFUSED", 3)
     store = Store(lab.folders.store)
     for number in range(6):
@@ -156,7 +157,7 @@ def test_refused_files_are_bounded(lab, monkeypatch: pytest.MonkeyPatch):
         "<img src=x>.nrrd",
     ],
 )
-def test_a_hostile_name_gets_one_sentence_and_changes_nothing(name: str, lab):
+def test_a_hostile_name_gets_one_sentence_and_changes_nothing(name: str, lab: Any) -> None:
     before = there(lab)
     with pytest.raises(CorrectionError) as refused:
         receive(lab.by.annika, lab.name, name, b"NRRD0004\n")
@@ -170,19 +171,19 @@ def test_a_hostile_name_gets_one_sentence_and_changes_nothing(name: str, lab):
 @pytest.mark.parametrize(
     "name", ["Add 1 (copy).nrrd", "remove_été.nrrd", "IGNORE膜.nrrd", "Add%_.nrrd"]
 )
-def test_a_name_in_any_script_is_a_slot(name: str, lab):
+def test_a_name_in_any_script_is_a_slot(name: str, lab: Any) -> None:
     outcome = receive(lab.by.annika, lab.name, name, lab.bytes("Add1.nrrd", ADD))
     assert outcome.outcome == "done"
     assert list(lab.slots()) == [name]
 
 
-def test_labels_named_in_the_file_make_any_nrrd_a_correction(lab):
+def test_labels_named_in_the_file_make_any_nrrd_a_correction(lab: Any) -> None:
     outcome = receive(lab.by.annika, lab.name, "mine.nrrd", lab.bytes("Add1.nrrd", ADD))
     assert outcome.details["painted"] == {"add": 20}
     assert lab.slots()["mine.nrrd"].kind is None
 
 
-def test_a_file_larger_than_the_limit_is_refused_before_it_is_kept(lab):
+def test_a_file_larger_than_the_limit_is_refused_before_it_is_kept(lab: Any) -> None:
     (lab.folders.root / "tomocurate.toml").write_text("upload_mb = 1\n")
     with open_workspace(lab.folders.root) as workspace:
         big = lab.data / "Add1.nrrd"
@@ -194,7 +195,7 @@ def test_a_file_larger_than_the_limit_is_refused_before_it_is_kept(lab):
     assert not any("partial" in path.name for path in lab.folders.store.iterdir())
 
 
-def test_links_pipes_and_folders_are_no_uploads(lab, tmp_path: Path):
+def test_links_pipes_and_folders_are_no_uploads(lab: Any, tmp_path: Path) -> None:
     import os
 
     secret = tmp_path / "secret"
@@ -207,7 +208,7 @@ def test_links_pipes_and_folders_are_no_uploads(lab, tmp_path: Path):
             receive(lab.by.annika, lab.name, "Add1.nrrd", source)
 
 
-def test_a_link_in_the_folder_is_not_written_through(lab, tmp_path: Path):
+def test_a_link_in_the_folder_is_not_written_through(lab: Any, tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("mine")
     lab.file("Add1.nrrd").symlink_to(target)
@@ -216,7 +217,7 @@ def test_a_link_in_the_folder_is_not_written_through(lab, tmp_path: Path):
     assert target.read_text() == "mine"
 
 
-def test_two_people_who_saw_the_same_version(lab):
+def test_two_people_who_saw_the_same_version(lab: Any) -> None:
     first, second = (lab.bytes("Add1.nrrd", np.s_[80, 80, 70:end]) for end in (80, 85))
     for seen, data in enumerate((first, second)):
         receive(lab.by.annika, lab.name, "Add1.nrrd", data, expected=seen)
@@ -229,7 +230,7 @@ def test_two_people_who_saw_the_same_version(lab):
         receive(lab.by.anton, lab.name, "Add1.nrrd", third, expected=2)
 
 
-def test_nobody_replaces_unseen_what_somebody_else_painted(lab):
+def test_nobody_replaces_unseen_what_somebody_else_painted(lab: Any) -> None:
     first, second = lab.bytes("Add1.nrrd", ADD), lab.bytes("Add1.nrrd", OTHER)
     receive(lab.by.annika, lab.name, "Add1.nrrd", first)
     receive(lab.by.annika, lab.name, "Add2.nrrd", first)
@@ -240,7 +241,9 @@ def test_nobody_replaces_unseen_what_somebody_else_painted(lab):
     assert len(lab.slots()["Add1.nrrd"].versions) == 2
 
 
-def test_a_conflict_at_the_last_moment_brings_the_folder_back(lab, monkeypatch: pytest.MonkeyPatch):
+def test_a_conflict_at_the_last_moment_brings_the_folder_back(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = lab.bytes("Add1.nrrd", ADD)
     receive(lab.by.annika, lab.name, "Add1.nrrd", first)
 
@@ -256,7 +259,7 @@ def test_a_conflict_at_the_last_moment_brings_the_folder_back(lab, monkeypatch: 
     assert not lab.file("Add2.nrrd").exists()
 
 
-def test_a_correction_after_acceptance_marks_the_label_stale(lab):
+def test_a_correction_after_acceptance_marks_the_label_stale(lab: Any) -> None:
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
     merge(lab.by.annika)
     accept(lab.by.rolf, lab.name)
@@ -265,7 +268,7 @@ def test_a_correction_after_acceptance_marks_the_label_stale(lab):
     assert (patch.stage, patch.stale, patch.newer_corrections_wait) == (Stage.ACCEPTED, True, True)
 
 
-def test_a_withdrawn_slot_counts_again_when_it_is_sent_again(lab):
+def test_a_withdrawn_slot_counts_again_when_it_is_sent_again(lab: Any) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     receive(lab.by.annika, lab.name, "Add1.nrrd", data)
     withdraw_correction(lab.by.annika, lab.name, "Add1.nrrd")
@@ -275,7 +278,7 @@ def test_a_withdrawn_slot_counts_again_when_it_is_sent_again(lab):
     assert lab.slots()["Add1.nrrd"].counts
 
 
-def test_who_may_not_and_what_cannot(lab):
+def test_who_may_not_and_what_cannot(lab: Any) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     with pytest.raises(NotAllowedError):
         receive(lab.by.vera, lab.name, "Add1.nrrd", data)
@@ -287,7 +290,7 @@ def test_who_may_not_and_what_cannot(lab):
     assert stored(lab) == set()
 
 
-def test_who_painted_may_be_somebody_else_than_who_sends(lab):
+def test_who_painted_may_be_somebody_else_than_who_sends(lab: Any) -> None:
     data = lab.bytes("Add1.nrrd", ADD)
     with pytest.raises(NotAllowedError, match="assign work to others"):
         receive(lab.by.annika, lab.name, "Add1.nrrd", data, author=lab.anton)
@@ -296,7 +299,7 @@ def test_who_painted_may_be_somebody_else_than_who_sends(lab):
     assert (latest.author, latest.received_by) == ("anton", "cora")
 
 
-def test_every_correction_leaves_an_event(lab):
+def test_every_correction_leaves_an_event(lab: Any) -> None:
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
     with lab.workspace.catalog.read() as session:
         events = list_events(session, EventFilter(patch_id=lab.patch().id))
@@ -304,7 +307,7 @@ def test_every_correction_leaves_an_event(lab):
     assert {e.person for e in events[:2]} == {"annika"}
 
 
-def test_a_refused_file_alone_is_not_work(lab):
+def test_a_refused_file_alone_is_not_work(lab: Any) -> None:
     refused = receive(lab.by.annika, lab.name, "Add1.nrrd", b"no correction")
     assert refused.outcome == "failed"
     assert lab.patch().stage is Stage.EXTRACTED

@@ -1,6 +1,7 @@
 """Withdrawing a correction and taking it back: the drop-in agrees, nothing is deleted."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ ADD, OTHER = np.s_[80, 80, 70:90], np.s_[80, 90, 70:90]
 
 
 @pytest.fixture
-def merged(lab):
+def merged(lab: Any) -> Any:
     """The lab with one merged patch of two corrections."""
     lab.save("Add1.nrrd", ADD)
     lab.save("Add2.nrrd", OTHER)
@@ -26,7 +27,9 @@ def merged(lab):
     return lab
 
 
-def test_a_withdrawn_correction_is_left_out_by_us_and_by_the_drop_in(merged, tmp_path: Path):
+def test_a_withdrawn_correction_is_left_out_by_us_and_by_the_drop_in(
+    merged: Any, tmp_path: Path
+) -> None:
     lab = merged
     outcome = withdraw_correction(lab.by.annika, lab.name, "Add2.nrrd", reason="wrong")
     assert outcome.outcome == "done"
@@ -44,7 +47,7 @@ def test_a_withdrawn_correction_is_left_out_by_us_and_by_the_drop_in(merged, tmp
     assert "wrong" in reasons
 
 
-def test_collecting_afterwards_changes_nothing(merged):
+def test_collecting_afterwards_changes_nothing(merged: Any) -> None:
     lab = merged
     withdraw_correction(lab.by.annika, lab.name, "Add2.nrrd")
     (outcome,) = collect(lab.by.annika)
@@ -53,7 +56,7 @@ def test_collecting_afterwards_changes_nothing(merged):
     assert (slot.withdrawn, slot.missing) == (True, False)
 
 
-def test_taken_back_the_label_holds_all_again(merged):
+def test_taken_back_the_label_holds_all_again(merged: Any) -> None:
     lab = merged
     data = lab.file("Add2.nrrd").read_bytes()
     withdraw_correction(lab.by.annika, lab.name, "Add2.nrrd")
@@ -64,7 +67,7 @@ def test_taken_back_the_label_holds_all_again(merged):
     assert merge(lab.by.annika, [lab.name])[0].outcome == "kept"
 
 
-def test_twice_is_kept(merged):
+def test_twice_is_kept(merged: Any) -> None:
     lab = merged
     withdraw_correction(lab.by.annika, lab.name, "Add2.nrrd")
     assert withdraw_correction(lab.by.annika, lab.name, "Add2.nrrd").outcome == "kept"
@@ -72,7 +75,7 @@ def test_twice_is_kept(merged):
     assert reinstate_correction(lab.by.annika, lab.name, "Add2.nrrd").outcome == "kept"
 
 
-def test_a_file_that_changed_since_it_was_collected_is_not_put_away(merged):
+def test_a_file_that_changed_since_it_was_collected_is_not_put_away(merged: Any) -> None:
     lab = merged
     lab.save("Add2.nrrd", ADD)
     with pytest.raises(StepError, match="collect it first"):
@@ -80,7 +83,7 @@ def test_a_file_that_changed_since_it_was_collected_is_not_put_away(merged):
     assert lab.file("Add2.nrrd").exists()
 
 
-def test_another_file_in_its_place_is_not_overwritten(merged):
+def test_another_file_in_its_place_is_not_overwritten(merged: Any) -> None:
     lab = merged
     withdraw_correction(lab.by.annika, lab.name, "Add2.nrrd")
     other = lab.save("Add2.nrrd", ADD).read_bytes()
@@ -89,7 +92,7 @@ def test_another_file_in_its_place_is_not_overwritten(merged):
     assert lab.file("Add2.nrrd").read_bytes() == other
 
 
-def test_a_withdrawn_file_that_is_lost_comes_back_from_the_store(merged):
+def test_a_withdrawn_file_that_is_lost_comes_back_from_the_store(merged: Any) -> None:
     lab = merged
     withdraw_correction(lab.by.annika, lab.name, "Add2.nrrd")
     (lab.folders.withdrawn_of(lab.name) / "Add2.nrrd").unlink()
@@ -97,7 +100,7 @@ def test_a_withdrawn_file_that_is_lost_comes_back_from_the_store(merged):
     assert lab.file("Add2.nrrd").exists()
 
 
-def test_a_conflict_brings_the_file_back(merged, monkeypatch: pytest.MonkeyPatch):
+def test_a_conflict_brings_the_file_back(merged: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = merged
     with pytest.raises(ConflictError):
         withdraw_correction(lab.by.annika, lab.name, "Add2.nrrd", seen=1)
@@ -114,7 +117,7 @@ def test_a_conflict_brings_the_file_back(merged, monkeypatch: pytest.MonkeyPatch
     assert (lab.folders.withdrawn_of(lab.name) / "Add2.nrrd").exists()
 
 
-def test_who_may_not_and_what_is_not_there(merged):
+def test_who_may_not_and_what_is_not_there(merged: Any) -> None:
     lab = merged
     with pytest.raises(NotAllowedError):
         withdraw_correction(lab.by.vera, lab.name, "Add2.nrrd")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,12 +33,12 @@ MERGE = json.loads((GOLD / "merge.json").read_text())
 ADD, REMOVE = np.s_[80, 80, 70:90], np.s_[60:100, 60:100, 20:60]
 
 
-def merges(lab, name: str | None = None):
+def merges(lab: Any, name: str | None = None) -> Any:
     with lab.workspace.catalog.read() as session:
         return merges_of(session, lab.patch(name).id)
 
 
-def test_a_merge_has_the_voxels_of_the_drop_in(lab, tmp_path: Path):
+def test_a_merge_has_the_voxels_of_the_drop_in(lab: Any, tmp_path: Path) -> None:
     for number, name in enumerate(lab.names):
         lab.save("Add1.nrrd", np.s_[80, 80, 70 + number : 90], name=name)
         lab.save("Remove1.nrrd", REMOVE, name=name)
@@ -55,7 +56,7 @@ def test_a_merge_has_the_voxels_of_the_drop_in(lab, tmp_path: Path):
 
 
 @pytest.mark.parametrize("case", MERGE, ids=lambda case: case["name"])
-def test_a_merge_has_the_voxels_of_membrain_seg(case: dict, lab):
+def test_a_merge_has_the_voxels_of_membrain_seg(case: dict, lab: Any) -> None:
     (expected,) = case["outputs"]
     name = expected["file"].removesuffix(".nii.gz")
     source = GOLD / "merge" / case["name"]
@@ -75,7 +76,7 @@ def test_a_merge_has_the_voxels_of_membrain_seg(case: dict, lab):
     assert voxels == expected["sha256_of_uint8_voxels_zyx"]
 
 
-def adopt(lab, name: str, label: np.ndarray, grid: Grid | None) -> PatchRecord:
+def adopt(lab: Any, name: str, label: np.ndarray, grid: Grid | None) -> PatchRecord:
     """A patch that was cut elsewhere, at a place that nobody knows."""
     write_nifti(lab.folders.label_of(name), label, grid or Grid.aligned())
     z, y, x = label.shape
@@ -95,7 +96,7 @@ def adopt(lab, name: str, label: np.ndarray, grid: Grid | None) -> PatchRecord:
         return adopt_patch(session, change, "gold", name, values)
 
 
-def test_the_same_corrections_again_make_no_new_merge(lab):
+def test_the_same_corrections_again_make_no_new_merge(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     merge(lab.by.annika)
@@ -107,7 +108,7 @@ def test_the_same_corrections_again_make_no_new_merge(lab):
     assert lab.folders.merged_of(lab.name).stat().st_ino == before.st_ino
 
 
-def test_a_new_version_makes_the_label_stale_until_it_is_merged(lab):
+def test_a_new_version_makes_the_label_stale_until_it_is_merged(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     merge(lab.by.annika)
@@ -127,7 +128,7 @@ def test_a_new_version_makes_the_label_stale_until_it_is_merged(lab):
     assert [each["version"] for each in second.inputs] == [2]
 
 
-def test_the_bytes_of_before_make_a_stale_label_good_again(lab):
+def test_the_bytes_of_before_make_a_stale_label_good_again(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     merge(lab.by.annika)
@@ -139,7 +140,7 @@ def test_the_bytes_of_before_make_a_stale_label_good_again(lab):
     assert merge(lab.by.annika, [lab.name])[0].outcome == "kept"
 
 
-def test_a_patch_that_nobody_looked_at_is_never_merged_by_all(lab):
+def test_a_patch_that_nobody_looked_at_is_never_merged_by_all(lab: Any) -> None:
     assert merge(lab.by.annika) == ()
     (named,) = merge(lab.by.annika, [lab.name])
     assert (named.outcome, lab.patch().stage) == ("skipped", Stage.EXTRACTED)
@@ -148,7 +149,7 @@ def test_a_patch_that_nobody_looked_at_is_never_merged_by_all(lab):
         merge(lab.by.annika, nothing_to_change=True)
 
 
-def test_nothing_to_change_is_a_label_that_somebody_stated(lab):
+def test_nothing_to_change_is_a_label_that_somebody_stated(lab: Any) -> None:
     submit(lab.by.annika, lab.name, nothing_to_change=True)
     assert lab.patch().stage is Stage.IN_REVIEW
     (made,) = merges(lab)
@@ -160,7 +161,7 @@ def test_nothing_to_change_is_a_label_that_somebody_stated(lab):
     assert lab.patch().stale
 
 
-def test_nothing_to_change_is_refused_where_corrections_lie(lab):
+def test_nothing_to_change_is_refused_where_corrections_lie(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     (outcome,) = merge(lab.by.annika, [lab.name], nothing_to_change=True)
@@ -168,7 +169,7 @@ def test_nothing_to_change_is_refused_where_corrections_lie(lab):
     assert "has corrections (Add1.nrrd)" in outcome.message
 
 
-def test_a_correction_that_cannot_be_read_stops_its_own_patch_alone(lab):
+def test_a_correction_that_cannot_be_read_stops_its_own_patch_alone(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     lab.file("Remove1.nrrd").write_bytes(b"NRRD0004\nnonsense")
     lab.save("Add1.nrrd", ADD, name=lab.names[1])
@@ -181,7 +182,7 @@ def test_a_correction_that_cannot_be_read_stops_its_own_patch_alone(lab):
     assert merges(lab) == ()
 
 
-def test_contested_and_lost_voxels_are_counted_and_said(lab):
+def test_contested_and_lost_voxels_are_counted_and_said(lab: Any) -> None:
     lab.save("Add1.nrrd", np.s_[80, 80, 70:90], np.s_[5, 80, 70:90])
     lab.save("Ignore1.nrrd", np.s_[80, 80, 80:90])
     collect(lab.by.annika)
@@ -192,7 +193,7 @@ def test_contested_and_lost_voxels_are_counted_and_said(lab):
     assert (lab.merged()[80, 80, 80:90] == 2).all()
 
 
-def test_a_merge_leaves_out_what_is_gone_and_says_so(lab):
+def test_a_merge_leaves_out_what_is_gone_and_says_so(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     second = lab.save("Add2.nrrd", np.s_[80, 90, 70:90])
     collect(lab.by.annika)
@@ -204,7 +205,7 @@ def test_a_merge_leaves_out_what_is_gone_and_says_so(lab):
     assert outcome.details["corrections"] == ["Add1.nrrd"]
 
 
-def test_a_patch_whose_corrections_are_all_withdrawn_is_no_bare_prediction(lab):
+def test_a_patch_whose_corrections_are_all_withdrawn_is_no_bare_prediction(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     merge(lab.by.annika)
@@ -218,7 +219,7 @@ def test_a_patch_whose_corrections_are_all_withdrawn_is_no_bare_prediction(lab):
     assert (lab.merged() == lab.label()).all()
 
 
-def test_the_preview_is_the_merge_and_writes_nothing(lab):
+def test_the_preview_is_the_merge_and_writes_nothing(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     lab.save("Remove1.nrrd", REMOVE)
     collect(lab.by.annika)
@@ -234,7 +235,7 @@ def test_the_preview_is_the_merge_and_writes_nothing(lab):
     assert preview_merge(lab.workspace, lab.name).error.startswith("Ignore1.nrrd")
 
 
-def test_a_dry_run_merges_in_memory_alone(lab):
+def test_a_dry_run_merges_in_memory_alone(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     (outcome,) = merge(lab.by.annika, dry_run=True)
@@ -243,7 +244,7 @@ def test_a_dry_run_merges_in_memory_alone(lab):
     assert list(lab.folders.merged.iterdir()) == []
 
 
-def test_a_label_that_was_changed_on_disk_is_refused(lab):
+def test_a_label_that_was_changed_on_disk_is_refused(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     other = lab.label()
@@ -253,7 +254,7 @@ def test_a_label_that_was_changed_on_disk_is_refused(lab):
     assert "is not the label that was extracted" in outcome.message
 
 
-def test_a_current_label_that_is_gone_or_changed_is_restored(lab):
+def test_a_current_label_that_is_gone_or_changed_is_restored(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     merge(lab.by.annika)
@@ -265,7 +266,7 @@ def test_a_current_label_that_is_gone_or_changed_is_restored(lab):
         assert merged.read_bytes() == before
 
 
-def test_what_stood_in_the_merged_folder_is_kept_in_the_store(lab):
+def test_what_stood_in_the_merged_folder_is_kept_in_the_store(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     lab.folders.merged_of(lab.name).write_bytes(b"somebody's own label")
@@ -274,7 +275,7 @@ def test_what_stood_in_the_merged_folder_is_kept_in_the_store(lab):
     assert b"somebody's own label" in [path.read_bytes() for path in stored]
 
 
-def test_a_rejected_patch_is_merged_again_by_name_and_not_by_all(lab):
+def test_a_rejected_patch_is_merged_again_by_name_and_not_by_all(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     merge(lab.by.annika)
@@ -284,7 +285,7 @@ def test_a_rejected_patch_is_merged_again_by_name_and_not_by_all(lab):
     assert (outcome.outcome, lab.patch().stage) == ("kept", Stage.MERGED)
 
 
-def test_corrections_after_acceptance_leave_the_accepted_label(lab):
+def test_corrections_after_acceptance_leave_the_accepted_label(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.annika)
     merge(lab.by.annika)
@@ -297,6 +298,6 @@ def test_corrections_after_acceptance_leave_the_accepted_label(lab):
     assert lab.patch().newer_corrections_wait
 
 
-def test_a_viewer_does_not_merge(lab):
+def test_a_viewer_does_not_merge(lab: Any) -> None:
     with pytest.raises(NotAllowedError, match="vera is a viewer"):
         merge(lab.by.vera)

@@ -1,6 +1,7 @@
 """Whose turn a patch is, what reviewers decide, and what the second of two people is told."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from db.writes.patches import change_patch, lock_patch
 NAME = "other_TS_1_patch0"
 
 
-def test_a_patch_is_claimed_submitted_and_accepted(workspace, team, patches):
+def test_a_patch_is_claimed_submitted_and_accepted(workspace: Any, team: Any, patches: Any) -> None:
     patches.at(Stage.MERGED)
     assert claim(Lab(workspace, team.annika), NAME).assignee == "annika"
     assert submit(Lab(workspace, team.annika), NAME).stage is Stage.IN_REVIEW
@@ -36,19 +37,21 @@ def test_a_patch_is_claimed_submitted_and_accepted(workspace, team, patches):
     assert all(event.person for event in life.events)
 
 
-def test_a_step_leaves_its_sidecar(workspace, team, patches):
+def test_a_step_leaves_its_sidecar(workspace: Any, team: Any, patches: Any) -> None:
     patches.at(Stage.MERGED)
     claim(Lab(workspace, team.annika), NAME)
     record = read_record(workspace.folders.record_of(NAME))
     assert record["marks"]["assignee"] == "annika"
 
 
-def test_a_reviewer_accepts_straight_from_merged(workspace, team, patches):
+def test_a_reviewer_accepts_straight_from_merged(workspace: Any, team: Any, patches: Any) -> None:
     patches.at(Stage.MERGED)
     assert accept(Lab(workspace, team.rolf), NAME).stage is Stage.ACCEPTED
 
 
-def test_a_rejected_patch_goes_back_to_its_annotator_with_the_reason(workspace, team, patches):
+def test_a_rejected_patch_goes_back_to_its_annotator_with_the_reason(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.IN_REVIEW)
     assign(Lab(workspace, team.cora), NAME, "anton")
     rejected = reject(Lab(workspace, team.rolf), NAME, "  the inner leaflet is missing ")
@@ -56,12 +59,16 @@ def test_a_rejected_patch_goes_back_to_its_annotator_with_the_reason(workspace, 
     assert rejected.rejected_reason == "the inner leaflet is missing"
 
 
-def test_a_rejected_patch_that_nobody_has_goes_to_whoever_painted_it(workspace, team, patches):
+def test_a_rejected_patch_that_nobody_has_goes_to_whoever_painted_it(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.MERGED)
     assert reject(Lab(workspace, team.rolf), NAME, "too thick").assignee == "annika"
 
 
-def test_the_rejection_stays_visible_until_the_patch_is_submitted_again(workspace, team, patches):
+def test_the_rejection_stays_visible_until_the_patch_is_submitted_again(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.IN_REVIEW)
     reject(Lab(workspace, team.rolf), NAME, "too thick")
     patches.merge_anew(NAME)
@@ -70,14 +77,18 @@ def test_the_rejection_stays_visible_until_the_patch_is_submitted_again(workspac
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\n", "x" * 2001, "a\x00b", "\u202egnihton"])
-def test_a_rejection_needs_a_reason_that_can_be_read(workspace, team, patches, reason):
+def test_a_rejection_needs_a_reason_that_can_be_read(
+    workspace: Any, team: Any, patches: Any, reason: Any
+) -> None:
     before = patches.at(Stage.IN_REVIEW)
     with pytest.raises(StepError, match=r"the reason for rejecting .*\.$"):
         reject(Lab(workspace, team.rolf), NAME, reason)
     assert show(workspace, NAME).patch == before
 
 
-def test_a_stale_merge_is_neither_submitted_nor_accepted(workspace, team, patches):
+def test_a_stale_merge_is_neither_submitted_nor_accepted(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.MERGED)
     patches.mark(NAME, stale=True)
     for step in (submit, accept):
@@ -85,7 +96,9 @@ def test_a_stale_merge_is_neither_submitted_nor_accepted(workspace, team, patche
             step(Lab(workspace, team.rolf), NAME)
 
 
-def test_a_verdict_binds_to_the_merge_that_the_reviewer_saw(workspace, team, patches):
+def test_a_verdict_binds_to_the_merge_that_the_reviewer_saw(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.IN_REVIEW)
     patches.merge_anew(NAME)
     for decide in (
@@ -97,7 +110,9 @@ def test_a_verdict_binds_to_the_merge_that_the_reviewer_saw(workspace, team, pat
     assert accept(Lab(workspace, team.rolf), NAME, merge_number=2).stage is Stage.ACCEPTED
 
 
-def test_the_second_of_two_reviewers_is_told_who_was_first(workspace, team, patches):
+def test_the_second_of_two_reviewers_is_told_who_was_first(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     seen = patches.at(Stage.IN_REVIEW).version
     accept(Lab(workspace, team.rolf), NAME, seen=seen)
     told = r"rolf changed it on .* UTC \(version 4, you saw 3\)"
@@ -110,14 +125,18 @@ def test_the_second_of_two_reviewers_is_told_who_was_first(workspace, team, patc
     assert show(workspace, NAME).patch.stage is Stage.ACCEPTED
 
 
-def test_the_second_of_two_reviewers_is_told_of_a_rejection(workspace, team, patches):
+def test_the_second_of_two_reviewers_is_told_of_a_rejection(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.IN_REVIEW)
     reject(Lab(workspace, team.rolf), NAME, "too thick")
     with pytest.raises(ConflictError, match="rolf rejected merge 1"):
         accept(Lab(workspace, team.rita), NAME)
 
 
-def test_an_acceptance_is_taken_back_on_purpose_only(workspace, team, patches):
+def test_an_acceptance_is_taken_back_on_purpose_only(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.ACCEPTED)
     with pytest.raises(ConflictError, match="rita accepted merge 1"):
         reject(Lab(workspace, team.rolf), NAME, "a hole")
@@ -126,8 +145,8 @@ def test_an_acceptance_is_taken_back_on_purpose_only(workspace, team, patches):
 
 
 def test_newer_corrections_of_an_accepted_patch_wait_and_change_no_acceptance(
-    workspace, team, patches
-):
+    workspace: Any, team: Any, patches: Any
+) -> None:
     accepted = patches.at(Stage.ACCEPTED)
     assert not accepted.newer_corrections_wait
     waiting = patches.mark(NAME, stale=True)
@@ -135,7 +154,9 @@ def test_newer_corrections_of_an_accepted_patch_wait_and_change_no_acceptance(
     assert waiting.accepted_merge_id == accepted.accepted_merge_id
 
 
-def test_nobody_reviews_their_own_work_where_the_workspace_says_so(workspace, team, patches):
+def test_nobody_reviews_their_own_work_where_the_workspace_says_so(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.IN_REVIEW)
     assign(Lab(workspace, team.cora), NAME, "rolf")
     people.change_role(workspace, team.admin, "annika", Role.REVIEWER)
@@ -149,7 +170,9 @@ def test_nobody_reviews_their_own_work_where_the_workspace_says_so(workspace, te
     assert accept(Lab(workspace, team.rita), NAME).stage is Stage.ACCEPTED
 
 
-def test_who_brought_it_does_not_review_it_but_who_merged_it_may(workspace, team, patches):
+def test_who_brought_it_does_not_review_it_but_who_merged_it_may(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.IN_REVIEW)
     painted = Received("d" * 64, 9, CorrectionKind.ADD, Origin.UPLOADED, author_id=team.annika.id)
     inputs = ({"slot": "Add2.nrrd", "version": 1, "sha256": "d" * 64},)
@@ -166,13 +189,15 @@ def test_who_brought_it_does_not_review_it_but_who_merged_it_may(workspace, team
     assert accept(Lab(workspace, team.rolf), NAME, merge_number=2).stage is Stage.ACCEPTED
 
 
-def test_a_reviewer_may_review_their_own_work_where_nothing_is_said(workspace, team, patches):
+def test_a_reviewer_may_review_their_own_work_where_nothing_is_said(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.IN_REVIEW)
     assign(Lab(workspace, team.cora), NAME, "rolf")
     assert accept(Lab(workspace, team.rolf), NAME).stage is Stage.ACCEPTED
 
 
-def test_a_claimed_patch_is_not_claimed_by_another(workspace, team, patches):
+def test_a_claimed_patch_is_not_claimed_by_another(workspace: Any, team: Any, patches: Any) -> None:
     patches.at(Stage.EXTRACTED)
     claim(Lab(workspace, team.annika), NAME)
     claim(Lab(workspace, team.annika), NAME)
@@ -180,7 +205,9 @@ def test_a_claimed_patch_is_not_claimed_by_another(workspace, team, patches):
         claim(Lab(workspace, team.anton), NAME)
 
 
-def test_a_second_click_on_claim_is_no_conflict_with_oneself(workspace, team, patches):
+def test_a_second_click_on_claim_is_no_conflict_with_oneself(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.EXTRACTED)
     seen = show(workspace, NAME).patch.version
     first = claim(Lab(workspace, team.annika), NAME, seen=seen)
@@ -189,7 +216,9 @@ def test_a_second_click_on_claim_is_no_conflict_with_oneself(workspace, team, pa
         claim(Lab(workspace, team.anton), NAME, seen=seen)
 
 
-def test_a_patch_is_released_by_its_owner_or_a_curator(workspace, team, patches):
+def test_a_patch_is_released_by_its_owner_or_a_curator(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.EXTRACTED)
     claim(Lab(workspace, team.annika), NAME)
     with pytest.raises(NotAllowedError, match="annika has it"):
@@ -197,7 +226,9 @@ def test_a_patch_is_released_by_its_owner_or_a_curator(workspace, team, patches)
     assert release(Lab(workspace, team.cora), NAME).assignee is None
 
 
-def test_a_patch_is_handed_on_to_somebody_who_can_paint(workspace, team, patches):
+def test_a_patch_is_handed_on_to_somebody_who_can_paint(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.EXTRACTED)
     claim(Lab(workspace, team.annika), NAME)
     assert transfer(Lab(workspace, team.annika), NAME, "anton").assignee == "anton"
@@ -213,7 +244,7 @@ def test_a_patch_is_handed_on_to_somebody_who_can_paint(workspace, team, patches
 
 
 @pytest.mark.parametrize("step", [accept, claim, submit, assign, withdraw])
-def test_a_viewer_changes_nothing(workspace, team, patches, step):
+def test_a_viewer_changes_nothing(workspace: Any, team: Any, patches: Any, step: Any) -> None:
     before = patches.at(Stage.MERGED)
     more = {assign: ("anton",), withdraw: ("a reason",)}.get(step, ())
     with pytest.raises(NotAllowedError, match="vera is a viewer"):
@@ -221,7 +252,7 @@ def test_a_viewer_changes_nothing(workspace, team, patches, step):
     assert show(workspace, NAME).patch == before
 
 
-def test_a_change_of_role_counts_at_once(workspace, team, patches):
+def test_a_change_of_role_counts_at_once(workspace: Any, team: Any, patches: Any) -> None:
     patches.at(Stage.IN_REVIEW)
     people.change_role(workspace, team.admin, "rolf", Role.VIEWER)
     with pytest.raises(NotAllowedError):
@@ -231,7 +262,9 @@ def test_a_change_of_role_counts_at_once(workspace, team, patches):
         accept(Lab(workspace, team.rita), NAME)
 
 
-def test_an_annotator_does_not_submit_what_another_has(workspace, team, patches):
+def test_an_annotator_does_not_submit_what_another_has(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.MERGED)
     claim(Lab(workspace, team.annika), NAME)
     with pytest.raises(NotAllowedError, match="annika has it; ask them, or a reviewer does it"):
@@ -239,7 +272,7 @@ def test_an_annotator_does_not_submit_what_another_has(workspace, team, patches)
     assert submit(Lab(workspace, team.rolf), NAME).assignee == "annika"
 
 
-def test_comments_stand_at_a_voxel_and_are_settled(workspace, team, patches):
+def test_comments_stand_at_a_voxel_and_are_settled(workspace: Any, team: Any, patches: Any) -> None:
     seen = patches.at(Stage.IN_REVIEW)
     said = comment(Lab(workspace, team.rolf), NAME, "Is this a membrane? 🤔", at=(10, 20, 30))
     assert (said.author, said.at) == ("rolf", (10, 20, 30))
@@ -255,7 +288,7 @@ def test_comments_stand_at_a_voxel_and_are_settled(workspace, team, patches):
         resolve_comment(Lab(workspace, team.annika), NAME, said.id + 1)
 
 
-def test_a_withdrawn_patch_comes_back_as_it_was(workspace, team, patches):
+def test_a_withdrawn_patch_comes_back_as_it_was(workspace: Any, team: Any, patches: Any) -> None:
     patches.at(Stage.ACCEPTED)
     gone = withdraw(Lab(workspace, team.cora), NAME, "the tomogram is not ours")
     assert gone.withdrawn
@@ -267,7 +300,9 @@ def test_a_withdrawn_patch_comes_back_as_it_was(workspace, team, patches):
     assert "the tomogram is not ours" in reasons
 
 
-def test_every_step_checks_the_version_that_its_caller_saw(workspace, team, patches):
+def test_every_step_checks_the_version_that_its_caller_saw(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     old = patches.at(Stage.MERGED).version
     claim(Lab(workspace, team.annika), NAME)
     steps = [
@@ -285,13 +320,13 @@ def test_every_step_checks_the_version_that_its_caller_saw(workspace, team, patc
             step()
 
 
-def test_an_unknown_patch_gets_the_nearest_names(workspace, team, patches):
+def test_an_unknown_patch_gets_the_nearest_names(workspace: Any, team: Any, patches: Any) -> None:
     patches.at(Stage.MERGED)
     with pytest.raises(UnknownNameError, match=f"did you mean {NAME}"):
         accept(Lab(workspace, team.rolf), "other_TS_1_patch9")
 
 
-def test_a_life_is_plain_json(workspace, team, patches):
+def test_a_life_is_plain_json(workspace: Any, team: Any, patches: Any) -> None:
     import json
 
     patches.at(Stage.ACCEPTED)
@@ -300,7 +335,7 @@ def test_a_life_is_plain_json(workspace, team, patches):
     assert told["slots"][0]["versions"][0]["author"] == "annika"
 
 
-def test_a_step_that_fails_leaves_no_event(workspace, team, patches):
+def test_a_step_that_fails_leaves_no_event(workspace: Any, team: Any, patches: Any) -> None:
     patches.at(Stage.CHOSEN)
     before = show(workspace, NAME).events
     with pytest.raises(StepError):
@@ -308,7 +343,9 @@ def test_a_step_that_fails_leaves_no_event(workspace, team, patches):
     assert show(workspace, NAME).events == before
 
 
-def test_a_rejected_patch_does_not_go_to_somebody_who_left(workspace, team, patches):
+def test_a_rejected_patch_does_not_go_to_somebody_who_left(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.IN_REVIEW)
     assign(Lab(workspace, team.cora), NAME, "annika")
     people.disable(workspace, team.admin, "annika")
@@ -316,7 +353,9 @@ def test_a_rejected_patch_does_not_go_to_somebody_who_left(workspace, team, patc
     assert reject(Lab(workspace, team.rolf), NAME, "the vesicle is open").assignee is None
 
 
-def test_the_work_of_somebody_who_leaves_is_handed_over(workspace, team, patches):
+def test_the_work_of_somebody_who_leaves_is_handed_over(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.MERGED)
     assign(Lab(workspace, team.cora), NAME, "annika")
     people.disable(workspace, team.admin, "annika")

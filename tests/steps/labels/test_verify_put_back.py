@@ -3,6 +3,7 @@
 import io
 import shutil
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -28,7 +29,7 @@ ADD, REMOVE = np.s_[80, 80, 70:90], np.s_[60:100, 60:100, 20:60]
 
 
 @pytest.fixture
-def accepted(lab):
+def accepted(lab: Any) -> Any:
     """The lab with two overlapping accepted labels; the second was accepted first."""
     lab.save("Add1.nrrd", ADD)
     lab.save("Remove1.nrrd", REMOVE)
@@ -40,13 +41,13 @@ def accepted(lab):
     return lab
 
 
-def stored(lab, sha256: str) -> Path:
+def stored(lab: Any, sha256: str) -> Path:
     path = Store(lab.folders.store).path_of(sha256)
     path.chmod(0o644)
     return path
 
 
-def test_every_accepted_label_is_made_again(accepted):
+def test_every_accepted_label_is_made_again(accepted: Any) -> None:
     lab = accepted
     before = sorted((p, p.stat().st_mtime_ns) for p in lab.folders.root.rglob("*.nii.gz"))
     outcomes = verify(lab.workspace)
@@ -59,7 +60,7 @@ def test_every_accepted_label_is_made_again(accepted):
     assert unmerged.outcome == "skipped"
 
 
-def test_the_accepted_label_is_verified_though_a_newer_one_waits(accepted):
+def test_the_accepted_label_is_verified_though_a_newer_one_waits(accepted: Any) -> None:
     lab = accepted
     lab.save("Add1.nrrd", np.s_[80, 80, 60:90])
     collect(lab.by.annika)
@@ -68,7 +69,7 @@ def test_the_accepted_label_is_verified_though_a_newer_one_waits(accepted):
     assert (outcome.outcome, outcome.details["merge"]) == ("done", 1)
 
 
-def test_a_correction_that_is_gone_or_changed_in_the_store_is_named(accepted):
+def test_a_correction_that_is_gone_or_changed_in_the_store_is_named(accepted: Any) -> None:
     lab = accepted
     path = stored(lab, lab.slots()["Add1.nrrd"].latest.sha256)
     kept = path.read_bytes()
@@ -78,7 +79,9 @@ def test_a_correction_that_is_gone_or_changed_in_the_store_is_named(accepted):
     assert "Add1.nrrd version 1: its file is gone from the store" in message(lab)
 
 
-def test_a_label_that_differs_names_its_first_voxel(accepted, monkeypatch: pytest.MonkeyPatch):
+def test_a_label_that_differs_names_its_first_voxel(
+    accepted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab = accepted
     with lab.workspace.catalog.read() as session:
         (made,) = merges_of(session, lab.patch().id)
@@ -94,7 +97,7 @@ def test_a_label_that_differs_names_its_first_voxel(accepted, monkeypatch: pytes
     assert "is not the one that was recorded" in said
 
 
-def test_of_a_label_that_was_merged_elsewhere_its_own_file_is_checked(lab):
+def test_of_a_label_that_was_merged_elsewhere_its_own_file_is_checked(lab: Any) -> None:
     label = lab.label()
     label[80, 80, 80:90] = 1
     kept = Store(lab.folders.store).put_made(lambda path: fill_nifti(path, label, lab.grid()))
@@ -127,7 +130,7 @@ def test_of_a_label_that_was_merged_elsewhere_its_own_file_is_checked(lab):
     assert "has other bytes than were kept" in message(lab)
 
 
-def remade(lab):
+def remade(lab: Any) -> Any:
     """The label as it should be, whatever lies in the store."""
     voxels = lab.merged()
 
@@ -138,7 +141,7 @@ def remade(lab):
     return lambda *_: (Made(), None)
 
 
-def test_a_current_label_that_somebody_changed_is_named(accepted):
+def test_a_current_label_that_somebody_changed_is_named(accepted: Any) -> None:
     lab = accepted
     lab.folders.merged_of(lab.name).write_bytes(b"nonsense")
     assert "is not merge 1; merging again restores it" in message(lab)
@@ -146,13 +149,15 @@ def test_a_current_label_that_somebody_changed_is_named(accepted):
     assert verify(lab.workspace, [lab.name])[0].outcome == "done"
 
 
-def message(lab) -> str:
+def message(lab: Any) -> str:
     (outcome,) = verify(lab.workspace, [lab.name])
     assert outcome.outcome == "failed"
     return outcome.message
 
 
-def test_accepted_labels_go_back_and_the_later_acceptance_wins(accepted, tmp_path: Path):
+def test_accepted_labels_go_back_and_the_later_acceptance_wins(
+    accepted: Any, tmp_path: Path
+) -> None:
     lab = accepted
     back = put_back(lab.by.cora, "TS_001", tmp_path / "back.mrc")
     assert back.patches == (lab.names[1], lab.names[0])
@@ -173,7 +178,7 @@ def test_accepted_labels_go_back_and_the_later_acceptance_wins(accepted, tmp_pat
     assert event.after["patches"] == list(back.patches)
 
 
-def test_a_file_that_is_there_is_not_overwritten(accepted, tmp_path: Path):
+def test_a_file_that_is_there_is_not_overwritten(accepted: Any, tmp_path: Path) -> None:
     out = tmp_path / "back.mrc"
     out.write_bytes(b"mine")
     with pytest.raises(OutputError, match="nothing is overwritten"):
@@ -181,18 +186,18 @@ def test_a_file_that_is_there_is_not_overwritten(accepted, tmp_path: Path):
     assert out.read_bytes() == b"mine"
 
 
-def test_a_dry_run_tells_what_would_go_back(accepted, tmp_path: Path):
+def test_a_dry_run_tells_what_would_go_back(accepted: Any, tmp_path: Path) -> None:
     lab = accepted
     back = put_back(lab.by.cora, "TS_001", tmp_path / "back.mrc", dry_run=True)
     assert (len(back.patches), back.changed) == (2, None)
     assert not (tmp_path / "back.mrc").exists()
 
 
-def test_nothing_accepted_is_said(lab, tmp_path: Path):
+def test_nothing_accepted_is_said(lab: Any, tmp_path: Path) -> None:
     with pytest.raises(StepError, match="no patch of it is accepted"):
         put_back(lab.by.cora, "TS_001", tmp_path / "back.mrc")
 
 
-def test_an_annotator_does_not_put_back(accepted, tmp_path: Path):
+def test_an_annotator_does_not_put_back(accepted: Any, tmp_path: Path) -> None:
     with pytest.raises(NotAllowedError):
         put_back(accepted.by.annika, "TS_001", tmp_path / "back.mrc")

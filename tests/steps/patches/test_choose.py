@@ -1,5 +1,8 @@
 """Patch centers are proposed, chosen in order, and told about; then their whole way is walked."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from core.errors import PointsError, RootError, SegmentationError, VolumeError
@@ -20,12 +23,12 @@ MIDDLE = Zyx(88, 110, 120)
 WHY = {"reason": ChosenBecause.MISSED_MEMBRANE}
 
 
-def names(workspace):
+def names(workspace: Any) -> Any:
     with workspace.catalog.read() as session:
         return [patch.name for patch in list_patches(session, PatchFilter())]
 
 
-def test_centers_become_patches_in_their_order(workspace, team, registered):
+def test_centers_become_patches_in_their_order(workspace: Any, team: Any, registered: Any) -> None:
     registered("TS_1")
     outcomes = choose(
         Lab(workspace, team.annika), "TS_1", [MIDDLE, Zyx(88, 110, 130)], **WHY, note="a hole 🕳"
@@ -47,7 +50,7 @@ def test_centers_become_patches_in_their_order(workspace, team, registered):
     assert workspace.folders.record_of(patch.name).is_file()
 
 
-def test_one_bad_center_stops_no_other(workspace, team, registered):
+def test_one_bad_center_stops_no_other(workspace: Any, team: Any, registered: Any) -> None:
     registered("TS_1")
     outcomes = choose(Lab(workspace, team.annika), "TS_1", [Zyx(0, 0, 0), MIDDLE], **WHY)
     assert [o.outcome for o in outcomes] == [FAILED, DONE]
@@ -55,7 +58,7 @@ def test_one_bad_center_stops_no_other(workspace, team, registered):
     assert "legal are x 80..170, y 80..160, z 80..96" in (outcomes[0].message or "")
 
 
-def test_the_same_center_again_is_kept_and_said(workspace, team, registered):
+def test_the_same_center_again_is_kept_and_said(workspace: Any, team: Any, registered: Any) -> None:
     registered("TS_1")
     choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)
     outcome = choose(Lab(workspace, team.anton), "TS_1", [MIDDLE], **WHY)[0]
@@ -64,7 +67,7 @@ def test_the_same_center_again_is_kept_and_said(workspace, team, registered):
     assert names(workspace) == ["other_TS_1_patch0"]
 
 
-def test_a_withdrawn_center_is_to_be_reinstated(workspace, team, registered):
+def test_a_withdrawn_center_is_to_be_reinstated(workspace: Any, team: Any, registered: Any) -> None:
     registered("TS_1")
     choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)
     withdraw(Lab(workspace, team.cora), "other_TS_1_patch0", "a mistake")
@@ -75,7 +78,9 @@ def test_a_withdrawn_center_is_to_be_reinstated(workspace, team, registered):
     )
 
 
-def test_near_the_border_a_center_is_shifted_or_padded_when_asked(workspace, team, registered):
+def test_near_the_border_a_center_is_shifted_or_padded_when_asked(
+    workspace: Any, team: Any, registered: Any
+) -> None:
     registered("TS_1")
     low = Zyx(70, 110, 120)
     told = propose(workspace, "TS_1", low)
@@ -92,7 +97,9 @@ def test_near_the_border_a_center_is_shifted_or_padded_when_asked(workspace, tea
     assert (patch.padded, patch.start) == (True, (-10, 30, 40))
 
 
-def test_a_proposal_names_box_and_overlaps_and_writes_nothing(workspace, team, registered):
+def test_a_proposal_names_box_and_overlaps_and_writes_nothing(
+    workspace: Any, team: Any, registered: Any
+) -> None:
     registered("TS_1")
     choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)
     told = propose(workspace, "other/TS_1", Zyx(90, 112, 125))
@@ -102,7 +109,9 @@ def test_a_proposal_names_box_and_overlaps_and_writes_nothing(workspace, team, r
     assert names(workspace) == ["other_TS_1_patch0"]
 
 
-def test_more_than_five_patches_of_a_tomogram_are_warned_about(workspace, team, registered):
+def test_more_than_five_patches_of_a_tomogram_are_warned_about(
+    workspace: Any, team: Any, registered: Any
+) -> None:
     registered("TS_1")
     centers = [Zyx(88, 110, 100 + step) for step in range(6)]
     outcomes = choose(Lab(workspace, team.annika), "TS_1", centers, **WHY)
@@ -110,7 +119,7 @@ def test_more_than_five_patches_of_a_tomogram_are_warned_about(workspace, team, 
     assert warned == [False] * 5 + [True]
 
 
-def test_a_dry_run_chooses_nothing(workspace, team, registered):
+def test_a_dry_run_chooses_nothing(workspace: Any, team: Any, registered: Any) -> None:
     registered("TS_1")
     outcomes = choose(
         Lab(workspace, team.annika), "TS_1", [MIDDLE, Zyx(0, 0, 0)], dry_run=True, **WHY
@@ -119,7 +128,9 @@ def test_a_dry_run_chooses_nothing(workspace, team, registered):
     assert names(workspace) == []
 
 
-def test_a_patch_is_bound_to_the_segmentation_that_is_named(workspace, team, registered, files):
+def test_a_patch_is_bound_to_the_segmentation_that_is_named(
+    workspace: Any, team: Any, registered: Any, files: Any
+) -> None:
     registered("TS_1")
     files.segmentation("TS_1_newer.ckpt_segmented.mrc")
     register(Lab(workspace, team.cora), plan_registration(workspace, [files.folder]))
@@ -133,7 +144,9 @@ def test_a_patch_is_bound_to_the_segmentation_that_is_named(workspace, team, reg
         choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], segmentation_id=99, **WHY)
 
 
-def test_a_tomogram_without_segmentation_has_nothing_to_correct(workspace, team, files):
+def test_a_tomogram_without_segmentation_has_nothing_to_correct(
+    workspace: Any, team: Any, files: Any
+) -> None:
     plan = plan_registration(workspace, [files.tomogram("TS_1.mrc")])
     register(Lab(workspace, team.admin), plan, add_roots=True)
     with pytest.raises(SegmentationError, match="has no segmentation to correct"):
@@ -141,8 +154,8 @@ def test_a_tomogram_without_segmentation_has_nothing_to_correct(workspace, team,
 
 
 def test_a_tomogram_that_changed_or_is_gone_is_told_before_one_chooses_in_it(
-    workspace, team, registered, files
-):
+    workspace: Any, team: Any, registered: Any, files: Any
+) -> None:
     path = registered("TS_1")
     files.tomogram("TS_1.mrc", voxel_size=12.0)
     with pytest.raises(VolumeError, match="changed since it was registered"):
@@ -154,7 +167,9 @@ def test_a_tomogram_that_changed_or_is_gone_is_told_before_one_chooses_in_it(
     assert names(workspace) == []
 
 
-def test_unknown_tomograms_and_viewers_choose_nothing(workspace, team, registered):
+def test_unknown_tomograms_and_viewers_choose_nothing(
+    workspace: Any, team: Any, registered: Any
+) -> None:
     registered("TS_1")
     with pytest.raises(UnknownNameError, match="did you mean TS_1"):
         choose(Lab(workspace, team.annika), "TS_7", [MIDDLE], **WHY)
@@ -166,7 +181,9 @@ def test_unknown_tomograms_and_viewers_choose_nothing(workspace, team, registere
         choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], threshold=float("nan"), **WHY)
 
 
-def test_centers_come_from_a_file(workspace, team, registered, tmp_path):
+def test_centers_come_from_a_file(
+    workspace: Any, team: Any, registered: Any, tmp_path: Path
+) -> None:
     registered("TS_1")
     table = tmp_path / "centers.csv"
     table.write_text("x,y,z\n120,110,88\nnonsense,1,2\n")
@@ -179,8 +196,8 @@ def test_centers_come_from_a_file(workspace, team, registered, tmp_path):
 
 
 def test_a_looked_at_prediction_becomes_a_label_only_when_somebody_says_so(
-    workspace, team, registered
-):
+    workspace: Any, team: Any, registered: Any
+) -> None:
     registered("TS_1")
     name = choose(Lab(workspace, team.annika), "TS_1", [MIDDLE], **WHY)[0].name
     with pytest.raises(StepError, match="extract it first"):
@@ -199,7 +216,9 @@ def test_a_looked_at_prediction_becomes_a_label_only_when_somebody_says_so(
     assert (merged == extracted).all()
 
 
-def test_the_whole_way_runs_on_each_database(any_workspace, any_patches, files):
+def test_the_whole_way_runs_on_each_database(
+    any_workspace: Any, any_patches: Any, files: Any
+) -> None:
     team = any_patches.team
     files.tomogram("TS_1.mrc")
     files.segmentation("TS_1_model.ckpt_segmented.mrc")
@@ -214,7 +233,9 @@ def test_the_whole_way_runs_on_each_database(any_workspace, any_patches, files):
     assert [review.verdict for review in show(any_workspace, name).reviews] == ["reject", "accept"]
 
 
-def test_a_patch_with_corrections_has_something_to_change(workspace, team, patches):
+def test_a_patch_with_corrections_has_something_to_change(
+    workspace: Any, team: Any, patches: Any
+) -> None:
     patches.at(Stage.CORRECTING)
     with pytest.raises(StepError, match=r"has corrections .1., so there is something to change"):
         submit(Lab(workspace, team.annika), "other_TS_1_patch0", nothing_to_change=True)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -50,7 +51,7 @@ def gold(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def take(lab, tomogram: Path, segmentation: Path, token: str = "tomo", **stated) -> None:
+def take(lab: Any, tomogram: Path, segmentation: Path, token: str = "tomo", **stated: Any) -> None:
     pairings = plan_registration(
         lab.workspace, [tomogram], segmentation=segmentation, token=token, **stated
     )
@@ -58,7 +59,7 @@ def take(lab, tomogram: Path, segmentation: Path, token: str = "tomo", **stated)
     assert outcome.outcome == "done", outcome.message
 
 
-def cut(lab, token: str, *centers: Zyx, **how) -> list:
+def cut(lab: Any, token: str, *centers: Zyx, **how: Any) -> list:
     choose(lab.by.annika, token, centers, reason=MISSED, **how)
     return list(extract(lab.by.annika))
 
@@ -67,7 +68,7 @@ def sha256(voxels: np.ndarray) -> str:
     return hashlib.sha256(voxels.tobytes()).hexdigest()
 
 
-def test_extracted_voxels_are_those_of_membrain_seg(lab, gold: Path):
+def test_extracted_voxels_are_those_of_membrain_seg(lab: Any, gold: Path) -> None:
     take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
     outcomes = cut(lab, "tomo", Zyx(100, 160, 128), Zyx(90, 200, 100), Zyx(110, 120, 150))
     assert [each.outcome for each in outcomes] == ["done"] * 3
@@ -78,7 +79,9 @@ def test_extracted_voxels_are_those_of_membrain_seg(lab, gold: Path):
         assert sha256(voxels) == expected[key]
 
 
-def test_the_files_are_those_of_the_drop_in_byte_for_byte(lab, gold: Path, tmp_path: Path):
+def test_the_files_are_those_of_the_drop_in_byte_for_byte(
+    lab: Any, gold: Path, tmp_path: Path
+) -> None:
     take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
     (outcome,) = cut(lab, "tomo", Zyx(100, 160, 128))
     arguments = ["extract_patches", "--tomogram-path", str(gold / "tomo.mrc")]
@@ -94,7 +97,9 @@ def test_the_files_are_those_of_the_drop_in_byte_for_byte(lab, gold: Path, tmp_p
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int16", ">i2", "float32"])
-def test_the_tomogram_s_type_is_kept_where_nifti_has_it(dtype: str, lab, tmp_path: Path):
+def test_the_tomogram_s_type_is_kept_where_nifti_has_it(
+    dtype: str, lab: Any, tmp_path: Path
+) -> None:
     voxels = np.random.default_rng(1).integers(-9, 9, (160, 160, 160)).astype(dtype)
     take(
         lab,
@@ -109,8 +114,8 @@ def test_the_tomogram_s_type_is_kept_where_nifti_has_it(dtype: str, lab, tmp_pat
 
 
 def test_a_compressed_tomogram_is_inflated_once_for_all_its_patches(
-    lab, gold: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+    lab: Any, gold: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packed = Path(shutil.copy(GOLD / "inputs" / "tomo.mrc.gz", tmp_path))
     take(lab, packed, gold / "tomo_seg.mrc")
     choose(
@@ -121,7 +126,7 @@ def test_a_compressed_tomogram_is_inflated_once_for_all_its_patches(
     )
     inflated, unpack = [], source.Source._inflate
 
-    def counted(self):
+    def counted(self) -> Any:
         inflated.append(self.path)
         return unpack(self)
 
@@ -130,7 +135,7 @@ def test_a_compressed_tomogram_is_inflated_once_for_all_its_patches(
     assert inflated == [packed]
 
 
-def test_what_was_cut_is_recorded(lab):
+def test_what_was_cut_is_recorded(lab: Any) -> None:
     patch = lab.patch()
     assert (patch.stage, patch.voxel_size) == (Stage.EXTRACTED, 10.0)
     assert patch.label_hash == content_hash(lab.label())
@@ -141,7 +146,7 @@ def test_what_was_cut_is_recorded(lab):
     assert actions == ["extracted", "patch chosen"]
 
 
-def test_a_second_run_keeps_everything(lab):
+def test_a_second_run_keeps_everything(lab: Any) -> None:
     assert extract(lab.by.annika) == ()
     before = [path.stat() for path in sorted(lab.folders.patches.rglob("*.nii.gz"))]
     version = lab.patch().version
@@ -152,7 +157,7 @@ def test_a_second_run_keeps_everything(lab):
     assert lab.patch().version == version
 
 
-def test_files_that_are_gone_are_cut_again_as_they_were(lab):
+def test_files_that_are_gone_are_cut_again_as_they_were(lab: Any) -> None:
     image, label = lab.folders.image_of(lab.name), lab.folders.label_of(lab.name)
     before = image.read_bytes(), label.read_bytes()
     image.unlink()
@@ -162,7 +167,7 @@ def test_files_that_are_gone_are_cut_again_as_they_were(lab):
     assert (image.read_bytes(), label.read_bytes()) == before
 
 
-def test_another_file_of_this_name_is_not_overwritten(lab, gold: Path):
+def test_another_file_of_this_name_is_not_overwritten(lab: Any, gold: Path) -> None:
     take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
     shutil.copy(lab.folders.image_of(lab.name), lab.folders.image_of("other_tomo_patch0"))
     before = lab.folders.image_of("other_tomo_patch0").read_bytes()
@@ -175,8 +180,8 @@ def test_another_file_of_this_name_is_not_overwritten(lab, gold: Path):
 
 
 def test_a_tomogram_that_changed_since_it_was_registered_is_refused(
-    lab, gold: Path, tmp_path: Path
-):
+    lab: Any, gold: Path, tmp_path: Path
+) -> None:
     tomogram = Path(shutil.copy(gold / "tomo.mrc", tmp_path))
     take(lab, tomogram, gold / "tomo_seg.mrc")
     choose(lab.by.annika, "tomo", [Zyx(100, 160, 128)], reason=MISSED)
@@ -193,7 +198,9 @@ def test_a_tomogram_that_changed_since_it_was_registered_is_refused(
     assert list(lab.folders.images.glob("other_tomo*")) == []
 
 
-def test_a_tomogram_that_was_only_copied_anew_is_known_by_its_hash(lab, gold: Path, tmp_path: Path):
+def test_a_tomogram_that_was_only_copied_anew_is_known_by_its_hash(
+    lab: Any, gold: Path, tmp_path: Path
+) -> None:
     tomogram = Path(shutil.copy(gold / "tomo.mrc", tmp_path))
     take(lab, tomogram, gold / "tomo_seg.mrc")
     with lab.workspace.catalog.read() as session:
@@ -205,7 +212,9 @@ def test_a_tomogram_that_was_only_copied_anew_is_known_by_its_hash(lab, gold: Pa
     assert outcome.outcome == "done", outcome.message
 
 
-def test_a_link_that_leads_out_of_the_data_root_is_refused(lab, gold: Path, tmp_path: Path):
+def test_a_link_that_leads_out_of_the_data_root_is_refused(
+    lab: Any, gold: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "root"
     folder.mkdir()
     tomogram = Path(shutil.copy(gold / "tomo.mrc", folder))
@@ -218,7 +227,7 @@ def test_a_link_that_leads_out_of_the_data_root_is_refused(lab, gold: Path, tmp_
     assert "lies below no data root" in outcome.message
 
 
-def test_scores_take_the_segmentation_s_threshold(lab, tmp_path: Path):
+def test_scores_take_the_segmentation_s_threshold(lab: Any, tmp_path: Path) -> None:
     scores = np.random.default_rng(2).normal(size=(160, 160, 160)).astype(np.float32)
     tomogram = write(tmp_path / "t.mrc", np.zeros(scores.shape, "i1"))
     segmentation = write(tmp_path / "s.mrc", scores)
@@ -229,7 +238,7 @@ def test_scores_take_the_segmentation_s_threshold(lab, tmp_path: Path):
     assert lab.patch(outcome.name).threshold == 0.5
 
 
-def test_a_padded_patch_is_the_mean_outside_and_ignored(lab, gold: Path):
+def test_a_padded_patch_is_the_mean_outside_and_ignored(lab: Any, gold: Path) -> None:
     take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
     (outcome,) = cut(lab, "tomo", Zyx(100, 160, 60), near_border=NearBorder.PAD)
     assert outcome.outcome == "done"
@@ -237,7 +246,7 @@ def test_a_padded_patch_is_the_mean_outside_and_ignored(lab, gold: Path):
     assert np.ptp(lab.read(lab.folders.image_of(outcome.name))[:, :, :20]) == 0
 
 
-def test_a_dry_run_writes_nothing(lab, gold: Path):
+def test_a_dry_run_writes_nothing(lab: Any, gold: Path) -> None:
     take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
     choose(lab.by.annika, "tomo", [Zyx(100, 160, 128)], reason=MISSED)
     before = sorted(lab.folders.root.rglob("*.nii.gz"))
@@ -247,7 +256,7 @@ def test_a_dry_run_writes_nothing(lab, gold: Path):
     assert lab.patch(outcome.name).stage is Stage.CHOSEN
 
 
-def test_a_withdrawn_patch_is_not_cut(lab, gold: Path):
+def test_a_withdrawn_patch_is_not_cut(lab: Any, gold: Path) -> None:
     take(lab, gold / "tomo.mrc", gold / "tomo_seg.mrc")
     (chosen,) = choose(lab.by.annika, "tomo", [Zyx(100, 160, 128)], reason=MISSED)
     withdraw(lab.by.cora, chosen.name, "a bead")
@@ -256,14 +265,16 @@ def test_a_withdrawn_patch_is_not_cut(lab, gold: Path):
     assert "is withdrawn" in outcome.message
 
 
-def test_who_may_not_and_what_is_not_there(lab):
+def test_who_may_not_and_what_is_not_there(lab: Any) -> None:
     with pytest.raises(NotAllowedError):
         extract(lab.by.vera)
     with pytest.raises(UnknownNameError, match="did you mean other_TS_001_patch"):
         extract(lab.by.annika, ["other_TS_001_patch"])
 
 
-def test_all_cuts_images_that_are_gone_again_with_the_same_bytes_and_keeps_their_stage(lab):
+def test_all_cuts_images_that_are_gone_again_with_the_same_bytes_and_keeps_their_stage(
+    lab: Any,
+) -> None:
     first, second, _ = lab.names
     lab.save("Add1.nrrd", np.s_[80, 80, 70:90])
     collect(lab.by.cora)

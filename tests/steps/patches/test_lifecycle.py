@@ -58,7 +58,9 @@ def at(stage: Stage, **marks: object) -> PatchRecord:
 
 
 @pytest.mark.parametrize(("move", "stage"), EVERY)
-def test_every_move_at_every_stage_is_legal_or_gets_a_sentence(move: Transition, stage: Stage):
+def test_every_move_at_every_stage_is_legal_or_gets_a_sentence(
+    move: Transition, stage: Stage
+) -> None:
     patch = at(stage, withdrawn=move is Transition.REINSTATE)
     if stage in LEGAL[move]:
         assert is_legal(patch, move)
@@ -72,7 +74,9 @@ def test_every_move_at_every_stage_is_legal_or_gets_a_sentence(move: Transition,
 
 
 @pytest.mark.parametrize(("move", "stage"), EVERY)
-def test_what_is_withdrawn_can_only_be_reinstated_and_commented_on(move: Transition, stage: Stage):
+def test_what_is_withdrawn_can_only_be_reinstated_and_commented_on(
+    move: Transition, stage: Stage
+) -> None:
     patch = at(stage, withdrawn=True)
     if move in (Transition.REINSTATE, Transition.COMMENT):
         assert next_stage(patch, move) is stage
@@ -81,7 +85,7 @@ def test_what_is_withdrawn_can_only_be_reinstated_and_commented_on(move: Transit
         next_stage(patch, move)
 
 
-def test_the_life_of_a_patch_leads_from_chosen_to_accepted():
+def test_the_life_of_a_patch_leads_from_chosen_to_accepted() -> None:
     patch = at(Stage.CHOSEN)
     for move in (
         Transition.EXTRACT,
@@ -94,20 +98,20 @@ def test_the_life_of_a_patch_leads_from_chosen_to_accepted():
     assert patch.stage is Stage.ACCEPTED
 
 
-def test_a_patch_that_nobody_looked_at_cannot_be_merged():
+def test_a_patch_that_nobody_looked_at_cannot_be_merged() -> None:
     with pytest.raises(StepError, match="submit it with nothing to change"):
         next_stage(at(Stage.EXTRACTED), Transition.MERGE)
 
 
-def test_new_corrections_move_no_accepted_patch():
+def test_new_corrections_move_no_accepted_patch() -> None:
     assert next_stage(at(Stage.ACCEPTED), Transition.CORRECT) is Stage.ACCEPTED
 
 
-def test_a_patch_that_is_not_withdrawn_cannot_be_reinstated():
+def test_a_patch_that_is_not_withdrawn_cannot_be_reinstated() -> None:
     with pytest.raises(StepError, match="is not withdrawn"):
         next_stage(at(Stage.CHOSEN), Transition.REINSTATE)
 
 
-def test_every_move_belongs_to_a_step_with_a_least_role():
+def test_every_move_belongs_to_a_step_with_a_least_role() -> None:
     assert {move: least_role(move) for move in Transition}[Transition.ACCEPT] is Role.REVIEWER
     assert all(action_of(move) for move in Transition)

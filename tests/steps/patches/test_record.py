@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +22,11 @@ from db.vocabulary import Stage
 ADD, OTHER = np.s_[80, 80, 70:90], np.s_[80, 90, 70:90]
 
 
-def record(lab, name: str | None = None) -> dict:
+def record(lab: Any, name: str | None = None) -> dict:
     return read_record(lab.folders.record_of(name or lab.name))
 
 
-def test_the_record_holds_the_whole_life(lab):
+def test_the_record_holds_the_whole_life(lab: Any) -> None:
     assign(lab.by.cora, lab.name, "annika")
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.cora)
@@ -64,7 +65,7 @@ def test_the_record_holds_the_whole_life(lab):
     assert made["comments"][0]["text"] == "now it is — très bien 膜"
 
 
-def test_the_same_life_gives_the_same_bytes(lab):
+def test_the_same_life_gives_the_same_bytes(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     collect(lab.by.cora)
     path = lab.folders.record_of(lab.name)
@@ -75,7 +76,7 @@ def test_the_same_life_gives_the_same_bytes(lab):
     assert json.loads(before)["slots"][0]["name"] == "Add1.nrrd"
 
 
-def test_every_step_leaves_the_record_up_to_date(lab):
+def test_every_step_leaves_the_record_up_to_date(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
     for step in (lambda: collect(lab.by.cora), lambda: merge(lab.by.cora)):
         step()
@@ -83,7 +84,7 @@ def test_every_step_leaves_the_record_up_to_date(lab):
     assert refresh_records(lab.workspace) == 0
 
 
-def test_records_that_are_gone_damaged_or_behind_are_written_again(lab):
+def test_records_that_are_gone_damaged_or_behind_are_written_again(lab: Any) -> None:
     lab.folders.record_of(lab.names[0]).unlink()
     lab.folders.record_of(lab.names[1]).write_bytes(b'{"format": ')
     behind = lab.folders.record_of(lab.names[2]).read_bytes()
@@ -101,7 +102,7 @@ def test_records_that_are_gone_damaged_or_behind_are_written_again(lab):
         assert len(record(lab, name)["slots"]) == len(slots)
 
 
-def test_a_record_that_lacks_the_latest_version_of_a_correction_is_behind(lab):
+def test_a_record_that_lacks_the_latest_version_of_a_correction_is_behind(lab: Any) -> None:
     for box in (ADD, OTHER):
         lab.save("Add1.nrrd", box)
         collect(lab.by.cora)
@@ -130,13 +131,13 @@ def test_a_record_that_lacks_the_latest_version_of_a_correction_is_behind(lab):
         (b"\xff\xfe\x00", "is no JSON"),
     ],
 )
-def test_what_is_no_record_is_refused(data: bytes, said: str, tmp_path: Path):
+def test_what_is_no_record_is_refused(data: bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_bytes(data)
     with pytest.raises(RecordError, match=said):
         read_record(path)
 
 
-def test_a_record_that_is_not_there_is_said(tmp_path: Path):
+def test_a_record_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="cannot be read"):
         read_record(tmp_path / "nothing.json")

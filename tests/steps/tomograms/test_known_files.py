@@ -2,6 +2,8 @@
 
 import os
 import time
+from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -32,27 +34,27 @@ from tests.steps.tomograms.test_rename import own as own
 BOX = (slice(70, 80),) * 3
 
 
-def again(lab, *sources, **stated):
+def again(lab: Any, *sources: Any, **stated: Any) -> Any:
     plan = plan_registration(lab.workspace, sources or [lab.originals], **stated)
     return register(Lab(lab.workspace, lab.cora), plan)[0]
 
 
-def tomogram(lab):
+def tomogram(lab: Any) -> Any:
     with lab.workspace.catalog.read() as session:
         return get_tomogram(session, "TS_001")
 
 
-def segmentations(lab):
+def segmentations(lab: Any) -> Any:
     with lab.workspace.catalog.read() as session:
         return segmentations_of(session, tomogram(lab).id)
 
 
-def hash_all(lab):
+def hash_all(lab: Any) -> None:
     for name in ("tomogram-1", "segmentation-1"):
         note_hash(lab.workspace, None, name, file_hash(file_to_hash(lab.workspace, name)))
 
 
-def predict_again(lab):
+def predict_again(lab: Any) -> Any:
     """Write other voxels of the same size over the segmentation, some time later."""
     path = lab.originals / "TS_001_model.ckpt_segmented.mrc"
     with mrcfile.open(path, "r+") as mrc:
@@ -62,7 +64,7 @@ def predict_again(lab):
     return path
 
 
-def edit_in_place(path):
+def edit_in_place(path: Any) -> None:
     size = path.stat().st_size
     with mrcfile.open(path, "r+") as mrc:
         mrc.data[80, 80, 80] += 1
@@ -72,7 +74,9 @@ def edit_in_place(path):
 
 @pytest.mark.parametrize("is_hashed", [True, False])
 @pytest.mark.parametrize("name", ["TS_001.mrc", "TS_001_model.ckpt_segmented.mrc"])
-def test_nothing_is_cut_from_a_file_that_was_edited_in_place(own, name, is_hashed):
+def test_nothing_is_cut_from_a_file_that_was_edited_in_place(
+    own: Any, name: Any, is_hashed: Any
+) -> None:
     if is_hashed:
         hash_all(own)
     for file in (own.folders.image_of(own.name), own.folders.label_of(own.name)):
@@ -84,7 +88,7 @@ def test_nothing_is_cut_from_a_file_that_was_edited_in_place(own, name, is_hashe
     assert not own.folders.image_of(own.name).exists()
 
 
-def test_the_same_bytes_with_a_new_time_are_the_same_file(own):
+def test_the_same_bytes_with_a_new_time_are_the_same_file(own: Any) -> None:
     hash_all(own)
     for path in own.originals.glob("*.mrc"):
         os.utime(path)
@@ -100,7 +104,7 @@ def test_the_same_bytes_with_a_new_time_are_the_same_file(own):
     assert again(own).outcome == "kept"
 
 
-def test_a_changed_tomogram_that_patches_were_cut_from_is_refused(own):
+def test_a_changed_tomogram_that_patches_were_cut_from_is_refused(own: Any) -> None:
     hash_all(own)
     edit_in_place(own.originals / "TS_001.mrc")
     outcome = again(own)
@@ -108,7 +112,7 @@ def test_a_changed_tomogram_that_patches_were_cut_from_is_refused(own):
     assert "patches were chosen in the old file" in outcome.message
 
 
-def test_a_segmentation_that_was_predicted_again_is_read_anew(own, tmp_path):
+def test_a_segmentation_that_was_predicted_again_is_read_anew(own: Any, tmp_path: Path) -> None:
     with own.workspace.catalog.write() as session:
         from sqlalchemy import update
 
@@ -122,7 +126,7 @@ def test_a_segmentation_that_was_predicted_again_is_read_anew(own, tmp_path):
     open_original(segmentations(own)[0].on_disk).close()
 
 
-def test_patches_keep_the_prediction_they_were_cut_from(own):
+def test_patches_keep_the_prediction_they_were_cut_from(own: Any) -> None:
     waiting = own.names[2]
     with own.workspace.catalog.write() as session:
         from sqlalchemy import update
@@ -149,7 +153,7 @@ def test_patches_keep_the_prediction_they_were_cut_from(own):
     assert again(own).outcome == "kept"
 
 
-def test_a_voxel_size_that_is_stated_late_reaches_patches_and_records(own):
+def test_a_voxel_size_that_is_stated_late_reaches_patches_and_records(own: Any) -> None:
     own.save("Add1.nrrd", BOX)
     collect(own.by.annika)
     outcome = again(own, own.originals / "TS_001.mrc", voxel_size=13.48)
@@ -171,7 +175,7 @@ def test_a_voxel_size_that_is_stated_late_reaches_patches_and_records(own):
     assert (own.merged() != before).sum() > 0
 
 
-def test_the_voxel_size_of_a_patch_is_that_of_its_tomogram(lab):
+def test_the_voxel_size_of_a_patch_is_that_of_its_tomogram(lab: Any) -> None:
     with pytest.raises(StepError, match="has the voxel size of other/TS_001"):
         set_voxel_size(Lab(lab.workspace, lab.cora), [lab.name], 12.0)
     with pytest.raises(VolumeError, match="invalid voxel size 0 Å: must be between 0 and 1000"):
@@ -180,12 +184,12 @@ def test_the_voxel_size_of_a_patch_is_that_of_its_tomogram(lab):
     assert set_voxel_size(Lab(lab.workspace, lab.cora), ["TS_001"], 12.0)[0].outcome == "kept"
 
 
-def test_the_plan_shows_the_voxel_size_of_the_header(lab):
+def test_the_plan_shows_the_voxel_size_of_the_header(lab: Any) -> None:
     plan = plan_registration(lab.workspace, [lab.originals])
     assert [each.header_voxel_size for each in read_voxel_sizes(lab.workspace, plan)] == [10.0]
 
 
-def test_the_membrane_label_of_classes_is_kept_with_the_segmentation(own):
+def test_the_membrane_label_of_classes_is_kept_with_the_segmentation(own: Any) -> None:
     outcome = again(own, membrane_label=3)
     assert outcome.outcome == "done"
     assert [each.membrane_label for each in segmentations(own)] == [3]
@@ -193,7 +197,7 @@ def test_the_membrane_label_of_classes_is_kept_with_the_segmentation(own):
     assert "invalid membrane label 0" in plan[0].error
 
 
-def test_only_the_label_that_is_membrane_is_cut(lab, tmp_path):
+def test_only_the_label_that_is_membrane_is_cut(lab: Any, tmp_path: Path) -> None:
     classes = tmp_path / "TS_001_classes_segmented.mrc"
     with mrcfile.open(lab.originals / "TS_001_model.ckpt_segmented.mrc") as mrc:
         voxels = np.where(mrc.data == 0, 2, 3).astype(np.int8)
@@ -210,7 +214,7 @@ def test_only_the_label_that_is_membrane_is_cut(lab, tmp_path):
     assert (lab.label(made.name)[inner] == (voxels[box] == 3)).all()
 
 
-def test_a_file_that_is_gone_says_what_to_do(own):
+def test_a_file_that_is_gone_says_what_to_do(own: Any) -> None:
     record = tomogram(own)
     record.on_disk.file.rename(own.originals.parent / "away.mrc")
     for step in (
@@ -221,7 +225,7 @@ def test_a_file_that_is_gone_says_what_to_do(own):
             step()
 
 
-def test_a_root_that_moved_without_times_is_taken_and_cut_from(own):
+def test_a_root_that_moved_without_times_is_taken_and_cut_from(own: Any) -> None:
     moved = own.originals.parent / "archive"
     moved.mkdir()
     for path in own.originals.iterdir():
@@ -230,7 +234,7 @@ def test_a_root_that_moved_without_times_is_taken_and_cut_from(own):
     open_original(tomogram(own).on_disk).close()
 
 
-def test_the_view_of_classes_shows_membrane_alone(lab, tmp_path):
+def test_the_view_of_classes_shows_membrane_alone(lab: Any, tmp_path: Path) -> None:
     classes = tmp_path / "TS_001_classes_segmented.mrc"
     voxels = np.full((170, 200, 220), 2, np.int8)
     voxels[:, :100] = 3

@@ -1,6 +1,7 @@
 """Folders of reconstruction programs: every tomogram is paired, no half map is listed as one."""
 
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -101,7 +102,9 @@ def make(folder: Path, layout: Layout) -> Path:
 
 
 @pytest.mark.parametrize("layout", Layout)
-def test_a_folder_is_paired_completely_and_no_half_map_is_a_tomogram(tmp_path, layout):
+def test_a_folder_is_paired_completely_and_no_half_map_is_a_tomogram(
+    tmp_path: Path, layout: Any
+) -> None:
     folder = make(tmp_path, layout)
     assert guess_layout(folder) is layout
     pairings = read_layout(folder, layout)
@@ -112,7 +115,9 @@ def test_a_folder_is_paired_completely_and_no_half_map_is_a_tomogram(tmp_path, l
 
 
 @pytest.mark.parametrize("layout", Layout)
-def test_a_folder_is_registered_with_what_its_program_states(workspace, team, tmp_path, layout):
+def test_a_folder_is_registered_with_what_its_program_states(
+    workspace: Any, team: Any, tmp_path: Path, layout: Any
+) -> None:
     folder = make(tmp_path / "project", layout)
     plan = plan_registration(workspace, [folder], layout=layout, dataset="lab")
     outcomes = register(Lab(workspace, team.admin), plan, add_roots=True)
@@ -130,7 +135,7 @@ def test_a_folder_is_registered_with_what_its_program_states(workspace, team, tm
     ]
 
 
-def test_what_is_left_out_is_said(tmp_path):
+def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     pairing = read_layout(make(tmp_path, Layout.ARETOMO3), Layout.ARETOMO3)[0]
     assert pairing.findings == (
         "left out as no tomograms of their own: TS_1_2ND_Vol.mrc, TS_1_EVN_Vol.mrc, "
@@ -138,13 +143,13 @@ def test_what_is_left_out_is_said(tmp_path):
     )
 
 
-def test_a_header_that_disagrees_with_the_program_is_said(tmp_path):
+def test_a_header_that_disagrees_with_the_program_is_said(tmp_path: Path) -> None:
     pairing = read_layout(make(tmp_path, Layout.RELION5), Layout.RELION5)[1]
     assert pairing.voxel_size == 10.0
     assert "relion5 states 10 Å, the header 1.25 Å; relion5 counts" in pairing.findings
 
 
-def test_other_names_of_segmentations_are_given_by_a_pattern(tmp_path):
+def test_other_names_of_segmentations_are_given_by_a_pattern(tmp_path: Path) -> None:
     folder = make(tmp_path, Layout.ARETOMO3)
     save(folder / "TS_1_Vol_tardis.mrc", 10.0, np.zeros((4, 5, 6), np.int8))
     without, pattern = (
@@ -153,7 +158,7 @@ def test_other_names_of_segmentations_are_given_by_a_pattern(tmp_path):
     assert [len(each.segmentations) for each in (without, pattern)] == [1, 2]
 
 
-def test_a_plain_folder_has_no_layout(tmp_path):
+def test_a_plain_folder_has_no_layout(tmp_path: Path) -> None:
     for name in ("TS_1.mrc", f"TS_1{SEGMENTED}", "a_rec.mrc"):
         save(tmp_path / name, 10.0, np.zeros((4, 5, 6), np.int8))
     assert guess_layout(tmp_path) is None

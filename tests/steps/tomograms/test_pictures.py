@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def picture(raw: bytes) -> Image.Image:
     return Image.open(io.BytesIO(raw))
 
 
-def test_a_preview_shows_the_voxels_of_each_plane(workspace, registered: Registered) -> None:
+def test_a_preview_shows_the_voxels_of_each_plane(workspace: Any, registered: Registered) -> None:
     path = registered("TS_1")
     name = tomogram_name(tomogram(workspace).id)
     make_pictures(workspace, name)
@@ -69,7 +70,7 @@ def test_a_preview_shows_the_voxels_of_each_plane(workspace, registered: Registe
             assert abs(view.plane(axis, 30) - expected).max() <= 1
 
 
-def test_the_tomograms_row_says_what_is_ready(workspace, registered: Registered) -> None:
+def test_the_tomograms_row_says_what_is_ready(workspace: Any, registered: Registered) -> None:
     registered("TS_1")
     assert tomogram(workspace).preview is PictureState.ABSENT
     make_pictures(workspace, tomogram_name(tomogram(workspace).id))
@@ -78,7 +79,7 @@ def test_the_tomograms_row_says_what_is_ready(workspace, registered: Registered)
 
 
 def test_pictures_are_made_once_and_again_when_the_cache_lost_them(
-    workspace, registered: Registered
+    workspace: Any, registered: Registered
 ) -> None:
     registered("TS_1")
     name = tomogram_name(tomogram(workspace).id)
@@ -93,14 +94,14 @@ def test_pictures_are_made_once_and_again_when_the_cache_lost_them(
     assert has_preview(workspace, name)
 
 
-def test_a_cancelled_preview_leaves_nothing(workspace, registered: Registered) -> None:
+def test_a_cancelled_preview_leaves_nothing(workspace: Any, registered: Registered) -> None:
     registered("TS_1")
     with pytest.raises(CancelledError):
         make_pictures(workspace, segmentation(workspace), cancelled=lambda: True)
     assert previews(workspace).entries() == {}
 
 
-def test_a_file_that_is_no_volume_any_more_is_noted(workspace, registered: Registered) -> None:
+def test_a_file_that_is_no_volume_any_more_is_noted(workspace: Any, registered: Registered) -> None:
     path = registered("TS_1")
     path.write_bytes(b"not a volume")
     with pytest.raises(VolumeError):
@@ -109,7 +110,7 @@ def test_a_file_that_is_no_volume_any_more_is_noted(workspace, registered: Regis
 
 
 def test_a_link_that_leads_out_of_its_root_is_not_followed(
-    workspace, registered: Registered, tmp_path: Path
+    workspace: Any, registered: Registered, tmp_path: Path
 ) -> None:
     path = registered("TS_1")
     outside = path.rename(tmp_path / "elsewhere.mrc")
@@ -121,12 +122,14 @@ def test_a_link_that_leads_out_of_its_root_is_not_followed(
 @pytest.mark.parametrize(
     "name", ["", "tomogram-", "tomogram-999999", "patch-1", "../1", "tomogram-1e3"]
 )
-def test_a_name_of_nothing_is_unknown(workspace, name: str) -> None:
+def test_a_name_of_nothing_is_unknown(workspace: Any, name: str) -> None:
     with pytest.raises(UnknownNameError):
         viewed_file(workspace, name)
 
 
-def test_asking_twice_for_a_preview_is_asking_once(workspace, team, registered: Registered) -> None:
+def test_asking_twice_for_a_preview_is_asking_once(
+    workspace: Any, team: Any, registered: Registered
+) -> None:
     registered("TS_1")
     name = tomogram_name(tomogram(workspace).id)
     want_previews(workspace, team.admin.id, [name, name, "tomogram-999"])
@@ -137,7 +140,7 @@ def test_asking_twice_for_a_preview_is_asking_once(workspace, team, registered: 
 
 
 def test_a_tomograms_thumbnail_is_small_and_keeps_its_sides(
-    workspace, registered: Registered
+    workspace: Any, registered: Registered
 ) -> None:
     registered("TS_1")
     image = picture(thumbnail_of_tomogram(workspace, tomogram(workspace).id))
@@ -146,7 +149,7 @@ def test_a_tomograms_thumbnail_is_small_and_keeps_its_sides(
 
 
 def test_a_patch_shows_its_place_then_its_voxels_with_the_label_outlined(
-    workspace, team, registered: Registered
+    workspace: Any, team: Any, registered: Registered
 ) -> None:
     registered("TS_1")
     name = choose(

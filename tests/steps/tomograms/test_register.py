@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def paired(*names: str, segmentations: tuple[str, ...] = ()) -> dict[str, list[s
     }
 
 
-def test_a_segmentation_goes_to_the_longest_stem_that_its_name_begins_with():
+def test_a_segmentation_goes_to_the_longest_stem_that_its_name_begins_with() -> None:
     assert paired(
         "TS_1.mrc",
         "TS_1_b.rec",
@@ -48,14 +49,14 @@ def test_a_segmentation_goes_to_the_longest_stem_that_its_name_begins_with():
     }
 
 
-def test_a_name_that_only_begins_with_the_same_digits_is_not_paired():
+def test_a_name_that_only_begins_with_the_same_digits_is_not_paired() -> None:
     assert paired("TS_1.mrc", "TS_10_m.ckpt_segmented.mrc") == {
         "TS_1.mrc": [],
         "lonely": ["TS_10_m.ckpt_segmented.mrc"],
     }
 
 
-def test_scores_are_no_segmentation():
+def test_scores_are_no_segmentation() -> None:
     assert paired("TS_1.mrc", "TS_1_scores.mrc", "TS_1_m.ckpt_segmented.mrc") == {
         "TS_1.mrc": ["TS_1_m.ckpt_segmented.mrc"]
     }
@@ -76,7 +77,7 @@ def test_scores_are_no_segmentation():
         "TS_1__ribosome.mrc",
     ],
 )
-def test_evidence_half_maps_variants_and_features_are_no_tomograms(name):
+def test_evidence_half_maps_variants_and_features_are_no_tomograms(name: Any) -> None:
     (made,) = pair([GOOD / "TS_1.mrc", GOOD / name])
     assert (made.tomogram, made.segmentations) == (GOOD / "TS_1.mrc", ())
     (alone,) = pair([GOOD / name])
@@ -84,12 +85,12 @@ def test_evidence_half_maps_variants_and_features_are_no_tomograms(name):
     assert "not a tomogram" in alone.error
 
 
-def test_a_membrane_feature_is_a_segmentation_of_its_tomogram():
+def test_a_membrane_feature_is_a_segmentation_of_its_tomogram() -> None:
     (made,) = pair([GOOD / "TS_1_10.00Apx.mrc", GOOD / "TS_1_10.00Apx__membrane.mrc"])
     assert [each.path.name for each in made.segmentations] == ["TS_1_10.00Apx__membrane.mrc"]
 
 
-def test_scores_and_uncertainty_belong_to_the_segmentation_beside_them(tmp_path):
+def test_scores_and_uncertainty_belong_to_the_segmentation_beside_them(tmp_path: Path) -> None:
     names = "_scores", "_m.ckpt_segmented", "_m.ckpt_uncertainty_map"
     scores, segmented, uncertainty = (tmp_path / f"TS_1{name}.mrc" for name in names)
     assert evidence_files(tmp_path / "TS_1.mrc", segmented) == (None, None)
@@ -98,17 +99,17 @@ def test_scores_and_uncertainty_belong_to_the_segmentation_beside_them(tmp_path)
     assert evidence_files(tmp_path / "TS_1.mrc", segmented) == (scores, uncertainty)
 
 
-def test_one_tomogram_and_one_segmentation_that_are_named_belong_together():
+def test_one_tomogram_and_one_segmentation_that_are_named_belong_together() -> None:
     assert paired("tomo.mrc", segmentations=("prediction.mrc",)) == {"tomo.mrc": ["prediction.mrc"]}
 
 
-def test_the_name_of_membrain_seg_tells_model_and_checkpoint():
+def test_the_name_of_membrain_seg_tells_model_and_checkpoint() -> None:
     made = pair([GOOD / "TS_1.mrc", GOOD / "TS_1_MemBrain_seg_v10_alpha.ckpt_segmented.mrc"])
     predicted = made[0].segmentations[0]
     assert (predicted.model, predicted.checkpoint) == ("MemBrain_seg_v10_alpha",) * 2
 
 
-def test_a_plan_writes_nothing(workspace, files):
+def test_a_plan_writes_nothing(workspace: Any, files: Any) -> None:
     files.tomogram("TS_001.mrc")
     pairings = plan_registration(workspace, [files.folder])
     assert [each.name for each in pairings] == ["other/TS_001"]
@@ -116,7 +117,9 @@ def test_a_plan_writes_nothing(workspace, files):
         assert list_tomograms(session).total == 0
 
 
-def test_a_registered_tomogram_has_its_header_and_its_jobs(workspace, team, files):
+def test_a_registered_tomogram_has_its_header_and_its_jobs(
+    workspace: Any, team: Any, files: Any
+) -> None:
     path = files.tomogram("TS_001.mrc", voxel_size=13.0)
     files.segmentation("TS_001_v10.ckpt_segmented.mrc")
     pairings = plan_registration(workspace, [f"{files.folder}/*.mrc"], dataset="chlamy")
@@ -135,7 +138,9 @@ def test_a_registered_tomogram_has_its_header_and_its_jobs(workspace, team, file
     assert kinds == [JobKind.HASH, JobKind.HASH, JobKind.PREVIEW, JobKind.PREVIEW]
 
 
-def test_registering_again_keeps_and_adds_new_segmentations(workspace, team, files, registered):
+def test_registering_again_keeps_and_adds_new_segmentations(
+    workspace: Any, team: Any, files: Any, registered: Any
+) -> None:
     registered("TS_001")
     again = plan_registration(workspace, [files.folder])
     assert [o.outcome for o in register(Lab(workspace, team.cora), again)] == [KEPT]
@@ -146,7 +151,9 @@ def test_registering_again_keeps_and_adds_new_segmentations(workspace, team, fil
     assert (outcome.outcome, outcome.details["segmentations"]) == (DONE, [str(newer)])
 
 
-def test_a_manifest_states_tokens_datasets_and_voxel_sizes(workspace, team, files):
+def test_a_manifest_states_tokens_datasets_and_voxel_sizes(
+    workspace: Any, team: Any, files: Any
+) -> None:
     files.tomogram("a.mrc")
     files.segmentation("seg_a.mrc")
     files.segmentation("seg_b.mrc")
@@ -182,7 +189,9 @@ def test_a_manifest_states_tokens_datasets_and_voxel_sizes(workspace, team, file
         ("tomogram,voxel_size\na.mrc,ten\n", "voxel_size is 'ten'; write a number"),
     ],
 )
-def test_a_manifest_that_cannot_be_one_is_told(workspace, files, text, said):
+def test_a_manifest_that_cannot_be_one_is_told(
+    workspace: Any, files: Any, text: Any, said: Any
+) -> None:
     table = files.folder / "manifest.csv"
     table.write_text(text, encoding="utf-8")
     try:
@@ -192,7 +201,7 @@ def test_a_manifest_that_cannot_be_one_is_told(workspace, files, text, said):
     assert said in errors[0]
 
 
-def test_one_bad_file_stops_no_other(workspace, team, files):
+def test_one_bad_file_stops_no_other(workspace: Any, team: Any, files: Any) -> None:
     files.tomogram("good.mrc")
     (files.folder / "bad.mrc").write_bytes(b"no volume at all")
     outcomes = register(
@@ -201,7 +210,7 @@ def test_one_bad_file_stops_no_other(workspace, team, files):
     assert {o.name: o.outcome for o in outcomes} == {"other/good": DONE, "other/bad": FAILED}
 
 
-def test_a_segmentation_of_another_shape_is_refused(workspace, team, files):
+def test_a_segmentation_of_another_shape_is_refused(workspace: Any, team: Any, files: Any) -> None:
     tomogram = files.tomogram("TS_001.mrc")
     seg = files.write("seg.mrc", np.zeros((20, 20, 20), np.int8), 10.0)
     pairings = plan_registration(workspace, [tomogram], segmentation=seg)
@@ -212,7 +221,7 @@ def test_a_segmentation_of_another_shape_is_refused(workspace, team, files):
         assert list_tomograms(session).total == 0
 
 
-def test_a_file_is_registered_within_a_second(workspace, team, files):
+def test_a_file_is_registered_within_a_second(workspace: Any, team: Any, files: Any) -> None:
     for number in range(10):
         files.tomogram(f"TS_{number:03}.mrc")
     pairings = plan_registration(workspace, [files.folder])
@@ -221,7 +230,9 @@ def test_a_file_is_registered_within_a_second(workspace, team, files):
     assert (time.perf_counter() - began) / len(pairings) < 1.0
 
 
-def test_a_curator_registers_below_a_root_and_adds_none(workspace, team, files):
+def test_a_curator_registers_below_a_root_and_adds_none(
+    workspace: Any, team: Any, files: Any
+) -> None:
     pairings = plan_registration(workspace, [files.tomogram("TS_001.mrc")])
     outcome = register(Lab(workspace, team.cora), pairings)[0]
     assert "lies below no data root" in (outcome.message or "")
@@ -231,7 +242,7 @@ def test_a_curator_registers_below_a_root_and_adds_none(workspace, team, files):
     assert register(Lab(workspace, team.cora), pairings)[0].outcome == DONE
 
 
-def test_an_annotator_registers_nothing(workspace, team, files):
+def test_an_annotator_registers_nothing(workspace: Any, team: Any, files: Any) -> None:
     pairings = plan_registration(workspace, [files.tomogram("TS_001.mrc")])
     with pytest.raises(NotAllowedError, match="register tomograms takes a curator"):
         register(Lab(workspace, team.annika), pairings)
@@ -268,8 +279,8 @@ NAMES = [
 
 @pytest.mark.parametrize(("token", "good"), NAMES)
 def test_names_of_every_kind_are_taken_or_refused_in_a_sentence(
-    workspace, team, files, token, good
-):
+    workspace: Any, team: Any, files: Any, token: Any, good: Any
+) -> None:
     path = files.tomogram("a.mrc")
     if good:
         outcome = register(
@@ -284,14 +295,16 @@ def test_names_of_every_kind_are_taken_or_refused_in_a_sentence(
     assert str(caught.value).endswith((".", ")."))
 
 
-def test_a_name_in_two_unicode_forms_is_one_name(workspace, team, files):
+def test_a_name_in_two_unicode_forms_is_one_name(workspace: Any, team: Any, files: Any) -> None:
     composed, taken_apart = "Z\u00fcrich", "Zu\u0308rich"
     path = files.tomogram("a.mrc")
     plan = plan_registration(workspace, [path], token=taken_apart)
     assert plan[0].token == composed
 
 
-def test_a_bad_name_of_one_file_of_many_stops_no_other(workspace, team, files):
+def test_a_bad_name_of_one_file_of_many_stops_no_other(
+    workspace: Any, team: Any, files: Any
+) -> None:
     files.tomogram("good.mrc")
     files.tomogram("=cmd|calc.mrc")
     outcomes = register(
@@ -301,15 +314,17 @@ def test_a_bad_name_of_one_file_of_many_stops_no_other(workspace, team, files):
 
 
 def test_a_token_that_differs_in_capital_letters_alone_is_refused(
-    workspace, team, files, registered
-):
+    workspace: Any, team: Any, files: Any, registered: Any
+) -> None:
     registered("TS_1")
     plan = plan_registration(workspace, [files.tomogram("other.mrc")], token="ts_1")
     said = register(Lab(workspace, team.admin), plan)[0].message or ""
     assert "differs from TS_1 in capital letters alone" in said
 
 
-def test_a_token_that_is_taken_is_told(workspace, team, files, registered):
+def test_a_token_that_is_taken_is_told(
+    workspace: Any, team: Any, files: Any, registered: Any
+) -> None:
     registered("TS_001")
     other = files.tomogram("elsewhere.mrc")
     plan = plan_registration(workspace, [other], token="TS_001")
@@ -318,23 +333,25 @@ def test_a_token_that_is_taken_is_told(workspace, team, files, registered):
 
 
 @pytest.mark.parametrize("size", [-1.0, float("nan"), 1.0, 5000.0])
-def test_a_voxel_size_that_is_none_is_refused(workspace, files, size):
+def test_a_voxel_size_that_is_none_is_refused(workspace: Any, files: Any, size: Any) -> None:
     plan = plan_registration(workspace, [files.tomogram("a.mrc")], voxel_size=size)
     assert "voxel size" in (plan[0].error or "")
 
 
-def test_an_unusual_voxel_size_is_warned_about(workspace, team, files):
+def test_an_unusual_voxel_size_is_warned_about(workspace: Any, team: Any, files: Any) -> None:
     plan = plan_registration(workspace, [files.tomogram("a.mrc", voxel_size=3.4)])
     findings = register(Lab(workspace, team.admin), plan, add_roots=True)[0].findings
     assert any("MemBrain-seg is trained on 10 to 14" in finding for finding in findings)
 
 
-def test_a_source_that_names_nothing_is_told(workspace, tmp_path):
+def test_a_source_that_names_nothing_is_told(workspace: Any, tmp_path: Path) -> None:
     with pytest.raises(VolumeError, match="no volume file is there"):
         plan_registration(workspace, [tmp_path / "*.mrc"])
 
 
-def test_a_changed_tomogram_is_told_when_it_is_opened(workspace, registered, files):
+def test_a_changed_tomogram_is_told_when_it_is_opened(
+    workspace: Any, registered: Any, files: Any
+) -> None:
     registered("TS_001")
     with workspace.catalog.read() as session:
         record = get_tomogram(session, "TS_001")
@@ -346,7 +363,9 @@ def test_a_changed_tomogram_is_told_when_it_is_opened(workspace, registered, fil
         open_original(record.on_disk)
 
 
-def test_a_changed_tomogram_without_patches_is_read_anew(workspace, team, registered, files):
+def test_a_changed_tomogram_without_patches_is_read_anew(
+    workspace: Any, team: Any, registered: Any, files: Any
+) -> None:
     path = registered("TS_001")
     files.tomogram("TS_001.mrc", voxel_size=11.0)
     outcome = register(Lab(workspace, team.cora), plan_registration(workspace, [path]))[0]
@@ -356,7 +375,9 @@ def test_a_changed_tomogram_without_patches_is_read_anew(workspace, team, regist
     open_original(record.on_disk).close()
 
 
-def test_duplicates_are_found_by_their_bytes(workspace, team, files, registered):
+def test_duplicates_are_found_by_their_bytes(
+    workspace: Any, team: Any, files: Any, registered: Any
+) -> None:
     path = registered("TS_001")
     with workspace.catalog.read() as session:
         first = get_tomogram(session, "TS_001")
@@ -371,7 +392,9 @@ def test_duplicates_are_found_by_their_bytes(workspace, team, files, registered)
     assert source_files.duplicates_of(workspace, second) == ("other/TS_001",)
 
 
-def test_the_job_finds_duplicates_that_registering_did_not(workspace, team, files):
+def test_the_job_finds_duplicates_that_registering_did_not(
+    workspace: Any, team: Any, files: Any
+) -> None:
     paths = [files.tomogram("a.mrc"), files.folder / "b.mrc"]
     paths[1].write_bytes(paths[0].read_bytes())
     register(Lab(workspace, team.admin), plan_registration(workspace, paths), add_roots=True)
@@ -385,7 +408,7 @@ def test_the_job_finds_duplicates_that_registering_did_not(workspace, team, file
     assert told == [(), ("other/a",)]
 
 
-def test_a_volume_nobody_registered_has_no_hash(workspace):
+def test_a_volume_nobody_registered_has_no_hash(workspace: Any) -> None:
     for name in ("tomogram-99", "patch-1", "../x"):
         with pytest.raises(UnknownNameError, match="never registered"):
             source_files.file_to_hash(workspace, name)
@@ -404,13 +427,17 @@ def test_a_volume_nobody_registered_has_no_hash(workspace):
         "a\0b",
     ],
 )
-def test_what_lies_outside_the_roots_is_never_opened(workspace, team, files, path):
+def test_what_lies_outside_the_roots_is_never_opened(
+    workspace: Any, team: Any, files: Any, path: Any
+) -> None:
     roots.add_root(Lab(workspace, team.admin), files.folder)
     with pytest.raises(RootError):
         roots.resolve_below_root(workspace, path)
 
 
-def test_a_plan_for_a_page_tells_no_name_from_outside_the_roots(workspace, team, files, tmp_path):
+def test_a_plan_for_a_page_tells_no_name_from_outside_the_roots(
+    workspace: Any, team: Any, files: Any, tmp_path: Path
+) -> None:
     roots.add_root(Lab(workspace, team.admin), files.folder)
     (tmp_path / "private").mkdir()
     (tmp_path / "private" / "secret.mrc").write_bytes(b"x")
@@ -422,7 +449,9 @@ def test_a_plan_for_a_page_tells_no_name_from_outside_the_roots(workspace, team,
     assert plan_registration(workspace, [files.folder], within_roots=True)[0].error is None
 
 
-def test_a_link_out_of_a_root_and_a_pipe_in_it_are_refused(workspace, team, files, tmp_path):
+def test_a_link_out_of_a_root_and_a_pipe_in_it_are_refused(
+    workspace: Any, team: Any, files: Any, tmp_path: Path
+) -> None:
     roots.add_root(Lab(workspace, team.admin), files.folder)
     secret = tmp_path / "secret.mrc"
     secret.write_bytes(b"x")
@@ -435,7 +464,9 @@ def test_a_link_out_of_a_root_and_a_pipe_in_it_are_refused(workspace, team, file
     assert roots.browse(Lab(workspace, team.cora), files.folder).files == ()
 
 
-def test_a_sibling_whose_name_begins_like_a_root_is_outside(workspace, team, files, tmp_path):
+def test_a_sibling_whose_name_begins_like_a_root_is_outside(
+    workspace: Any, team: Any, files: Any, tmp_path: Path
+) -> None:
     roots.add_root(Lab(workspace, team.admin), files.folder)
     twin = tmp_path / "data-private"
     twin.mkdir()
@@ -445,12 +476,14 @@ def test_a_sibling_whose_name_begins_like_a_root_is_outside(workspace, team, fil
 
 
 @pytest.mark.parametrize("folder", ["/", "/proc", "/etc", "/dev/shm/../.."])
-def test_the_system_is_no_data_root(workspace, team, folder):
+def test_the_system_is_no_data_root(workspace: Any, team: Any, folder: Any) -> None:
     with pytest.raises(RootError, match="belongs to the system"):
         roots.add_root(Lab(workspace, team.admin), Path(folder))
 
 
-def test_browsing_shows_what_lies_below_a_root(workspace, team, files, registered):
+def test_browsing_shows_what_lies_below_a_root(
+    workspace: Any, team: Any, files: Any, registered: Any
+) -> None:
     registered("TS_001")
     (files.folder / "more").mkdir()
     (files.folder / "notes.txt").write_text("x")
@@ -464,7 +497,9 @@ def test_browsing_shows_what_lies_below_a_root(workspace, team, files, registere
             roots.browse(Lab(workspace, team.cora), files.folder, below)
 
 
-def test_a_root_moves_with_its_files(workspace, team, files, registered, tmp_path):
+def test_a_root_moves_with_its_files(
+    workspace: Any, team: Any, files: Any, registered: Any, tmp_path: Path
+) -> None:
     registered("TS_001")
     moved = tmp_path / "moved"
     files.folder.rename(moved)
@@ -478,13 +513,15 @@ def test_a_root_moves_with_its_files(workspace, team, files, registered, tmp_pat
         roots.move_root(Lab(workspace, team.admin), moved, empty)
 
 
-def test_a_pairing_that_failed_is_told_by_register(workspace, team):
+def test_a_pairing_that_failed_is_told_by_register(workspace: Any, team: Any) -> None:
     lonely = Pairing(None, "TS", "other", error="TS_seg.mrc: is paired with nothing.")
     outcome = register(Lab(workspace, team.cora), [lonely])[0]
     assert (outcome.outcome, outcome.message) == (FAILED, "TS_seg.mrc: is paired with nothing.")
 
 
-def test_a_name_like_another_reconstruction_hints_at_one_specimen(workspace, team, files):
+def test_a_name_like_another_reconstruction_hints_at_one_specimen(
+    workspace: Any, team: Any, files: Any
+) -> None:
     for name in ("TS_1.mrc", "TS_12.mrc", "TS_1_denoised.mrc", "TS_1_bin4.mrc"):
         plan = plan_registration(workspace, [files.tomogram(name)])
         outcome = register(Lab(workspace, team.admin), plan, add_roots=True)[0]

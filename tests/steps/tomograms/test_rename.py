@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -32,7 +34,7 @@ BOX = (slice(70, 80),) * 3
 
 
 @pytest.fixture
-def own(lab, tmp_path):
+def own(lab: Any, tmp_path: Path) -> Any:
     """The lab, whose tomogram is its own copy (with the times of the original)."""
     folder = tmp_path / "own"
     shutil.copytree(lab.originals, folder)
@@ -44,12 +46,12 @@ def own(lab, tmp_path):
     return lab
 
 
-def tomogram(lab, name="TS_001"):
+def tomogram(lab: Any, name: Any = "TS_001") -> Any:
     with lab.workspace.catalog.read() as session:
         return get_tomogram(session, name)
 
 
-def test_patches_files_corrections_and_records_follow_a_renamed_tomogram(lab):
+def test_patches_files_corrections_and_records_follow_a_renamed_tomogram(lab: Any) -> None:
     lab.save("Add1.nrrd", BOX)
     lab.save("Remove1.nrrd", BOX)
     collect(lab.by.annika)
@@ -79,7 +81,7 @@ def test_patches_files_corrections_and_records_follow_a_renamed_tomogram(lab):
     assert [each.outcome for each in extract(Lab(lab.workspace, lab.annika))] == []
 
 
-def test_the_old_name_of_a_patch_says_the_new_one(lab):
+def test_the_old_name_of_a_patch_says_the_new_one(lab: Any) -> None:
     rename(Lab(lab.workspace, lab.cora), "TS_001", "other", "L1T1")
     with (
         lab.workspace.catalog.read() as session,
@@ -88,7 +90,7 @@ def test_the_old_name_of_a_patch_says_the_new_one(lab):
         get_patch(session, lab.name)
 
 
-def test_a_name_that_is_taken_changes_nothing(lab, tmp_path):
+def test_a_name_that_is_taken_changes_nothing(lab: Any, tmp_path: Path) -> None:
     before = sorted(lab.folders.root.rglob("*"))
     stray = lab.folders.image_of("other_L1T1_patch2")
     stray.write_bytes(b"somebody's")
@@ -106,13 +108,15 @@ def test_a_name_that_is_taken_changes_nothing(lab, tmp_path):
     assert tomogram(lab).name == "other/TS_001"
 
 
-def test_a_file_that_came_in_under_the_old_name_is_kept_and_told(lab, monkeypatch):
+def test_a_file_that_came_in_under_the_old_name_is_kept_and_told(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from core.tomograms import rename as step
 
     finish = step._remove_old
     late = lab.file("Add9.nrrd")
 
-    def arrives_late(workspace, old, new):
+    def arrives_late(workspace: Any, old: Any, new: Any) -> Any:
         if old == lab.name:
             late.write_bytes(b"saved by MITK just now")
         return finish(workspace, old, new)
@@ -123,13 +127,15 @@ def test_a_file_that_came_in_under_the_old_name_is_kept_and_told(lab, monkeypatc
     assert any("Add9.nrrd: came in under the old name" in each for each in outcome.findings)
 
 
-def test_a_rename_that_was_killed_is_finished_by_renaming_again(lab, monkeypatch):
+def test_a_rename_that_was_killed_is_finished_by_renaming_again(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from core.tomograms import rename as step
 
     class Killed(BaseException):
         pass
 
-    def dies(*_):
+    def dies(*_: Any) -> None:
         raise Killed
 
     lab.save("Add1.nrrd", BOX)
@@ -149,14 +155,14 @@ def test_a_rename_that_was_killed_is_finished_by_renaming_again(lab, monkeypatch
     assert outcome.findings == (f"{changed}: has an old name; move it",)
 
 
-def test_only_curators_rename_relocate_and_unregister(lab):
+def test_only_curators_rename_relocate_and_unregister(lab: Any) -> None:
     with pytest.raises(NotAllowedError):
         rename(Lab(lab.workspace, lab.annika), "TS_001", "other", "T")
     with pytest.raises(NotAllowedError):
         unregister(Lab(lab.workspace, lab.annika), ["TS_001"])
 
 
-def test_a_renamed_file_is_taken_by_registering_it_under_the_same_name(own):
+def test_a_renamed_file_is_taken_by_registering_it_under_the_same_name(own: Any) -> None:
     moved = own.originals / "TS_001_rec.mrc"
     (own.originals / "TS_001.mrc").rename(moved)
     plan = plan_registration(own.workspace, [moved], token="TS_001")
@@ -165,7 +171,7 @@ def test_a_renamed_file_is_taken_by_registering_it_under_the_same_name(own):
     assert any("its file was" in each for each in outcome.findings)
 
 
-def test_a_moved_file_is_recognised_by_the_voxels_of_its_patches(own):
+def test_a_moved_file_is_recognised_by_the_voxels_of_its_patches(own: Any) -> None:
     old = own.originals / "TS_001.mrc"
     moved = own.originals / "again.mrc"
     shutil.copyfile(old, moved)  # without its time, and nobody has hashed it
@@ -176,7 +182,7 @@ def test_a_moved_file_is_recognised_by_the_voxels_of_its_patches(own):
     assert extract(Lab(own.workspace, own.annika), [own.name])[0].outcome == "done"
 
 
-def test_another_file_is_not_taken_for_the_tomogram(own):
+def test_another_file_is_not_taken_for_the_tomogram(own: Any) -> None:
     other = own.originals / "other.mrc"
     with mrcfile.open(own.originals / "TS_001.mrc") as mrc, mrcfile.new(other) as new:
         new.set_data(np.roll(mrc.data, 1, axis=0))
@@ -184,7 +190,7 @@ def test_another_file_is_not_taken_for_the_tomogram(own):
         relocate(Lab(own.workspace, own.cora), "TS_001", other)
 
 
-def test_registered_files_that_are_named_otherwise_say_how_to_rename(lab):
+def test_registered_files_that_are_named_otherwise_say_how_to_rename(lab: Any) -> None:
     path = lab.originals / "TS_001.mrc"
     plan = plan_registration(lab.workspace, [path], dataset="yeast", token="L1T1")
     outcome = register(Lab(lab.workspace, lab.cora), plan)[0]
@@ -194,7 +200,7 @@ def test_registered_files_that_are_named_otherwise_say_how_to_rename(lab):
     assert register(Lab(lab.workspace, lab.cora), same)[0].outcome == "kept"
 
 
-def test_a_wrong_registration_is_taken_out_and_can_be_made_again(lab, tmp_path):
+def test_a_wrong_registration_is_taken_out_and_can_be_made_again(lab: Any, tmp_path: Path) -> None:
     shutil.copy(lab.originals / "TS_001.mrc", tmp_path / "wrong.mrc")
     plan = plan_registration(lab.workspace, [tmp_path / "wrong.mrc"], dataset="typo")
     assert register(Lab(lab.workspace, lab.admin), plan, add_roots=True)[0].outcome == "done"
@@ -207,7 +213,7 @@ def test_a_wrong_registration_is_taken_out_and_can_be_made_again(lab, tmp_path):
     assert register(Lab(lab.workspace, lab.cora), again)[0].outcome == "done"
 
 
-def test_a_tomogram_with_patches_says_what_holds_it(lab):
+def test_a_tomogram_with_patches_says_what_holds_it(lab: Any) -> None:
     (outcome,) = unregister(Lab(lab.workspace, lab.cora), ["TS_001"])
     assert outcome.outcome == "failed"
     assert "is the source of 3 patches (other_TS_001_patch0" in outcome.message
@@ -215,7 +221,7 @@ def test_a_tomogram_with_patches_says_what_holds_it(lab):
         unregister_segmentation(Lab(lab.workspace, lab.cora), "TS_001", 1)
 
 
-def test_a_segmentation_that_was_paired_wrongly_is_taken_out(lab, tmp_path):
+def test_a_segmentation_that_was_paired_wrongly_is_taken_out(lab: Any, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong_segmented.mrc"
     shutil.copy(lab.originals / "TS_001_model.ckpt_segmented.mrc", wrong)
     path = lab.originals / "TS_001.mrc"
@@ -227,7 +233,7 @@ def test_a_segmentation_that_was_paired_wrongly_is_taken_out(lab, tmp_path):
     assert os.path.lexists(wrong)
 
 
-def test_registrations_change_on_both_databases(any_workspace, files):
+def test_registrations_change_on_both_databases(any_workspace: Any, files: Any) -> None:
     workspace = any_workspace
     lab = Lab(workspace, acting_person(workspace))
     for token in ("TS_1", "TS_2"):
