@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +162,8 @@ def _patch_lists(sizes: Sizes) -> dict[str, Query]:
     }
     lists: dict[str, Query] = {}
     for words, wanted in filters.items():
-        lists[f"patches {words}"] = lambda s, w=wanted: patches.list_patches(s, w)
-        lists[f"count of patches {words}"] = lambda s, w=wanted: patches.count_patches(s, w)
+        lists[f"patches {words}"] = partial(patches.list_patches, wanted=wanted)
+        lists[f"count of patches {words}"] = partial(patches.count_patches, wanted=wanted)
     return lists | {
         "patches, last changed first": lambda s: patches.list_patches(s, None, PatchSort.UPDATED),
         "patches by stage": lambda s: patches.list_patches(s, None, PatchSort.STAGE),
@@ -179,7 +180,7 @@ def _tomogram_lists(sizes: Sizes) -> dict[str, Query]:
         "without patches": TomogramFilter(without_patches=True),
     }
     lists: dict[str, Query] = {
-        f"tomograms {words}": lambda s, w=wanted: volumes.list_tomograms(s, w)
+        f"tomograms {words}": partial(volumes.list_tomograms, wanted=wanted)
         for words, wanted in filters.items()
     }
     middle = sizes.tomograms // 2
@@ -210,7 +211,7 @@ def _event_lists(sizes: Sizes) -> dict[str, Query]:
         ),
     }
     lists: dict[str, Query] = {
-        f"events {words}": lambda s, w=wanted: life.list_events(s, w)
+        f"events {words}": partial(life.list_events, wanted=wanted)
         for words, wanted in filters.items()
     }
     middle = sizes.events // 2

@@ -214,7 +214,7 @@ def _peer() -> list[str | Path]:
     if not program.exists():
         print(f"installing {', '.join(PEER_PACKAGES)} into {folder} ...", flush=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "-q"]
+        pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "-q"]
         for package in PEER_PACKAGES:
             subprocess.run([*pip, package], check=True)
     return [program]

@@ -71,7 +71,9 @@ class Sizes:
     def by(self, share: float) -> "Sizes":
         """A share of everything but people and datasets."""
         return Sizes(
-            *(round(n * share) for n in (self.tomograms, self.corrections, self.events)),
+            round(self.tomograms * share),
+            round(self.corrections * share),
+            round(self.events * share),
             self.people,
             self.datasets,
             round(self.jobs * share),

@@ -93,7 +93,7 @@ def run() -> None:
 def _openings(browser: Browser, lab: Lab) -> list[float]:
     """Go from patch to patch on the Correct page by its Next button."""
     with lab.open() as workspace, served(workspace) as (address, _):
-        page = browser.new_context(viewport=WINDOW).new_page()  # type: ignore[arg-type]
+        page = browser.new_context(viewport=WINDOW).new_page()
         page.goto(address)
         page.goto(f"{address.split('/open')[0]}/correct")
         times = [_next_patch(page) for _ in range(ROUNDS + 1)]
@@ -116,7 +116,7 @@ def _strokes_and_saves(browser: Browser, lab: Lab) -> dict[str, list[float]]:
     server = Server(lab)
     server.start()
     with lab.open() as workspace:
-        context = browser.new_context(viewport=WINDOW)  # type: ignore[arg-type]
+        context = browser.new_context(viewport=WINDOW)
         context.add_cookies([cookie_of(workspace, "anna", server.port)])  # type: ignore[list-item]
         page = context.new_page()
         found = _typical(page, server, lab)

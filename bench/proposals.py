@@ -226,7 +226,7 @@ def _costs() -> None:
         sparse = f"60 GB, sparse, first {SPARSE_BLOCKS} blocks", SPARSE, SPARSE_BLOCKS
         for name, shape, blocks in (("1024 × 1024 × 512", LARGE, 0), sparse):
             paths = _large(Path(folder), shape, sparse=bool(blocks))
-            cost = measure([sys.executable, "-c", _SCAN, *paths, blocks])
+            cost = measure([sys.executable, "-c", _SCAN, *paths, str(blocks)])
             print(f"| {name} | {cost.cpu_s:.0f} | {cost.peak_mib:.0f} |", flush=True)
 
 
@@ -236,7 +236,8 @@ def _large(folder: Path, shape: Zyx, sparse: bool) -> tuple[Path, Path]:
 
     paths = folder / f"t{shape.x}.mrc", folder / f"s{shape.x}.mrc"
     small = synthetic.make_tomogram(Zyx(128, 256, 256), 1)
-    for path, voxels in zip(paths, (small.density, small.prediction), strict=True):
+    volumes: tuple[np.ndarray, ...] = (small.density, small.prediction)
+    for path, voxels in zip(paths, volumes, strict=True):
         mode = 2 if voxels.dtype == np.float32 else 0
         with mrcfile.new_mmap(path, tuple(shape), mrc_mode=mode, overwrite=True) as mrc:
             depth = 128 if sparse else shape.z

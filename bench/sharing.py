@@ -47,7 +47,13 @@ def run() -> None:
         say("export of a bundle", export(folder / "lab", "bundle", folder / "share"))
         scan(folder / "share")
         for what in ("import", "import again"):
-            command = [PROGRAM, "import-bundle", "--workspace", folder / "empty", folder / "share"]
+            command: list[str | Path] = [
+                PROGRAM,
+                "import-bundle",
+                "--workspace",
+                folder / "empty",
+                folder / "share",
+            ]
             say(what, measure(command))
 
 
@@ -56,7 +62,7 @@ def say(what: str, cost: Cost) -> None:
 
 
 def export(workspace: Path, kind: str, out: Path) -> Cost:
-    command = [PROGRAM, "export", kind, "--workspace", workspace, out]
+    command: list[str | Path] = [PROGRAM, "export", kind, "--workspace", workspace, out]
     if kind == "bundle":
         command += [
             "--title",

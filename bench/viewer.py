@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, sync_playwright
 
 from bench.extract_merge import SHAPE
 from core.access.os_user import acting_person
@@ -40,7 +40,7 @@ ROUNDS = 21
 WORKING_MS = 120
 """Between two notches of a wheel that somebody turns."""
 CHROMIUM = ("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking")
-WINDOW = {"width": 1280, "height": 800}
+WINDOW: ViewportSize = {"width": 1280, "height": 800}
 
 LIMITS = {
     "next section, overlay off": 60,

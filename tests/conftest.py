@@ -145,7 +145,7 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def database(request: pytest.FixtureRequest) -> str:
     """Each kind of database in turn."""
-    return request.param
+    return str(request.param)
 
 
 @pytest.fixture

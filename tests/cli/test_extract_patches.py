@@ -22,7 +22,9 @@ from core.imaging.geometry import whole
 SHAPE = (170, 180, 190)
 
 
-def save(path: Path, voxels: np.ndarray, voxel_size: float = 10.0) -> Path:
+def save(
+    path: Path, voxels: np.ndarray, voxel_size: float | tuple[float, float, float] = 10.0
+) -> Path:
     with mrcfile.new(path, overwrite=True) as mrc:
         mrc.set_data(voxels)
         mrc.voxel_size = voxel_size
@@ -82,6 +84,7 @@ def test_the_patch_lies_in_the_world_where_it_lay_in_the_tomogram(
     for folder in ("imagesCorr", "labelsCorr"):
         with open_volume(tmp_path / folder / "other_TS_001_patch0.nii.gz") as patch:
             assert patch.voxel_size == 10.0
+            assert patch.grid is not None
             assert patch.grid.origin_xyz == pytest.approx((300.0, 200.0, 100.0))
 
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -53,7 +54,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("case", EXTRACT, ids=lambda case: case["name"])
 def test_extracted_voxels_are_those_of_membrain_seg(
-    case: dict, inputs: Path, tmp_path: Path
+    case: dict[str, Any], inputs: Path, tmp_path: Path
 ) -> None:
     arguments = [
         "extract_patches",
@@ -78,7 +79,7 @@ def test_extracted_voxels_are_those_of_membrain_seg(
 
 
 @pytest.mark.parametrize("case", MERGE, ids=lambda case: case["name"])
-def test_merged_voxels_are_those_of_membrain_seg(case: dict, tmp_path: Path) -> None:
+def test_merged_voxels_are_those_of_membrain_seg(case: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "in"
     shutil.copytree(GOLD / "merge" / case["name"], folder)
     for packed in folder.rglob("*.nrrd.gz"):

@@ -32,7 +32,7 @@ class Folders:
         for name in "ab":
             write_nifti(self.labels / f"{name}.nii.gz", self.label, GRID)
 
-    def paint(self, patch: str, kind: CorrectionKind, where: tuple, name: str = "") -> np.ndarray:
+    def paint(self, patch: str, kind: CorrectionKind, where: Any, name: str = "") -> np.ndarray:
         (self.corrections / patch).mkdir(exist_ok=True)
         mask = np.zeros(SHAPE, bool)
         mask[where] = True

@@ -62,7 +62,7 @@ class Served:
 
     @property
     def token(self) -> str:
-        return self.address.partition("token=")[2]
+        return str(self.address.partition("token=")[2])
 
     def ask(self, path: str, **headers: str) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection(urlsplit(self.address).netloc, timeout=10)

@@ -156,7 +156,8 @@ def install(folder: Path, packages: tuple[str, ...]) -> Path:
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
-        command = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q", *packages]
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+        command = [*pip, "install", "-q", *packages]
         subprocess.run(command, check=True)
     return python
 

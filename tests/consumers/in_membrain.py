@@ -56,7 +56,7 @@ def one_and_one(folder: Path, out: Path) -> Path:
     return out
 
 
-class Thin(unet.SemanticSegmentationUnet):
+class Thin(unet.SemanticSegmentationUnet):  # type: ignore[misc]  # it is not installed here
     """MemBrain-seg's network with thinner filters, so that an epoch takes a minute on a CPU."""
 
     def __init__(self, **options: object) -> None:

@@ -104,7 +104,11 @@ def lab(lab_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         me,
         by_name["Ada"],
         by_name["Ben"],
-        *(f"other_TS_001_patch{n}" for n in range(5)),
+        "other_TS_001_patch0",
+        "other_TS_001_patch1",
+        "other_TS_001_patch2",
+        "other_TS_001_patch3",
+        "other_TS_001_patch4",
         lab_template / "data",
     )
     workspace.close()

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from core.workspace.workspace import init_workspace
 
@@ -173,8 +174,8 @@ def test_the_websocket_of_pages_opens_through_the_proxy(
                 open_timeout=60,
                 sock=socket.create_connection(("127.0.0.1", outside)),
                 ssl=trusting(),
-                origin=f"https://{NAME}:{outside}",
-                additional_headers=headers,  # type: ignore[arg-type]
+                origin=Origin(f"https://{NAME}:{outside}"),
+                additional_headers=headers,
             ):
                 return True
         except InvalidStatus:

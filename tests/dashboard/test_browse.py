@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.access.os_user import acting_person
 from core.imaging.geometry import Zyx
+from core.lab.lab import Lab as ActingLab
 from core.workspace.workspace import Workspace
 from dashboard.components.viewer import Said, viewer_data
 from dashboard.pages.browse import open_tomogram, save_choice, scene_of
@@ -65,7 +66,7 @@ def test_opening_a_tomogram_asks_once_for_its_previews(lab: Lab, page: Open) -> 
 
 
 def test_a_click_becomes_a_patch_with_its_reason(lab: Lab) -> None:
-    name, told = save_choice(Lab(lab.workspace, lab.ada), "other/TS_001", NEW, None)
+    name, told = save_choice(ActingLab(lab.workspace, lab.ada), "other/TS_001", NEW, None)
     assert told.saved
     assert "by Ada, version 1" in told.sentence
     with lab.workspace.catalog.read() as session:
@@ -89,21 +90,21 @@ def test_a_click_becomes_a_patch_with_its_reason(lab: Lab) -> None:
 def test_a_choice_that_is_none_is_refused_in_one_sentence(
     lab: Lab, change: dict[str, Any], sentence: str
 ) -> None:
-    name, told = save_choice(Lab(lab.workspace, lab.ada), "other/TS_001", NEW | change, None)
+    name, told = save_choice(ActingLab(lab.workspace, lab.ada), "other/TS_001", NEW | change, None)
     assert (name, told.saved) == (None, False)
     assert sentence in told.sentence
 
 
 def test_a_center_may_be_shifted_or_padded_on_request(lab: Lab) -> None:
     near = NEW | {"center_xyz": [10, 180, 84], "near_border": "shift"}
-    _, told = save_choice(Lab(lab.workspace, lab.ada), "other/TS_001", near, None)
+    _, told = save_choice(ActingLab(lab.workspace, lab.ada), "other/TS_001", near, None)
     assert told.saved
     assert "shifted to 80,180,84" in told.sentence
 
 
 def test_who_may_only_look_cannot_choose_by_a_forged_click(lab: Lab) -> None:
     act_as(lab, Role.VIEWER)
-    name, told = save_choice(Lab(lab.workspace, lab.me), "other/TS_001", NEW, None)
+    name, told = save_choice(ActingLab(lab.workspace, lab.me), "other/TS_001", NEW, None)
     assert (name, told.saved) == (None, False)
 
 

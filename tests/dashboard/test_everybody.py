@@ -328,7 +328,7 @@ def test_a_step_is_taken_by_those_who_may_and_by_nobody_else(lab: Any, name: str
     for by, allowed in everybody:
         given = arguments(lab)
         before = last_event(lab.workspace)
-        acting = (lab.workspace, by)
+        acting: tuple[Any, ...] = (lab.workspace, by)
         if takes_a_lab(FOUND[name]):
             acting = (Lab(*acting),)
         refused = is_refused(partial(FOUND[name], *acting, *given, **options))

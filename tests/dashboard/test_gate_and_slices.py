@@ -12,7 +12,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -293,7 +293,11 @@ def test_a_catalog_that_is_gone_gets_a_sentence(
     assert file
     workspace.catalog.close()
     file.rename(file.with_suffix(".away"))
-    for path, read in (("/", lambda a: a.body.decode()), ("/api/volumes/x", lambda a: a.said)):
+    reads: dict[str, Callable[[Any], str]] = {
+        "/": lambda a: a.body.decode(),
+        "/api/volumes/x": lambda a: a.said,
+    }
+    for path, read in reads.items():
         answer = anna.ask(path)
         assert answer.status == 503
         assert "catalog.sqlite: cannot be opened" in read(answer)

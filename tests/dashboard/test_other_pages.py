@@ -203,7 +203,7 @@ def test_hostile_text_is_nowhere_html_markdown_or_a_link(
 
 def elements(at: AppTest) -> Iterator[Any]:
     """Every element of a page."""
-    waiting = [at._tree]
+    waiting: list[Any] = [at._tree]
     while waiting:
         node = waiting.pop()
         if hasattr(node, "children"):

@@ -10,6 +10,7 @@ from sqlalchemy import insert
 from streamlit.testing.v1 import AppTest
 
 from core.lab.lab import Lab as ActingLab
+from core.patches.lifecycle import Transition
 from core.patches.saved_filters import list_views, save_view
 from core.workspace.workspace import Workspace
 from dashboard.components.patch import bulk
@@ -137,10 +138,10 @@ def test_many_extractions_become_one_batch(lab: Lab) -> None:
 def test_only_what_may_be_done_is_hit(lab: Lab) -> None:
     with lab.workspace.catalog.read() as session:
         patches = list_patches(session).rows
-    assert bulk.hits(bulk.Transition.EXTRACT, patches, lab.ada).names == (lab.chosen,)
-    assert not bulk.hits(bulk.Transition.ASSIGN, patches, lab.ada).names
-    assert bulk.hits(bulk.Transition.MERGE, patches, lab.ada).label.startswith("Merge ")
-    assert bulk.hits(bulk.Transition.CLAIM, patches, lab.ada).names == (lab.chosen,)
+    assert bulk.hits(Transition.EXTRACT, patches, lab.ada).names == (lab.chosen,)
+    assert not bulk.hits(Transition.ASSIGN, patches, lab.ada).names
+    assert bulk.hits(Transition.MERGE, patches, lab.ada).label.startswith("Merge ")
+    assert bulk.hits(Transition.CLAIM, patches, lab.ada).names == (lab.chosen,)
 
 
 def test_a_viewer_changes_nothing(lab: Lab, page: Open) -> None:

@@ -73,12 +73,12 @@ def test_the_viewer_is_told_the_places_their_pins_and_the_heat(proposed: Lab) ->
 def test_accepting_and_dismissing_by_a_key_saves_and_goes_on(proposed: Lab) -> None:
     workspace = proposed.workspace
     before = waiting(workspace)
-    told = decide(Lab(workspace, proposed.ada), {"id": before[0].id, "decision": "accept"})
+    told = decide(OpenedLab(workspace, proposed.ada), {"id": before[0].id, "decision": "accept"})
     assert told.saved
     assert before[0].reason in told.sentence
     if len(before) > 1:
         assert decide(
-            Lab(workspace, proposed.ada), {"id": before[1].id, "decision": "nothing_wrong"}
+            OpenedLab(workspace, proposed.ada), {"id": before[1].id, "decision": "nothing_wrong"}
         ).saved
     assert len(waiting(workspace)) == max(0, len(before) - 2)
     with workspace.catalog.read() as session:

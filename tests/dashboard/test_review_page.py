@@ -141,4 +141,4 @@ def test_yz_is_drawn_with_y_to_the_right_and_z_down() -> None:
     drawn = np.asarray(Image.open(io.BytesIO(plane_png(picture, Shown.IMAGE, 2, Zyx(5, 5, 30)))))
     assert drawn.shape[:2] == (3 * 40, 3 * 48)
     z, y = np.unravel_index(drawn[:, :, 0].argmax(), drawn.shape[:2])
-    assert (z // 3, y // 3) == (35, 20)
+    assert (int(z) // 3, int(y) // 3) == (35, 20)

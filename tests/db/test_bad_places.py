@@ -43,7 +43,7 @@ def people(catalog: Catalog) -> int:
 def sound(file: Path) -> bool:
     connection = sqlite3.connect(file)
     try:
-        return connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return bool(connection.execute("PRAGMA integrity_check").fetchone() == ("ok",))
     finally:
         connection.close()
 

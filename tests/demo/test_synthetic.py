@@ -80,6 +80,7 @@ def test_the_prediction_misses_membrane_and_sees_some_where_none_is(tomogram: An
 def test_centers_are_legal_apart_and_lie_where_the_prediction_is_wrong(tomogram: Any) -> None:
     centers = choose_centers(tomogram, 3, apart=8)
     legal = legal_centers(SHAPE)
+    assert legal is not None
     assert len(centers) == 3
     assert all(
         a <= c < b

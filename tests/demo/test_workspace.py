@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,10 +24,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def listed(demo: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[dict]:
+def listed(demo: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
     capsys.readouterr()
     assert main([*words, "--json", "--workspace", str(demo)]) == 0
-    return json.loads(capsys.readouterr().out)
+    lines: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return lines
 
 
 def test_the_plan_has_some_forty_patches_and_a_tomogram_to_look_through() -> None:

@@ -33,7 +33,7 @@ def membrane_label(seed: int, side: int = SIDE) -> np.ndarray:
     z, y, x = np.ogrid[:side, :side, :side]
     center = side / 2 + rng.uniform(-3, 3, 3)
     radius = np.sqrt(sum((g - c) ** 2 for g, c in zip((z, y, x), center, strict=True)))
-    label = (abs(radius - side / 5) < 1.5).astype(np.uint8)
+    label: np.ndarray = (abs(radius - side / 5) < 1.5).astype(np.uint8)
     ignore_border(label)
     return label
 
@@ -171,7 +171,8 @@ CARRIERS = [
 @pytest.fixture(params=CARRIERS, ids=lambda plant: plant.__name__)
 def plant(request: pytest.FixtureRequest) -> Callable[[Path, bytes], None]:
     """Hides bytes in a folder: each carrier in turn."""
-    return request.param
+    carrier: Callable[[Path, bytes], None] = request.param
+    return carrier
 
 
 @pytest.fixture

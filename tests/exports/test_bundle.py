@@ -164,7 +164,7 @@ def test_patches_of_one_tomogram_share_a_group_and_no_split_tears_it(
     lab: Any, tmp_path: Path
 ) -> None:
     made = bundle(lab.patches(), tmp_path / "out")
-    groups = {}
+    groups: dict[str, set[str]] = {}
     for row in rows(made.folder):
         groups.setdefault(row["source_group"], set()).add(row["split"])
     assert len(groups) == 3
@@ -279,7 +279,8 @@ def test_detail_that_membranes_do_not_need_is_not_published_by_accident(lab: Any
 def test_a_secret_that_somebody_types_stops_the_bundle(
     lab: Any, tmp_path: Path, field: Any, said: Any
 ) -> None:
-    facts = replace(FACTS, **{field: "from /data/lab7/krios on cryohost7"})
+    typed: dict[str, Any] = {field: "from /data/lab7/krios on cryohost7"}
+    facts = replace(FACTS, **typed)
     with pytest.raises(ExportError) as error:
         bundle(lab.patches(), tmp_path / "out", facts)
     assert any("contains a path" in fault for fault in error.value.faults)

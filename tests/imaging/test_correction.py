@@ -29,7 +29,8 @@ LPS = {"space": "left-posterior-superior", "kinds": ["domain"] * 3}
 def label() -> np.ndarray:
     """A predicted membrane: a slanted sheet that lies otherwise in every orientation."""
     z, y, x = np.mgrid[: SHAPE.z, : SHAPE.y, : SHAPE.x]
-    return (abs(x - 10 - 0.5 * y + 0.2 * z) < 2).astype(np.uint8)
+    sheet: np.ndarray = abs(x - 10 - 0.5 * y + 0.2 * z) < 2
+    return sheet.astype(np.uint8)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def save_nrrd(path: Path, voxels: np.ndarray, **fields: Any) -> Path:
     return path
 
 
-def on_grid(grid: Grid = GRID) -> dict:
+def on_grid(grid: Grid = GRID) -> dict[str, Any]:
     return {
         "space directions": np.asarray(grid.steps_xyz).T,
         "space origin": np.asarray(grid.origin_xyz),
@@ -428,7 +429,7 @@ def test_a_mask_in_imod_s_signed_bytes_is_a_correction(
 
 
 def named(path: Path, voxels: np.ndarray, *names: tuple[str, int]) -> Path:
-    fields = {}
+    fields: dict[str, str] = {}
     for number, (name, value) in enumerate(names):
         fields |= {f"Segment{number}_Name": name, f"Segment{number}_LabelValue": str(value)}
     return save_nrrd(path, voxels, **on_grid(), **fields)

@@ -40,7 +40,7 @@ print(json.dumps({"said": said, "seconds": time.monotonic() - began, "peak": pea
 GZIP_NRRD = b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 3 3 3\nencoding: gzip\n\n"
 
 
-def outcome(path: Path) -> dict:
+def outcome(path: Path) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM, str(path)],
         capture_output=True,
@@ -49,7 +49,8 @@ def outcome(path: Path) -> dict:
         check=False,
     )
     assert done.stderr == ""
-    return json.loads(done.stdout)
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
 
 
 def header(*sides_and_mode: int) -> bytes:

@@ -68,7 +68,7 @@ def test_every_axis_aligned_grid_goes_through_sform_and_qform(
     steps = np.zeros((3, 3))
     for column, (row, sign) in enumerate(zip(order, signs, strict=True)):
         steps[row, column] = sign * spacing[column]
-    grid = Grid(at, tuple(map(tuple, steps)))
+    grid = Grid.of(steps, np.array(at))
     path = tmp_path_factory.mktemp("grid") / "a.nii"
     write_nifti(path, ramp("u1"), grid)
     expected = np.diag([-1, -1, 1, 1]) @ grid.matrix
@@ -77,11 +77,13 @@ def test_every_axis_aligned_grid_goes_through_sform_and_qform(
     # Single precision blurs half turns; nibabel does not straighten them.
     np.testing.assert_allclose(header.get_qform(), expected, atol=0.02)
     with NiftiVolume(path) as volume:
+        assert volume.grid is not None
         np.testing.assert_allclose(volume.grid.matrix, grid.matrix, rtol=1e-5, atol=1e-3)
     raw = bytearray(path.read_bytes())
     raw[254:256] = struct.pack("<h", 0)  # no sform: the qform alone says the same
     path.write_bytes(raw)
     with NiftiVolume(path) as volume:
+        assert volume.grid is not None
         np.testing.assert_allclose(volume.grid.matrix, grid.matrix, rtol=1e-5, atol=1e-3)
 
 

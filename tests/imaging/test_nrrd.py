@@ -178,7 +178,7 @@ def test_four_axes_that_do_not_say_which_counts_layers_are_refused(tmp_path: Pat
 def mitk(*groups: list[tuple[str, int]] | None) -> list[str]:
     """MITK's label groups as ITK writes them; a group without labels is null."""
     named = [
-        {"labels": group and [{"name": name, "value": value} for name, value in group]}
+        {"labels": [{"name": name, "value": value} for name, value in group] if group else group}
         for group in groups
     ]
     text = json.dumps(named).replace("\\", "\\\\")

@@ -45,7 +45,7 @@ def saved_by_another_program(
     out = out[tuple(slice(None, None, -1 if flip else 1) for flip in flipped)]
     world = np.asarray(grid.steps_xyz) @ steps
     origin = np.asarray(grid.steps_xyz) @ first + grid.origin_xyz
-    return out.transpose(2, 1, 0), Grid(tuple(origin), tuple(map(tuple, world)))
+    return out.transpose(2, 1, 0), Grid.of(world, origin)
 
 
 @given(boxes(), axis_orders, flips, st.floats(-4e-4, 4e-4))
@@ -89,7 +89,10 @@ def test_a_patch_with_turned_axes_of_its_own_is_placed_on_as_well(
     ],
 )
 def test_a_grid_that_needs_resampling_is_not_placed(steps: Any) -> None:
-    assert place(PATCH, Grid(PATCH_GRID.origin_xyz, tuple(map(tuple, steps))), PATCH_GRID) is None
+    assert (
+        place(PATCH, Grid.of(np.array(steps, float), np.array(PATCH_GRID.origin_xyz)), PATCH_GRID)
+        is None
+    )
 
 
 @pytest.mark.parametrize("offset", [0.5, 0.01, -0.002])

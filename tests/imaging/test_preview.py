@@ -58,7 +58,8 @@ def label(tmp_path: Path) -> Path:
 
 
 def across(voxels: NDArray[Any], axis: PlaneAxis, index: int) -> NDArray[Any]:
-    return np.take(voxels, index, axis.number)
+    plane: NDArray[Any] = np.take(voxels, index, axis.number)
+    return plane
 
 
 @pytest.mark.parametrize("axis", list(PlaneAxis))

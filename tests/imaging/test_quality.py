@@ -41,7 +41,7 @@ def pieces(mask: np.ndarray) -> list[int]:
     return sizes
 
 
-def edge(mask: np.ndarray) -> set:
+def edge(mask: np.ndarray) -> set[tuple[int, ...]]:
     """Voxels of which a face touches a voxel that is not set; the array's faces touch none."""
     inside = set(np.ndindex(mask.shape))
     return {
@@ -130,4 +130,5 @@ def test_the_figures_of_a_label_are_those_inside_the_border() -> None:
     assert found.ignore_fraction_core == 64 / 8**3
     assert found.membrane_sections == 7
     change = found.change
+    assert change is not None
     assert (change.added, change.removed, change.ignored) == (16, 14, 64)

@@ -218,7 +218,12 @@ def test_a_command_line_killed_at_random_moments_loses_nothing(
     rng = random.Random(6)
     work = Work(workspace, admin, names)
     here = ("--workspace", str(workspace.folder))
-    verbs = (("extract", "--all"), ("collect",), ("merge", "--all"), ("backup",))
+    verbs: tuple[tuple[str, ...], ...] = (
+        ("extract", "--all"),
+        ("collect",),
+        ("merge", "--all"),
+        ("backup",),
+    )
     for number in range(KILLS):
         work.paint(names[number % 2], number)
         if number % 4 == 0:

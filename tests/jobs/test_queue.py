@@ -4,9 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import insert
 
 from core.jobs import queue
 from core.lab.lab import Lab
@@ -344,7 +346,8 @@ def test_a_batch_is_reported_when_all_its_parts_have_ended(
     finish(workspace, parts[0])
     fail(workspace, parts[1], again=False)
     told = queue.job(workspace, parent)
-    assert (told.message, told.progress) == ("2 of 3", pytest.approx(2 / 3))
+    assert told.message == "2 of 3"
+    assert told.progress == pytest.approx(2 / 3)
     finish(workspace, parts[2])
     assert claimed(workspace).job.id == parent
 
@@ -377,7 +380,7 @@ def test_jobs_are_listed_by_state_and_kind_without_the_parts_of_batches(
 
 def test_a_claim_among_ten_thousand_jobs_is_quick(workspace: Workspace, anna: PersonRecord) -> None:
     now = datetime.now(UTC)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "kind": JobKind.MERGE,
             "arguments": {},
@@ -395,7 +398,7 @@ def test_a_claim_among_ten_thousand_jobs_is_quick(workspace: Workspace, anna: Pe
         for number in range(10_000)
     ]
     with workspace.catalog.write() as session:
-        session.execute(Job.__table__.insert(), rows)
+        session.execute(insert(Job), rows)
     began = time.perf_counter()
     for _ in range(5):
         claimed(workspace)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 READY_S = 90
 CHROMIUM = (
@@ -23,7 +23,7 @@ CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
-SIZE = {"width": 1280, "height": 800}
+SIZE: ViewportSize = {"width": 1280, "height": 800}
 _ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)(/\w+)?/(open\?token=\S+)?\s*$")
 
 

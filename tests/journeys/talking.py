@@ -21,7 +21,7 @@ from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from websockets.sync.client import connect
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from core.access.sessions import start_session
 from core.workspace.workspace import Workspace
@@ -57,13 +57,14 @@ class Tab:
     def __init__(self, base: str, cookie: str, earlier: str | None = None, **headers: str) -> None:
         """Connect; ``earlier`` is the id of a Streamlit session to go on with, as after a break."""
         self.base, self.cookie, self.page, self.query = base, cookie, "", ""
-        self.session, self.shown, self.seconds = "", {}, 0.0
+        self.session, self.seconds = "", 0.0
+        self.shown: dict[tuple[int, ...], Shown] = {}
         self._typed: dict[str, WidgetState] = {}
         words = ["streamlit", "x", earlier] if earlier else ["streamlit"]
         self._closing = ExitStack()
         opening = connect(
             base.replace("http", "ws", 1) + "/_stcore/stream",
-            origin=base,  # type: ignore[arg-type]
+            origin=Origin(base),
             additional_headers={"Cookie": cookie, **headers},
             max_size=LARGEST_MESSAGE,
             subprotocols=[Subprotocol(word) for word in words],
@@ -132,7 +133,7 @@ class Tab:
         """Send a file where the page said, under its name as it is, in no way made safe."""
         held = self.cookie if cookie is None else cookie
         health = httpx.get(f"{self.base}/_stcore/health")
-        forged = health.cookies.get("_streamlit_xsrf", "")
+        forged = health.cookies.get("_streamlit_xsrf", "") or ""
         head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
         body = head.encode("utf-8", "surrogateescape") + content + b"\r\n--b--\r\n"
         headers = {
@@ -214,7 +215,8 @@ class Tab:
     def _receive(self) -> ForwardMsg:
         raw = self._socket.recv(timeout=ANSWER_S)
         assert isinstance(raw, bytes)
-        return ForwardMsg.FromString(raw)
+        message: ForwardMsg = ForwardMsg.FromString(raw)
+        return message
 
 
 def cookie_of(workspace: Workspace, person: PersonRecord, base: str, lasts: float = 3600.0) -> str:

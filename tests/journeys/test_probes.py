@@ -7,7 +7,7 @@ from urllib.parse import quote
 import mrcfile
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Dialog, Page, Request
 
 from core.access import people
 from core.access.os_user import acting_person
@@ -126,8 +126,12 @@ def page(probed: Path) -> Iterator[tuple[Page, str, list[str]]]:
             if not request.url.startswith((base, base.replace("http", "ws"), "data:", "blob:")):
                 elsewhere.append(request.url)
 
+        def dismissed(dialog: Dialog) -> None:
+            elsewhere.append("dialog")
+            dialog.dismiss()
+
         tab.on("request", asked)
-        tab.on("dialog", lambda dialog: (elsewhere.append("dialog"), dialog.dismiss()))
+        tab.on("dialog", dismissed)
         tab.goto(opening)
         yield tab, base, elsewhere
 

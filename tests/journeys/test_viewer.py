@@ -92,7 +92,8 @@ def words(page: Page) -> dict[str, str]:
 def large(page: Page) -> dict[str, float]:
     box = page.locator(".pane.large canvas").bounding_box()
     assert box
-    return {**box, "mid_x": box["x"] + box["width"] / 2, "mid_y": box["y"] + box["height"] / 2}
+    sides = {"x": box["x"], "y": box["y"], "width": box["width"], "height": box["height"]}
+    return {**sides, "mid_x": box["x"] + box["width"] / 2, "mid_y": box["y"] + box["height"] / 2}
 
 
 def test_a_deep_link_as_the_first_visit_shows_the_page_in_its_navigation(

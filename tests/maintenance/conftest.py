@@ -59,7 +59,8 @@ class MadeLabs:
         made = self._urls[database]
         if database == "sqlite":
             return made.set(database=str(to / "catalog.sqlite"))
-        return request.getfixturevalue("postgresql").new(made.database)
+        copied: sa.URL = request.getfixturevalue("postgresql").new(made.database)
+        return copied
 
     def _make(self, database: str, request: pytest.FixtureRequest) -> None:
         folder = self._folder / database

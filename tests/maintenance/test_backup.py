@@ -98,8 +98,8 @@ def test_an_unsaved_draft_is_there_after_a_restore(
 ) -> None:
     drawing = np.full((16, 16, 16), 2, np.uint8)
     name = "other_TS_001_patch0"
-    keep_draft(lab, admin, name, drawing, 0, base={}, continued={"Add1.nrrd": 2})
-    draft = read_draft(lab, admin, name)
+    keep_draft(Lab(lab, admin), name, drawing, 0, base={}, continued={"Add1.nrrd": 2})
+    draft = read_draft(Lab(lab, admin), name)
     folder = restore(make_backup(lab, admin).path, tmp_path / "again", catalog_for_restore)
     with open_workspace(folder) as restored:
         assert read_draft(Lab(restored, admin), name) == draft

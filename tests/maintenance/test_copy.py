@@ -24,7 +24,7 @@ from db.writes.people import add_person
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def elsewhere(request: pytest.FixtureRequest, tmp_path: Path, postgresql: Any) -> Iterator[sa.URL]:  # type: ignore[no-untyped-def]
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path, postgresql: Any) -> Iterator[sa.URL]:
     """An empty place of each kind."""
     if request.param == "sqlite":
         yield sa.URL.create("sqlite", database=str(tmp_path / "copy.sqlite"))

@@ -74,6 +74,11 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+def open_secret(workspace: Workspace) -> None:
+    workspace.secret_path("cookie.key").write_text("x")
+    workspace.secret_path("cookie.key").chmod(0o644)
+
+
 FAULTS: dict[str, tuple[Callable[[Workspace], object], str, str, str]] = {
     "a file gone from the store": (
         lambda ws: a_stored(ws).unlink(),
@@ -142,10 +147,7 @@ FAULTS: dict[str, tuple[Callable[[Workspace], object], str, str, str]] = {
         "chmod g+ws",
     ),
     "a secret is open to others": (
-        lambda ws: (
-            ws.secret_path("cookie.key").write_text("x"),
-            ws.secret_path("cookie.key").chmod(0o644),
-        ),
+        open_secret,
         "secrets",
         BAD,
         "cookie.key",

@@ -224,9 +224,9 @@ def test_a_password_in_the_settings_is_their_owners_alone_and_is_not_shown(
 ) -> None:
     if database == "sqlite":
         pytest.skip("a SQLite file has no password")
-    url = empty_url.set(password="s3cret").render_as_string(hide_password=False)
-    for number, address in enumerate((url, empty_url.update_query_dict({"password": "s3cret"}))):
-        text = address if isinstance(address, str) else address.render_as_string(False)
+    urls = (empty_url.set(password="s3cret"), empty_url.update_query_dict({"password": "s3cret"}))
+    for number, address in enumerate(urls):
+        text = address.render_as_string(hide_password=False)
         folder = tmp_path / str(number)
         main(["init", str(folder), "--catalog", text])
         main(["doctor", "--workspace", str(folder)])

@@ -58,6 +58,11 @@ def secret(mode: int) -> Callable[[Path], object]:
     return write
 
 
+def open_key(folder: Path) -> None:
+    (folder / "tomocurate.key").write_bytes(b"k" * 32)
+    (folder / "tomocurate.key").chmod(0o640)
+
+
 OIDC = (
     '[sign_in]\nby = "oidc"\nprovider = "https://a.example/x"\nclient_id = "x"\n'
     'address = "https://lab.example"\nLINE\n'
@@ -118,10 +123,7 @@ UNSAFE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a data root that others write": (mode("../data", 0o777), WARN, "below the data roots"),
     "uploads without end": (settings("upload_mb = 100000\n"), WARN, "upload_mb is 100000"),
     "a key that others read": (
-        lambda folder: (
-            (folder / "tomocurate.key").write_bytes(b"k" * 32),
-            (folder / "tomocurate.key").chmod(0o640),
-        ),
+        open_key,
         BAD,
         "tomocurate.key",
     ),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import URL
 
 from core.errors import RecordError
 from core.maintenance.backup import back_up, list_backups
@@ -70,7 +71,7 @@ def lost(lab: Workspace, database: str) -> Workspace:
 def target(database: str, request: pytest.FixtureRequest) -> str | None:
     if database == "sqlite":
         return None
-    url = request.getfixturevalue("postgresql").new("template1")
+    url: URL = request.getfixturevalue("postgresql").new("template1")
     return url.render_as_string(hide_password=False)
 
 

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -33,13 +34,23 @@ SECRET = "canary of the host"
 """Stands in a file beside the workspace; no answer may repeat it."""
 
 
-def make_tar(path: Path, members: dict = FILES, mode: str = "w") -> Path:
+def make_tar(
+    path: Path, members: dict[Any, bytes] = FILES, mode: Literal["w", "w:gz"] = "w"
+) -> Path:
     with tarfile.open(path, mode) as out:
         for name, data in members.items():
             entry = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
             entry.size = len(data)
             out.addfile(entry, io.BytesIO(data))
     return path
+
+
+def in_turn(*steps: Make) -> Make:
+    def make(path: Path) -> None:
+        for step in steps:
+            step(path)
+
+    return make
 
 
 def raw(content: bytes) -> Make:
@@ -73,7 +84,7 @@ def nifti(kind: str, squeezed: bool) -> Make:
     return make
 
 
-def tiff(**options: object) -> Make:
+def tiff(**options: Any) -> Make:
     return lambda path: tifffile.imwrite(path, **options)
 
 
@@ -445,14 +456,14 @@ ROWS |= {
     "record, beyond the limit": (
         "rebuild",
         RECORD,
-        lambda p: (record("")(p), os.truncate(p, 90 << 30)),
+        in_turn(record(""), lambda p: os.truncate(p, 90 << 30)),
     ),
     "record, by a link": (
         "rebuild",
         RECORD,
-        lambda p: (record("")(p), p.unlink(), p.symlink_to("/proc/self/environ")),
+        in_turn(record(""), Path.unlink, lambda p: p.symlink_to("/proc/self/environ")),
     ),
-    "record, by a pipe": ("rebuild", RECORD, lambda p: (record("")(p), p.unlink(), os.mkfifo(p))),
+    "record, by a pipe": ("rebuild", RECORD, in_turn(record(""), Path.unlink, os.mkfifo)),
     "backup's manifest, by a pipe": ("restore", "daily.json", os.mkfifo),
     "backup's manifest, beyond the limit": ("restore", "daily.json", sparse(60)),
     "settings, beyond the limit": ("open", FILE_NAME, sparse(60, b"catalog = 'c'\n")),

@@ -51,7 +51,7 @@ def membrane(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
     z, y, x = np.ogrid[:side, :side, :side]
     middle = side / 2 + rng.uniform(-3, 3, 3)
     radius = np.sqrt(sum((g - c) ** 2 for g, c in zip((z, y, x), middle, strict=True)))
-    label = (abs(radius - side / 5) < 1.5).astype(np.uint8)
+    label: np.ndarray = (abs(radius - side / 5) < 1.5).astype(np.uint8)
     ignore_border(label)
     return label
 
@@ -206,6 +206,7 @@ class Lab:
         patch = self.merged(token, start, **options)
         with self.workspace.catalog.write() as session:
             change = Change.now(self.person("Rolf Reviewson").id)
+            assert patch.current_merge_id is not None
             add_review(session, change, patch, patch.current_merge_id, Verdict.ACCEPT)
             return change_patch(
                 session,
@@ -223,6 +224,7 @@ class Lab:
         painted[30:34, 20:40, place : place + 3] = True
         with open_volume(self.workspace.folders.label_of(patch.name)) as volume:
             grid = volume.grid
+        assert grid is not None
         file = self.data.parent / name
         write_correction(file, painted, grid, CorrectionKind.ADD)
         annotator = self.person("Annika Notator")

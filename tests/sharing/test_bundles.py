@@ -133,6 +133,7 @@ def test_the_pseudonym_key_lies_in_the_catalog_and_keeps_pseudonyms(
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
     with ready.workspace.catalog.read() as session:
         key = pseudonym_key(session)
+    assert key is not None
     assert key not in (tmp_path / "a" / "bundle.json").read_text()
     assert not ready.workspace.secret_path(KEY_FILE).exists()
 

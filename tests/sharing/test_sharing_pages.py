@@ -15,6 +15,7 @@ from core.bundles.facts import Creator
 from core.errors import ExportError
 from core.evaluation.scores import score_segmentations
 from core.jobs.queue import list_jobs
+from core.workspace.workspace import find_workspace
 from dashboard.components.sharing.parse import out_folder, parse_creators, parse_names
 from dashboard.pages.quality import pair_scores
 from dashboard.ui import context as state
@@ -50,7 +51,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Open]]:
         return open_page
 
     yield on
-    folder = state.find_workspace(None).absolute()
+    folder = find_workspace(None).absolute()
     state._open_once(str(folder)).close()
     state._open_once.cache_clear()
     state._alone.cache_clear()

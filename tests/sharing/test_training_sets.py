@@ -40,6 +40,7 @@ def test_a_curated_patch_carries_what_the_catalog_knows(lab: Any) -> None:
     assert (patch.box.start.to_xyz(), patch.voxel_size) == ((80, 16, 8), 10.0)
     assert patch.method.annotators == ("Annika Notator",)
     assert patch.method.reviewer == "Rolf Reviewson"
+    assert patch.permission is not None
     assert patch.permission.owner == "Maria Ownerly"
     assert patch.model == "MemBrain_v10"
     assert patch.image_path.is_file()
@@ -190,7 +191,11 @@ def test_a_permission_that_cannot_be_meant_is_refused(lab: Any, values: Any, sai
 
 def test_a_permission_is_stated_once_and_a_conflict_is_told(lab: Any) -> None:
     lab.tomogram("TS_001")
-    given = {"scope": Scope.PUBLIC, "licence": Licence.CC0, "approved_by": "P. Owner"}
+    given: dict[str, Any] = {
+        "scope": Scope.PUBLIC,
+        "licence": Licence.CC0,
+        "approved_by": "P. Owner",
+    }
     assert permit(Lab(lab.workspace, lab.by), "TS_001", **given).outcome == "done"
     assert permit(Lab(lab.workspace, lab.by), "TS_001", **given).outcome == "kept"
     permit(Lab(lab.workspace, lab.by), "TS_001", scope=Scope.INTERNAL, approved_by="P. Owner")
@@ -218,6 +223,7 @@ def test_an_image_or_label_that_changed_since_is_refused_and_named(
     image = ready.workspace.folders.image_of(name)
     with open_volume(image) as volume:
         voxels, grid = volume.read(whole(volume.shape)), volume.grid
+    assert grid is not None
     write_nifti(image, np.ascontiguousarray(voxels[:, ::-1]), grid)
     other = "demo_TS_003_patch1"
     patches = {p.name: p for p in choose_curated(ready.opened, Choice()).patches}
@@ -232,4 +238,4 @@ def test_an_image_or_label_that_changed_since_is_refused_and_named(
             f"{other}: its label differs from the recorded voxels; restore it from a backup.",
         )
     assert not (tmp_path / "set").exists()
-    assert "other bytes" in measure_labels(ready.opened, [other])[0].fault
+    assert "other bytes" in (measure_labels(ready.opened, [other])[0].fault or "")

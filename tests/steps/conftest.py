@@ -5,6 +5,7 @@ import getpass
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -69,7 +70,8 @@ def sphere(shape: Zyx) -> np.ndarray:
     """A shell, six voxels thick."""
     z, y, x = np.ogrid[: shape.z, : shape.y, : shape.x]
     squared = (z - 88) ** 2 + (y - 110) ** 2 + (x - 120) ** 2
-    return ((squared > 47**2) & (squared < 53**2)).astype(np.int8)
+    shell: np.ndarray = (squared > 47**2) & (squared < 53**2)
+    return shell.astype(np.int8)
 
 
 class Tomograms:
@@ -176,7 +178,7 @@ class Patches:
             if stage in (Stage.CHOSEN, Stage.EXTRACTED):
                 return patch
             self.correct(session, patch)
-            marks = {"stage": stage}
+            marks: dict[str, Any] = {"stage": stage}
             if stage is not Stage.CORRECTING:
                 marks["current_merge_id"] = self.merge(session, patch)
             if stage is Stage.ACCEPTED:

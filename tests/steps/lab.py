@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -42,6 +43,8 @@ class By:
 class Lab:
     """A workspace with people, and what its tests do often."""
 
+    originals: Path
+
     def __init__(self, workspace: Workspace, data: Path) -> None:
         self.workspace = workspace
         self.data = data
@@ -69,7 +72,9 @@ class Lab:
         return self.folders.corrections_of(name or self.name) / slot
 
     def grid(self, name: str | None = None) -> Grid:
-        z, y, x = self.patch(name).start
+        start = self.patch(name).start
+        assert start is not None
+        z, y, x = start
         return Grid.aligned(10.0, (10.0 * x, 10.0 * y, 10.0 * z))
 
     def copied_to(self, target: Path) -> Path:
@@ -86,13 +91,13 @@ class Lab:
     def merged(self, name: str | None = None) -> np.ndarray:
         return read(self.folders.merged_of(name or self.name))
 
-    def save(self, slot: str, *boxes: slice | tuple, name: str | None = None) -> Path:
+    def save(self, slot: str, *boxes: Any, name: str | None = None) -> Path:
         """Save a correction in its folder, as an annotator does on the shared disk."""
         file = self.file(slot, name)
         write_correction(file, mask(*boxes), self.grid(name), KINDS[slot[0]])
         return file
 
-    def bytes(self, slot: str, *boxes: slice | tuple, name: str | None = None) -> bytes:
+    def bytes(self, slot: str, *boxes: Any, name: str | None = None) -> bytes:
         """The bytes of a correction, to upload."""
         file = self.data / "brought" / slot
         file.parent.mkdir(exist_ok=True)
@@ -100,7 +105,7 @@ class Lab:
         return file.read_bytes()
 
 
-def mask(*boxes: slice | tuple) -> np.ndarray:
+def mask(*boxes: Any) -> np.ndarray:
     painted = np.zeros((160, 160, 160), bool)
     for box in boxes:
         painted[box] = True

@@ -1,6 +1,7 @@
 """Disks that fail, folders that are away, machines that share a catalog: nothing is lost."""
 
 import errno
+import fcntl
 import os
 import shutil
 import threading
@@ -21,6 +22,7 @@ from core.corrections.receive import receive
 from core.corrections.store import Store
 from core.corrections.withdraw import restore_version
 from core.errors import LabelError, StoreError, VolumeError
+from core.imaging import correction
 from core.imaging.extraction import CORRECTIONS_MARKER
 from core.imaging.formats.nifti import write_nifti
 from core.imaging.labels import merge as merge_label
@@ -41,9 +43,9 @@ ADD, OTHER = np.s_[80, 80, 70:90], np.s_[80, 90, 70:90]
 LIMIT = 100 << 20
 
 
-def fail_once(code: int) -> Callable:
+def fail_once(code: int) -> Callable[..., Any]:
     """Read corrections, but for the first, which the disk does not give."""
-    read, failures = add_version.read_correction, [OSError(code, os.strerror(code))]
+    read, failures = correction.read_correction, [OSError(code, os.strerror(code))]
 
     def read_correction(*args: Any, **options: Any) -> Any:
         if failures:
@@ -97,17 +99,18 @@ def test_bytes_that_an_older_program_refused_are_tried_again(
 def test_an_empty_correction_is_refused(lab: Any) -> None:
     outcome = receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd"))
     assert outcome.outcome == "failed"
-    assert "Add1.nrrd: nothing is painted in it" in outcome.message
+    assert "Add1.nrrd: nothing is painted in it" in (outcome.message or "")
     assert merge(lab.by.annika, [lab.name])[0].outcome == "failed"
 
 
 def refused_in_folder(lab: Any, how: str) -> Path:
     """A Remove that collecting cannot record."""
-    file = lab.save("Remove1.nrrd", np.s_[40:60, 40:60, 40:60])
+    file: Path = lab.save("Remove1.nrrd", np.s_[40:60, 40:60, 40:60])
     if how == "letters":
         return file.rename(file.with_name(unicodedata.normalize("NFD", "Remove_é.nrrd")))
     if how == "link":
-        return shutil.move(file, lab.data / "Remove1.nrrd") and link(file, lab.data)
+        shutil.move(file, lab.data / "Remove1.nrrd")
+        return link(file, lab.data)
     os.truncate(file, (lab.workspace.settings.upload_mb << 20) + 1)
     return file
 
@@ -127,7 +130,7 @@ def test_a_patch_with_a_file_that_cannot_be_collected_is_not_merged_without_it(
     assert collected.outcome == "failed"
     (outcome,) = merge(lab.by.annika)
     assert outcome.outcome == "failed"
-    assert f"{lab.name}: not merged without" in outcome.message
+    assert f"{lab.name}: not merged without" in (outcome.message or "")
     file.unlink()
     assert merge(lab.by.annika)[0].outcome == "done"
 
@@ -178,7 +181,7 @@ def test_machines_whose_file_locks_do_not_meet_are_kept_apart_by_postgresql(
 ) -> None:
     if any_workspace.catalog.file:
         pytest.skip("SQLite is for one machine")
-    monkeypatch.setattr(locks.fcntl, "flock", lambda *_: None)
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     inside, most = [0], [0]
 
     def work() -> None:
@@ -216,7 +219,7 @@ def test_a_sparse_file_beyond_the_limit_is_refused_unread(lab: Any) -> None:
     began = time.monotonic()
     (outcome,) = collect(lab.by.annika)
     assert time.monotonic() - began < 2
-    assert "more than the" in outcome.message
+    assert "more than the" in (outcome.message or "")
 
 
 def test_a_merge_holds_one_correction_at_a_time(lab: Any) -> None:
@@ -235,7 +238,8 @@ def test_a_correction_that_comes_in_during_a_merge_is_in_the_label(
     lab: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receive(lab.by.annika, lab.name, "Add1.nrrd", lab.bytes("Add1.nrrd", ADD))
-    data, sent = lab.bytes("Add2.nrrd", OTHER), []
+    data = lab.bytes("Add2.nrrd", OTHER)
+    sent: list[Any] = []
 
     def merge_slowly(*args: Any) -> Any:
         if not sent:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -82,6 +83,14 @@ def test_many_processes_lose_no_update(any_workspace: Any, any_patches: Any) -> 
         )
 
 
+def accepts(person: PersonRecord, name: str, seen: int | None, workspace: Workspace) -> None:
+    accept(Lab(workspace, person), name, seen=seen)
+
+
+def rejects(person: PersonRecord, name: str, seen: int | None, workspace: Workspace) -> None:
+    reject(Lab(workspace, person), name, "no", seen=seen)
+
+
 def decide_at_once(
     workspace: Workspace, deciders: list[Callable[[Workspace], object]]
 ) -> list[str | None]:
@@ -118,8 +127,8 @@ def test_of_two_who_decide_on_a_patch_one_wins_and_the_other_is_told(
         said = decide_at_once(
             any_workspace,
             [
-                lambda ws, name=name, seen=seen: accept(Lab(ws, team.rolf), name, seen=seen),
-                lambda ws, name=name, seen=seen: reject(Lab(ws, team.rita), name, "no", seen=seen),
+                partial(accepts, team.rolf, name, seen),
+                partial(rejects, team.rita, name, seen),
             ],
         )
         assert said.count(None) == 1

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_proposing_again_keeps_what_waits_and_reads_nothing_again(
 ) -> None:
     propose(Lab(looked, team.annika))
 
-    def look(inputs: Any) -> None:
+    def look(inputs: Any) -> NoReturn:
         raise AssertionError("read again")
 
     again = propose(Lab(looked, team.annika), look=look)
@@ -156,8 +156,8 @@ def test_a_patch_cannot_be_dismissed_and_an_unknown_number_is_told(
     number = proposals(looked)[0].id
     accept(Lab(looked, team.annika), [number])
     told = dismiss(Lab(looked, team.annika), [number, 999], Dismissal.OTHER)
-    assert "is a patch already; withdraw the patch" in told[0].message
-    assert "there is no proposal 999" in told[1].message
+    assert "is a patch already; withdraw the patch" in (told[0].message or "")
+    assert "there is no proposal 999" in (told[1].message or "")
 
 
 def test_nobody_proposes_who_may_only_look(looked: Workspace, team: Any) -> None:
@@ -173,7 +173,7 @@ def test_one_bad_tomogram_stops_no_other(looked: Workspace, team: Any, lab_folde
     file.unlink()
     done = {outcome.name: outcome for outcome in propose(Lab(looked, team.annika))}
     assert done["other/TS_1"].outcome == FAILED
-    assert file.name in done["other/TS_1"].message
+    assert file.name in (done["other/TS_1"].message or "")
     assert done["other/TS_2"].outcome == DONE
 
 
@@ -186,7 +186,7 @@ def test_a_tomogram_without_segmentation_is_told_when_it_is_named(
     plan = plan_registration(workspace, [str(folder)])
     register(Lab(workspace, team.admin), plan, add_roots=True)
     (told,) = propose(Lab(workspace, team.annika), ["TS_9"])
-    assert "has no segmentation to correct" in told.message
+    assert "has no segmentation to correct" in (told.message or "")
     assert propose(Lab(workspace, team.annika)) == ()
 
 
@@ -250,10 +250,11 @@ def test_the_command_line_proposes_lists_accepts_and_dismisses(
 ) -> None:
     at = ["--workspace", str(looked.folder)]
 
-    def said(*words: str) -> list[dict]:
+    def said(*words: str) -> list[dict[str, Any]]:
         capsys.readouterr()
         assert main([*words, *at, "--json"]) == 0
-        return json.loads(capsys.readouterr().out)
+        lines: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+        return lines
 
     assert {line["outcome"] for line in said("propose", "--all", "--seed", "2")} == {"done"}
     listed = said("proposals")
@@ -328,7 +329,7 @@ def test_every_sixth_proposal_is_an_audit_and_says_so(
     assert [p.audit for p in sorted(made, key=lambda p: p.id)] == [False] * 5 + [True]
     assert made[-1].reason == "drawn at random, to judge models; not ranked"
     assert "1 drawn at random to judge models" in capsys.readouterr().out
-    (chosen,) = accept(looked, team.annika, [made[-1].id])
+    (chosen,) = accept(Lab(looked, team.annika), [made[-1].id])
     with looked.catalog.read() as session:
         note = get_patch(session, chosen.name).note
     assert note is not None
@@ -342,4 +343,4 @@ def test_a_tomogram_thinner_than_a_patch_is_told(workspace: Any, team: Any, tmp_
     plan = plan_registration(workspace, [str(folder)])
     register(Lab(workspace, team.admin), plan, add_roots=True)
     (told,) = propose(Lab(workspace, team.annika), ["TS_8"])
-    assert "is thinner than a patch of 160 voxels" in told.message
+    assert "is thinner than a patch of 160 voxels" in (told.message or "")

@@ -24,6 +24,7 @@ from core.painting.save import save_painting
 from core.patches.lifecycle import Transition
 from core.workspace.workspace import Workspace, open_workspace
 from db.errors import ConflictError, NotAllowedError, StepError
+from db.queries.people import person_by_id
 from db.vocabulary import Origin, Role, Stage
 from db.writes.events import Change
 from db.writes.people import change_person
@@ -32,12 +33,12 @@ ADD, OTHER = np.s_[80, 80, 70:90], np.s_[80, 90, 70:90]
 
 
 @contextmanager
-def transactions(workspace: Workspace) -> Iterator[Counter]:
+def transactions(workspace: Workspace) -> Iterator[Counter[str]]:
     """Count the transactions that a catalog begins: reads and writes."""
-    counted: Counter = Counter()
+    counted: Counter[str] = Counter()
     catalog = workspace.catalog
 
-    def count(what: str) -> Callable:
+    def count(what: str) -> Callable[..., None]:
         return lambda *_: counted.update([what])
 
     listeners = [(catalog._reader, count("read")), (catalog._writer, count("write"))]
@@ -75,8 +76,8 @@ def test_three_kinds_of_a_painting_are_saved_in_one_transaction(
     lab: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_painting(lab.by.annika, lab.name, drawing(), base={})
-    checks = Counter()
-    read_person = permissions.person_by_id
+    checks: Counter[str] = Counter()
+    read_person = person_by_id
     monkeypatch.setattr(
         permissions,
         "person_by_id",
@@ -210,6 +211,6 @@ def test_a_correction_folder_that_is_a_link_is_not_followed(lab: Any, tmp_path: 
         receive(lab.by.annika, lab.name, "Add1.nrrd", data)
     (private / "Add1.nrrd").write_bytes(data)
     outcomes = {outcome.name: outcome for outcome in collect(lab.by.annika)}
-    assert "is a symbolic link" in outcomes[lab.name].message
+    assert "is a symbolic link" in (outcomes[lab.name].message or "")
     assert lab.patch().stage is Stage.EXTRACTED
     assert sorted(private.iterdir()) == [private / "Add1.nrrd"]

@@ -79,6 +79,7 @@ def test_a_patch_goes_the_whole_way(
     (made,) = merge(Lab(workspace, team.annika))
     assert made.outcome == "done", made.message
     assert (read(workspace.folders.merged_of(name)) == expected).all()
+    assert preview.label is not None
     assert (preview.label == expected).all()
     assert [again.outcome for again in merge(Lab(workspace, team.annika), [name])] == ["kept"]
 

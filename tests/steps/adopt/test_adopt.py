@@ -135,6 +135,7 @@ def test_a_merged_label_that_differs_is_kept_as_it_was_and_said(
     lab = registered_lab
     path = lab.merged / f"{lab.name(2)}.nii.gz"
     label, grid = read_label(path)
+    assert grid is not None
     label[80, 80, 30:40] = 1 - label[80, 80, 30:40]
     write_nifti(path, label, grid)
     outcome = adopt(ActingLab(workspace, team.cora), lab.folder)[2]
@@ -316,6 +317,7 @@ def test_adopting_again_leaves_what_was_changed_since(
 def as_floats(path: Any, grid: Any = None) -> None:
     with open_volume(path) as volume:
         voxels, there = volume.read(whole(volume.shape)), volume.grid
+    assert there is not None
     write_nifti(path, voxels.astype(np.float32), grid or there)
 
 
@@ -341,6 +343,7 @@ def test_a_patch_finds_its_place_when_its_tomogram_is_registered_later(
     again = adopt(ActingLab(workspace, team.cora), lab.folder)
     assert [o.outcome for o in again] == [DONE] * 3
     life = show(workspace, lab.name(0))
+    assert life.tomogram is not None
     assert (life.patch.center, life.tomogram.name) == (CENTERS[0], "other/TS_1")
     assert [o.outcome for o in adopt(ActingLab(workspace, team.cora), lab.folder)] == [KEPT] * 3
 

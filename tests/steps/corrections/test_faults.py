@@ -49,7 +49,7 @@ def full_disk(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def state(lab: Any) -> dict:
+def state(lab: Any) -> dict[Any, Any]:
     """Every file under a final name, and what the catalog has of the patches."""
     files = {
         path: file_hash(path)
@@ -88,7 +88,7 @@ def test_a_full_disk_fails_with_a_sentence_and_a_rerun_ends_it(ready: Any, tmp_p
             put_back(lab.by.cora, "TS_001", tmp_path / "back.mrc")
     for outcome in (cut, made):
         assert outcome.outcome == "failed"
-        assert "space" in outcome.message
+        assert "space" in (outcome.message or "")
     assert state(lab) == before
     assert not (tmp_path / "back.mrc").exists()
     assert list(lab.folders.root.rglob(".partial*")) == []
@@ -110,7 +110,7 @@ def test_a_catalog_that_cannot_grow_undoes_the_files(ready: Any) -> None:
     assert (again.outcome, again.details["version"]) == ("done", 2)
 
 
-FOLDERS: dict[str, Callable] = {
+FOLDERS: dict[str, Callable[[Any], Path]] = {
     "imagesCorr": lambda lab: lab.folders.images,
     "store": lambda lab: lab.folders.store,
     "merged": lambda lab: lab.folders.merged,
@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_written_gets_a_sentence(which: str, ready: Any)
         if which in outcomes:
             (outcome,) = outcomes[which]()
             assert outcome.outcome == "failed"
-            assert "cannot be written (Permission denied)" in outcome.message
+            assert "cannot be written (Permission denied)" in (outcome.message or "")
         else:
             with pytest.raises(OutputError, match=r"cannot be written \(Permission denied\)"):
                 receive(lab.by.annika, lab.name, "Add2.nrrd", data)
@@ -262,5 +262,5 @@ def test_a_batch_of_merges_runs_unattended_with_a_report_for_each(lab: Any) -> N
     assert told == sorted(names)
     failed = [each for each in outcomes if each.outcome != "done"]
     assert [(each.name, each.outcome) for each in failed] == [(broken, "failed")]
-    assert "Remove1.nrrd" in failed[0].message
+    assert "Remove1.nrrd" in (failed[0].message or "")
     assert {each.outcome for each in verify(lab.workspace, names[:5])} == {"done"}

@@ -127,6 +127,8 @@ def test_the_napari_script_saves_what_lies_exactly_on_the_patch(lab: Any, kit: P
 
 def load(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location("correct_in_napari", path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -201,7 +203,7 @@ def test_a_zip_of_several_patches_is_sorted_by_its_folders(lab: Any) -> None:
         ("Add1.nrrd", "failed"),
     }
     lonely = next(each for each in outcomes if "TS_001_patch/" in each.name)
-    assert "did you mean other_TS_001_patch" in lonely.message
+    assert "did you mean other_TS_001_patch" in (lonely.message or "")
     assert list(lab.slots()) == ["Add1.nrrd"]
     assert list(lab.slots(lab.names[1])) == ["Remove1.nrrd"]
 
@@ -292,7 +294,7 @@ def test_damaged_bytes_fail_their_own_file_alone(lab: Any) -> None:
     data = made.getvalue().replace(b"x" * 1000, b"x" * 999 + b"y")
     outcomes = receive_many(lab.by.annika, io.BytesIO(data))
     assert [each.outcome for each in outcomes] == ["done", "failed"]
-    assert "is damaged" in outcomes[1].message
+    assert "is damaged" in (outcomes[1].message or "")
     assert lab.slots(lab.names[1]) == {}
 
 

@@ -103,6 +103,7 @@ def test_a_refused_file_is_noted_kept_apart_and_stops_the_merge(lab: Any) -> Non
     bad = b"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 3 3\n\n123456789"
     outcome = receive(lab.by.annika, lab.name, "Add1.nrrd", bad)
     assert outcome.outcome == "failed"
+    assert outcome.message is not None
     assert outcome.message.startswith("Add1.nrrd")
     assert str(lab.folders.root) not in outcome.message
     assert lab.file("Add1.nrrd").read_bytes() == good

@@ -1,6 +1,7 @@
 """Whose turn a patch is, what reviewers decide, and what the second of two people is told."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -101,10 +102,11 @@ def test_a_verdict_binds_to_the_merge_that_the_reviewer_saw(
 ) -> None:
     patches.at(Stage.IN_REVIEW)
     patches.merge_anew(NAME)
-    for decide in (
+    decisions: list[Callable[[], object]] = [
         lambda: accept(Lab(workspace, team.rolf), NAME, merge_number=1),
         lambda: reject(Lab(workspace, team.rolf), NAME, "no", merge_number=1),
-    ):
+    ]
+    for decide in decisions:
         with pytest.raises(ConflictError, match=r"annika made merge 2 .* you looked at merge 1"):
             decide()
     assert accept(Lab(workspace, team.rolf), NAME, merge_number=2).stage is Stage.ACCEPTED
@@ -305,7 +307,7 @@ def test_every_step_checks_the_version_that_its_caller_saw(
 ) -> None:
     old = patches.at(Stage.MERGED).version
     claim(Lab(workspace, team.annika), NAME)
-    steps = [
+    steps: list[Callable[[], object]] = [
         lambda: assign(Lab(workspace, team.cora), NAME, "anton", seen=old),
         lambda: claim(Lab(workspace, team.anton), NAME, seen=old),
         lambda: release(Lab(workspace, team.annika), NAME, seen=old),

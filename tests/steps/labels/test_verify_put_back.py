@@ -152,6 +152,7 @@ def test_a_current_label_that_somebody_changed_is_named(accepted: Any) -> None:
 def message(lab: Any) -> str:
     (outcome,) = verify(lab.workspace, [lab.name])
     assert outcome.outcome == "failed"
+    assert outcome.message is not None
     return outcome.message
 
 
@@ -175,6 +176,7 @@ def test_accepted_labels_go_back_and_the_later_acceptance_wins(
         assert back.changed == np.count_nonzero(mrc.data != lab.read(back.segmentation)) > 0
     with lab.workspace.catalog.read() as session:
         (event,) = list_events(session, EventFilter(action="labels put back"))
+    assert event.after is not None
     assert event.after["patches"] == list(back.patches)
 
 

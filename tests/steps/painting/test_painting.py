@@ -26,7 +26,8 @@ from core.painting.open import hold, open_painting, own_drawing
 from core.painting.save import save_painting
 from core.patches.choose import choose
 from core.patches.extract import extract
-from core.tomograms.register import Pairing, plan_registration, register
+from core.tomograms.pairing import Pairing
+from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
 from db.errors import ConflictError, NotAllowedError, StepError
 from db.queries.life import SlotRecord, slots_of
@@ -103,6 +104,7 @@ def test_a_life_of_painting(lab: Painted, tmp_path: Path) -> None:
     assert (own_drawing(workspace, open_painting(Lab(workspace, annika), lab.patch)) == first).all()
 
     hand_made = random.random(SHAPE) > 0.99
+    assert grid is not None
     write_correction(tmp_path / "Add2.nrrd", hand_made, grid, CorrectionKind.ADD)
     receive(Lab(workspace, anton), lab.patch, "Add2.nrrd", tmp_path / "Add2.nrrd")
     second = random.choice(4, SHAPE, p=[0.97, 0.01, 0.01, 0.01]).astype(np.uint8)
@@ -129,6 +131,8 @@ def test_a_life_of_painting(lab: Painted, tmp_path: Path) -> None:
     assert set(done.withdrawn) == {"Add2.nrrd", "Add3.nrrd", "Remove2.nrrd", "Ignore2.nrrd"}
     assert {name for name, slot in lab.slots().items() if slot.counts} == set(painting.base)
     after = preview_merge(workspace, lab.patch).label
+    assert before is not None
+    assert after is not None
     assert np.array_equal(before, after)
     again = save_painting(
         Lab(workspace, annika), lab.patch, joined, base=painting.base, continued=others
@@ -204,6 +208,7 @@ def test_ones_own_upload_is_not_what_one_paints_into(lab: Painted, tmp_path: Pat
     grid = read_label(workspace.folders.label_of(lab.patch))[1]
     mask = np.zeros(SHAPE, bool)
     mask[80, 80, 20:30] = True
+    assert grid is not None
     write_correction(tmp_path / "Add1.nrrd", mask, grid, CorrectionKind.ADD)
     receive(Lab(workspace, annika), lab.patch, "Add1.nrrd", tmp_path / "Add1.nrrd")
     assert open_painting(Lab(workspace, annika), lab.patch).base == {}

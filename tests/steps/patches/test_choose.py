@@ -20,7 +20,7 @@ from db.queries.patches import PatchFilter, list_patches
 from db.vocabulary import ChosenBecause, NearBorder, Stage
 
 MIDDLE = Zyx(88, 110, 120)
-WHY = {"reason": ChosenBecause.MISSED_MEMBRANE}
+WHY: dict[str, Any] = {"reason": ChosenBecause.MISSED_MEMBRANE}
 
 
 def names(workspace: Any) -> Any:

@@ -59,7 +59,7 @@ def take(lab: Any, tomogram: Path, segmentation: Path, token: str = "tomo", **st
     assert outcome.outcome == "done", outcome.message
 
 
-def cut(lab: Any, token: str, *centers: Zyx, **how: Any) -> list:
+def cut(lab: Any, token: str, *centers: Zyx, **how: Any) -> list[Any]:
     choose(lab.by.annika, token, centers, reason=MISSED, **how)
     return list(extract(lab.by.annika))
 
@@ -126,7 +126,7 @@ def test_a_compressed_tomogram_is_inflated_once_for_all_its_patches(
     )
     inflated, unpack = [], source.Source._inflate
 
-    def counted(self) -> Any:
+    def counted(self: Any) -> Any:
         inflated.append(self.path)
         return unpack(self)
 
@@ -190,11 +190,11 @@ def test_a_tomogram_that_changed_since_it_was_registered_is_refused(
         file.write(b"\1\2\3\4")
     (outcome,) = extract(lab.by.annika)
     assert outcome.outcome == "failed"
-    assert f"{tomogram}: changed since it was registered (its modif" in outcome.message
+    assert f"{tomogram}: changed since it was registered (its modif" in (outcome.message or "")
     with tomogram.open("ab") as file:
         file.write(b"more")
     (outcome,) = extract(lab.by.annika)
-    assert "bytes then" in outcome.message
+    assert "bytes then" in (outcome.message or "")
     assert list(lab.folders.images.glob("other_tomo*")) == []
 
 
@@ -224,7 +224,7 @@ def test_a_link_that_leads_out_of_the_data_root_is_refused(
     tomogram.symlink_to(shutil.copy(gold / "tomo.mrc", tmp_path / "elsewhere.mrc"))
     (outcome,) = extract(lab.by.annika)
     assert outcome.outcome == "failed"
-    assert "lies below no data root" in outcome.message
+    assert "lies below no data root" in (outcome.message or "")
 
 
 def test_scores_take_the_segmentation_s_threshold(lab: Any, tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_withdrawn_patch_is_not_cut(lab: Any, gold: Path) -> None:
     withdraw(lab.by.cora, chosen.name, "a bead")
     assert extract(lab.by.annika) == ()
     (outcome,) = extract(lab.by.annika, [chosen.name])
-    assert "is withdrawn" in outcome.message
+    assert "is withdrawn" in (outcome.message or "")
 
 
 def test_who_may_not_and_what_is_not_there(lab: Any) -> None:
@@ -295,5 +295,5 @@ def test_all_cuts_images_that_are_gone_again_with_the_same_bytes_and_keeps_their
         change_patch(session, change, lab.patch(first), "edited", image_hash="0" * 64)
     (outcome,) = extract(lab.by.annika)
     assert (outcome.name, outcome.outcome) == (first, "failed")
-    assert "its image would come out otherwise" in outcome.message
+    assert "its image would come out otherwise" in (outcome.message or "")
     assert not image.exists()

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ PATCH = PatchRecord(
 )
 
 
-def at(stage: Stage, **marks: object) -> PatchRecord:
+def at(stage: Stage, **marks: Any) -> PatchRecord:
     return dataclasses.replace(PATCH, stage=stage, **marks)
 
 

@@ -1,6 +1,7 @@
 """A patch's record beside its volumes: whole, the same each time, and refreshed when behind."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from db.vocabulary import Stage
 ADD, OTHER = np.s_[80, 80, 70:90], np.s_[80, 90, 70:90]
 
 
-def record(lab: Any, name: str | None = None) -> dict:
+def record(lab: Any, name: str | None = None) -> dict[str, Any]:
     return read_record(lab.folders.record_of(name or lab.name))
 
 
@@ -78,7 +79,8 @@ def test_the_same_life_gives_the_same_bytes(lab: Any) -> None:
 
 def test_every_step_leaves_the_record_up_to_date(lab: Any) -> None:
     lab.save("Add1.nrrd", ADD)
-    for step in (lambda: collect(lab.by.cora), lambda: merge(lab.by.cora)):
+    steps: list[Callable[[], Any]] = [lambda: collect(lab.by.cora), lambda: merge(lab.by.cora)]
+    for step in steps:
         step()
         assert record(lab)["version"] == lab.patch().version
     assert refresh_records(lab.workspace) == 0

@@ -84,7 +84,7 @@ def test_nothing_is_cut_from_a_file_that_was_edited_in_place(
     edit_in_place(own.originals / name)
     outcome = extract(Lab(own.workspace, own.annika), [own.name])[0]
     assert outcome.outcome == "failed"
-    assert f"{name}: changed since it was registered" in outcome.message
+    assert f"{name}: changed since it was registered" in (outcome.message or "")
     assert not own.folders.image_of(own.name).exists()
 
 
@@ -194,7 +194,7 @@ def test_the_membrane_label_of_classes_is_kept_with_the_segmentation(own: Any) -
     assert outcome.outcome == "done"
     assert [each.membrane_label for each in segmentations(own)] == [3]
     plan = plan_registration(own.workspace, [own.originals], membrane_label=0)
-    assert "invalid membrane label 0" in plan[0].error
+    assert "invalid membrane label 0" in (plan[0].error or "")
 
 
 def test_only_the_label_that_is_membrane_is_cut(lab: Any, tmp_path: Path) -> None:

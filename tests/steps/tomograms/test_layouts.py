@@ -103,7 +103,7 @@ def make(folder: Path, layout: Layout) -> Path:
 
 @pytest.mark.parametrize("layout", Layout)
 def test_a_folder_is_paired_completely_and_no_half_map_is_a_tomogram(
-    tmp_path: Path, layout: Any
+    tmp_path: Path, layout: Layout
 ) -> None:
     folder = make(tmp_path, layout)
     assert guess_layout(folder) is layout
