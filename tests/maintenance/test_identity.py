@@ -14,8 +14,10 @@ from core.errors import WorkspaceError
 from core.jobs.schedule import plan_daily_backup
 from core.jobs.worker import run_worker
 from core.maintenance.backup import back_up, make_backup
+from core.maintenance.checks.backups import backups_of
+from core.maintenance.checks.catalog import clock_of
 from core.maintenance.checks.files import records_of
-from core.maintenance.doctor import BAD, OK, backups_of, clock_of, examine_folder
+from core.maintenance.doctor import BAD, OK, examine_folder
 from core.maintenance.manifest import manifests, read_manifest
 from core.maintenance.restore import restore
 from core.maintenance.verify_backup import verify_backup

@@ -26,7 +26,7 @@ from core.painting.open import hold, open_painting, own_drawing
 from core.painting.save import save_painting
 from core.patches.choose import choose
 from core.patches.extract import extract
-from core.tomograms.pairing import Pairing
+from core.tomograms.discovery.pairing import Pairing
 from core.tomograms.register import plan_registration, register
 from core.workspace.workspace import Workspace
 from db.errors import ConflictError, NotAllowedError, StepError
