@@ -96,7 +96,15 @@ def read_folders(
     if not patches:
         raise AdoptionError(f"{folder}: {images.name} and {labels.name} hold no volumes.")
     findings = tuple(_orphans(names, corrections, labels_made))
-    return AdoptionPlan(folder, images, labels, corrections, merged, patches, findings)
+    return AdoptionPlan(
+        folder=folder,
+        images=images,
+        labels=labels,
+        corrections=corrections,
+        merged=merged,
+        patches=patches,
+        findings=findings,
+    )
 
 
 def name_of(path: Path) -> str:
@@ -124,7 +132,16 @@ def _make_patch(
     error = _bad_name(name)
     if missing:
         error = f"{name}: has no volume in {missing}; a patch has both its image and its label."
-    return FoundPatch(name, parse_name(name), image, label, files, strays, merged, error)
+    return FoundPatch(
+        name=name,
+        named=parse_name(name),
+        image=image,
+        label=label,
+        corrections=files,
+        strays=strays,
+        merged=merged,
+        error=error,
+    )
 
 
 def _corrections(folder: Path | None) -> tuple[tuple[Path, ...], tuple[str, ...]]:

@@ -63,7 +63,15 @@ def receive(
     with lab.store.arrive(source, lab.settings.upload_mb << 20) as arrived:
         check_is_correction(slot, arrived.path)
         painter = Author((author or lab.person).id)
-        return add_version(lab, patch, slot, arrived, origin, painter, expected)
+        return add_version(
+            lab=lab,
+            patch=patch,
+            slot=slot,
+            arrived=arrived,
+            origin=origin,
+            author=painter,
+            expected=expected,
+        )
 
 
 def receive_many(

@@ -322,7 +322,13 @@ def _state(workspace: Workspace, example: str, found: bool) -> DemoWorkspace:
         now = progress(session)
         number = len(list_people(session))
     return DemoWorkspace(
-        workspace.folder.name, workspace.folder, found, now.tomograms, number, now.patches, example
+        name=workspace.folder.name,
+        folder=workspace.folder,
+        found=found,
+        tomograms=now.tomograms,
+        people=number,
+        patches=now.patches,
+        example=example,
     )
 
 

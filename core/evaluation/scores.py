@@ -128,14 +128,14 @@ def _score(store: Store, pair: _Pair) -> MadeScore | Outcome:
     predicted = predicted_label(record, segmentation, label)
     found = agreement(predicted, label)
     return MadeScore(
-        segmentation.id,
-        record.patch.id,
-        record.label.id,
-        found.dice,
-        found.surface_dice,
-        METHOD,
-        found.compared_voxels,
-        pair.in_training,
+        segmentation_id=segmentation.id,
+        patch_id=record.patch.id,
+        merge_id=record.label.id,
+        dice=found.dice,
+        surface_dice=found.surface_dice,
+        method=METHOD,
+        compared_voxels=found.compared_voxels,
+        in_training=pair.in_training,
     )
 
 

@@ -282,7 +282,13 @@ def _register_one(lab: Lab, pairing: Pairing, add_roots: bool) -> Outcome:
         there = tomogram_at(session, seen.found.path)
         if there is not None:
             update = update_tomogram(
-                session, change, there, seen.found, seen.header, seen.voxel_size, seen.known
+                session=session,
+                change=change,
+                there=there,
+                file=seen.found,
+                header=seen.header,
+                voxel_size=seen.voxel_size,
+                known=seen.known,
             )
         elif seen.known.moved_from is not None:
             there = seen.known.moved_from

@@ -77,18 +77,18 @@ def read_board(lab: Lab, now: dt.datetime) -> Board:
     with lab.workspace.catalog.read() as session:
         mine = list_patches(session, wanted, PatchSort.UPDATED, limit=200)
         return Board(
-            queries.progress(session),
-            tuple(sorted(mine, key=lambda patch: patch.rejected_reason is None)),
-            mine.total,
-            queries.waiting_reviews(session),
-            count_patches(session, PatchFilter(newer_corrections_wait=True)),
-            list_proposals(session, limit=1),
-            count_patches(session, PatchFilter(unassigned=True, stage=FREE)),
-            queries.stages_by_tomogram(session),
-            queries.stages_by_person(session),
-            queries.verdicts_by_week(session, now),
-            queries.label_balance(session),
-            queries.reject_reasons(session),
+            numbers=queries.progress(session),
+            mine=tuple(sorted(mine, key=lambda patch: patch.rejected_reason is None)),
+            mine_in_all=mine.total,
+            to_review=queries.waiting_reviews(session),
+            newer_wait=count_patches(session, PatchFilter(newer_corrections_wait=True)),
+            proposals=list_proposals(session, limit=1),
+            unassigned=count_patches(session, PatchFilter(unassigned=True, stage=FREE)),
+            by_tomogram=queries.stages_by_tomogram(session),
+            by_person=queries.stages_by_person(session),
+            weeks=queries.verdicts_by_week(session, now),
+            balance=queries.label_balance(session),
+            reasons=queries.reject_reasons(session),
         )
 
 

@@ -284,14 +284,14 @@ def _parse_header(raw: bytes, path: Path) -> _Facts:
     shape = _shape(dims, path)
     grid = _grid(raw, order, pixdim, shape, path)
     return _Facts(
-        shape,
-        np.dtype(order + DTYPES[code]),
-        int(offset),
-        slope,
-        intercept,
-        grid.spacing_xyz if grid else (spacing_x, spacing_y, spacing_z),
-        grid,
-        _UNITS.get(raw[123] & 7, ""),
+        shape=shape,
+        stored=np.dtype(order + DTYPES[code]),
+        offset=int(offset),
+        slope=slope,
+        intercept=intercept,
+        spacing_xyz=grid.spacing_xyz if grid else (spacing_x, spacing_y, spacing_z),
+        grid=grid,
+        unit=_UNITS.get(raw[123] & 7, ""),
     )
 
 

@@ -182,12 +182,28 @@ def _facts(tiff: Any, path: Path) -> _Facts:
     shape = Zyx(*(int(side) for side in series.shape))
     deflated = int(key.compression) in _DEFLATED
     if series.dataoffset is not None and not deflated and not bits:
-        return _Facts(shape, stored, int(series.dataoffset), False, False, shape.y, ())
+        return _Facts(
+            shape=shape,
+            stored=stored,
+            offset=int(series.dataoffset),
+            deflated=False,
+            bits=False,
+            strip_rows=shape.y,
+            sections=(),
+        )
     step = min(int(key.rowsperstrip), shape.y)
     sections = tuple(_strips(page) for page in series.pages)
     if len(sections) != shape.z or any(len(held) != -(-shape.y // step) for held in sections):
         raise VolumeError(f"{path}: some of its sections have no voxels; save it again.")
-    return _Facts(shape, stored, None, deflated, bits, step, sections)
+    return _Facts(
+        shape=shape,
+        stored=stored,
+        offset=None,
+        deflated=deflated,
+        bits=bits,
+        strip_rows=step,
+        sections=sections,
+    )
 
 
 def _packing(key: Any) -> str:
