@@ -142,7 +142,7 @@ def _submit(lab: Lab, patch: PatchRecord) -> None:
         "Submit for review",
         key=f"move_submitted_{patch.name}",
         on_click=only_saved(lab, patch, run_step),
-        args=(lab.workspace, lab.person, review.submit, "submitted", patch.name),
+        args=(lab, review.submit, "submitted", patch.name),
         kwargs={"seen": patch.version},
     )
 

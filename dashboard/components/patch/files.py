@@ -158,5 +158,5 @@ def slot_button(
         f"{label} {escape(slot.name)}",
         key=f"{place}_{slot.id}",
         on_click=bind(patch, step),
-        args=(lab.workspace, lab.person, patch.name, slot.name, patch.version),
+        args=(lab, patch.name, slot.name, patch.version),
     )

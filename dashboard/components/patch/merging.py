@@ -73,7 +73,7 @@ def show_merging(lab: Lab, history: PatchHistory) -> None:
             key=f"submit_{patch.name}",
             type="primary",
             on_click=only_saved(lab, patch, run_step),
-            args=(lab.workspace, lab.person, review.submit, "submitted for review", patch.name),
+            args=(lab, review.submit, "submitted for review", patch.name),
             kwargs={"seen": patch.version},
         )
     if can(patch, Transition.LEAVE_AS_IT_IS, lab.person) and not patch.correction_count:
@@ -142,7 +142,7 @@ def _preview(lab: Lab, history: PatchHistory) -> None:
         key=f"merge_{patch.name}",
         type="primary",
         on_click=only_saved(lab, patch, merge_now),
-        args=(lab.workspace, lab.person, patch.name),
+        args=(lab, patch.name),
     )
 
 
@@ -210,6 +210,6 @@ def _nothing_to_change(lab: Lab, patch: PatchRecord) -> None:
             key=f"submit_nothing_{patch.name}",
             disabled=not sure,
             on_click=only_saved(lab, patch, run_step),
-            args=(lab.workspace, lab.person, review.submit, "submitted unchanged", patch.name),
+            args=(lab, review.submit, "submitted unchanged", patch.name),
             kwargs={"nothing_to_change": True, "seen": patch.version},
         )
