@@ -34,7 +34,7 @@ def test_a_lab_without_proposals_is_told_how_to_get_them(lab: Lab, page: Open) -
     at = page("browse")
     assert [toggle.label for toggle in at.toggle] == ["Proposals (0)"]
     at.toggle[0].set_value(True).run()
-    assert "No proposals wait" in said(at)
+    assert "No open proposals" in said(at)
     at.button(key="propose_here").click().run()
     with lab.workspace.catalog.read() as session:
         (job,) = list_jobs(session, JobFilter(kind=JobKind.PROPOSE)).rows

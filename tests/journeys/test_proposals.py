@@ -73,7 +73,7 @@ def test_three_accepted_proposals_are_three_chosen_patches(lab: Workspace) -> No
         for _ in range(2):
             decide(page, "y")
         info.get_by_role("button", name="Accept").click()
-        expect(page.get_by_text("No proposals wait")).to_be_visible()
+        expect(page.get_by_text("No open proposals")).to_be_visible()
         browser.close()
     assert wrong == []
     (dismissed,) = proposals(lab, ProposalState.DISMISSED)
