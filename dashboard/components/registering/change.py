@@ -24,7 +24,7 @@ def show_registration(lab: Lab, tomogram: TomogramRecord, bind: Bind) -> None:
     """Put the controls of a tomogram's registration in a popover."""
     if not may(lab.person.role, Action.REGISTER):
         return
-    known = {"workspace": lab.workspace, "person": lab.person, "tomogram": tomogram}
+    known = {"lab": lab, "tomogram": tomogram}
     with st.popover("Change registration…"):
         dataset, token = st.columns(2)
         dataset.text_input("Dataset", value=tomogram.dataset, key=_key(tomogram, "dataset"))
