@@ -38,8 +38,11 @@ SECRET_OPTIONS = frozenset({"password", "sslpassword"})
 BUSY_SECONDS = 20.0
 """How long one try waits for other writers; SQLite's queue is not fair, so there are several."""
 
-WAIT_S = 6
-"""Seconds that PostgreSQL waits for a lock, a server for an answer, we for a connection."""
+WAIT_S = 4
+"""Seconds that PostgreSQL waits for a lock, a server for an answer, we for a connection.
+
+A row that others wait for takes two locks, the place in the queue and then the row: so the limit
+may pass twice, and a third time for a connection."""
 
 STATEMENT_S = 120
 TRIES = 4
