@@ -1,6 +1,7 @@
 """Begin: make a workspace, try the demo, serve the dashboard, run a worker."""
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +61,7 @@ def init(
 
 @click.command()
 @click.argument("folder", type=PATH, default=Path("demo"))
-@click.option("--tomograms", type=click.IntRange(2, 6), default=6, help="Fewer are made sooner.")
+@click.option("--tomograms", type=click.IntRange(2, 7), default=7, help="Fewer are made sooner.")
 @click.option("--no-serve", is_flag=True, help="Do not end in the dashboard.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, help="Of the dashboard.")
 @json_option
@@ -73,7 +74,7 @@ def demo(
 ) -> int:
     """Create a demo workspace with synthetic tomograms, and open it.
 
-    Six tomograms, three people, patches in every stage. It is made once: a second call opens what
+    Seven tomograms, three people, patches in every stage. It is made once: a second call opens what
     is there.
 
     \b
@@ -146,13 +147,23 @@ def _tell_demo(made: "DemoWorkspace") -> None:
         click.echo(f"{made.folder} is there already; it was left as it is.")
     rows = [(stage, number) for stage, number in made.patches.items()]
     say_table(("stage", "patches"), rows)
+    program = _program()
     click.echo(
         f"\n{made.tomograms} tomograms, {made.people} people. Look around:\n"
         f"  cd {shlex.quote(str(made.folder))}\n"
-        "  tomocurate patches --stage in_review\n"
-        f"  tomocurate show {made.example}\n"
-        "  tomocurate serve"
+        f"  {program} patches --stage in_review\n"
+        f"  {program} show {made.example}\n"
+        f"  {program} proposals\n"
+        f"  {program} serve"
     )
+
+
+def _program() -> str:
+    """Return this program as it can be pasted: its path where no environment is active."""
+    if shutil.which("tomocurate"):
+        return "tomocurate"
+    beside = Path(sys.executable).with_name("tomocurate")
+    return shlex.quote(str(beside)) if beside.exists() else "tomocurate"
 
 
 def _say(line: str) -> None:
