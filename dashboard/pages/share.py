@@ -83,7 +83,7 @@ def _show_commands(person: PersonRecord, exports: tuple[MadeExportRecord, ...]) 
     )
     if chosen is not None:
         folder = Path(by_id[chosen].path)
-        st.code("\n".join(training_commands(folder)), language="bash")
+        st.code("\n".join(training_commands(folder)), language="bash", wrap_lines=True)
         if folder.is_dir() and may(person.role, Action.EXPORT):
             st.link_button(
                 f"Download {escape(folder.name)}.zip",

@@ -139,7 +139,7 @@ def test_two_people_see_their_own_name_and_what_they_may_do(
     ada, ben = somebody.signed_in("Ada"), somebody.signed_in("Ben")
     for page, name, role in ((ada, "Ada", "annotator"), (ben, "Ben", "reviewer")):
         go(page, site.base, "settings")
-        expect(page.get_by_text(f"You are {name}, {role}.")).to_be_visible()
+        expect(page.locator(".st-key-tc_account")).to_contain_text(f"{name} · {role}")
         expect(page.get_by_role("button", name="Add", exact=True)).to_have_count(0)
         go(page, site.base, f"review?patch={P2}")
     expect(ben.get_by_role("button", name=re.compile("^Accept")).first).to_be_visible()
@@ -202,6 +202,7 @@ def test_signing_out_ends_every_tab_of_the_session(site: Served, somebody: Someb
 
     assert api() == 200
     go(page, site.base, "settings")
+    page.locator(".st-key-tc_account").get_by_role("button").first.click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_text(OVER)).to_be_visible()
     assert api() == 401

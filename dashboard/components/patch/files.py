@@ -129,7 +129,7 @@ def show_files(lab: Lab, history: PatchHistory) -> None:
         args=(lab, patch.name),
         help="For files that you saved into the workspace's folder on a shared disk.",
     )
-    st.code(str(lab.workspace.folders.corrections_of(patch.name)), language=None)
+    st.code(str(lab.workspace.folders.corrections_of(patch.name)), language=None, wrap_lines=True)
     kept = st.session_state.get(Key.RECEIVED)
     if kept and kept[0] == patch.name:
         show_received(lab.workspace, patch.name, [ReceivedFile.of(values) for values in kept[1]])

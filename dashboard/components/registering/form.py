@@ -81,7 +81,11 @@ def ask_for_root(lab: Lab) -> None:
         )
         st.form_submit_button("Add data root", type="primary", on_click=save_root, args=(lab,))
     st.caption("The same on the command line:")
-    st.code(f"tomocurate roots add FOLDER --workspace {lab.workspace.folder}", language="bash")
+    st.code(
+        f"tomocurate roots add FOLDER --workspace {lab.workspace.folder}",
+        language="bash",
+        wrap_lines=True,
+    )
 
 
 def save_root(lab: Lab) -> None:
