@@ -227,8 +227,9 @@ def cookie_of(workspace: Workspace, person: PersonRecord, base: str, lasts: floa
     port = urlsplit(base).port or 0
     name = Site(workspace=workspace, port=port).cookie
     with workspace.catalog.read() as session:
-        runs = session.scalars(select(BrowserSession.server).order_by(BrowserSession.began_at))
-        run = next(reversed(runs.all()), "") if not workspace.settings.sign_in else ""
+        began = select(BrowserSession.server).order_by(BrowserSession.began_at)
+        runs = session.scalars(began).all()  # to its end: an open statement keeps writers out
+        run = next(reversed(runs), "") if not workspace.settings.sign_in else ""
     secret = start_session(workspace, person.id, server=run, lasts=timedelta(seconds=lasts))
     return f"{name}={secret}"
 
