@@ -42,7 +42,18 @@ GZIP_NRRD = b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 3 3 3\nencoding: gzip\
 
 def outcome(path: Path) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM, str(path)],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-W",
+            "ignore:Setting the dtype:DeprecationWarning",
+            "-W",
+            "ignore:datetime.datetime.utcnow:DeprecationWarning",
+            "-c",
+            PROGRAM,
+            str(path),
+        ],
         capture_output=True,
         text=True,
         timeout=60,
