@@ -35,7 +35,7 @@ def stages_by(counts: Mapping[str, Mapping[Stage, int]], what: str) -> go.Figure
     figure.update_layout(barmode="stack", bargap=0.3)
     figure.update_yaxes(autorange="reversed", type="category", title=None, showgrid=False)
     figure.update_xaxes(title=what, **_whole_numbers(sum(c.values()) for c in counts.values()))
-    return _apply_style(figure, 92 + BAR_PX * max(len(names), 2))
+    return apply_style(figure, 92 + BAR_PX * max(len(names), 2))
 
 
 def throughput(weeks: Mapping[dt.datetime, Mapping[Verdict, int]]) -> go.Figure:
@@ -55,7 +55,7 @@ def throughput(weeks: Mapping[dt.datetime, Mapping[Verdict, int]]) -> go.Figure:
     figure.update_layout(barmode="group", bargap=0.35)
     figure.update_xaxes(type="category", title=None)
     figure.update_yaxes(title=None, **_whole_numbers(n for c in weeks.values() for n in c.values()))
-    return _apply_style(figure, 260)
+    return apply_style(figure, 260)
 
 
 def label_balance(values: Mapping[str, int]) -> go.Figure:
@@ -76,7 +76,7 @@ def label_balance(values: Mapping[str, int]) -> go.Figure:
     figure.update_layout(barmode="stack")
     figure.update_xaxes(range=[0, 100], ticksuffix=" %", title=None)
     figure.update_yaxes(visible=False)
-    return _apply_style(figure, 130)
+    return apply_style(figure, 130)
 
 
 def reject_reasons(reasons: Sequence[tuple[str, int]]) -> go.Figure:
@@ -92,7 +92,7 @@ def reject_reasons(reasons: Sequence[tuple[str, int]]) -> go.Figure:
     )
     figure.update_yaxes(autorange="reversed", type="category", title=None, showgrid=False)
     figure.update_xaxes(title=None, **_whole_numbers(number for _, number in reasons))
-    return _apply_style(figure, 60 + BAR_PX * max(len(reasons), 2))
+    return apply_style(figure, 60 + BAR_PX * max(len(reasons), 2))
 
 
 def boxes_in(shape_zyx: Sequence[int], boxes: Sequence[tuple[str, Any, Any, str]]) -> go.Figure:
@@ -111,7 +111,7 @@ def boxes_in(shape_zyx: Sequence[int], boxes: Sequence[tuple[str, Any, Any, str]
         },
         showlegend=False,
     )
-    return _apply_style(figure, 360)
+    return apply_style(figure, 360)
 
 
 def _add_box(figure: go.Figure, name: str, start: Any, stop: Any, color: str) -> None:
@@ -171,11 +171,11 @@ def expected_against_corrected(proposals: Sequence[ProposalRecord]) -> go.Figure
         )
     figure.update_xaxes(title="expected voxels", rangemode="tozero", tickformat=",d")
     figure.update_yaxes(title="corrected voxels", rangemode="tozero", tickformat=",d")
-    return _apply_style(figure, 320)
+    return apply_style(figure, 320)
 
 
-def _apply_style(figure: go.Figure, height: int) -> go.Figure:
-    """Our template: dense, flat, legend above."""
+def apply_style(figure: go.Figure, height: int) -> go.Figure:
+    """Give a figure the template of all plots: dense, flat, legend above."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 34, "b": 8},

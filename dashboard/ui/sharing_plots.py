@@ -8,6 +8,7 @@ from core.evaluation.label_figures import LabelFigures
 from core.exports.plan import TrainingSetPlan
 from core.imaging import colors
 from dashboard.ui.escape import escape_html
+from dashboard.ui.plots import apply_style
 from dashboard.ui.theme import LABEL_COLORS
 from db.queries.scores import ScoreRecord
 from db.vocabulary import Split
@@ -51,7 +52,7 @@ def balance(plan: TrainingSetPlan) -> go.Figure:
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_yaxes(autorange="reversed", type="category", title=None)
     figure.update_xaxes(title="Voxels (%)", range=[0, 100])
-    return _apply_style(figure, 110 + 34 * len(splits))
+    return apply_style(figure, 110 + 34 * len(splits))
 
 
 def shares(figures: Sequence[LabelFigures]) -> go.Figure:
@@ -71,7 +72,7 @@ def shares(figures: Sequence[LabelFigures]) -> go.Figure:
             )
     figure.update_xaxes(title="Ignore inside the border (%)", rangemode="tozero")
     figure.update_yaxes(title="Membrane of what is labelled (%)", rangemode="tozero")
-    return _apply_style(figure, 340)
+    return apply_style(figure, 340)
 
 
 def changes(figures: Sequence[LabelFigures]) -> go.Figure:
@@ -91,7 +92,7 @@ def changes(figures: Sequence[LabelFigures]) -> go.Figure:
     figure.update_layout(barmode="stack", bargap=0.2)
     figure.update_yaxes(type="category", autorange="reversed", title=None)
     figure.update_xaxes(title="Voxels changed, most changed patches", rangemode="tozero")
-    return _apply_style(figure, 340)
+    return apply_style(figure, 340)
 
 
 def describe_sample(figures: Sequence[LabelFigures]) -> str:
@@ -129,7 +130,7 @@ def scores_by_model(scores: Sequence[ScoreRecord], field: str, title: str) -> go
     figure.update_layout(boxmode="group")
     figure.update_yaxes(title=title, range=[0, 1.02])
     figure.update_xaxes(type="category", title=None)
-    return _apply_style(figure, 340)
+    return apply_style(figure, 340)
 
 
 def before_and_after(pairs: Mapping[str, tuple[float, float]], names: tuple[str, str]) -> go.Figure:
@@ -154,7 +155,7 @@ def before_and_after(pairs: Mapping[str, tuple[float, float]], names: tuple[str,
     )
     figure.update_xaxes(title=escape_html(names[0]), range=[0, 1.02])
     figure.update_yaxes(title=escape_html(names[1]), range=[0, 1.02])
-    return _apply_style(figure, 380)
+    return apply_style(figure, 380)
 
 
 def model_of(score: ScoreRecord) -> str:
@@ -165,23 +166,3 @@ def model_of(score: ScoreRecord) -> str:
 def _total(plan: TrainingSetPlan, split: Split) -> int:
     counts = plan.balance(split)
     return max(1, counts.background + counts.membrane + counts.ignore)
-
-
-def _apply_style(figure: go.Figure, height: int) -> go.Figure:
-    """As all our plots: dense, flat, the legend above."""
-    figure.update_layout(
-        height=height,
-        margin={"l": 8, "r": 8, "t": 34, "b": 8},
-        dragmode=False,
-        legend={
-            "orientation": "h",
-            "y": 1.0,
-            "yanchor": "bottom",
-            "x": 0,
-            "title": None,
-            "traceorder": "normal",
-        },
-        hoverlabel={"namelength": -1},
-        separators=". ",
-    )
-    return figure
